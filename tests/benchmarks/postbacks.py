@@ -59,7 +59,7 @@ def event_to_request(product: Product, say: Say) -> None:
     reached = buying + sum(each.result() for each in progress)
     product.wait_for(lambda: _delivered(product, "tiktok", buyers.prefix) == count, seconds=60)
     waits = load.waits_ms(product, buyers, "tiktok")
-    p50, p95, p99 = (load.share(waits, part) for part in (0.5, 0.95, 0.99))
+    p50, p95, p99 = (load.percentile(waits, part) for part in (0.5, 0.95, 0.99))
     figures = {"p50": p50, "p95": p95, "p99": p99, "purchases_per_second": buying}
     say("event_to_request_ms", p50, **figures, events_per_second=round(reached, 1))
 

@@ -1,7 +1,7 @@
-"""`make faults`: the long form, 20 minutes at most. Prints a report and one JSON line per check; exits with 1 on a
-violation. Everything runs on this machine, over a PostgreSQL and a Valkey of its own.
+"""`make faults`: the long run, at most 20 minutes. Prints a report and one JSON line per check; exits with 1 on a
+violation. Everything runs on this machine, with a separate PostgreSQL and Valkey.
 
-FAULTS_EVENTS (20000) scales it down for a trial.
+Set FAULTS_EVENTS (default 20000) for a shorter run.
 """
 
 import json
@@ -19,10 +19,10 @@ from tests.faults import load, outage, revoked, slow, suite
 from tests.faults.installation import Installation
 
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "20000"))
-RATE = 8.0  # players a second, of eight events each
-# Connections of each kind, and for how long.
+RATE = 8.0  # players per second, each with eight events
+# Connections of each kind of slow client, and how long they last.
 SLOW_EACH, SLOW_SECONDS = 200, 30.0
-PAUSE = 5.0  # seconds to each fault
+PAUSE = 5.0  # seconds that a fault lasts, and between two faults
 
 
 def main() -> int:
@@ -35,17 +35,17 @@ def main() -> int:
     say(f"{time.monotonic() - began:.0f} s in all.")
     for violation in violations:
         say(f"VIOLATION  {violation}")
-    say("" if violations else "Nothing lost, nothing counted twice, everything explained.")
+    say("" if violations else "Nothing was lost or counted twice, and every outcome is explained.")
     return int(bool(violations))
 
 
 def _scenarios(installation: Installation) -> list[str]:
-    say("Faults, while players play:")
-    run = suite.play(installation, rate=RATE, pause=PAUSE, events=EVENTS, settle_within=300, tell=say)
+    say("Faults under load:")
+    run = suite.play(installation, rate=RATE, pause=PAUSE, events=EVENTS, settle_within=300, report=say)
     figures = {**run.figures, **run.verification.figures}
     for name, value in figures.items():
         say(f"  {name}: {value}")
-    _say_json("scenarios", run.violations, kinds=[name for name, _, _ in run.happened], **figures)
+    _say_json("scenarios", run.violations, kinds=[name for name, _, _ in run.injected], **figures)
     return run.violations
 
 
@@ -55,30 +55,29 @@ def _revoked(installation: Installation) -> list[str]:
     old, new = REDDIT_ACCOUNTS.rotated_token, REDDIT_ACCOUNTS.token
     installation.control("POST", "tokens/restore", network="reddit", credential=new)
     figures = revoked.revoke(installation, buyers=max(EVENTS // 30, 40), old=old, new=new)
-    found = revoked.violations(figures)
-    _say_json("revoked", found, **figures)
-    return found
+    violations = revoked.violations(figures)
+    _say_json("revoked", violations, **figures)
+    return violations
 
 
 def _outage(installation: Installation) -> list[str]:
-    say("An outage, and what it piled up:")
-    figures = outage.outlast(installation, waiting=max(EVENTS // 2, 100), rate=50, away="reddit", other="tiktok")
-    found = outage.violations(figures)
-    _say_json("outage", found, **figures)
-    return found
+    say("An outage of a network:")
+    figures = outage.measure(installation, waiting=max(EVENTS // 2, 100), rate=50, unavailable="reddit", other="tiktok")
+    violations = outage.violations(figures)
+    _say_json("outage", violations, **figures)
+    return violations
 
 
 def _slow(installation: Installation) -> list[str]:
-    say("Slow senders:")
+    say("Slow clients:")
     violations = []
     for kinds in slow.thirds():
         installation.kill("web")
         installation.start_web(workers=2)
         installation.wait_for(lambda: installation.answers(f"{installation.url}/readyz"))
-        figures = slow.withstand(installation, each=SLOW_EACH, seconds=SLOW_SECONDS, kinds=kinds)
-        found = slow.violations(figures)
-        _say_json("slow senders", found, **figures)
-        violations += found
+        figures = slow.measure(installation, each=SLOW_EACH, seconds=SLOW_SECONDS, kinds=kinds)
+        violations += slow.violations(figures)
+        _say_json("slow clients", slow.violations(figures), **figures)
     return violations
 
 

@@ -10,6 +10,6 @@ from tests.faults.installation import Installation
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One for all tests: starting it takes longer than most of them."""
+    """One installation for all tests, since starting it takes longer than most of them."""
     with installations.running(Path(tmp_path_factory.mktemp("installation")), **load.RATES) as installation:
         yield installation

@@ -1,4 +1,4 @@
-"""The whole product with a PostgreSQL and a Valkey of its own, each of which can be killed and restarted."""
+"""The whole product with a separate PostgreSQL and Valkey, which can be killed and restarted."""
 
 import contextlib
 import os
@@ -19,10 +19,10 @@ from config.quickstart.state import StateFolder
 from tests.journeys.product import ROOT, Browser, Product, T
 
 SKEWED = Path(__file__).parent / "skewed"
-# Variables of the test run, which must not reach the processes of this installation.
-NOT_OURS = ("DATABASE_URL", "REDIS_URL", "STATE_DIR", "PORT", "PYTEST_XDIST_WORKER")
+# Variables of the test run that the processes of the installation must not have.
+TEST_VARIABLES = ("DATABASE_URL", "REDIS_URL", "STATE_DIR", "PORT", "PYTEST_XDIST_WORKER")
 # Sends the named task, or every scheduled one, the given number of times; prints the number of tasks.
-WAKE = """
+SEND_TASKS = """
 import sys
 from config.celery import app
 entries = [entry for entry in app.conf.beat_schedule.values() if sys.argv[1] in ("", entry["task"])]
@@ -33,17 +33,17 @@ print(len(entries))
 """
 
 
-PARTS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass"
+PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass"
 
 
 class Installation(Product):
     """A Product with its own servers. Start everything from the thread that created it: the servers end with it."""
 
     def __init__(self, folder: Path, stack: ExitStack, **env: str) -> None:
-        # Durable: what is acknowledged has to survive a kill -9 of the server.
+        # Durable: acknowledged events have to survive a kill -9 of the server.
         self._state, self._stack = StateFolder.create(folder / "services"), stack
         stack.enter_context(self._state.lock("services", timeout=0, message=f"{folder} is in use"))
-        clean = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
+        clean = {name: value for name, value in os.environ.items() if name not in TEST_VARIABLES}
         urls = {"DATABASE_URL": self.start_postgres(), "REDIS_URL": self.start_broker()}
         super().__init__({**clean, **services.secrets(folder / "services"), **urls, **env}, folder)
         self._hub: Browser | None = None
@@ -68,10 +68,10 @@ class Installation(Product):
 
     @contextlib.contextmanager
     def small_disk(self, table: str) -> Iterator[Path | None]:
-        """The newest partitions of a table on a file system of a few megabytes, for as long as the context lasts; None
-        where nothing may be mounted."""
+        """Move a table's partitions to a file system of 8 MB for the context. Yields its folder; None if none can be
+        mounted."""
         home, account = cluster.folder_and_account(self._state)
-        folder = home / "small-disk"  # beside the data, where the account of the server may go
+        folder = home / "small-disk"  # beside the data, where the server's account has access
         folder.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
         if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
@@ -86,14 +86,14 @@ class Installation(Product):
         try:
             with postgres.admin(self._state) as admin:
                 admin.execute(f"CREATE TABLESPACE small_disk OWNER {postgres.NAME} LOCATION '{space}'")
-            parts = [name for (name,) in self.rows(PARTS, table)]
+            parts = [name for (name,) in self.rows(PARTITIONS, table)]
             for part in parts:
                 self.execute(f"ALTER TABLE {part} SET TABLESPACE small_disk")
             yield folder
             for part in parts:
                 self.execute(f"ALTER TABLE {part} SET TABLESPACE pg_default")
             with postgres.admin(self._state) as admin:
-                admin.execute("CHECKPOINT")  # it holds the emptied files until then
+                admin.execute("CHECKPOINT")  # until then PostgreSQL keeps the emptied files
                 admin.execute("DROP TABLESPACE small_disk")
         finally:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
@@ -101,40 +101,37 @@ class Installation(Product):
 
     # Processes ------------------------------------------------------------------------------
     def python(self, program: str, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-        """What a program prints that runs in the product's environment."""
-        command, surroundings = [sys.executable, "-c", program, *arguments], {**self.env, **(env or {})}
-        done = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
+        """Run a Python program in the product's environment and return its output."""
+        command, env = [sys.executable, "-c", program, *arguments], {**self.env, **(env or {})}
+        result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr[-3000:]
+        return result.stdout
 
-    def ask(self, *arguments: str) -> tuple[int, str]:
-        """A management command's exit code, and what it printed."""
+    def run_command(self, *arguments: str) -> tuple[int, str]:
+        """Run a management command; return its exit code and its output."""
         command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout + done.stderr
+        result = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
+        return result.returncode, result.stdout + result.stderr
 
     def start_skewed_worker(self, *, seconds: int) -> None:
-        """A worker whose clock is off, for Django, Celery and everything else in it."""
+        """Start a worker with a wrong clock, for Python, Django and Celery."""
         path = os.pathsep.join(filter(None, [str(SKEWED), self.env.get("PYTHONPATH", "")]))
         self.start_worker(env={"PYTHONPATH": path, "CLOCK_OFF_SECONDS": str(seconds)})
 
-    def wake(self, task: str, times: int) -> int:
-        return int(self.python(WAKE, task, str(times)))
-
-    def wake_everything(self, times: int) -> int:
-        """Send every task of the beat that often; how many tasks there are."""
-        return self.wake("", times)
+    def send_task(self, task: str, times: int) -> int:
+        """Send a task of the beat, all of them if '', `times` times; return the number of tasks."""
+        return int(self.python(SEND_TASKS, task, str(times)))
 
     def web_workers(self) -> list[int]:
-        """The pids of the processes that serve: granian's children, Python's own helper among them left out."""
-        leader, found = self.processes["web"].pid, []
+        """The pids of the processes that serve: granian's children, without Python's resource tracker."""
+        leader, pids = self.processes["web"].pid, []
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 is_granian = b"granian" in (process / "cmdline").read_bytes()
                 parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
                 if is_granian and parent == leader:
-                    found.append(int(process.name))
-        return sorted(found)
+                    pids.append(int(process.name))
+        return sorted(pids)
 
     # Reading and sending ----------------------------------------------------------------------
     @property
@@ -150,34 +147,34 @@ class Installation(Product):
         with psycopg.connect(self.env["DATABASE_URL"], autocommit=True) as connection:
             connection.execute(query, parameters)  # type: ignore[arg-type]
 
-    def retrying(self, look: Callable[[], T], seconds: float = 60) -> T:
-        """The result of `look()`, repeated for up to `seconds` while a server or a web process is away."""
+    def retrying(self, action: Callable[[], T], seconds: float = 60) -> T:
+        """The result of `action()`, repeated for up to `seconds` while a server or a web process is unavailable."""
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return look()
+                return action()
             except (psycopg.OperationalError, AssertionError):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
 
     def control(self, method: str, path: str, **body: Any) -> Any:
-        """A request to the sandbox's control API; its JSON answer."""
-        told = {"json": body} if body else {}
-        answer = self.http.request(method, f"{self.sandbox_url}/sandbox/{path}", **told)
+        """Send a request to the sandbox's control API; return its JSON answer."""
+        arguments = {"json": body} if body else {}
+        answer = self.http.request(method, f"{self.sandbox_url}/sandbox/{path}", **arguments)
         assert answer.status < 300, answer.data
         return answer.json() if answer.data else None
 
     def config(self, network: str) -> str:
         """The id of the demo's postback for a network."""
-        kept = "SELECT id FROM postbacks_postbackconfig WHERE network = %s AND deleted_at IS NULL"
-        return str(self.rows(kept, network)[0][0])
+        query = "SELECT id FROM postbacks_postbackconfig WHERE network = %s AND deleted_at IS NULL"
+        return str(self.rows(query, network)[0][0])
 
     def page(self, network: str, *steps: str) -> str:
         return "/".join([f"/g/{self.demo['game']}/integrations/{network}", *steps, ""])
 
     def rotate(self, network: str, credential: str) -> None:
-        """Give the postback another token, in the Hub, and wait until the network has accepted it."""
+        """Rotate the postback's token in the Hub, and wait until the network has accepted it."""
         config, pixel = self.config(network), self.demo["networks"][network]["pixel_id"]
         version = "SELECT version FROM postbacks_postbackconfig WHERE id = %s"
         before = self.number(version, config)
@@ -194,7 +191,7 @@ class Installation(Product):
 
 
 def _kill(pid: int) -> None:
-    """kill -9 and wait: a zombie would count as a running server."""
+    """Send SIGKILL and wait, since a zombie would count as a running server."""
     os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, 0)
@@ -203,7 +200,7 @@ def _kill(pid: int) -> None:
 @contextlib.contextmanager
 def running(folder: Path, **env: str) -> Iterator[Installation]:
     """An installation with all processes running; `env` is added to its environment."""
-    # As root, PostgreSQL runs as another account and has to pass through.
+    # As root, PostgreSQL runs as another account, which must be able to traverse the folder.
     folder.chmod(0o711)
     try:
         with ExitStack() as stack:

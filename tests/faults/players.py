@@ -11,7 +11,7 @@ from postbacks.networks import NETWORKS
 CONTEXT = {"library": "faults", "libraryVersion": "1.0.0", "userAgent": "Mozilla/5.0 (player)"}
 PARAMETERS = {kind: network.click_param for kind, network in NETWORKS.items() if network.click_param}
 TRIGGERS = ("game_launch", "purchase")
-# A day that lost its partition, so that its events go through the default one. Inside both networks' age limits.
+# The age of a day without a partition, whose events go to the default one. Within both networks' age limits.
 OLD = timedelta(days=4)
 
 Message = dict[str, Any]
@@ -19,7 +19,7 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """`requests` in the order of sending; `network` is '' for one who came without an ad."""
+    """`requests` are in the order of sending; `network` is '' for a player without an ad click."""
 
     user_id: str
     network: str
@@ -31,30 +31,30 @@ class Player:
         return [message for request in self.requests for message in request]
 
     def ids(self, *names: str) -> list[str]:
-        """The ids of the messages with one of these event names; without names, of all."""
+        """Return the ids of the messages with one of the event names; of all messages without names."""
         return [m["messageId"] for m in self.messages if not names or m.get("eventName") in names]
 
 
 def player(number: int, *, now: datetime, seed: int = 0, erased: bool | None = None) -> Player:
-    """The player of this number: about eight events, two or three of them launches and purchases.
+    """Return the player with this number: about eight events, two or three of them launches and purchases.
 
-    One in ten came without an ad, one in five sends in any order, one in six plays around a midnight (the last, the
-    next) or on a day without a partition, one in a hundred asks to be erased right after the last event.
+    One in ten has no ad click, one in five sends in random order, one in six plays around a midnight (the last, the
+    next) or on a day without a partition, one in a hundred requests erasure after the last event.
     """
     chance = random.Random(f"{seed} {number}")
     shares = [90 / len(PARAMETERS)] * len(PARAMETERS)
     network = chance.choices((*PARAMETERS, ""), (*shares, 10))[0]
     erased = chance.random() < 0.01 if erased is None else erased
-    story = _story(f"traffic-{seed}-{number}", network, chance, _moments(chance, now, plain=erased))
+    messages = _messages(f"traffic-{seed}-{number}", network, chance, _times(chance, now, recent=erased))
     if not erased and chance.random() < 0.2:
-        chance.shuffle(story)
-    return Player(f"traffic-{seed}-{number}", network, list(_parcels(story, chance)), erased)
+        chance.shuffle(messages)
+    return Player(f"traffic-{seed}-{number}", network, list(_requests(messages, chance)), erased)
 
 
-def _moments(chance: random.Random, now: datetime, *, plain: bool) -> list[datetime]:
-    """Nine moments, the click's first."""
+def _times(chance: random.Random, now: datetime, *, recent: bool) -> list[datetime]:
+    """Return nine times, the first for the click."""
     today = datetime.combine(now.date(), time(), UTC)
-    when = "recent" if plain else chance.choices(("recent", "midnight", "tomorrow", "old"), (84, 8, 4, 4))[0]
+    when = "recent" if recent else chance.choices(("recent", "midnight", "tomorrow", "old"), (84, 8, 4, 4))[0]
     if when == "recent":
         start, step = now - timedelta(minutes=chance.uniform(60, 180)), timedelta(minutes=5)
     elif when == "midnight":
@@ -63,20 +63,20 @@ def _moments(chance: random.Random, now: datetime, *, plain: bool) -> list[datet
         start, step = now - timedelta(minutes=5), timedelta()
     else:
         start, step = now - OLD, timedelta(seconds=1)
-    moments = [start + number * step for number in range(9)]
-    # What a client clock half a day ahead makes of a play tonight: the messages after the click are dated tomorrow.
-    return [moments[0], *[today + timedelta(days=1)] * 8] if when == "tomorrow" else moments
+    times = [start + number * step for number in range(9)]
+    # As with a client clock that is half a day ahead: the messages after the click are dated tomorrow.
+    return [times[0], *[today + timedelta(days=1)] * 8] if when == "tomorrow" else times
 
 
-def _story(user_id: str, network: str, chance: random.Random, moments: list[datetime]) -> list[Message]:
+def _messages(user_id: str, network: str, chance: random.Random, times: list[datetime]) -> list[Message]:
     anonymous_id = f"{user_id}-browser"
     query = f"?{PARAMETERS[network]}={_click_id(network, chance)}" if network else ""
     page = {"context": {**CONTEXT, "pageUrl": f"https://game.example/landing{query}"}, "anonymousId": anonymous_id}
-    name = {"userId": user_id, "anonymousId": anonymous_id, "traits": {"email": f"{user_id}@players.example"}}
+    identify = {"userId": user_id, "anonymousId": anonymous_id, "traits": {"email": f"{user_id}@players.example"}}
     money = {"value": round(chance.uniform(1, 90), 2), "currency": "USD"}
-    told: list[Message] = [
+    messages: list[Message] = [
         {"type": "page", **page},
-        {"type": "identify", **name},
+        {"type": "identify", **identify},
         {"type": "track", "eventName": "game_launch"},
         {"type": "track", "eventName": "progression", "properties": {"level": 1}},
         {"type": "track", "eventName": "purchase", "properties": money},
@@ -85,7 +85,7 @@ def _story(user_id: str, network: str, chance: random.Random, moments: list[date
         {"type": "screen", "eventName": "shop"},
     ]
     if chance.random() < 0.1:
-        told.append({"type": "track", "eventName": "game_launch"})
+        messages.append({"type": "track", "eventName": "game_launch"})
     return [
         {
             "messageId": str(uuid.UUID(int=chance.getrandbits(128))),
@@ -94,7 +94,7 @@ def _story(user_id: str, network: str, chance: random.Random, moments: list[date
             **({} if "anonymousId" in message else {"userId": user_id}),
             **message,
         }
-        for message, at in zip(told, moments, strict=False)
+        for message, at in zip(messages, times, strict=False)
     ]
 
 
@@ -102,9 +102,9 @@ def _click_id(network: str, chance: random.Random) -> str:
     return f"{'E.C.P.' if network == 'tiktok' else ''}{chance.getrandbits(64):x}"
 
 
-def _parcels(story: list[Message], chance: random.Random) -> Any:
-    """As an SDK sends: one to four messages a request."""
-    rest = list(story)
+def _requests(messages: list[Message], chance: random.Random) -> Any:
+    """Yield the messages of each request: one to four, as an SDK sends them."""
+    rest = list(messages)
     while rest:
         size = chance.randint(1, 4)
         yield rest[:size]
@@ -112,7 +112,7 @@ def _parcels(story: list[Message], chance: random.Random) -> Any:
 
 
 def buyer(number: int, network: str, *, prefix: str, value: float = 1.0) -> Message:
-    """A purchase that carries its click: one event, one conversion, one delivery."""
+    """Return a purchase with a click id: one event, one conversion, one delivery."""
     return {
         "type": "track",
         "eventName": "purchase",

@@ -1,7 +1,7 @@
-"""A credential revoked under load: how soon it is noticed, how often it is tried, and that a rotation loses nothing.
+"""A credential revoked under load: how soon that is detected, how often it is tried, and that a rotation loses nothing.
 
-On Reddit, at the rate it allows a pixel: a network that refuses a token refuses every call that is under way at that
-moment, and nobody can call those back. At ten a second there are one or two.
+With Reddit, at the rate that it allows per pixel: a network that refuses a token refuses all calls in flight at that
+time. At ten per second there are one or two.
 """
 
 import time
@@ -19,11 +19,15 @@ REFUSED = (
     "SELECT count(*) FROM postbacks_deliveryattempt WHERE config_id = %s AND started_at > %s AND verdict = 'credential'"
 )
 NETWORK, LIMIT = "reddit", "10"
-RATE = 8.0  # purchases a second: below the limit, or the queue would be the measure
-LONG_AGO = "UPDATE postbacks_credentialcheck SET finished_at = finished_at - interval '2 minutes' WHERE config_id = %s"
-# An alert that an earlier trouble left open, since it recovers only after a good minute: this one would be told as part
-# of it.
-OVER = "UPDATE postbacks_alert SET recovered_at = clock_timestamp() WHERE config_id = %s AND recovered_at IS NULL"
+RATE = 8.0  # purchases per second, below the limit, so that the queue is not what is measured
+AGE_CHECKS = (
+    "UPDATE postbacks_credentialcheck SET finished_at = finished_at - interval '2 minutes' WHERE config_id = %s"
+)
+# Close an alert that an earlier scenario left open, since it recovers only after a minute: this refusal would not open
+# another.
+CLOSE_ALERTS = (
+    "UPDATE postbacks_alert SET recovered_at = clock_timestamp() WHERE config_id = %s AND recovered_at IS NULL"
+)
 STATES = (
     "SELECT d.state, count(*) FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id "
     "WHERE d.config_id = %s AND c.user_id LIKE %s AND d.reason <> 'other_network' GROUP BY 1"
@@ -31,22 +35,22 @@ STATES = (
 
 
 def revoke(installation: Installation, *, buyers: int, old: str, new: str, recovers: bool = True) -> dict[str, Any]:
-    """Figures of `buyers` purchases; with a sixth delivered the token dies, and it is rotated at the end.
+    """Revoke the token when a sixth of `buyers` purchases is delivered, and rotate it at the end; return the figures.
 
-    `recovers` waits for the end of the alert too, which comes only after a good minute.
+    `recovers` waits for the end of the alert too, which takes more than a minute.
     """
     installation.kill_workers()
     installation.start_workers(env={"REDDIT_RATE": LIMIT})
     config, began = installation.config(NETWORK), installation.rows("SELECT clock_timestamp()")[0][0]
-    # An earlier suspicion that was cleared is trusted for a minute; here it is longer ago.
-    installation.execute(LONG_AGO, config)
-    installation.execute(OVER, config)
+    # A passed check of an earlier suspicion is trusted for a minute.
+    installation.execute(AGE_CHECKS, config)
+    installation.execute(CLOSE_ALERTS, config)
     with loaded(installation, buyers=buyers) as load:
         installation.wait_for(lambda: _states(installation, config, load).get("delivered", 0) >= buyers / 6)
         installation.control("POST", "tokens/revoke", network=NETWORK, credential=old)
         revoked = time.monotonic()
         installation.wait_for(lambda: installation.number(HELD, config), seconds=90)
-        figures: dict[str, Any] = {"noticed_s": round(time.monotonic() - revoked, 1)}
+        figures: dict[str, Any] = {"detected_s": round(time.monotonic() - revoked, 1)}
     figures["purchases"] = len(load.acknowledged)
     installation.wait_for(lambda: not _waiting(installation, config, load), seconds=120)
     figures["while_on_hold"] = _states(installation, config, load)
@@ -67,7 +71,7 @@ def revoke(installation: Installation, *, buyers: int, old: str, new: str, recov
 
 @contextmanager
 def loaded(installation: Installation, *, buyers: int) -> Iterator[Buyers]:
-    """The load while the context lasts; at its end it is waited for."""
+    """Run the load, and wait for its end when the context is left."""
     load = start(installation, network=NETWORK, count=buyers, rate=RATE, prefix="revoked")
     try:
         yield load
@@ -76,17 +80,17 @@ def loaded(installation: Installation, *, buyers: int) -> Iterator[Buyers]:
 
 
 def violations(figures: dict[str, Any]) -> list[str]:
-    """What of the promise does not hold; empty when all does."""
+    """Return the requirements that are not met."""
     count, on_hold = figures["purchases"], figures["while_on_hold"]
-    wanted = {
-        "noticed within 60 s": figures["noticed_s"] <= 60,
+    requirements = {
+        "detected within 60 s": figures["detected_s"] <= 60,
         "at most three failed sends": 1 <= figures["failed_sends"] <= 3,
         "one alert": figures["alerts"] == 1,
         "the rest held": "held" in on_hold and on_hold.keys() <= {"delivered", "held"},
         "none lost while on hold": sum(on_hold.values()) == count,
         "all delivered after the rotation": figures["in_the_end"] == {"delivered": count},
     }
-    return [f"{promise}: {figures}" for promise, kept in wanted.items() if not kept]
+    return [f"{requirement}: {figures}" for requirement, is_met in requirements.items() if not is_met]
 
 
 def _states(installation: Installation, config: str, load: Buyers) -> dict[str, int]:
@@ -94,6 +98,6 @@ def _states(installation: Installation, config: str, load: Buyers) -> dict[str, 
 
 
 def _waiting(installation: Installation, config: str, load: Buyers) -> bool:
-    """Whether some purchase has no delivery yet, or one that is not put away."""
+    """Whether a purchase has no delivery yet, or one that is waiting."""
     states = _states(installation, config, load)
     return "waiting" in states or sum(states.values()) < len(load.acknowledged)

@@ -1,6 +1,6 @@
-"""Senders that are slow on purpose, many of each kind at once, and what honest ones notice of them.
+"""Clients that are slow on purpose, many of each kind at once, and their effect on normal clients.
 
-Every connection that the server closes is opened again at once, as somebody who means harm would.
+Every connection that the server closes is opened again at once, as an attacker would do.
 """
 
 import asyncio
@@ -27,31 +27,31 @@ HEAD = b"%b %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n
 WIRE = HEAD % (b"POST", b"/v1/audience/messages")
 FORM = HEAD % (b"POST", b"/accounts/login/")
 LARGE = 4 * 1024 * 1024
-# The largest file that anybody may ask for.
+# The largest public file.
 FILE = b"/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
-SMALL_BUFFER = 4096  # bytes that the kernel keeps for a reader
+SMALL_BUFFER = 4096  # bytes of the kernel's receive buffer
 
 
 async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
 
 
-def _saying(said: bytes) -> Kind:
-    """Says it and waits for whatever comes of it."""
+def _sending(data: bytes) -> Kind:
+    """Send the data, then wait until the server closes the connection."""
 
     async def kind(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(said)
+        writer.write(data)
         await reader.read()
 
     return kind
 
 
-def _dripping(said: bytes, drop: bytes, *, seconds: float = 0.5) -> Kind:
+def _sending_slowly(start: bytes, part: bytes, *, seconds: float = 0.5) -> Kind:
     async def kind(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(said)
+        writer.write(start)
         ended = asyncio.create_task(reader.read())
         while not ended.done():
-            writer.write(drop)
+            writer.write(part)
             await writer.drain()
             await asyncio.wait([ended], timeout=seconds)
 
@@ -63,42 +63,42 @@ async def _unread(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await asyncio.sleep(3600)
 
 
-async def _hanging_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _closing_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(WIRE + b"Content-Length: 1000\r\n\r\n{")
     await asyncio.sleep(0.5)
 
 
 KINDS: dict[str, Kind] = {
     "no request": _silent,
-    "half a head": _saying(b"POST /v1/audience/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: "),
-    "a head that drips": _dripping(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"X-A: b\r\n"),
-    "a head without an end": _saying(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 60_000),
-    "half a body": _saying(WIRE + b'Content-Length: 1000\r\n\r\n{"messages":['),
-    "a body that drips": _dripping(WIRE + b"Content-Length: 100000\r\n\r\n", b"x"),
-    "half a chunk": _saying(WIRE + b"Transfer-Encoding: chunked\r\n\r\n100\r\n{"),
-    "chunks that drip": _dripping(WIRE + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
-    "a large body, then silence": _saying(WIRE + b"Content-Length: %d\r\n\r\n" % LARGE + b"x" * (LARGE - 1)),
-    "large chunks, then silence": _saying(WIRE + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % LARGE + b"x" * LARGE),
-    "half a form": _saying(FORM + b"Content-Length: 1000\r\n\r\nlogin="),
-    "half an upload": _saying(FORM.replace(b"application/json", b"multipart/form-data; boundary=x")
+    "half a head": _sending(b"POST /v1/audience/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: "),
+    "a slow head": _sending_slowly(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"X-A: b\r\n"),
+    "a head without an end": _sending(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 60_000),
+    "half a body": _sending(WIRE + b'Content-Length: 1000\r\n\r\n{"messages":['),
+    "a slow body": _sending_slowly(WIRE + b"Content-Length: 100000\r\n\r\n", b"x"),
+    "half a chunk": _sending(WIRE + b"Transfer-Encoding: chunked\r\n\r\n100\r\n{"),
+    "slow chunks": _sending_slowly(WIRE + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    "a large body, then silence": _sending(WIRE + b"Content-Length: %d\r\n\r\n" % LARGE + b"x" * (LARGE - 1)),
+    "large chunks, then silence": _sending(WIRE + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % LARGE + b"x" * LARGE),
+    "half a form": _sending(FORM + b"Content-Length: 1000\r\n\r\nlogin="),
+    "half an upload": _sending(FORM.replace(b"application/json", b"multipart/form-data; boundary=x")
                               + b"Transfer-Encoding: chunked\r\n\r\n5\r\n--x\r\n\r\n"),
     "an answer that is not read": _unread,
-    "many requests at once": _saying((HEAD % (b"GET", b"/livez") + b"\r\n") * 50),
-    "idle after a request": _saying(HEAD % (b"GET", b"/livez") + b"\r\n"),
-    "gone in the middle": _hanging_up,
-    "HTTP/2": _saying(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"),
+    "many requests at once": _sending((HEAD % (b"GET", b"/livez") + b"\r\n") * 50),
+    "idle after a request": _sending(HEAD % (b"GET", b"/livez") + b"\r\n"),
+    "closed in the middle": _closing_early,
+    "HTTP/2": _sending(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"),
 }  # fmt: skip
 
 
 def thirds() -> list[dict[str, Kind]]:
-    """The kinds in three parts: one after another each is to cost no more memory than the promise says."""
+    """Return the kinds in three parts, since the limit of memory is for a third of them at a time."""
     kinds = list(KINDS.items())
     size = -(-len(kinds) // 3)
     return [dict(kinds[start : start + size]) for start in range(0, len(kinds), size)]
 
 
-class Traffic:
-    """`each` connections of each of `kinds`, for as long as the context lasts."""
+class SlowTraffic:
+    """`each` connections of each of `kinds` while the context lasts."""
 
     def __init__(self, port: int, *, each: int, kinds: dict[str, Kind]) -> None:
         self._port, self._each, self._kinds = port, each, kinds
@@ -106,7 +106,7 @@ class Traffic:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Traffic":
+    def __enter__(self) -> "SlowTraffic":
         self._thread.start()
         return self
 
@@ -125,9 +125,9 @@ class Traffic:
             self._loop.close()
 
     async def _all(self) -> None:
-        await asyncio.gather(*(self._one(name) for name in self._kinds for _ in range(self._each)))
+        await asyncio.gather(*(self._repeat(name) for name in self._kinds for _ in range(self._each)))
 
-    async def _one(self, name: str) -> None:
+    async def _repeat(self, name: str) -> None:
         while True:
             try:
                 sock = socket.socket()
@@ -149,29 +149,29 @@ class Traffic:
 
 
 @dataclass(slots=True)
-class Honest:
-    """Asks again and again, over a connection kept or each time over a new one; `seconds` each answer took."""
+class NormalClient:
+    """Repeats a request, over one connection or a new one each time; `seconds` has the time of each answer."""
 
     port: int
-    ask: Callable[[http.client.HTTPConnection], int]
+    request: Callable[[http.client.HTTPConnection], int]
     pause: float
-    keeps: bool = False
+    keep_alive: bool = False
     seconds: list[float] = field(default_factory=list)
     problems: Counter[str] = field(default_factory=Counter)
 
-    def until(self, deadline: float) -> None:
+    def run_until(self, deadline: float) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         while time.monotonic() < deadline:
             began = time.monotonic()
             try:
-                status = self.ask(connection)
+                status = self.request(connection)
                 if status != 200:
                     self.problems[str(status)] += 1
             except (OSError, http.client.HTTPException) as error:
                 self.problems[type(error).__name__] += 1
                 connection.close()
             self.seconds.append(time.monotonic() - began)
-            if not self.keeps:
+            if not self.keep_alive:
                 connection.close()
             time.sleep(self.pause)
         connection.close()
@@ -181,37 +181,39 @@ class Honest:
         return sorted(self.seconds)[int(0.99 * (len(self.seconds) - 1))]
 
 
-def withstand(
+def measure(
     installation: Installation, *, each: int, seconds: float, kinds: dict[str, Kind] | None = None
 ) -> dict[str, Any]:
-    """Figures of honest requests while `each` slow senders of each kind are at it for `seconds`."""
+    """Return figures of normal requests during `seconds` with `each` slow clients of each kind."""
     key = installation.demo["publishable_key"]
 
     def event(connection: http.client.HTTPConnection) -> int:
         message = {"type": "track", "messageId": str(uuid.uuid4()), "eventName": "played", "anonymousId": "slow-0",
                    "eventTimestamp": datetime.now(UTC).isoformat(), "context": CONTEXT}  # fmt: skip
-        return _ask(connection, "POST", "/v1/audience/messages", json.dumps({"messages": [message]}),
+        return _request(connection, "POST", "/v1/audience/messages", json.dumps({"messages": [message]}),
                     {"x-immutable-publishable-key": key})  # fmt: skip
 
-    asking = {
-        "event": Honest(installation.port, event, 0.02, keeps=True),
-        "livez": Honest(installation.port, lambda connection: _ask(connection, "GET", "/livez"), 0.1),
-        "page": Honest(installation.port, lambda connection: _ask(connection, "GET", "/accounts/login/"), 0.2),
+    clients = {
+        "event": NormalClient(installation.port, event, 0.02, keep_alive=True),
+        "livez": NormalClient(installation.port, lambda connection: _request(connection, "GET", "/livez"), 0.1),
+        "page": NormalClient(
+            installation.port, lambda connection: _request(connection, "GET", "/accounts/login/"), 0.2
+        ),
     }
-    for each_one in asking.values():  # whatever is made on first use
-        each_one.until(time.monotonic() + 1)
-        each_one.seconds.clear()
-        each_one.problems.clear()
+    for client in clients.values():  # warms up
+        client.run_until(time.monotonic() + 1)
+        client.seconds.clear()
+        client.problems.clear()
     before = resident(installation.processes["web"].pid)
-    most = before
-    with Traffic(installation.port, each=each, kinds=kinds or KINDS) as traffic:
+    peak = before
+    with SlowTraffic(installation.port, each=each, kinds=kinds or KINDS) as traffic:
         deadline = time.monotonic() + seconds
-        threads = [threading.Thread(target=one.until, args=(deadline,)) for one in asking.values()]
+        threads = [threading.Thread(target=client.run_until, args=(deadline,)) for client in clients.values()]
         for thread in threads:
             thread.start()
         while time.monotonic() < deadline:
             time.sleep(0.25)
-            most = max(most, resident(installation.processes["web"].pid))
+            peak = max(peak, resident(installation.processes["web"].pid))
         for thread in threads:
             thread.join()
         opened = dict(traffic.opened)
@@ -219,28 +221,27 @@ def withstand(
         "connections": each * len(kinds or KINDS),
         "seconds": seconds,
         "opened": opened,
-        "asked": {name: len(one.seconds) for name, one in asking.items()},
-        "p99_s": {name: round(one.p99, 3) for name, one in asking.items()},
-        "max_s": {name: round(max(one.seconds), 3) for name, one in asking.items()},
-        "problems": {name: dict(one.problems) for name, one in asking.items() if one.problems},
-        "memory_mb": round((most - before) / 1e6, 1),
+        "requests": {name: len(client.seconds) for name, client in clients.items()},
+        "p99_s": {name: round(client.p99, 3) for name, client in clients.items()},
+        "max_s": {name: round(max(client.seconds), 3) for name, client in clients.items()},
+        "problems": {name: dict(client.problems) for name, client in clients.items() if client.problems},
+        "memory_mb": round((peak - before) / 1e6, 1),
     }
 
 
 def violations(figures: dict[str, Any], *, within_s: float = 1.0, memory_mb: float = 100.0) -> list[str]:
-    """What of the promise does not hold; empty when all does."""
-    wanted = {
-        f"everybody honest was answered {within_s:g} s at the 99th percentile": max(figures["p99_s"].values())
-        < within_s,
-        "nobody honest was refused": not figures["problems"],
-        "events, /livez and pages were asked for": min(figures["asked"].values()) >= figures["seconds"],
+    """Return the requirements that are not met."""
+    requirements = {
+        f"p99 of normal requests below {within_s:g} s": max(figures["p99_s"].values()) < within_s,
+        "no normal request was refused": not figures["problems"],
+        "events, /livez and pages were requested": min(figures["requests"].values()) >= figures["seconds"],
         f"memory within {memory_mb:g} MB": figures["memory_mb"] < memory_mb,
-        "each kind was tried": all(figures["opened"].values()),
+        "each kind was used": all(figures["opened"].values()),
     }
-    return [f"{promise}: {figures}" for promise, kept in wanted.items() if not kept]
+    return [f"{requirement}: {figures}" for requirement, is_met in requirements.items() if not is_met]
 
 
-def _ask(
+def _request(
     connection: http.client.HTTPConnection,
     method: str,
     path: str,
@@ -254,7 +255,7 @@ def _ask(
 
 
 def resident(leader: int) -> int:
-    """Bytes of memory of a process and of those it has started, in its session."""
+    """Return the resident memory in bytes of all processes in a session."""
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:

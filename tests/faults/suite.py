@@ -16,7 +16,7 @@ from tests.faults.verification import Verification
 class Run:
     """The faults in order as (name, seconds, description), figures of the load, and the verification."""
 
-    happened: list[tuple[str, float, str]] = field(default_factory=list)
+    injected: list[tuple[str, float, str]] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     verification: Verification = field(default_factory=Verification)
 
@@ -33,9 +33,10 @@ def play(
     events: int,
     settle_within: float,
     seed: int = 0,
-    tell: Callable[[str], object] = lambda line: None,
+    report: Callable[[str], object] = lambda line: None,
 ) -> Run:
-    """Inject every fault once, for `pause` seconds each, under `rate` players a second; send at least `events` events.
+    """Inject every fault once, for `pause` seconds and with the same pause after it, under a load of `rate` players per
+    second and at least `events` events. `report` receives a line per fault.
 
     Raises AssertionError when the load was refused, or when work is still pending after `settle_within` seconds.
     """
@@ -44,12 +45,12 @@ def play(
     traffic = Traffic(installation, now=datetime.now(UTC), rate=rate, seed=seed)
     traffic.start()
     time.sleep(pause)
-    for name, happen in scenarios.SCENARIOS.items():
+    for name, inject in scenarios.SCENARIOS.items():
         began = time.monotonic()
-        words = happen(installation, pause)
+        description = inject(installation, pause)
         seconds = time.monotonic() - began
-        run.happened.append((name, seconds, words))
-        tell(f"  {seconds:5.1f} s  {name}: {words} ({traffic.events} events so far)")
+        run.injected.append((name, seconds, description))
+        report(f"  {seconds:5.1f} s  {name}: {description} ({traffic.events} events so far)")
         time.sleep(pause)
     while traffic.events < events and not traffic.problems:
         time.sleep(0.5)

@@ -10,13 +10,13 @@ def test_no_fault_loses_a_conversion_or_counts_one_twice(installation: Installat
     run = suite.play(installation, rate=3, pause=0.2, events=500, settle_within=90)
     assert run.violations == []
     assert run.verification.figures["conversions"] > 150
-    assert [name for name, _, _ in run.happened] == list(SCENARIOS)
+    assert [name for name, _, _ in run.injected] == list(SCENARIOS)
 
 
-def test_a_credential_revoked_under_load_is_noticed_and_a_rotation_releases_everything(
+def test_a_credential_revoked_under_load_is_detected_and_a_rotation_sends_all_held_deliveries(
     installation: Installation,
 ) -> None:
-    # The scenarios may have come before, or not when the tests run apart.
+    # The scenarios may have rotated the token, or may not have run.
     old, new = REDDIT_ACCOUNTS.token, REDDIT_ACCOUNTS.rotated_token
     installation.control("POST", "tokens/restore", network="reddit", credential=old)
     installation.rotate("reddit", old)
@@ -24,9 +24,9 @@ def test_a_credential_revoked_under_load_is_noticed_and_a_rotation_releases_ever
     assert revoked.violations(figures) == []
 
 
-def test_what_an_outage_piles_up_drains_at_the_limiters_rate_and_the_other_network_does_not_wait(
+def test_deliveries_of_an_outage_are_sent_at_the_limiters_rate_and_do_not_delay_the_other_network(
     installation: Installation,
 ) -> None:
-    figures = outage.outlast(installation, waiting=150, rate=25, away="reddit", other="tiktok")
-    # Under the whole test run on a busy machine; `make faults` holds it to 2 s.
+    figures = outage.measure(installation, waiting=150, rate=25, unavailable="reddit", other="tiktok")
+    # Other tests run at the same time; `make faults` requires 2 s.
     assert outage.violations(figures, p95_ms=5000) == []

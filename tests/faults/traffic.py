@@ -10,16 +10,17 @@ from typing import Any
 
 import urllib3
 
-from tests.faults.players import Message, Player, player
+from tests.faults.players import Message, Player
+from tests.faults.players import player as new_player
 from tests.journeys.product import Product
 
-# Share of requests that are repeated after their acknowledgement, as a client does whose response was lost.
+# Share of requests that are repeated after their acknowledgement, as by a client whose response was lost.
 REPEATED = 0.05
-PAUSE = 0.3  # seconds between two tries
+PAUSE = 0.3  # seconds between two attempts
 
 
 class Traffic:
-    """After `stop()`, `played` holds the players of whom every message was acknowledged."""
+    """After `stop()`, `played` has the players all of whose messages were acknowledged."""
 
     def __init__(self, product: Product, *, now: datetime, rate: float, seed: int = 0, threads: int = 8) -> None:
         """`rate` is the maximum number of new players a second."""
@@ -55,20 +56,20 @@ class Traffic:
                     number = next(self._numbers)
                 if self._ending.wait(max(0.0, self._started + number / self._rate - time.monotonic())):
                     return
-                self._one(player(number, now=self._now, seed=self._seed))
+                self._send_all(new_player(number, now=self._now, seed=self._seed))
         except AssertionError as error:
             self.problems.append(str(error))
 
-    def _one(self, playing: Player) -> None:
-        for request in playing.requests:
+    def _send_all(self, player: Player) -> None:
+        for request in player.requests:
             self._send(request)
             if random.random() < REPEATED:
                 self.counts["repeated"] += 1
                 self._send(request)
-        if playing.erased:
-            self._until(202, "DELETE", f"/v1/audience/data?userId={playing.user_id}", "x-immutable-api-key", "secret")
+        if player.erased:
+            self._until(202, "DELETE", f"/v1/audience/data?userId={player.user_id}", "x-immutable-api-key", "secret")
         with self._lock:
-            self.played.append(playing)
+            self.played.append(player)
 
     def _send(self, messages: list[Message]) -> None:
         answer = self._until(
@@ -83,8 +84,8 @@ class Traffic:
         with self._lock:
             self.acknowledged.update(message["messageId"] for message in messages)
 
-    def _until(self, wanted: int, method: str, path: str, header: str, key: str, **body: Any) -> Any:
-        """Repeat the request until its status is `wanted`; fails on a status that a retry cannot change."""
+    def _until(self, expected: int, method: str, path: str, header: str, key: str, **body: Any) -> Any:
+        """Repeat the request until its status is `expected`; fail on a status that must not be retried."""
         headers = {header: self._product.demo[f"{key}_key"]}
         while True:
             try:
@@ -93,7 +94,7 @@ class Traffic:
                 self.counts["unanswered"] += 1
             else:
                 self.counts["requests"] += 1
-                if answer.status == wanted:
+                if answer.status == expected:
                     return answer
                 assert answer.status in {429, 500, 502, 503}, f"{answer.status} {answer.data!r}"
                 self.counts[f"answered {answer.status}"] += 1

@@ -1,4 +1,4 @@
-"""After the faults: waits until no work is pending, and lists what is missing or exists twice."""
+"""After the faults: waits until no work is pending, and lists what is missing or duplicated."""
 
 import time
 from collections import Counter
@@ -10,7 +10,7 @@ from postbacks.networks import NETWORKS
 from tests.faults.installation import Installation
 from tests.faults.players import TRIGGERS, Player
 
-# What is still under way, by a name; all of these are empty in the end.
+# Queries of pending work by name; all counts are 0 in the end.
 UNSETTLED = {
     "batches to digest": "SELECT count(*) FROM audience_batch WHERE state = 'pending'",
     "conversions to fan out": "SELECT count(*) FROM audience_conversion WHERE fanned_out_at IS NULL",
@@ -21,20 +21,20 @@ UNSETTLED = {
     "rows that failed": "SELECT count(*) FROM audience_failedwork",
     "erasures to do": "SELECT count(*) FROM audience_erasure WHERE state = 'pending'",
 }
-# Retries, rests of the breaker, batches put off and rows that failed come due now instead of minutes later. Leases run
-# out by themselves.
-HURRY = (
+# Make retries, postponed batches and failed rows due and close the circuit breakers, instead of waiting for minutes.
+# Leases expire in time.
+MAKE_DUE = (
     "UPDATE postbacks_delivery SET next_attempt_at = now() WHERE state = 'waiting' AND next_attempt_at > now() "
     "AND leased_until IS NULL",
     "UPDATE postbacks_flow SET open_until = now() WHERE open_until > now()",
     "UPDATE audience_batch SET next_attempt_at = now() WHERE state = 'pending' AND next_attempt_at > now()",
     "UPDATE audience_failedwork SET next_attempt_at = now() WHERE set_aside_at IS NULL AND next_attempt_at > now()",
 )
-# The network refused the event itself, or a marketer had switched the postback off: the only ends but delivered.
+# The only outcomes besides delivered: the network refused the event itself, or a marketer disabled the postback.
 STATE = "d.state || CASE WHEN d.state = 'failed' THEN ' ' || d.verdict ELSE '' END"
 EXPLAINED = {"delivered", "failed payload", "skipped config_disabled"}
-# Its log says that nobody knows whether the call arrived, and a marketer has forbidden to ask again.
-UNHEARD = (
+# Calls with an unknown outcome, which were not repeated because a marketer disabled the postback.
+UNKNOWN_OUTCOME = (
     "SELECT DISTINCT d.event_id FROM postbacks_delivery d JOIN postbacks_deliveryattempt a ON a.delivery_id = d.id "
     "WHERE d.network = %s AND d.state = 'skipped' AND d.reason = 'config_disabled' "
     "AND a.message LIKE 'The worker stopped before the answer came%%'"
@@ -42,13 +42,13 @@ UNHEARD = (
 
 
 def settle(installation: Installation, *, seconds: float) -> float:
-    """Wait until nothing is under way any more; the seconds it took. AssertionError with what is left."""
+    """Wait until no work is pending; return the seconds. Raises AssertionError with the counts of pending work."""
     started = time.monotonic()
-    while left := unsettled(installation):
+    while pending := unsettled(installation):
         assert time.monotonic() - started < seconds, (
-            f"after {seconds} s still under way: {left}\n{_tails(installation)}"
+            f"after {seconds} s still pending: {pending}\n{_tails(installation)}"
         )
-        for statement in HURRY:
+        for statement in MAKE_DUE:
             installation.execute(statement)
         time.sleep(1)
     return time.monotonic() - started
@@ -67,26 +67,26 @@ def _tails(installation: Installation) -> str:
 
 @dataclass(slots=True)
 class Verification:
-    """`figures` for the report; `violations` is empty when no conversion was lost and none counted twice."""
+    """`figures` for the report, and `violations`: empty if no conversion was lost or counted twice."""
 
     figures: dict[str, Any] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
-    def must_be(self, wanted: int, name: str, found: set[Any] | int, hint: str = "") -> None:
-        count = found if isinstance(found, int) else len(found)
+    def must_be(self, expected: int, name: str, actual: set[Any] | int) -> None:
+        count = actual if isinstance(actual, int) else len(actual)
         self.figures[name] = count
-        if count != wanted:
-            some = "" if isinstance(found, int) else f", such as {sorted(map(str, found))[:3]}"
-            self.violations.append(f"{name}: {count} and not {wanted}{some}{hint}")
+        if count != expected:
+            examples = "" if isinstance(actual, int) else f", such as {sorted(map(str, actual))[:3]}"
+            self.violations.append(f"{name}: {count} instead of {expected}{examples}")
 
 
 def verify(installation: Installation, players: Sequence[Player], acknowledged: set[str]) -> Verification:
-    """Compare what the players sent with what the tables and the networks hold."""
+    """Compare what the players sent with the tables and with what the networks received."""
     verification = Verification()
-    kept, erased = [p for p in players if not p.erased], [p for p in players if p.erased]
-    _events(verification, installation, kept, erased, acknowledged)
-    _conversions(verification, installation, kept, erased)
-    _deliveries(verification, installation, kept)
+    remaining, erased = [p for p in players if not p.erased], [p for p in players if p.erased]
+    _events(verification, installation, remaining, erased, acknowledged)
+    _conversions(verification, installation, remaining, erased)
+    _deliveries(verification, installation, remaining)
     for network in NETWORKS:
         _network(verification, installation, network)
     _ledger(verification, installation)
@@ -96,34 +96,34 @@ def verify(installation: Installation, players: Sequence[Player], acknowledged: 
 def _events(
     verification: Verification,
     installation: Installation,
-    kept: Sequence[Player],
+    remaining: Sequence[Player],
     erased: Sequence[Player],
     acknowledged: set[str],
 ) -> None:
     stored = Counter(message_id for (message_id,) in installation.rows("SELECT message_id FROM audience_event"))
-    gone = {message_id for player in erased for message_id in player.ids()}
-    verification.figures["players"], verification.figures["players erased"] = len(kept) + len(erased), len(erased)
+    erased_ids = {message_id for player in erased for message_id in player.ids()}
+    verification.figures["players"], verification.figures["players erased"] = len(remaining) + len(erased), len(erased)
     verification.figures["events acknowledged"] = len(acknowledged)
-    verification.must_be(0, "acknowledged events missing", acknowledged - gone - stored.keys())
+    verification.must_be(0, "acknowledged events missing", acknowledged - erased_ids - stored.keys())
     verification.must_be(0, "events stored twice", {message_id for message_id, count in stored.items() if count > 1})
-    verification.must_be(0, "events of erased players", gone & stored.keys())
+    verification.must_be(0, "events of erased players", erased_ids & stored.keys())
     verification.must_be(
         0, "batches set aside", installation.number("SELECT count(*) FROM audience_batch WHERE state = 'failed'")
     )
 
 
 def _conversions(
-    verification: Verification, installation: Installation, kept: Sequence[Player], erased: Sequence[Player]
+    verification: Verification, installation: Installation, remaining: Sequence[Player], erased: Sequence[Player]
 ) -> None:
-    found = Counter(message_id for (message_id,) in installation.rows("SELECT message_id FROM audience_conversion"))
-    expected = {message_id for player in kept for message_id in player.ids(*TRIGGERS)}
-    gone = {message_id for player in erased for message_id in player.ids()}
+    stored = Counter(message_id for (message_id,) in installation.rows("SELECT message_id FROM audience_conversion"))
+    expected = {message_id for player in remaining for message_id in player.ids(*TRIGGERS)}
+    erased_ids = {message_id for player in erased for message_id in player.ids()}
     verification.figures["conversions"] = len(expected)
-    verification.must_be(0, "conversions missing", expected - found.keys())
+    verification.must_be(0, "conversions missing", expected - stored.keys())
     verification.must_be(
-        0, "conversions counted twice", {message_id for message_id, count in found.items() if count > 1}
+        0, "conversions counted twice", {message_id for message_id, count in stored.items() if count > 1}
     )
-    verification.must_be(0, "conversions of erased players", gone & found.keys())
+    verification.must_be(0, "conversions of erased players", erased_ids & stored.keys())
     counted = dict(
         installation.rows(
             "SELECT user_id, count(*) FROM audience_conversion WHERE trigger = 'game_launch' "
@@ -131,66 +131,68 @@ def _conversions(
         )
     )
     verification.must_be(
-        0, "players without exactly one counted launch", {p.user_id for p in kept if counted[p.user_id] != 1}
+        0, "players without exactly one counted launch", {p.user_id for p in remaining if counted[p.user_id] != 1}
     )
 
 
-def _deliveries(verification: Verification, installation: Installation, kept: Sequence[Player]) -> None:
-    """Every conversion that an ad brought has its delivery to that ad's network, ended and explained."""
+def _deliveries(verification: Verification, installation: Installation, remaining: Sequence[Player]) -> None:
+    """Every conversion after an ad click has one finished delivery to the ad's network, with an explained outcome."""
     rows = installation.rows(
         f"SELECT c.message_id, {STATE}, d.reason FROM audience_conversion c "
         "JOIN audience_touch t ON t.id = c.touch_id JOIN postbacks_delivery d ON d.conversion_id = c.id "
         "AND d.network = t.network WHERE c.reason <> 'repeat_launch' AND c.user_id LIKE 'traffic-%%'"
     )
-    ends = Counter(message_id for message_id, *_ in rows)
-    eligible = _eligible(installation, kept)
+    deliveries = Counter(message_id for message_id, *_ in rows)
+    eligible = _eligible(installation, remaining)
     verification.figures["conversions eligible for a network"] = len(eligible)
-    verification.must_be(0, "eligible conversions without their delivery", eligible - ends.keys())
+    verification.must_be(0, "eligible conversions without their delivery", eligible - deliveries.keys())
     verification.must_be(
-        0, "eligible conversions with two", {message_id for message_id, count in ends.items() if count > 1}
+        0,
+        "eligible conversions with two deliveries",
+        {message_id for message_id, count in deliveries.items() if count > 1},
     )
-    verification.must_be(0, "deliveries beyond the eligible", ends.keys() - eligible)
+    verification.must_be(0, "deliveries of ineligible conversions", deliveries.keys() - eligible)
     outcomes = Counter(f"{state} {reason}".strip() for _, state, reason in rows)
-    verification.figures["ends of deliveries"] = dict(outcomes)
-    verification.must_be(0, "deliveries without an explained end", outcomes.keys() - EXPLAINED)
+    verification.figures["outcomes of deliveries"] = dict(outcomes)
+    verification.must_be(0, "deliveries without an explained outcome", outcomes.keys() - EXPLAINED)
     erased = "SELECT count(*) FROM postbacks_delivery WHERE state = 'cancelled' AND reason = 'erased'"
     verification.figures["deliveries cancelled by an erasure"] = installation.number(erased)
-    lost = installation.number("SELECT count(*) FROM postbacks_deliveryattempt WHERE finished_at IS NULL")
-    verification.must_be(0, "attempts left open", lost)
+    open_attempts = installation.number("SELECT count(*) FROM postbacks_deliveryattempt WHERE finished_at IS NULL")
+    verification.must_be(0, "attempts left open", open_attempts)
 
 
-def _eligible(installation: Installation, kept: Sequence[Player]) -> set[str]:
-    """Message ids of what clicked players did, of several launches the one that was counted."""
+def _eligible(installation: Installation, remaining: Sequence[Player]) -> set[str]:
+    """Return the message ids of the conversions of players with a click; of several launches, the one that counts."""
     repeats = {
         message_id
         for (message_id,) in installation.rows(
             "SELECT message_id FROM audience_conversion WHERE reason = 'repeat_launch'"
         )
     }
-    return {message_id for player in kept if player.network for message_id in player.ids(*TRIGGERS)} - repeats
+    return {message_id for player in remaining if player.network for message_id in player.ids(*TRIGGERS)} - repeats
 
 
 def _network(verification: Verification, installation: Installation, network: str) -> None:
-    """What the network took as new is what we call delivered: none twice, none unknown, none only believed."""
+    """The events that the network accepted as new are those that the tables have as delivered, each once."""
     counts = installation.summary(network)
     names = ("requests", "by_code", "by_status", "by_fault", "accepted_as_new", "duplicates", "peak_per_second")
     verification.figures[network] = {name: counts[name] for name in names}
-    verification.must_be(0, f"{network}: event ids taken twice as new", counts["ids_accepted_twice"])
-    taken = {event_id for request in installation.received(network) for event_id in accepted(request)}
-    told = "SELECT event_id FROM postbacks_delivery WHERE network = %s AND state = ANY(%s)"
-    delivered = {event_id for (event_id,) in installation.rows(told, network, ["delivered"])}
-    cancelled = {event_id for (event_id,) in installation.rows(told, network, ["cancelled"])}
+    verification.must_be(0, f"{network}: event ids accepted twice as new", counts["ids_accepted_twice"])
+    accepted_ids = {event_id for request in installation.received(network) for event_id in accepted(request)}
+    by_state = "SELECT event_id FROM postbacks_delivery WHERE network = %s AND state = ANY(%s)"
+    delivered = {event_id for (event_id,) in installation.rows(by_state, network, ["delivered"])}
+    cancelled = {event_id for (event_id,) in installation.rows(by_state, network, ["cancelled"])}
     checks = {str(check) for (check,) in installation.rows("SELECT id FROM postbacks_credentialcheck")}
-    unheard = {event_id for (event_id,) in installation.rows(UNHEARD, network)}
-    verification.figures[f"{network}: taken, but the worker died before it heard, then switched off"] = len(
-        taken & unheard
+    unknown = {event_id for (event_id,) in installation.rows(UNKNOWN_OUTCOME, network)}
+    verification.figures[f"{network}: accepted with an unknown outcome, then disabled"] = len(accepted_ids & unknown)
+    verification.must_be(0, f"{network}: delivered in the tables only", delivered - accepted_ids)
+    verification.must_be(
+        0, f"{network}: accepted by the network only", accepted_ids - delivered - cancelled - checks - unknown
     )
-    verification.must_be(0, f"{network}: delivered by our tables only", delivered - taken)
-    verification.must_be(0, f"{network}: taken by the network only", taken - delivered - cancelled - checks - unheard)
 
 
 def accepted(request: dict[str, Any]) -> list[str]:
-    """The ids of the events that one request to the sandbox brought in as new."""
+    """Return the ids of the events that the sandbox accepted as new in one request."""
     body, answer = request["body"], request["response"]
     if request["status"] != 200 or request["duplicate"] or not isinstance(body, dict):
         return []
@@ -200,8 +202,8 @@ def accepted(request: dict[str, Any]) -> list[str]:
 
 
 def _ledger(verification: Verification, installation: Installation) -> None:
-    """`manage.py audit` of the installation itself: it exits with 1 on a violation."""
-    code, told = installation.ask("audit", "--json", "--days", "0")
+    """Run `manage.py audit`, which exits with 1 on a violation."""
+    code, output = installation.run_command("audit", "--json", "--days", "0")
     verification.figures["ledger balances"] = code == 0
     if code != 0:
-        verification.violations.append(f"the ledger does not balance: {told[:4000]}")
+        verification.violations.append(f"the ledger does not balance: {output[:4000]}")

@@ -1,6 +1,6 @@
-"""On the PYTHONPATH of a worker whose clock is to be wrong: Python imports this before everything else.
+"""Python imports this module first in a worker with a wrong clock, which has this folder on its PYTHONPATH.
 
-The clock runs on at its own speed, CLOCK_OFF_SECONDS ahead (or behind, when negative); monotonic clocks stay true.
+The clock is CLOCK_OFF_SECONDS ahead (behind, if negative) and advances normally; monotonic clocks are not changed.
 """
 
 import os
