@@ -1,7 +1,7 @@
-"""What the socket alone can do: postbacks.http.post in threads, with nothing around it. `make bench` runs it apart.
+"""The speed of the HTTP client alone: postbacks.http.post in threads. `make bench` runs it in a separate process.
 
-Usage: python -m tests.benchmarks.bare URL COUNT THREADS. Sends COUNT Reddit conversions to a sandbox, prints how many
-were answered with 200 per second.
+Usage: python -m tests.benchmarks.bare URL COUNT THREADS. Sends COUNT Reddit conversions to a sandbox and prints the
+number of answers 200 per second.
 """
 
 import sys
@@ -28,13 +28,13 @@ def main(url: str, count: int, threads: int) -> None:
         Facts(trigger="purchase", event_id=str(uuid.uuid4()), event_at=datetime.now(UTC), **fields)  # type: ignore[arg-type]
         for _ in range(count)
     ]
-    requests = [network.build(target, each) for each in facts]
+    requests = [network.build(target, item) for item in facts]
     with ThreadPoolExecutor(threads) as pool:
         start = time.monotonic()
         answers = list(pool.map(http.post, requests))
-        took = time.monotonic() - start
+        seconds = time.monotonic() - start
     assert [answer.status for answer in answers] == [200] * count
-    sys.stdout.write(f"{count / took}\n")
+    sys.stdout.write(f"{count / seconds}\n")
 
 
 if __name__ == "__main__":

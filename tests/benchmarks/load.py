@@ -1,9 +1,8 @@
-"""The load generator, a process of its own: keep-alive connections that each send the next request when answered.
+"""The load generator, a separate process: each keep-alive connection sends the next request after an answer.
 
 Usage: python -m tests.benchmarks.load PORT KEY CONNECTIONS SECONDS MESSAGES_PER_REQUEST [DIALECT [RATE]]
-With a RATE, in messages a second of all connections together, each waits for its next turn too. Prints one JSON object:
-requests and messages that were taken, seconds, p50_ms, p99_ms, refused by their status, cpu_s (its own, which the
-machine has to find beside the server's).
+RATE limits the messages per second of all connections together. Prints one JSON object: accepted requests and messages,
+seconds, p50_ms, p99_ms, refused requests by status, cpu_s (CPU time of the generator).
 """
 
 import asyncio
@@ -18,21 +17,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-PEOPLE = 20_000
+PLAYERS = 20_000
 PROPERTIES = {"status": "complete", "world": "forest", "level": 7, "score": 18250, "duration_sec": 241}
 LIBRARY = {"library": "bench", "libraryVersion": "1.0.0", "locale": "en-US", "screen": "1920x1080"}
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """One message with MESSAGE-ID, PERSON and NOW in it, where it goes, alone or with others, and what is around it."""
+    """A message with the placeholders MESSAGE-ID, PERSON and NOW, the routes of single messages and batches, the header
+    with the key, and the texts before and after the messages in a body.
+    """
 
     message: dict[str, Any]
     single: str
     batch: str
     header: Callable[[str], str]
-    around_one: tuple[str, str]
-    around_many: tuple[str, str]
+    single_envelope: tuple[str, str]
+    batch_envelope: tuple[str, str]
 
 
 def _basic(key: str) -> str:
@@ -88,21 +89,21 @@ DIALECTS = {
 
 
 class Requests:
-    """Makes them from a template: the generator shares the machine with what it measures."""
+    """Builds requests from a text template, to use little CPU, since the server runs on the same machine."""
 
     def __init__(self, port: int, key: str, count: int, dialect: Dialect) -> None:
         text = json.dumps(dialect.message, separators=(",", ":")).replace("%", "%%")
         text = text.replace("MESSAGE-ID", "%(id)s").replace("PERSON", "anon-%(person)d")
         self._message, self._count = text, count
-        self._start, self._end = dialect.around_one if count == 1 else dialect.around_many
+        self._start, self._end = dialect.single_envelope if count == 1 else dialect.batch_envelope
         path = dialect.single if count == 1 else dialect.batch
         self._head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{dialect.header(key)}\r\nContent-Length: "
 
     def next(self) -> bytes:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         message = self._message.replace("NOW", now)
-        many = ",".join(message % {"id": _uuid(), "person": random.randrange(PEOPLE)} for _ in range(self._count))
-        body = f"{self._start}{many}{self._end}".encode()
+        messages = ",".join(message % {"id": _uuid(), "person": random.randrange(PLAYERS)} for _ in range(self._count))
+        body = f"{self._start}{messages}{self._end}".encode()
         return f"{self._head}{len(body)}\r\n\r\n".encode() + body
 
 
@@ -112,22 +113,22 @@ def _uuid() -> str:
 
 
 async def connection(
-    port: int, requests: Requests, until: float, times: list[float], refused: Counter[str], turn: float
+    port: int, requests: Requests, until: float, times: list[float], refused: Counter[str], interval: float
 ) -> None:
-    """`turn` is the time from one request to the next, in seconds; what is late is caught up with."""
+    """Send requests until `until`. `interval`: seconds between two requests; late ones are made up for."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    due = time.monotonic() + random.random() * turn
+    due = time.monotonic() + random.random() * interval
     while time.monotonic() < until:
         if due > time.monotonic():
             await asyncio.sleep(due - time.monotonic())
-        due += turn
+        due += interval
         payload = requests.next()
         start = time.monotonic()
         try:
             writer.write(payload)
             status = await _status(reader)
         except (asyncio.IncompleteReadError, ConnectionError):
-            # A server may close a connection between two requests, as a client of a studio finds too.
+            # A server may close an idle connection between two requests.
             refused["closed"] += 1
             writer.close()
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -152,18 +153,18 @@ async def main(
 ) -> dict[str, Any]:
     times: list[float] = []
     refused: Counter[str] = Counter()
-    turn = connections * count / float(rate) if float(rate) else 0.0
+    interval = connections * count / float(rate) if float(rate) else 0.0
     start, cpu = time.monotonic(), time.process_time()
     requests = Requests(port, key, count, DIALECTS[dialect])
     await asyncio.gather(
-        *(connection(port, requests, start + seconds, times, refused, turn) for _ in range(connections))
+        *(connection(port, requests, start + seconds, times, refused, interval) for _ in range(connections))
     )
-    took = time.monotonic() - start
+    elapsed = time.monotonic() - start
     times.sort()
     return {
         "requests": len(times),
         "messages": len(times) * count,
-        "seconds": round(took, 2),
+        "seconds": round(elapsed, 2),
         "p50_ms": round(times[len(times) // 2] * 1000, 1) if times else -1,
         "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 1) if times else -1,
         "refused": dict(refused),
@@ -173,5 +174,5 @@ async def main(
 
 if __name__ == "__main__":
     _, port, key, connections, seconds, count, *dialect = sys.argv
-    found = asyncio.run(main(int(port), key, int(connections), float(seconds), int(count), *dialect))
-    sys.stdout.write(json.dumps(found) + "\n")
+    figures = asyncio.run(main(int(port), key, int(connections), float(seconds), int(count), *dialect))
+    sys.stdout.write(json.dumps(figures) + "\n")

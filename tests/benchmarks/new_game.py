@@ -1,13 +1,13 @@
-"""What a game's first events cost the digest, beside those of a game that PostgreSQL has statistics of.
+"""The digest of a new game's first events, compared with a game for which PostgreSQL has statistics.
 
 `python -m tests.benchmarks.new_game` prints one JSON line (`make bench` runs it too). The full game has 200,000 players
-(BENCH_FULL_GAME_PLAYERS) and is analysed once; autovacuum is off, as it is in effect for the first minutes of a game.
-Then, in turns, 30,000 events (BENCH_NEW_GAME_EVENTS) of new players are digested in the full game, the steady figure,
-and as many in a game made a moment ago. `value` is the new game's time per event divided by the full game's; the exit
-code is 1 above ALLOWED.
+(BENCH_FULL_GAME_PLAYERS) and is analysed once; autovacuum is off, since it does
+not run in the first minutes of a game. In turns, 30,000 events (BENCH_NEW_GAME_EVENTS) of new players are digested
+in the full game and in a game that was just created. `value` is the new game's time per event divided by the full
+game's; the exit code is 1 above ALLOWED.
 
-A second line is for machines that players share: the time per event in the full game if one player of twenty uses the
-device of another, divided by that if each has a device of their own.
+A second line is for shared machines: the time per event in the full game if one player of twenty uses the device of
+another, divided by the time if every player has a separate device.
 """
 
 import os
@@ -31,11 +31,11 @@ EVENTS = int(os.environ.get("BENCH_NEW_GAME_EVENTS", "30000"))
 PLAYERS = int(os.environ.get("BENCH_FULL_GAME_PLAYERS", "200000"))
 TURNS = 3
 ALLOWED = 1.5
-# Messages of a request, and requests digested in one go: what comes in within 150 ms at some thousand events a second.
-TOGETHER = 100
+# Messages of a request, and requests digested by one run: those of 150 ms at some thousand events per second.
+BATCH_SIZE = 100
 REQUESTS = 10
 KINDS = 3
-# Of so many players one uses the device of the player before.
+# One of so many players uses the device of the previous player.
 SHARED_BY = 20
 
 FILL = """
@@ -46,19 +46,19 @@ SELECT %(game)s, md5('full' || n)::uuid, namespace, namespace || n, now()
 FROM generate_series(1, %(players)s) n, (VALUES ('anonymous'), ('user')) kinds (namespace)
 """
 AUTOVACUUM_OFF = """
-DO $$ DECLARE found regclass; BEGIN
-  FOR found IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
-  LOOP EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false)', found); END LOOP;
+DO $$ DECLARE name regclass; BEGIN
+  FOR name IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+  LOOP EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false)', name); END LOOP;
 END $$
 """
 
 
 def messages(prefix: str, first: int) -> list[dict[str, Any]]:
-    """TOGETHER messages of players nobody has seen: each comes, signs in and launches the game.
+    """BATCH_SIZE messages of new players: a page, an identify and a launch of each.
 
-    With a prefix that begins with "devices" they state a device too, with "shared" some of them that of another.
+    With a prefix that begins with "devices" they have a device id, with "shared" some have the device id of another.
     """
-    return [_message(prefix, number // KINDS, number % KINDS) for number in range(first, first + TOGETHER)]
+    return [_message(prefix, number // KINDS, number % KINDS) for number in range(first, first + BATCH_SIZE)]
 
 
 def _device(prefix: str, number: int) -> dict[str, str]:
@@ -70,13 +70,13 @@ def _device(prefix: str, number: int) -> dict[str, str]:
 
 def _message(prefix: str, number: int, kind: int) -> dict[str, Any]:
     player = f"{prefix}-{number}"
-    said: tuple[dict[str, Any], ...] = (
+    fields: tuple[dict[str, Any], ...] = (
         {"type": "page", "anonymousId": f"a-{player}"},
         {"type": "identify", "anonymousId": f"a-{player}", "userId": f"u-{player}"},
         {"type": "track", "anonymousId": f"a-{player}", "userId": f"u-{player}", "eventName": "game_launch"},
     )
     return {
-        **said[kind],
+        **fields[kind],
         **_device(prefix, number),
         "messageId": str(uuid.uuid4()),
         "eventTimestamp": datetime.now(UTC).isoformat(),
@@ -85,7 +85,7 @@ def _message(prefix: str, number: int, kind: int) -> dict[str, Any]:
 
 
 def measure() -> float:
-    """Prints the figure and returns it. Django is set up, its database migrated and empty."""
+    """Print the figures and return the first. Requires Django to be set up, and an empty migrated database."""
     from django.db import connection
 
     from audience.games.keys import create_key
@@ -97,58 +97,58 @@ def measure() -> float:
         cursor.execute(AUTOVACUUM_OFF)
         cursor.execute(FILL, {"game": games[0].pk, "players": PLAYERS})
         cursor.execute("ANALYZE")
-    digest_us(keys[0], "warm", TOGETHER * REQUESTS)
+    digest_us(keys[0], "warm", BATCH_SIZE * REQUESTS)
     steady, new = [], []
     for turn in range(TURNS):
         steady.append(digest_us(keys[0], f"steady-{turn}", EVENTS))
         new.append(digest_us(keys[turn + 1], f"new-{turn}", EVENTS))
     ratio = median(new) / median(steady)
-    turns = {"steady_us": [round(each) for each in steady], "new_us": [round(each) for each in new]}
+    turns = {"steady_us": [round(us) for us in steady], "new_us": [round(us) for us in new]}
     say("digest_new_game", ratio, allowed=ALLOWED, events=EVENTS, players=PLAYERS, **turns)
-    own = [digest_us(keys[0], f"devices-{turn}", EVENTS) for turn in range(TURNS)]
+    separate = [digest_us(keys[0], f"devices-{turn}", EVENTS) for turn in range(TURNS)]
     shared = [digest_us(keys[0], f"shared-{turn}", EVENTS) for turn in range(TURNS)]
-    turns = {"own_us": [round(each) for each in own], "shared_us": [round(each) for each in shared]}
-    say("digest_shared_devices", median(shared) / median(own), events=EVENTS, players=PLAYERS, **turns)
+    turns = {"own_us": [round(us) for us in separate], "shared_us": [round(us) for us in shared]}
+    say("digest_shared_devices", median(shared) / median(separate), events=EVENTS, players=PLAYERS, **turns)
     return ratio
 
 
 def digest_us(key: str, prefix: str, events: int) -> float:
-    """Microseconds that the digest takes per event, of so many new ones, a few requests at a time."""
+    """Return the digest's microseconds per event for `events` new events, REQUESTS requests at a time."""
     from django.test import Client
 
     from audience.digest import queue
 
-    client, took = Client(headers={"x-immutable-publishable-key": key}), 0.0
-    for first in range(0, events, TOGETHER * REQUESTS):
-        for request in range(first, first + TOGETHER * REQUESTS, TOGETHER):
+    client, seconds = Client(headers={"x-immutable-publishable-key": key}), 0.0
+    for first in range(0, events, BATCH_SIZE * REQUESTS):
+        for request in range(first, first + BATCH_SIZE * REQUESTS, BATCH_SIZE):
             body = {"messages": messages(prefix, request)}
             answer = client.post("/v1/audience/messages", body, content_type="application/json")
-            assert answer.json()["accepted"] == TOGETHER, answer.content[:1000]
+            assert answer.json()["accepted"] == BATCH_SIZE, answer.content[:1000]
         start = time.perf_counter()
         assert queue.drain() == REQUESTS
-        took += time.perf_counter() - start
-    return took / events * 1e6
+        seconds += time.perf_counter() - start
+    return seconds / events * 1e6
 
 
-def in_database_of_its_own(env: dict[str, str]) -> int:
-    """Run this module in a database beside that of `env`, which is dropped afterwards; the exit code."""
+def run_in_new_database(env: dict[str, str]) -> int:
+    """Run this module in a new database on the server of `env`, dropped afterwards; return the exit code."""
     url = env["DATABASE_URL"]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE bench_new_game")
         try:
-            own = psycopg.conninfo.conninfo_to_dict(url)
-            address = f"postgres://{own['user']}:{own['password']}@{own['host']}:{own['port']}/bench_new_game"
-            inside = {**env, "DATABASE_URL": address, "DJANGO_SETTINGS_MODULE": "config.settings"}
-            inside |= {"ALLOWED_HOSTS": "testserver", "LOG_FORMAT": "json"}
+            parts = psycopg.conninfo.conninfo_to_dict(url)
+            address = f"postgres://{parts['user']}:{parts['password']}@{parts['host']}:{parts['port']}/bench_new_game"
+            env = {**env, "DATABASE_URL": address, "DJANGO_SETTINGS_MODULE": "config.settings"}
+            env |= {"ALLOWED_HOSTS": "testserver", "LOG_FORMAT": "json"}
             manage = [sys.executable, str(services.BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"]
-            subprocess.run(manage, env=inside, check=True)
-            return subprocess.run([sys.executable, "-m", __spec__.name, "inside"], env=inside, check=False).returncode
+            subprocess.run(manage, env=env, check=True)
+            return subprocess.run([sys.executable, "-m", __spec__.name, "measure"], env=env, check=False).returncode
         finally:
             connection.execute("DROP DATABASE bench_new_game WITH (FORCE)")
 
 
 def main() -> int:
-    if "inside" in sys.argv:
+    if "measure" in sys.argv:
         import django
 
         django.setup()
@@ -158,9 +158,9 @@ def main() -> int:
         folder.chmod(0o711)
         clean = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
         stack.callback(services.delete_database, folder / "state")
-        found = stack.enter_context(services.running(folder / "state", durable=True, environ=clean))
+        running = stack.enter_context(services.running(folder / "state", durable=True, environ=clean))
         env = {**clean, **services.secrets(folder / "state")}
-        return in_database_of_its_own({**env, "DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url})
+        return run_in_new_database({**env, "DATABASE_URL": running.database_url, "REDIS_URL": running.redis_url})
 
 
 if __name__ == "__main__":

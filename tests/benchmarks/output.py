@@ -1,4 +1,4 @@
-"""How a benchmark prints a figure."""
+"""The output of the benchmarks."""
 
 import json
 import sys
@@ -6,6 +6,6 @@ from typing import Any
 
 
 def say(figure: str, value: float, **more: Any) -> None:
-    """One JSON line on stdout, flushed, so that it appears when it is measured."""
+    """Print a figure as one JSON line, at once."""
     sys.stdout.write(json.dumps({"figure": figure, "value": round(value, 3 if value < 10 else 1), **more}) + "\n")
     sys.stdout.flush()

@@ -1,8 +1,8 @@
-"""`python -m pytest -s -n 0 tests/benchmarks/overview.py`: server time of the overview, one JSON line per address.
+"""`python -m pytest -s -n 0 tests/benchmarks/overview.py`: server time of the overview, one JSON line per URL.
 
-A month of it: 1,000,000 attempts, deliveries and conversions of 100,000 people over two postbacks, and a request every
-eight seconds (ATTEMPTS=... and REQUESTS=... for other sizes). `cold` is the first look of a process, `value` the median
-of the 20 looks after it. No test of the suite: its name keeps it out.
+The game has 30 days of data: 1,000,000 attempts, deliveries and conversions of 100,000 people with two postbacks, and a
+request every eight seconds (ATTEMPTS=... and REQUESTS=... for other sizes). `cold` is the first request of a process,
+`value` the median of the 20 requests after it. The module name keeps it out of the test suite.
 """
 
 import json
@@ -26,11 +26,11 @@ from tests import factories, hub
 
 ATTEMPTS = int(os.environ.get("ATTEMPTS", "1000000"))
 REQUESTS = int(os.environ.get("REQUESTS", "334800"))
-LOOKS = 20
+REPEATS = 20
 SLUG = "busy"
-ADDRESSES = (f"/g/{SLUG}/", f"/g/{SLUG}/?range=7d", f"/g/{SLUG}/?range=30d", f"/g/{SLUG}/start/")
+URLS = (f"/g/{SLUG}/", f"/g/{SLUG}/?range=7d", f"/g/{SLUG}/?range=30d", f"/g/{SLUG}/start/")
 
-# `n` runs backwards in time: row 1 is of this second, the last of 30 days ago.
+# `n` counts backwards in time: row 1 is of this second, the last one 30 days old.
 FILL = """
 INSERT INTO audience_person (id, game_id, traits, trait_times, first_seen_at, last_seen_at)
 SELECT md5('p' || n)::uuid, %(game)s, '{}', '{}', now() - n * interval '1 s', now() - n * interval '1 s'
@@ -71,34 +71,34 @@ def test_the_pages_of_a_busy_game() -> None:
     founder = hub.user("root", is_superuser=True)
     fill(founder)
     client = hub.signed_in(founder)
-    for address in ADDRESSES:
-        took = [look(client, address) for _ in range(LOOKS + 1)]
-        say(address, value=statistics.median(took[1:]), cold=took[0])
+    for url in URLS:
+        times = [request_ms(client, url) for _ in range(REPEATS + 1)]
+        say(url, value=statistics.median(times[1:]), cold=times[0])
 
 
 def fill(founder: object) -> None:
-    """The rows of one game, and fresh statistics, as autovacuum would have made them over the month."""
+    """Insert the rows of one game, and analyse the tables, as autovacuum would have done."""
     game = create_game(name="Busy", slug=SLUG, created_by=founder)
     create_key(game=game, name="web")
     configs = [factories.config(game, network=network).pk for network in ("tiktok", "reddit")]
-    asked: dict[str, Any] = {"game": game.pk, "configs": configs, "attempts": ATTEMPTS, "requests": REQUESTS}
-    asked["step"] = timedelta(days=30) / ATTEMPTS
+    parameters: dict[str, Any] = {"game": game.pk, "configs": configs, "attempts": ATTEMPTS, "requests": REQUESTS}
+    parameters["step"] = timedelta(days=30) / ATTEMPTS
     with connection.cursor() as cursor:
         for statement in FILL.split(";\n"):
             if statement.strip():
-                cursor.execute(statement, asked)
+                cursor.execute(statement, parameters)
         rollups.fold((*rollups.ROLLUPS, *ROLLUPS), now=clock.now())
         cursor.execute("VACUUM ANALYZE")
 
 
-def look(client: Client, address: str) -> float:
-    """Milliseconds of one request, with its middlewares and its rendering."""
+def request_ms(client: Client, url: str) -> float:
+    """Return the milliseconds of one request, including middleware and rendering."""
     start = time.monotonic()
-    assert client.get(address).status_code == 200
+    assert client.get(url).status_code == 200
     return 1000 * (time.monotonic() - start)
 
 
-def say(address: str, **milliseconds: float) -> None:
-    found = {name: round(value, 1) for name, value in milliseconds.items()}
-    line = {"figure": f"page_ms {address}", **found, "attempts": ATTEMPTS, "requests": REQUESTS}
+def say(url: str, **milliseconds: float) -> None:
+    figures = {name: round(value, 1) for name, value in milliseconds.items()}
+    line = {"figure": f"page_ms {url}", **figures, "attempts": ATTEMPTS, "requests": REQUESTS}
     sys.stdout.write(json.dumps(line) + "\n")

@@ -1,6 +1,6 @@
-"""What understanding one message costs: JSON bytes to plain values, and those to Messages. No server, no database.
+"""The CPU time of parsing one message: JSON bytes to plain values, and those to Messages. No server, no database.
 
-A process of its own under `make bench`, which sets up its environment.
+`make bench` runs it in a separate process.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 MESSAGES = 100
-# Of this many rounds the fastest counts: the others were disturbed.
+# The fastest round counts, since others may have been interrupted.
 ROUNDS = 30
 
 PROPERTIES = {"status": "complete", "world": "forest", "level": 7, "score": 18250, "duration_sec": 241}
@@ -74,8 +74,8 @@ def parcelvoy(number: int) -> dict[str, Any]:
 
 
 def parsers() -> dict[str, tuple[Callable[[int], dict[str, Any]], Callable[[list[Any]], int]]]:
-    """By dialect: what makes a message, and what parses a list of them and counts the good ones."""
-    # Only once Django is set up can the models be imported, and so the dialects.
+    """Return by dialect a function that makes a message, and one that parses a list and counts accepted ones."""
+    # The dialects import models, for which Django must be set up.
     from audience.intake.dialects import immutable as immutable_dialect
     from audience.intake.dialects import parcelvoy as parcelvoy_dialect
     from audience.intake.dialects import segment
@@ -95,7 +95,7 @@ def parsers() -> dict[str, tuple[Callable[[int], dict[str, Any]], Callable[[list
 
 
 def best_us(work: Callable[[], object]) -> float:
-    """Microseconds per message of the fastest round."""
+    """Return the microseconds per message of the fastest round."""
     best = float("inf")
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -105,7 +105,7 @@ def best_us(work: Callable[[], object]) -> float:
 
 
 def figures() -> Iterator[dict[str, Any]]:
-    """One per dialect: `value` is parsing alone, `decode_us` the JSON before it."""
+    """Yield a figure per dialect: `value` is parsing alone, `decode_us` decoding the JSON."""
     from audience.intake.requests import body
 
     for dialect, (make, parse) in parsers().items():

@@ -1,6 +1,6 @@
-"""The same load by wrk, where it is installed: it takes a tenth of the processor that Python takes for it.
+"""The load of load.py by wrk, if it is installed: it uses a tenth of the CPU time of Python.
 
-Each of its connections sends the next request when the last is answered, as in load.py.
+Each connection sends the next request after an answer, as in load.py.
 """
 
 import json
@@ -10,10 +10,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.load import DIALECTS, PEOPLE
+from tests.benchmarks.load import DIALECTS, PLAYERS
 
 SCRIPT = """
-local template, around_start, around_end, count = %(template)s, %(start)s, %(end)s, %(count)d
+local template, start, finish, count = %(template)s, %(start)s, %(end)s, %(count)d
 local letters = { }
 
 function init(args)
@@ -29,11 +29,11 @@ end
 function request()
   local now = os.date("!%%Y-%%m-%%dT%%H:%%M:%%S") .. ".000+00:00"
   local messages = {}
-  for place = 1, count do
-    messages[place] = template:gsub("@%%u+@",
-      { ["@ID@"] = id(), ["@PERSON@"] = "anon-" .. math.random(0, %(people)d), ["@NOW@"] = now })
+  for number = 1, count do
+    messages[number] = template:gsub("@%%u+@",
+      { ["@ID@"] = id(), ["@PERSON@"] = "anon-" .. math.random(0, %(players)d), ["@NOW@"] = now })
   end
-  return wrk.format("POST", %(path)s, nil, around_start .. table.concat(messages, ",") .. around_end)
+  return wrk.format("POST", %(path)s, nil, start .. table.concat(messages, ",") .. finish)
 end
 
 wrk.headers[%(header)s] = %(value)s
@@ -51,22 +51,22 @@ def is_installed() -> bool:
 
 
 def load(*, port: int, key: str, connections: int, seconds: float, messages: int, dialect: str, folder: Path) -> Any:
-    """The same figures as load.py prints; of refused ones too, the time counts."""
-    words = DIALECTS[dialect]
-    start, end = words.around_one if messages == 1 else words.around_many
-    name, _, value = words.header(key).partition(": ")
-    text = json.dumps(words.message, separators=(",", ":"))
+    """Return the same figures as load.py; the times include refused requests."""
+    template = DIALECTS[dialect]
+    start, end = template.single_envelope if messages == 1 else template.batch_envelope
+    name, _, value = template.header(key).partition(": ")
+    text = json.dumps(template.message, separators=(",", ":"))
     text = text.replace("MESSAGE-ID", "@ID@").replace("PERSON", "@PERSON@").replace("NOW", "@NOW@")
-    quoted = {"template": text, "start": start, "end": end, "header": name, "value": value}
-    quoted["path"] = words.single if messages == 1 else words.batch
+    values = {"template": text, "start": start, "end": end, "header": name, "value": value}
+    values["path"] = template.single if messages == 1 else template.batch
     script = folder / "wrk.lua"
-    given = {key: json.dumps(said) for key, said in quoted.items()}
-    script.write_text(SCRIPT % {**given, "count": messages, "people": PEOPLE - 1})
+    quoted = {name: json.dumps(text) for name, text in values.items()}
+    script.write_text(SCRIPT % {**quoted, "count": messages, "players": PLAYERS - 1})
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--timeout", "30s", "-s", str(script)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([*command, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True)
+    result = subprocess.run([*command, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seen = json.loads(done.stdout.splitlines()[-1])
+    figures = json.loads(result.stdout.splitlines()[-1])
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    milliseconds = {name: round(seen[name], 1) for name in ("p50_ms", "p99_ms")}
-    return {**seen, **milliseconds, "messages": seen["requests"] * messages, "cpu_s": round(used, 2)}
+    milliseconds = {name: round(figures[name], 1) for name in ("p50_ms", "p99_ms")}
+    return {**figures, **milliseconds, "messages": figures["requests"] * messages, "cpu_s": round(used, 2)}
