@@ -1,6 +1,6 @@
-"""Debian's chromium under Playwright, one for each file of tests.
+"""Debian's chromium under Playwright, one for each test module.
 
-While it runs there is an event loop in the test's thread, on which other tests would find themselves.
+While it runs there is an event loop in the main thread, which other tests must not have.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-# Playwright runs an event loop in the test's thread; the tests' own queries are still plain ones.
+# Playwright runs an event loop in the test's thread, in which Django would refuse queries.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -18,7 +18,7 @@ FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
 def missing() -> str:
-    """Why there is no browser here; '' where there is one, and in CI, where its absence is to fail."""
+    """Return why browser tests are skipped; '' if chromium is installed, and in CI, where they have to fail."""
     if os.path.exists(CHROMIUM) or os.environ.get("CI") == "true":
         return ""
     return f"{CHROMIUM} is not installed: apt-get install chromium"
@@ -27,6 +27,6 @@ def missing() -> str:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()

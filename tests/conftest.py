@@ -19,7 +19,7 @@ from postbacks.reporting import rollups as postbacks_rollups
 from tests.chromium import browser as browser
 from tests.effort import examples
 
-# A busy machine makes slow examples, and that says nothing about the code.
+# Examples may be slow on a busy machine.
 hypothesis.settings.register_profile(
     "any machine", max_examples=examples(100), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -28,21 +28,21 @@ hypothesis.settings.load_profile("any machine")
 
 @pytest.fixture(scope="session", autouse=True)
 def _fast_passwords() -> Iterator[None]:
-    """tests/config/test_sign_in.py holds the hasher of the product."""
+    """tests/config/test_sign_in.py tests the hasher of the product."""
     with override_settings(PASSWORD_HASHERS=["tests.hashers.FastHasher"]):
         yield
 
 
-# Written by migrations alone, so that they stay between tests, and post_migrate has nothing to do.
+# Tables that only migrations write: they are not emptied, so that post_migrate need not run.
 WRITTEN_BY_MIGRATIONS = {"django_content_type", "auth_permission"}
 ALL_ROLLUPS = (*audience_rollups.ROLLUPS, *postbacks_rollups.ROLLUPS)
 
 
 def delete_rows(operations: DatabaseOperations, style: object, tables: Iterable[str], **options: object) -> list[str]:
-    """SQL that empties `tables`, with the signature of DatabaseOperations.sql_flush.
+    """Return SQL that empties `tables`, with the signature of DatabaseOperations.sql_flush.
 
-    TRUNCATE makes new files for every table and index, which takes thirty times as long as deleting a test's few rows.
-    The triggers of the deleted rows write counts, which no model names; they are deleted last.
+    TRUNCATE creates new files for every table and index, which takes thirty times as long as deleting a few rows.
+    Triggers write counts about the deleted rows into tables without a model; these are emptied last.
     """
     deletes = [f"DELETE FROM {operations.quote_name(name)}" for name in tables if name not in WRITTEN_BY_MIGRATIONS]
     counts = [f"DELETE FROM {rollup.name}{part}" for rollup in ALL_ROLLUPS for part in ("minute", "tail")]
@@ -50,8 +50,8 @@ def delete_rows(operations: DatabaseOperations, style: object, tables: Iterable[
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _quick_cleaning() -> Iterator[None]:
-    """Of the tests that commit; Django's own way is `manage.py flush`."""
+def _fast_flush() -> Iterator[None]:
+    """Make Django's flush after a test that commits fast."""
     with (
         mock.patch.object(DatabaseOperations, "sql_flush", delete_rows),
         mock.patch.object(flush, "emit_post_migrate_signal"),
@@ -67,7 +67,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """pytest-django's, whose database cannot be dropped while a thread of the product's pools is connected to it."""
+    """End the connections of the product's threads, so that pytest-django can drop the database."""
     yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(END_OTHER_CONNECTIONS)
@@ -75,7 +75,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def _events_are_deleted(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After a test that commits Django empties the tables it manages, and `audience_event` is not one of them."""
+    """Empty `audience_event` after a test that commits, since Django does not manage that table."""
     marker = request.node.get_closest_marker("django_db")
     commits = {"transactional_db", "live_server"} & set(request.fixturenames)
     if not commits and not (marker and marker.kwargs.get("transaction")):
@@ -89,7 +89,7 @@ def _events_are_deleted(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _keys_are_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests change the rows of keys directly; audience/games/keys.py would clear the cache."""
+    """Disable the cache of keys, since tests change rows of keys without audience/games/keys.py, which clears it."""
     monkeypatch.setattr(auth, "KEY_CACHE_SECONDS", 0.0)
     auth.clear_key_cache()
 

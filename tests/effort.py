@@ -1,4 +1,4 @@
-"""How many random examples a property is tried with: a part of them in `make test`, all in `make test-long`."""
+"""The number of random examples of a test: a fifth of them in `make test`, all in `make test-long`."""
 
 import os
 
@@ -6,5 +6,5 @@ IN_FULL = bool(os.environ.get("EXAMPLES_IN_FULL"))
 
 
 def examples(number: int) -> int:
-    """`number` in full, else a fifth of it, of which ten are the least."""
+    """Return `number` in `make test-long`, else a fifth of it, but at least ten."""
     return number if IN_FULL else max(10, number // 5)

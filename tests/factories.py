@@ -1,4 +1,4 @@
-"""Rows for tests: each function has defaults for all fields and takes others by name."""
+"""Rows for tests: each function has defaults for all fields, which keyword arguments override."""
 
 import itertools
 from datetime import timedelta
@@ -17,27 +17,28 @@ PIXELS = {kind: accounts.pixel for kind, accounts in ACCOUNTS.items()}
 TOKENS = {kind: accounts.token for kind, accounts in ACCOUNTS.items()}
 
 
-def game(**given: Any) -> Game:
+def game(**overrides: Any) -> Game:
     number = next(_numbers)
-    return Game.objects.create(**{"name": f"Game {number}", "slug": f"game-{number}", **given})
+    return Game.objects.create(**{"name": f"Game {number}", "slug": f"game-{number}", **overrides})
 
 
-def person(of: Game, *, anonymous: str = "", user: str = "", **given: Any) -> Person:
-    """A player, with an identity for each id given."""
+def person(of: Game, *, anonymous: str = "", user: str = "", **overrides: Any) -> Person:
+    """A player, with an identity for each of the ids."""
     now = timezone.now()
-    row = Person.objects.create(**{"game": of, "first_seen_at": now, "last_seen_at": now, **given})
+    row = Person.objects.create(**{"game": of, "first_seen_at": now, "last_seen_at": now, **overrides})
     for namespace, value in (("anonymous", anonymous), ("user", user)):
         if value:
             identity(row, namespace=namespace, value=value)
     return row
 
 
-def identity(of: Person, *, namespace: str = "anonymous", value: str, **given: Any) -> Identity:
-    return Identity.objects.create(**{"game": of.game, "person": of, "namespace": namespace, "value": value, **given})
+def identity(of: Person, *, namespace: str = "anonymous", value: str, **overrides: Any) -> Identity:
+    fields = {"game": of.game, "person": of, "namespace": namespace, "value": value}
+    return Identity.objects.create(**{**fields, **overrides})
 
 
-def touch(of: Person, *, network: str = "tiktok", click_id: str = "E.C.P.click", **given: Any) -> Touch:
-    """A click an hour ago, from a browser with an IP address."""
+def touch(of: Person, *, network: str = "tiktok", click_id: str = "E.C.P.click", **overrides: Any) -> Touch:
+    """A click one hour ago, from a browser with an IP address."""
     fields = {
         "game": of.game,
         "person": of,
@@ -51,27 +52,27 @@ def touch(of: Person, *, network: str = "tiktok", click_id: str = "E.C.P.click",
         "ip": "203.0.113.7",
         "user_agent": "Mozilla/5.0 (click)",
     }
-    return Touch.objects.create(**{**fields, **given})
+    return Touch.objects.create(**{**fields, **overrides})
 
 
-def conversion(of: Person, *, touch: Touch | None = None, **given: Any) -> Conversion:
+def conversion(of: Person, *, touch: Touch | None = None, **overrides: Any) -> Conversion:
     """A purchase of 9.99 USD a minute ago, not fanned out yet."""
-    at = given.get("event_at", timezone.now() - timedelta(minutes=1))
+    event_at = overrides.get("event_at", timezone.now() - timedelta(minutes=1))
     fields = {
         "game": of.game,
         "person": of,
         "trigger": "purchase",
         "message_id": f"message-{next(_numbers)}",
-        "event_day": at.date(),
-        "event_at": at,
+        "event_day": event_at.date(),
+        "event_at": event_at,
         "touch": touch,
         "reason": "" if touch else "no_click",
         "properties": {"value": 9.99, "currency": "USD"},
     }
-    return Conversion.objects.create(**{**fields, **given})
+    return Conversion.objects.create(**{**fields, **overrides})
 
 
-def config(of: Game, *, network: str = "tiktok", **given: Any) -> PostbackConfig:
+def config(of: Game, *, network: str = "tiktok", **overrides: Any) -> PostbackConfig:
     """An enabled postback for both triggers, with a pixel and credential that the sandbox accepts."""
     accounts = imitation_of(NETWORKS[network]).accounts
     fields = {
@@ -82,25 +83,25 @@ def config(of: Game, *, network: str = "tiktok", **given: Any) -> PostbackConfig
         "triggers": ["game_launch", "purchase"],
         "validated_at": timezone.now(),
     }
-    return PostbackConfig.objects.create(**{**fields, **given})
+    return PostbackConfig.objects.create(**{**fields, **overrides})
 
 
-def delivery(config: PostbackConfig, *, conversion: Conversion | None = None, **given: Any) -> Delivery:
-    """Waiting and due, for a purchase of a new player unless a conversion is given."""
-    of = conversion or new_conversion(config)
+def delivery(config: PostbackConfig, *, conversion: Conversion | None = None, **overrides: Any) -> Delivery:
+    """A waiting and due delivery, of `conversion` or of a purchase of a new player."""
+    conversion = conversion or new_conversion(config)
     fields = {
         "game": config.game,
-        "conversion": of,
+        "conversion": conversion,
         "config": config,
         "network": config.network,
-        "trigger": of.trigger,
-        "event_id": str(of.pk),
-        "event_at": of.event_at,
-        "dead_after": of.event_at + config.kind.max_age,
+        "trigger": conversion.trigger,
+        "event_id": str(conversion.pk),
+        "event_at": conversion.event_at,
+        "dead_after": conversion.event_at + config.kind.max_age,
         "config_version": config.version,
         "next_attempt_at": timezone.now(),
     }
-    return Delivery.objects.create(**{**fields, **given})
+    return Delivery.objects.create(**{**fields, **overrides})
 
 
 def new_conversion(config: PostbackConfig) -> Conversion:
@@ -110,21 +111,21 @@ def new_conversion(config: PostbackConfig) -> Conversion:
     return conversion(player, touch=click, fanned_out_at=timezone.now())
 
 
-def attempt(of: Delivery, *, ago: timedelta = timedelta(minutes=5), **given: Any) -> DeliveryAttempt:
+def attempt(of: Delivery, *, ago: timedelta = timedelta(minutes=5), **overrides: Any) -> DeliveryAttempt:
     """The next attempt of a delivery, closed as a success."""
-    at = timezone.now() - ago
+    started_at = timezone.now() - ago
     fields = {
         "config": of.config,
         "number": of.attempts.count() + 1,
         "config_version": 1,
-        "started_at": at,
-        "finished_at": at,
+        "started_at": started_at,
+        "finished_at": started_at,
         "status": "success",
         "verdict": "success",
         "http_status": 200,
         "latency_ms": 123,
     }
-    return of.attempts.create(**{**fields, **given})
+    return of.attempts.create(**{**fields, **overrides})
 
 
 def unsaved_configs() -> list[PostbackConfig]:

@@ -1,4 +1,4 @@
-"""A password hasher for tests: the product's own takes a fifth of a second of processor time by intention."""
+"""A fast password hasher for tests: the product's takes 0.2 s of CPU time on purpose."""
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 

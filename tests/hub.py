@@ -12,9 +12,10 @@ from audience.models import Game, Membership, Role
 PASSWORD = "a-password-for-tests"
 
 
-def user(name: str, **given: object) -> object:
+def user(name: str, **overrides: object) -> object:
     """A user whose password is PASSWORD."""
-    person = get_user_model()(username=name, email=f"{name}@studio.example", password=make_password(PASSWORD), **given)
+    fields = {"username": name, "email": f"{name}@studio.example", "password": make_password(PASSWORD)}
+    person = get_user_model()(**fields, **overrides)
     person.save()
     return person
 
@@ -37,24 +38,24 @@ class _Inline(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.problems: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = dict(attrs)
         if tag == "style" or (tag == "script" and "src" not in names):
-            self.found.append(tag)
-        self.found += [f"{tag} {name}" for name in names if name == "style" or name.startswith(("on", "hx-on"))]
+            self.problems.append(tag)
+        self.problems += [f"{tag} {name}" for name in names if name == "style" or name.startswith(("on", "hx-on"))]
         if any((names.get(name) or "").startswith("javascript:") for name in ("href", "src", "action")):
-            self.found.append(f"{tag} javascript:")
+            self.problems.append(f"{tag} javascript:")
 
 
 def inline_code(html: str) -> list[str]:
-    """Every inline script, style and event handler of a page."""
+    """Return every inline script, style and event handler of a page."""
     parser = _Inline()
     parser.feed(html)
-    return parser.found
+    return parser.problems
 
 
 def squeezed(html: str) -> str:
-    """HTML with single spaces, and none beside a tag: a template may break its lines anywhere."""
+    """Return the HTML with single spaces and none beside tags, so that line breaks of templates do not matter."""
     return re.sub(r"\s*(<[^>]*>)\s*", r"\1", re.sub(r"\s+", " ", html))

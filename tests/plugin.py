@@ -1,8 +1,8 @@
 """Prepares the environment and starts the services before pytest-django reads the settings (`-p tests.plugin`).
 
 DATABASE_URL and REDIS_URL of the environment are used when set; every other variable of .env.example is removed, so
-that no test depends on the shell it is run from. Under pytest-xdist the controller does this once; each worker
-inherits the environment and takes a Valkey database of its own.
+that no test depends on the shell. Under pytest-xdist the controller does this once; each worker inherits the
+environment and uses a separate Valkey database.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from config import services
 from config.quickstart.state import ServicesError
 from postbacks.networks import NETWORKS
 
-# Fixed, so that a failing test fails again with the same signatures and ciphertext keys.
+# Fixed, so that signatures and keys are the same when a failing test is repeated.
 TEST_SECRETS = {
     "SECRET_KEY": "a-key-for-tests-only-" + "0123456789abcdef" * 3,
     "CREDENTIAL_KEYS": "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",
@@ -39,29 +39,30 @@ def product_variables() -> set[str]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
-    """A wrapper comes before pytest-django's implementation, whose first act is to import the settings."""
+    """Run before pytest-django's implementation, which imports the settings: hence a wrapper."""
     for name in product_variables() - {"DATABASE_URL", "REDIS_URL"}:
         os.environ.pop(name, None)
     os.environ.update(TEST_SECRETS)
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-        os.environ["REDIS_URL"] = _own_database(os.environ["REDIS_URL"], worker)
+        os.environ["REDIS_URL"] = _worker_database(os.environ["REDIS_URL"], worker)
     elif not {"-h", "--help", "--version"} & set(early_config.invocation_params.args):
         stack = contextlib.ExitStack()
         early_config.add_cleanup(stack.close)  # runs however the session ends, Ctrl-C included
         try:
-            found = stack.enter_context(
+            running = stack.enter_context(
                 services.running(stack.enter_context(_state_dir()), durable=False, environ=os.environ)
             )
         except ServicesError as error:
             stack.close()
             raise pytest.UsageError(str(error)) from error
-        os.environ.update(DATABASE_URL=found.database_url, REDIS_URL=found.redis_url, TEST_RUN_ID=uuid.uuid4().hex[:12])
+        os.environ.update(DATABASE_URL=running.database_url, REDIS_URL=running.redis_url)
+        os.environ["TEST_RUN_ID"] = uuid.uuid4().hex[:12]
         stack.callback(_drop_template)
     return (yield)
 
 
 def template_database() -> str:
-    """Name of a migrated database that this test run may make once and copy (tests/journeys/product.py)."""
+    """Return the name of a migrated database that this test run creates once and copies (tests/journeys/product.py)."""
     return f"template_{os.environ['TEST_RUN_ID']}"
 
 
@@ -73,7 +74,7 @@ def _drop_template() -> None:
 @contextlib.contextmanager
 def _state_dir() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="afterclick-tests-")).resolve()
-    # As root, PostgreSQL runs as another account and has to pass through this folder of ours.
+    # As root, PostgreSQL runs as another account, which must be able to traverse this folder.
     folder.chmod(0o711)
     try:
         yield folder
@@ -82,7 +83,7 @@ def _state_dir() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _own_database(url: str, worker: str) -> str:
-    """The same server with database n + 1 for worker "gwn"; the run itself keeps the one it was given."""
+def _worker_database(url: str, worker: str) -> str:
+    """Return the URL of database n + 1 of the same server for worker "gwn"; the controller uses the one in `url`."""
     number = int(worker.removeprefix("gw")) + 1
     return urlsplit(url)._replace(path=f"/{number}").geturl()

@@ -28,7 +28,7 @@ SSL_REQUEST = 80877103
 
 @contextlib.contextmanager
 def pooling(url: str) -> Iterator[str]:
-    """The URL of a pooler for the database at `url`, which runs until the context ends. Clients need no password."""
+    """Run a pooler for the database at `url` during the context; yield its URL. Clients need no password."""
     parts = psycopg.conninfo.conninfo_to_dict(url)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_accept, args=(listener, url), daemon=True).start()
@@ -46,26 +46,26 @@ def _accept(listener: socket.socket, url: str) -> None:
 def _serve(client: socket.socket, url: str) -> None:
     with contextlib.ExitStack() as stack, contextlib.suppress(ConnectionError):
         stack.enter_context(client)
-        _greet(client)
-        # libpq authenticates; afterwards this module reads and writes its sockets.
+        _handshake(client)
+        # libpq connects and authenticates; afterwards this module uses its sockets.
         connections = [stack.enter_context(psycopg.connect(url, autocommit=True)) for _ in range(SERVERS)]
-        sockets = [socket.socket(fileno=os.dup(each.pgconn.socket)) for each in connections]
+        sockets = [socket.socket(fileno=os.dup(server.pgconn.socket)) for server in connections]
         for server in itertools.cycle(sockets):
             server.setblocking(True)
             if not _transaction(client, server):
                 return
 
 
-def _greet(client: socket.socket) -> None:
+def _handshake(client: socket.socket) -> None:
     length, code = struct.unpack("!ii", _read(client, 8))
     if code == SSL_REQUEST:
         client.sendall(b"N")
         length, code = struct.unpack("!ii", _read(client, 8))
     _read(client, length - 8)
-    greeting = b"R" + struct.pack("!ii", 8, 0)
+    answer = b"R" + struct.pack("!ii", 8, 0)
     for name, value in PARAMETERS.items():
-        greeting += _message(b"S", f"{name}\0{value}\0".encode())
-    client.sendall(greeting + _message(b"K", struct.pack("!ii", 1, 1)) + _message(b"Z", b"I"))
+        answer += _message(b"S", f"{name}\0{value}\0".encode())
+    client.sendall(answer + _message(b"K", struct.pack("!ii", 1, 1)) + _message(b"Z", b"I"))
 
 
 def _transaction(client: socket.socket, server: socket.socket) -> bool:

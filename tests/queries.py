@@ -1,4 +1,4 @@
-"""Counts the queries of a piece of work, to compare few rows with many: the number itself is nobody's contract."""
+"""Counts queries, to compare few rows with many. The number itself is not tested."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 
 def queries_of(work: Callable[[], object]) -> int:
-    """How many queries `work` makes on the test's connection."""
+    """Return the number of queries that `work` makes on the test's connection."""
     with CaptureQueriesContext(connection) as captured:
         work()
     return len(captured)

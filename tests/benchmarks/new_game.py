@@ -1,10 +1,9 @@
 """The digest of a new game's first events, compared with a game for which PostgreSQL has statistics.
 
 `python -m tests.benchmarks.new_game` prints one JSON line (`make bench` runs it too). The full game has 200,000 players
-(BENCH_FULL_GAME_PLAYERS) and is analysed once; autovacuum is off, since it does
-not run in the first minutes of a game. In turns, 30,000 events (BENCH_NEW_GAME_EVENTS) of new players are digested
-in the full game and in a game that was just created. `value` is the new game's time per event divided by the full
-game's; the exit code is 1 above ALLOWED.
+(BENCH_FULL_GAME_PLAYERS) and is analysed once; autovacuum is off, since it does not run in the first minutes of a game.
+In turns, 30,000 events (BENCH_NEW_GAME_EVENTS) of new players are digested in the full game and in a game that was just
+created. `value` is the new game's time per event divided by the full game's; the exit code is 1 above ALLOWED.
 
 A second line is for shared machines: the time per event in the full game if one player of twenty uses the device of
 another, divided by the time if every player has a separate device.

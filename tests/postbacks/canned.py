@@ -1,4 +1,4 @@
-"""A network that gives the same answer to every request, over a real socket."""
+"""A server that gives the same answer to every request."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def answering(status: int, body: Any, headers: dict[str, str] | None = None) -> Iterator[str]:
-    """The URL of a server that answers every POST so; a `body` that is text is sent unchanged, else as JSON."""
+    """Run a server with this answer to every POST; yield its URL. A `body` that is not a text is sent as JSON."""
     raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     kind = "text/html" if isinstance(body, str) else "application/json"
 
@@ -26,7 +26,7 @@ def answering(status: int, body: Any, headers: dict[str, str] | None = None) -> 
             self.wfile.write(raw)
 
         def log_message(self, *_: Any) -> None:
-            """Nothing on stderr."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         server.daemon_threads = True

@@ -13,7 +13,7 @@ from tests import factories, hub
 
 @pytest.fixture
 def sandbox(settings: Any) -> Iterator[Sandbox]:
-    """All networks, imitated on one port, with the settings pointing there."""
+    """The imitations of all networks on one port, to which the settings point."""
     with Sandbox(hold=2.0) as running:
         settings.NETWORK_URLS = dict.fromkeys(NETWORKS, running.url)
         yield running

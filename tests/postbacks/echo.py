@@ -1,4 +1,4 @@
-"""An imitation ad network that repeats whatever it was sent: in its message, its code and its request id."""
+"""An imitation ad network whose answers repeat the texts of the request, in message, code and request id."""
 
 import json
 import threading
@@ -12,26 +12,26 @@ class _Handler(BaseHTTPRequestHandler):
     server: "_Server"
 
     def do_POST(self) -> None:
-        sent = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append(json.loads(sent))
-        said = " ".join(texts(json.loads(sent)))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.received.append(body)
+        text = " ".join(texts(body))
         answer = json.dumps(
             {
-                # TikTok's words, then Reddit's.
+                # The fields of TikTok, then of Reddit.
                 "code": 40002,
-                "message": said,
-                "request_id": said,
-                "error": {"code": said, "message": said},
+                "message": text,
+                "request_id": text,
+                "error": {"code": text, "message": text},
             }
         ).encode()
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(answer)))
-        self.send_header("x-request-id", said.encode("ascii", "ignore").decode())
+        self.send_header("x-request-id", text.encode("ascii", "ignore").decode())
         self.end_headers()
         self.wfile.write(answer)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a test's output is for its own words."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -41,7 +41,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Echo:
-    """`with Echo() as network: network.url`. It refuses each event, or with `status` 503 wants it again."""
+    """`with Echo() as network: network.url`. It answers 400, or the status set by `answer`."""
 
     def __init__(self) -> None:
         self._server = _Server()
@@ -66,12 +66,12 @@ class Echo:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in a JSON value, those of the player before the rest, so that a cut message holds them."""
+    """Yield every text in a JSON value, the player's first, so that they are in a truncated message."""
     if isinstance(value, dict):
-        for _, each in sorted(value.items(), key=lambda item: item[0] not in ("user", "data", "events", "click_id")):
-            yield from texts(each)
+        for _, item in sorted(value.items(), key=lambda pair: pair[0] not in ("user", "data", "events", "click_id")):
+            yield from texts(item)
     elif isinstance(value, list):
-        for each in value:
-            yield from texts(each)
-    elif isinstance(value, str) and len(value) < 64:  # hashes say nothing here
+        for item in value:
+            yield from texts(item)
+    elif isinstance(value, str) and len(value) < 64:  # not hashes
         yield value

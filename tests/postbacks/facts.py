@@ -1,4 +1,4 @@
-"""The conversions, answers and fixture files that the network tests share."""
+"""Conversions, answers and files of the networks for their tests."""
 
 import json
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ def target(pixel_id: str, *, test_code: str | None = None) -> Target:
 
 
 def vector(kind: str, name: str) -> Any:
-    """A JSON file of the network's folder: `purchase` and `game_launch` are bodies, `responses` is its answers."""
+    """Return a JSON file of the network's vectors: `purchase` and `game_launch` are bodies, `responses` has answers."""
     return json.loads((NETWORKS[kind].folder / "vectors" / f"{name}.json").read_text())
 
 
@@ -59,16 +59,16 @@ def schema(kind: str) -> Any:
 
 
 def answers(kind: str) -> list[Any]:
-    """{"name", "status", "body", "verdict", "access"?, "limited"?, "evidence"} of each answer."""
+    """Return {"name", "status", "body", "verdict", "access"?, "limited"?, "evidence"} of each answer."""
     return list(vector(kind, "responses")["answers"])
 
 
-def seen(kind: str) -> list[Any]:
-    """The answers that somebody has seen, without the inferred ones."""
+def observed(kind: str) -> list[Any]:
+    """Return the answers that were observed, without the inferred ones."""
     return [answer for answer in answers(kind) if answer["evidence"] != "not seen yet"]
 
 
 def answered(status: int, body: Any, **headers: str) -> Response:
-    """A Response as http.post returns it; `retry_after="3"` is a header."""
+    """Return a Response as http.post returns it; `retry_after="3"` is a header."""
     raw = body if isinstance(body, str) else json.dumps(body)
     return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw.encode(), 12)

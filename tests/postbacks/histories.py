@@ -1,4 +1,4 @@
-"""Random histories of a few players, told in the Immutable dialect, and the orders in which they may arrive."""
+"""Random histories of a few players in the Immutable dialect, and random orders of arrival."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -21,9 +21,9 @@ from tests import factories
 
 LIBRARY = {"library": "history", "libraryVersion": "1.0.0"}
 BROWSERS, USERS = ("b1", "b2", "b3"), ("u1", "u2", "u3")
-# Shorter than the histories, so that clicks fall out of it.
+# Shorter than the histories, so that some clicks are outside it.
 WINDOW_DAYS = 3
-# On Reddit: which purchase is a player's first is another thing that the order of arrival must not decide.
+# A goal of Reddit: which purchase is a player's first must not depend on the order of arrival.
 FIRST_PURCHASE = [{"event": "purchase", "sent_as": "", "once": True, "condition": None}]
 
 browsers, users = st.sampled_from(BROWSERS), st.sampled_from(USERS)
@@ -32,8 +32,8 @@ players = st.one_of(
     st.fixed_dictionaries({"userId": users}),
     st.fixed_dictionaries({"anonymousId": browsers, "userId": users}),
 )
-# What a step is, before it has its time and its message id. Reddit takes no event of a week ago, hence ten days of
-# hours; whole ones, so that many things happen at the same moment.
+# Steps without time and message id. Ten days of hours, since Reddit accepts no event older than a week; whole hours, so
+# that many events have the same time.
 hours = st.one_of(st.integers(0, 12), st.integers(0, 240))
 queries = st.sampled_from(
     (
@@ -50,8 +50,8 @@ emails = st.sampled_from(("", "ada@players.example", "bob@players.example"))
 levels = st.sampled_from(("", "none", "anonymous", "full"))
 
 
-def _page(who: dict[str, str], query: str) -> dict[str, Any]:
-    return {"type": "page", **who, "context": {"pageUrl": f"https://game.example/?{query}"}}
+def _page(ids: dict[str, str], query: str) -> dict[str, Any]:
+    return {"type": "page", **ids, "context": {"pageUrl": f"https://game.example/?{query}"}}
 
 
 def _identify(user: str, browser: str, email: str) -> dict[str, Any]:
@@ -63,15 +63,15 @@ def _alias(ends: tuple[str, str]) -> dict[str, Any]:
     return {"type": "alias", "fromId": ends[0], "toId": ends[1]}
 
 
-def _launch(who: dict[str, str], test: bool) -> dict[str, Any]:
-    return {"type": "track", "eventName": "game_launch", **who, "test": test}
+def _launch(ids: dict[str, str], test: bool) -> dict[str, Any]:
+    return {"type": "track", "eventName": "game_launch", **ids, "test": test}
 
 
-def _purchase(who: dict[str, str], level: str, own_id: bool) -> dict[str, Any]:
+def _purchase(ids: dict[str, str], level: str, has_pixel_id: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {"value": 9.99, "currency": "USD"}
-    if own_id:
+    if has_pixel_id:
         properties |= {"_imtbl_conversion_id": "pixel-id", "_imtbl_conversion_network": "tiktok"}
-    fields = {"type": "track", "eventName": "purchase", **who, "properties": properties}
+    fields = {"type": "track", "eventName": "purchase", **ids, "properties": properties}
     return fields | ({"consentLevel": level} if level else {})
 
 
@@ -94,8 +94,8 @@ steps = st.one_of(
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Positions in the history (one told twice comes twice), and after which of them a batch ends (1) or is digested
-    at once (2)."""
+    """Positions in the history (a retried one occurs twice), and what follows each: nothing (0), the batch ends (1), or
+    it ends and is digested (2)."""
 
     order: Sequence[int]
     ends: Sequence[int]
@@ -103,7 +103,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`steps` as they happened, the oldest first, and two orders in which they may come in."""
+    """`steps` as (age in hours, message), the oldest first, and two orders of arrival."""
 
     steps: list[tuple[int, dict[str, Any]]]
     arrivals: tuple[Arrival, Arrival]
@@ -114,15 +114,16 @@ class History:
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    told = draw(st.lists(st.tuples(hours, steps), min_size=3, max_size=12))
-    told.sort(key=lambda step: -step[0])
-    copies = draw(st.lists(st.integers(0, len(told) - 1), max_size=3))
-    return History(told, (draw(_arrivals(len(told), copies)), draw(_arrivals(len(told), copies))))
+    happened = draw(st.lists(st.tuples(hours, steps), min_size=3, max_size=12))
+    happened.sort(key=lambda step: -step[0])
+    count = len(happened)
+    retried = draw(st.lists(st.integers(0, count - 1), max_size=3))
+    return History(happened, (draw(_arrivals(count, retried)), draw(_arrivals(count, retried))))
 
 
-def _arrivals(count: int, copies: list[int]) -> st.SearchStrategy[Arrival]:
-    order = st.permutations([*range(count), *copies])
-    ends = st.lists(st.integers(0, 2), min_size=count + len(copies), max_size=count + len(copies))
+def _arrivals(count: int, retried: list[int]) -> st.SearchStrategy[Arrival]:
+    order = st.permutations([*range(count), *retried])
+    ends = st.lists(st.integers(0, 2), min_size=count + len(retried), max_size=count + len(retried))
     return st.builds(Arrival, order, ends)
 
 
@@ -139,8 +140,8 @@ def new_game() -> Game:
     return game
 
 
-def tell(history: History, arrival: Arrival, *, game: Game, now: datetime) -> Iterator[None]:
-    """Send the history to `game` in the order of `arrival`; yields after each digest, the last being the end."""
+def send(history: History, arrival: Arrival, *, game: Game, now: datetime) -> Iterator[None]:
+    """Send the history to `game` in the order of `arrival`; yield after each digest, the last time at the end."""
     key = create_key(game=game, name="web").key
     batch: list[dict[str, Any]] = []
     for position, end in zip(arrival.order, arrival.ends, strict=True):
@@ -176,16 +177,16 @@ def message_id(position: int) -> str:
     return str(uuid.UUID(int=position + 1))
 
 
-def _send(key: ApiKey, told: list[dict[str, Any]]) -> None:
-    """As config/demo_history.py does: what the view does between reading and answering."""
-    if not told:
+def _send(key: ApiKey, batch: list[dict[str, Any]]) -> None:
+    """Store a batch as the view does, like config/demo_history.py."""
+    if not batch:
         return
     now = timezone.now()
-    messages, rejected = immutable.parse(told, now=now)
+    messages, rejected = immutable.parse(batch, now=now)
     assert {error.code for refusal in rejected for error in refusal.errors} <= {"DUPLICATE_MESSAGE_ID"}
     accept(key=key, dialect=Dialect.IMMUTABLE, messages=messages, rejected=rejected, received_at=now)
 
 
-def a_moment() -> datetime:
-    """The `now` of one history."""
+def present_second() -> datetime:
+    """Return the present time without microseconds, as `now` of a history."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -1,4 +1,4 @@
-"""A bad row beside a good one for each task of the beat, as tests/postbacks/test_poison.py needs them."""
+"""A row that fails and one that does not for each task of the beat, for tests/postbacks/test_poison.py."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,14 +46,14 @@ def execute(query: str, *params: Any) -> None:
         cursor.execute(query, params or None)
 
 
-def counted(query: str, *params: Any) -> int:
+def count(query: str, *params: Any) -> int:
     with connection.cursor() as cursor:
         cursor.execute(query, params)
         return int(cursor.fetchone()[0])
 
 
-def refused(table: str, when: str, *, on: str = "UPDATE", condition: str = "data_exception") -> Callable[[], None]:
-    """Have the database refuse to change a row, for this reason; what lets it be changed again."""
+def refuse(table: str, when: str, *, on: str = "UPDATE", condition: str = "data_exception") -> Callable[[], None]:
+    """Make the database refuse to change rows with the error `condition`; return a function that ends it."""
     name = f"poison_{uuid4().hex[:8]}"
     execute(TRIGGER.format(name=name, table=table, when=when, on=on, condition=condition))
     return lambda: execute(f"DROP TRIGGER {name} ON {table}; DROP FUNCTION {name}")
@@ -61,33 +61,33 @@ def refused(table: str, when: str, *, on: str = "UPDATE", condition: str = "data
 
 @dataclass
 class Poison:
-    """What a test needs of a bad row and its neighbour. `errors` is what its failure is told as."""
+    """A row that fails and a neighbour that does not. `error` is the stored error; `repair` removes the cause."""
 
     task: str
     queue: str
     row: str
     error: str
-    neighbour_went_through: Callable[[], bool]
-    heal: Callable[[], object]
-    went_through: Callable[[], bool]
+    neighbour_is_processed: Callable[[], bool]
+    repair: Callable[[], object]
+    is_processed: Callable[[], bool]
     run: Callable[[], object] | None = None
     game: Game | None = None
     failures: Callable[[], list[tuple[int, bool, str]]] = field(init=False)
-    come_due: Callable[[], object] = field(init=False)
+    make_due: Callable[[], object] = field(init=False)
 
     def __post_init__(self) -> None:
         self.failures = self._failed_batches if self.queue == "digest" else self._failed_work
         model: Any = Batch if self.queue == "digest" else FailedWork
-        self.come_due = lambda: model.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+        self.make_due = lambda: model.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
 
-    def sweep(self) -> None:
+    def run_task(self) -> None:
         (self.run or import_string(str(BEAT[self.task]["task"])))()
 
     def _failed_work(self) -> list[tuple[int, bool, str]]:
         """(attempts, set aside, error) of the row; nothing else failed."""
         rows = FailedWork.objects.values_list("queue", "row", "attempts", "set_aside_at", "error")
         assert {(queue, row) for queue, row, *_ in rows} <= {(self.queue, self.row)}, list(rows)
-        return [(attempts, aside is not None, error) for *_, attempts, aside, error in rows]
+        return [(attempts, set_aside_at is not None, error) for *_, attempts, set_aside_at, error in rows]
 
     def _failed_batches(self) -> list[tuple[int, bool, str]]:
         rows = Batch.objects.filter(pk=self.row, attempts__gt=0, state__in=("pending", "failed"))
@@ -105,29 +105,28 @@ def digest() -> Poison:
     bad = Batch.objects.get()
     immutable.send(key, immutable.message(userId="good"))
 
-    def known(user: str) -> bool:
+    def has_identity(user: str) -> bool:
         return Identity.objects.filter(value=user).exists()
 
     error = "ValueError: not enough values to unpack (expected 2, got 1)"
-    heal = lambda: Event.objects.update(links=[])  # noqa: E731
-    return Poison("digest", "digest", str(bad.pk), error, lambda: known("good"), heal, lambda: known("bad"))
+    repair = lambda: Event.objects.update(links=[])  # noqa: E731
+    row = str(bad.pk)
+    return Poison("digest", "digest", row, error, lambda: has_identity("good"), repair, lambda: has_identity("bad"))
 
 
 def erase() -> Poison:
     game = factories.game()
-    bad, good = factories.person(game, user="bad"), factories.person(game, user="good")
-    asked = [
+    person, _ = factories.person(game, user="bad"), factories.person(game, user="good")
+    bad, good = [
         erasure.request_erasure(game=game, namespace="user", subject=name, requested_by="test")
         for name in ("bad", "good")
     ]
-    heal = refused("audience_person", f"OLD.id = '{bad.pk}'", on="DELETE")
+    repair = refuse("audience_person", f"OLD.id = '{person.pk}'", on="DELETE")
 
     def done(pk: Any) -> bool:
         return Erasure.objects.filter(pk=pk, state="done").exists()
 
-    row = str(asked[0].pk)
-    assert good.pk
-    return Poison("erase", Queue.ERASURE, row, POISONED, lambda: done(asked[1].pk), heal, lambda: done(asked[0].pk))
+    return Poison("erase", Queue.ERASURE, str(bad.pk), POISONED, lambda: done(good.pk), repair, lambda: done(bad.pk))
 
 
 def partition() -> Poison:
@@ -139,51 +138,51 @@ def partition() -> Poison:
     values = "1, %s, 'm', 'track', '', '', '', '', '', '', '[]', now(), now(), 'immutable', '', '', '', false,"
     values += "'{}', '{}', '{}', '{}', '{}'"
     execute(f"INSERT INTO audience_event ({columns}) VALUES ({values})", day)
-    heal = refused("audience_event_default", f"OLD.day = '{day}'", on="DELETE")
+    repair = refuse("audience_event_default", f"OLD.day = '{day}'", on="DELETE")
 
     def run() -> None:
         with time_machine.travel(at, tick=False):
             import_string(str(BEAT["partitions"]["task"]))()
 
-    def is_there(name: str) -> bool:
-        return counted("SELECT count(to_regclass(%s))", name) == 1
+    def exists(name: str) -> bool:
+        return count("SELECT count(to_regclass(%s))", name) == 1
 
     name = "audience_event_20310503"
-    neighbour = lambda: is_there("audience_event_20310504")  # noqa: E731
-    return Poison("partitions", Queue.PARTITION, name, POISONED, neighbour, heal, lambda: is_there(name), run=run)
+    neighbour = lambda: exists("audience_event_20310504")  # noqa: E731
+    return Poison("partitions", Queue.PARTITION, name, POISONED, neighbour, repair, lambda: exists(name), run=run)
 
 
 def prune() -> Poison:
     game, old = factories.game(), timezone.now() - timedelta(days=60)
-    given = {"game": game, "dialect": "immutable", "received_at": old}
-    bad, good = (Rejection.objects.create(**given, errors=[], raw={}) for _ in range(2))
-    Batch.objects.create(**given, accepted=0, duplicates=0, rejected=0, event_ids=[], state="done")
-    heal = refused("audience_rejection", f"OLD.id = {bad.pk}", on="DELETE")
+    fields = {"game": game, "dialect": "immutable", "received_at": old}
+    bad, good = (Rejection.objects.create(**fields, errors=[], raw={}) for _ in range(2))
+    Batch.objects.create(**fields, accepted=0, duplicates=0, rejected=0, event_ids=[], state="done")
+    repair = refuse("audience_rejection", f"OLD.id = {bad.pk}", on="DELETE")
 
-    def gone(row: Rejection) -> bool:
+    def is_deleted(row: Rejection) -> bool:
         return not Rejection.objects.filter(pk=row.pk).exists()
 
     row = f"audience_rejection {bad.pk}"
-    neighbours = lambda: gone(good) and not Batch.objects.exists()  # noqa: E731
-    return Poison("prune", Queue.PRUNE, row, POISONED, neighbours, heal, lambda: gone(bad))
+    neighbours = lambda: is_deleted(good) and not Batch.objects.exists()  # noqa: E731
+    return Poison("prune", Queue.PRUNE, row, POISONED, neighbours, repair, lambda: is_deleted(bad))
 
 
 def roll_up_intake() -> Poison:
     bad, good = factories.game(), factories.game()
-    most = 2**31 - 1
-    for game, number in ((bad, most), (bad, most), (good, 1)):
+    max_integer = 2**31 - 1
+    for game, number in ((bad, max_integer), (bad, max_integer), (good, 1)):
         execute(
             "INSERT INTO audience_requesttail VALUES (%s, date_trunc('minute', now()), 0, %s, 0, 0, 0)", game.pk, number
         )
-    left = "SELECT count(*) FROM audience_requesttail WHERE game_id = %s"
+    remaining = "SELECT count(*) FROM audience_requesttail WHERE game_id = %s"
     return Poison(
         "roll-up-intake",
         Queue.ROLLUP,
         f"audience_request {bad.pk}",
         "DataError: integer out of range",
-        lambda: counted(left, good.pk) == 0,
+        lambda: count(remaining, good.pk) == 0,
         lambda: execute("UPDATE audience_requesttail SET requests = 1 WHERE game_id = %s", bad.pk),
-        lambda: counted(left, bad.pk) == 0,
+        lambda: count(remaining, bad.pk) == 0,
         game=bad,
     )
 
@@ -197,15 +196,15 @@ def roll_up_postbacks() -> Poison:
             config.pk,
             number,
         )
-    left = "SELECT count(*) FROM postbacks_attempttail WHERE config_id = %s"
+    remaining = "SELECT count(*) FROM postbacks_attempttail WHERE config_id = %s"
     return Poison(
         "roll-up-postbacks",
         Queue.ROLLUP,
         f"postbacks_attempt {bad.pk}",
         "DataError: integer out of range",
-        lambda: counted(left, good.pk) == 0,
+        lambda: count(remaining, good.pk) == 0,
         lambda: execute("UPDATE postbacks_attempttail SET number = 1 WHERE config_id = %s", bad.pk),
-        lambda: counted(left, bad.pk) == 0,
+        lambda: count(remaining, bad.pk) == 0,
         game=game,
     )
 
@@ -213,36 +212,38 @@ def roll_up_postbacks() -> Poison:
 def prune_attempts() -> Poison:
     game, long_ago = factories.game(kept_days=31), timezone.now() - timedelta(days=60)
     config = factories.config(game)
-    ended = [factories.delivery(config, state="delivered", finished_at=long_ago) for _ in range(2)]
-    bad, good = (factories.attempt(row, ago=timedelta(days=60)) for row in ended)
-    heal = refused("postbacks_deliveryattempt", f"OLD.id = {bad.pk}", on="DELETE")
+    deliveries = [factories.delivery(config, state="delivered", finished_at=long_ago) for _ in range(2)]
+    bad, good = (factories.attempt(row, ago=timedelta(days=60)) for row in deliveries)
+    repair = refuse("postbacks_deliveryattempt", f"OLD.id = {bad.pk}", on="DELETE")
 
-    def gone(row: DeliveryAttempt) -> bool:
+    def is_deleted(row: DeliveryAttempt) -> bool:
         return not DeliveryAttempt.objects.filter(pk=row.pk).exists()
 
     row = f"postbacks_deliveryattempt {bad.pk}"
-    return Poison("prune-attempts", Queue.PRUNE, row, POISONED, lambda: gone(good), heal, lambda: gone(bad))
+    neighbour = lambda: is_deleted(good)  # noqa: E731
+    return Poison("prune-attempts", Queue.PRUNE, row, POISONED, neighbour, repair, lambda: is_deleted(bad))
 
 
 def fan_out() -> Poison:
-    """A time that PostgreSQL keeps and Python has no word for."""
+    """A time that PostgreSQL can store and Python cannot represent."""
     config = factories.config(factories.game())
     click = factories.touch(factories.person(config.game))
     bad, good = factories.conversion(click.person, touch=click), factories.conversion(click.person, touch=click)
     execute("UPDATE audience_conversion SET event_at = '12000-01-01Z' WHERE id = %s", bad.pk)
 
-    def decided(row: Conversion) -> bool:
-        return counted("SELECT count(*) FROM postbacks_delivery WHERE conversion_id = %s", row.pk) == 1
+    def is_fanned_out(row: Conversion) -> bool:
+        return count("SELECT count(*) FROM postbacks_delivery WHERE conversion_id = %s", row.pk) == 1
 
-    heal = lambda: execute("UPDATE audience_conversion SET event_at = now() WHERE id = %s", bad.pk)  # noqa: E731
+    repair = lambda: execute("UPDATE audience_conversion SET event_at = now() WHERE id = %s", bad.pk)  # noqa: E731
     error = "DataError: timestamp too large (after year 10K): …"
-    return Poison("fan-out", Queue.FAN_OUT, str(bad.pk), error, lambda: decided(good), heal, lambda: decided(bad))
+    neighbour = lambda: is_fanned_out(good)  # noqa: E731
+    return Poison("fan-out", Queue.FAN_OUT, str(bad.pk), error, neighbour, repair, lambda: is_fanned_out(bad))
 
 
 def deliver() -> Poison:
     config = factories.config(factories.game())
     bad, good = factories.delivery(config), factories.delivery(config)
-    heal = refused("postbacks_delivery", f"NEW.id = '{bad.pk}'")
+    repair = refuse("postbacks_delivery", f"NEW.id = '{bad.pk}'")
 
     def delivered(row: Delivery) -> bool:
         return Delivery.objects.filter(pk=row.pk, state="delivered").exists()
@@ -250,7 +251,7 @@ def deliver() -> Poison:
     run = lambda: sending.drain(network="tiktok", max_in_flight=1)  # noqa: E731
     row = str(bad.pk)
     return Poison(
-        "deliver", Queue.SENDING, row, POISONED, lambda: delivered(good), heal, lambda: delivered(bad), run=run
+        "deliver", Queue.SENDING, row, POISONED, lambda: delivered(good), repair, lambda: delivered(bad), run=run
     )
 
 
@@ -259,36 +260,36 @@ def confirm() -> Poison:
     due = {"state": "delivered", "confirmation": "awaited", "confirm_after": timezone.now() - timedelta(hours=1)}
     bad, good = factories.delivery(config), factories.delivery(config)
     Delivery.objects.filter(pk__in=[bad.pk, good.pk]).update(**due)
-    heal = refused("postbacks_delivery", f"NEW.id = '{bad.pk}'")
+    repair = refuse("postbacks_delivery", f"NEW.id = '{bad.pk}'")
 
-    def ended(row: Delivery) -> bool:  # no receipt of theirs is known, so that the network cannot be asked
+    def ended(row: Delivery) -> bool:  # without a receipt the network cannot be asked
         return Delivery.objects.filter(pk=row.pk, confirmation="unknown").exists()
 
-    return Poison("confirm", Queue.CONFIRMATION, str(bad.pk), POISONED, lambda: ended(good), heal, lambda: ended(bad))
+    return Poison("confirm", Queue.CONFIRMATION, str(bad.pk), POISONED, lambda: ended(good), repair, lambda: ended(bad))
 
 
 def checks() -> Poison:
-    game, lost = factories.game(), timezone.now() - timedelta(minutes=1)
-    given = {"game": game, "network": "tiktok", "purpose": "daily", "triggers": ["purchase"], "created_at": lost}
-    given |= {"credential": {"token": factories.TOKENS["tiktok"]}, "pixel_id": factories.PIXELS["tiktok"]}
-    bad, good = CredentialCheck.objects.create(**given), CredentialCheck.objects.create(**given)
-    heal = refused("postbacks_credentialcheck", f"NEW.id = '{bad.pk}'")
+    game, created_at = factories.game(), timezone.now() - timedelta(minutes=1)
+    fields = {"game": game, "network": "tiktok", "purpose": "daily", "triggers": ["purchase"], "created_at": created_at}
+    fields |= {"credential": {"token": factories.TOKENS["tiktok"]}, "pixel_id": factories.PIXELS["tiktok"]}
+    bad, good = CredentialCheck.objects.create(**fields), CredentialCheck.objects.create(**fields)
+    repair = refuse("postbacks_credentialcheck", f"NEW.id = '{bad.pk}'")
 
     def passed(row: CredentialCheck) -> bool:
         return CredentialCheck.objects.filter(pk=row.pk, state="passed").exists()
 
-    return Poison("checks", Queue.CHECK, str(bad.pk), POISONED, lambda: passed(good), heal, lambda: passed(bad))
+    return Poison("checks", Queue.CHECK, str(bad.pk), POISONED, lambda: passed(good), repair, lambda: passed(bad))
 
 
 def alerts() -> Poison:
     game, held = factories.game(), {"held_at": timezone.now(), "held_for": "token"}
     bad, good = factories.config(game, **held), factories.config(game, network="reddit", **held)
-    heal = refused("postbacks_alert", f"NEW.config_id = '{bad.pk}'", on="INSERT")
+    repair = refuse("postbacks_alert", f"NEW.config_id = '{bad.pk}'", on="INSERT")
 
     def opened(config: PostbackConfig) -> bool:
         return Alert.objects.filter(config=config, recovered_at=None).exists()
 
-    return Poison("alerts", Queue.ALERT, str(bad.pk), POISONED, lambda: opened(good), heal, lambda: opened(bad))
+    return Poison("alerts", Queue.ALERT, str(bad.pk), POISONED, lambda: opened(good), repair, lambda: opened(bad))
 
 
 def _member(game: Game, name: str) -> Any:
@@ -305,19 +306,19 @@ def notices() -> Poison:
         Notice.objects.create(game=game, alert=alert, kind="opened", user=_member(game, name))
         for name in ("bad", "good")
     ]
-    heal = refused("postbacks_notice", f"NEW.id = '{rows[0].pk}'")
+    repair = refuse("postbacks_notice", f"NEW.id = '{rows[0].pk}'")
 
     def sent(name: str) -> bool:
         return [f"{name}@example.com"] in [message.to for message in mail.outbox]
 
     row = str(rows[0].pk)
-    return Poison("notices", Queue.NOTICE, row, POISONED, lambda: sent("good"), heal, lambda: sent("bad"))
+    return Poison("notices", Queue.NOTICE, row, POISONED, lambda: sent("good"), repair, lambda: sent("bad"))
 
 
 def digests() -> Poison:
     game = factories.game()
     rows = [AlertChoice.objects.create(game=game, user=_member(game, name), told="daily") for name in ("bad", "good")]
-    heal = refused("postbacks_alertchoice", f"NEW.id = {rows[0].pk}")
+    repair = refuse("postbacks_alertchoice", f"NEW.id = {rows[0].pk}")
     at = timezone.now().replace(hour=12)
 
     def written(row: AlertChoice) -> bool:
@@ -330,7 +331,7 @@ def digests() -> Poison:
         f"choice {bad.pk}",
         POISONED,
         lambda: written(good),
-        heal,
+        repair,
         lambda: written(bad),
         run=lambda: write_digests(now=at),
     )
@@ -341,16 +342,17 @@ def replay() -> Poison:
     configs = [factories.config(game), factories.config(game, network="reddit")]
     failed = {"state": "failed", "verdict": "payload", "finished_at": timezone.now() - timedelta(minutes=5)}
     rows = [factories.delivery(config, **failed, next_attempt_at=None) for config in configs]
-    asked = {"failed_from": None, "failed_until": None, "verdict": "", "requested_by": None}
-    begun = [replays.start(config=config, **asked) for config in configs]
-    heal = refused("postbacks_replay", f"NEW.id = '{begun[0].pk}'")
+    options = {"failed_from": None, "failed_until": None, "verdict": "", "requested_by": None}
+    started = [replays.start(config=config, **options) for config in configs]
+    repair = refuse("postbacks_replay", f"NEW.id = '{started[0].pk}'")
 
     def queued(row: Delivery) -> bool:
         return Delivery.objects.filter(pk=row.pk, state="waiting").exists()
 
     bad, good = rows
     assert Replay.objects.count() == 2
-    return Poison("replay", Queue.REPLAY, str(begun[0].pk), POISONED, lambda: queued(good), heal, lambda: queued(bad))
+    row = str(started[0].pk)
+    return Poison("replay", Queue.REPLAY, row, POISONED, lambda: queued(good), repair, lambda: queued(bad))
 
 
 # One for each task of the beat.
@@ -375,23 +377,23 @@ CASES: dict[str, Callable[[], Poison]] = {
 
 @contextmanager
 def poisoned(task: str) -> Iterator[Poison]:
-    """The case of a task; what it did to the schema is undone."""
+    """Yield the case of a task; undo its changes of the schema at the end."""
     poison = CASES[task]()
-    healed = False
+    is_repaired = False
 
-    def heal() -> object:
-        nonlocal healed
-        healed = True
+    def repair() -> object:
+        nonlocal is_repaired
+        is_repaired = True
         return inner()
 
-    inner, poison.heal = poison.heal, heal
+    inner, poison.repair = poison.repair, repair
     try:
         yield poison
     finally:
-        if not healed:
-            poison.heal()
+        if not is_repaired:
+            poison.repair()
         for name in ("audience_event_2031%", "audience_batch_2031%"):
             with connection.cursor() as cursor:
                 cursor.execute("SELECT relname FROM pg_class WHERE relname LIKE %s AND relkind = 'r'", [name])
-                for (found,) in cursor.fetchall():
-                    cursor.execute(f"DROP TABLE {found}")
+                for (table,) in cursor.fetchall():
+                    cursor.execute(f"DROP TABLE {table}")

@@ -33,11 +33,11 @@ def _committed(transactional_db: None, sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def refuse() -> Iterator[Callable[..., Callable[[], None]]]:
-    """poison.refused, undone at the end unless the test has done so."""
+    """Call poison.refuse, and end it after the test unless the test has done so."""
     open_ones: list[Callable[[], None]] = []
 
     def made(table: str, when: str, *, on: str = "UPDATE") -> Callable[[], None]:
-        lift = poison.refused(table, when, on=on)
+        lift = poison.refuse(table, when, on=on)
         open_ones.append(lift)
 
         def lifted() -> None:
@@ -60,7 +60,7 @@ def leases_run_out() -> None:
     Delivery.objects.exclude(leased_until=None).update(leased_until=timezone.now() - timedelta(seconds=1))
 
 
-def come_due() -> None:
+def make_due() -> None:
     FailedWork.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
 
 
@@ -99,7 +99,7 @@ def test_only_the_answer_that_cannot_be_recorded_is_left_and_its_event_is_not_se
     assert sorted(received(sandbox)) == sorted(row.event_id for row in rows)
 
     lift()
-    come_due()
+    make_due()
     drain()
     assert state(bad) == "delivered"
     attempt = DeliveryAttempt.objects.get(delivery=bad)
@@ -117,7 +117,7 @@ def test_an_answer_that_can_never_be_written_is_set_aside_and_still_not_sent_aga
     for _ in range(8):
         drain()
         leases_run_out()
-        come_due()
+        make_due()
     (found,) = FailedWork.objects.all()
     assert (found.queue, found.attempts, found.set_aside_at is not None) == ("closing", 8, True)
     drain()
@@ -156,7 +156,7 @@ def test_a_refusal_noted_for_later_is_what_becomes_of_the_delivery(
     lift = refuse("postbacks_deliveryattempt", f"OLD.delivery_id = '{bad.pk}'")
     drain()
     lift()
-    come_due()
+    make_due()
     drain()
     row = Delivery.objects.get(pk=bad.pk)
     assert (row.state, row.verdict, received(sandbox)) == ("failed", "payload", [bad.event_id])
@@ -176,7 +176,7 @@ def test_a_conversion_whose_reason_cannot_be_taken_back_stops_no_answer(
     assert reasons == {bad.conversion_id: "config_disabled", good.conversion_id: ""}
     assert failures() == [("closing", str(bad.conversion_id), 1)]
     lift()
-    come_due()
+    make_due()
     drain()
     assert (Conversion.objects.get(pk=bad.conversion_id).reason, failures()) == ("", [])
 
@@ -194,7 +194,7 @@ def test_a_credential_whose_refusal_cannot_be_written_stops_no_answer(
     assert failures() == [("closing", str(config.pk), 1)]
 
     lift()
-    come_due()
+    make_due()
     drain()
     config.refresh_from_db()
     assert config.suspected_at is not None
@@ -223,11 +223,11 @@ def test_a_claim_that_cannot_be_given_back_is_claimed_alone_later(
     assert Delivery.objects.get(pk=good.pk).attempts_made == 0
     assert failures() == [("sending", str(bad.pk), 1)]
 
-    come_due()
+    make_due()
     drain()
     assert (state(bad), state(good)) == ("waiting", "delivered"), "it is leased for a while"
     leases_run_out()
-    come_due()
+    make_due()
     drain()
     assert (state(bad), failures()) == ("delivered", [])
 
@@ -238,11 +238,11 @@ def test_a_failed_delivery_on_hold_keeps_its_place_and_its_attempts(config: Post
     drain()
     lift()
     PostbackConfig.objects.update(suspected_at=timezone.now())
-    come_due()
+    make_due()
     drain()
     assert failures() == [("sending", str(bad.pk), 1)]
     PostbackConfig.objects.update(suspected_at=None)
-    come_due()
+    make_due()
     drain()
     assert (state(bad), failures()) == ("delivered", [])
 
@@ -261,7 +261,7 @@ def test_a_replay_goes_on_past_a_delivery_that_cannot_be_queued(config: Postback
     assert failures() == [("replay", str(bad.pk), 1)]
 
     lift()
-    come_due()
+    make_due()
     replays.advance()
     assert (state(bad), failures()) == ("waiting", [])
 

@@ -30,11 +30,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def refuse() -> Iterator[Callable[..., Callable[[], None]]]:
-    """poison.refused, undone at the end."""
+    """Call poison.refuse, and end it after the test."""
     lifts: list[Callable[[], None]] = []
 
     def made(table: str, when: str, **given: Any) -> Callable[[], None]:
-        lift = poison.refused(table, when, **given)
+        lift = poison.refuse(table, when, **given)
         lifts.append(lift)
         return lambda: (lifts.remove(lift), lift())[1]
 
@@ -47,7 +47,7 @@ def failures() -> list[tuple[str, str, int]]:
     return list(FailedWork.objects.order_by("queue", "row").values_list("queue", "row", "attempts"))
 
 
-def come_due() -> None:
+def make_due() -> None:
     FailedWork.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
 
 
@@ -71,7 +71,7 @@ def test_a_hold_that_cannot_be_reconciled_stops_no_other(configs: list[PostbackC
     lift()
     upkeep.reconcile()
     assert Delivery.objects.filter(state="held").count() == 1, "its time has not come"
-    come_due()
+    make_due()
     upkeep.reconcile()
     assert (Delivery.objects.filter(state="held").count(), failures()) == (2, [])
 
@@ -131,12 +131,12 @@ def test_a_message_whose_end_cannot_be_written_is_not_sent_again(game: Game, ref
     assert failures() == [("notice", str(row.pk), 1)]
     Notice.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
     for _ in range(3):
-        come_due()
+        make_due()
         deliver_notices()
     assert failures() == [("notice", str(row.pk), 4)]
 
     lift()
-    come_due()
+    make_due()
     deliver_notices()
     row.refresh_from_db()
     assert (row.state, failures(), len(mail.outbox)) == ("sent", [], 1)
@@ -196,7 +196,7 @@ def test_counts_of_a_failing_game_stay_in_the_tail_where_the_charts_still_read_t
     assert failures() == [("rollup", f"audience_request {game.pk}", 1)]
     assert FailedWork.objects.get().game_id == game.pk
     counts = "SELECT sum(requests) FROM audience_requestcount WHERE game_id = %s"
-    assert (poison.counted(counts, game.pk), poison.counted(counts, other_game.pk)) == (2**31, 3)
+    assert (poison.count(counts, game.pk), poison.count(counts, other_game.pk)) == (2**31, 3)
 
 
 def test_a_request_whose_row_cannot_be_written_stops_no_other_of_any_game(refuse: Any) -> None:

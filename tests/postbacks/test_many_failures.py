@@ -55,7 +55,7 @@ def test_the_queues_look_up_failed_work_by_its_index_however_much_there_is(confi
 def poisoned_game(transactional_db: None) -> Iterator[Game]:
     """A game none of whose conversions can be decided."""
     game = factories.game()
-    lift = poison.refused("audience_conversion", f"OLD.game_id = {game.pk}")
+    lift = poison.refuse("audience_conversion", f"OLD.game_id = {game.pk}")
     yield game
     lift()
 

@@ -1,4 +1,4 @@
-"""One bad row in each queue: its neighbour goes through, it is tried alone, then set aside where people see it."""
+"""A row that fails in each queue: its neighbour is processed; it is retried alone, then set aside and shown."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from postbacks.reporting import audit
 from postbacks.sandbox.server import Sandbox
 from tests.postbacks import poison
 
-# What bears no rows that could fail, by the name in the beat and with the reason.
+# Tasks of the beat without rows that can fail, with the reason.
 WITHOUT_ROWS: dict[str, str] = {}
 
 
 @pytest.fixture(autouse=True)
 def _committed(transactional_db: None, sandbox: Sandbox) -> None:
-    """What fails outside a transaction of its own must not take the test's with it."""
+    """Tests commit, since an error would abort the transaction of the test."""
 
 
 def set_aside() -> dict[str, float]:
-    """afterclick_set_aside by queue, without those that have nothing."""
-    (gauge,) = [one for one in gauges.QueueCollector().collect() if one.name == "afterclick_set_aside"]
+    """Return afterclick_set_aside by queue, without zeros."""
+    (gauge,) = [gauge for gauge in gauges.QueueCollector().collect() if gauge.name == "afterclick_set_aside"]
     return {sample.labels["queue"]: sample.value for sample in gauge.samples if sample.value}
 
 
@@ -31,34 +31,34 @@ def violations() -> list[Any]:
     return [finding.examples for finding in audit.run(days=0).findings if finding.name == "nothing_set_aside"]
 
 
-def test_every_task_of_the_beat_has_its_poison() -> None:
+def test_every_task_of_the_beat_has_a_row_that_fails() -> None:
     assert set(poison.CASES) | set(WITHOUT_ROWS) == set(BEAT)
 
 
 @pytest.mark.parametrize("task", sorted(poison.CASES))
-def test_a_poisoned_row_stops_no_other_and_is_set_aside(task: str) -> None:
+def test_a_failing_row_does_not_stop_others_and_is_set_aside(task: str) -> None:
     with poison.poisoned(task) as row:
-        row.sweep()
-        assert row.neighbour_went_through()
+        row.run_task()
+        assert row.neighbour_is_processed()
         assert row.failures() == [(1, False, row.error)]
-        row.sweep()
-        assert row.failures() == [(1, False, row.error)], "it was tried again before its time"
+        row.run_task()
+        assert row.failures() == [(1, False, row.error)], "it was retried before it was due"
         assert (set_aside(), violations()) == ({}, [[]])
 
         for attempts in range(2, 9):
-            row.come_due()
-            row.sweep()
+            row.make_due()
+            row.run_task()
             assert row.failures() == [(attempts, attempts == 8, row.error)]
         assert set_aside() == {row.queue: 1}
         assert violations() == [[f"{row.queue} {row.row}"]]
-        assert not row.went_through()
+        assert not row.is_processed()
 
-        row.come_due()
-        row.sweep()
-        assert row.failures() == [(8, True, row.error)], "what was set aside is left alone"
+        row.make_due()
+        row.run_task()
+        assert row.failures() == [(8, True, row.error)], "a row that was set aside is not retried"
 
-        row.heal()
+        row.repair()
         assert retries.retry(FailedWork.objects.all()) + retries.retry_batches(Batch.objects.all()) == 1
-        row.sweep()
-        assert row.went_through()
+        row.run_task()
+        assert row.is_processed()
         assert (row.failures(), set_aside(), violations()) == ([], {}, [[]])

@@ -22,8 +22,8 @@ from tests.postbacks.facts import (
     LAUNCH,
     NOBODY,
     answered,
+    observed,
     schema,
-    seen,
     target,
     vector,
 )
@@ -265,7 +265,7 @@ MESSAGES = {
 }
 
 
-@pytest.mark.parametrize("case", seen("reddit"), ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", observed("reddit"), ids=lambda case: case["name"])
 def test_every_observed_answer_is_classified_with_its_code_and_message(case: Any):
     error = case["body"].get("error", {}) if isinstance(case["body"], dict) else {}
     code = error.get("code", error.get("reason"))

@@ -18,7 +18,7 @@ from postbacks.models import Delivery, DeliveryState
 from postbacks.outbox import consent_levels, conversion_facts
 from postbacks.outbox import fan_out as outbox
 from postbacks.reporting import audit
-from tests.postbacks.histories import History, a_moment, histories, new_game, tell
+from tests.postbacks.histories import History, histories, new_game, present_second, send
 
 pytestmark = pytest.mark.django_db
 
@@ -76,10 +76,10 @@ def outcome(game: Game) -> dict[str, Any]:
 @given(history=histories())
 def test_every_order_of_arrival_ends_the_same(history: History) -> None:
     with left_no_trace():
-        now, games = a_moment(), []
+        now, games = present_second(), []
         for arrival in (history.in_order(), *history.arrivals):
             games.append(new_game())
-            for _ in tell(history, arrival, game=games[-1], now=now):
+            for _ in send(history, arrival, game=games[-1], now=now):
                 pass
         fan_out()
         expected, *others = [outcome(game) for game in games]
@@ -89,11 +89,11 @@ def test_every_order_of_arrival_ends_the_same(history: History) -> None:
 @shuffled(SHUFFLES // 2)
 @given(history=histories())
 def test_with_postbacks_going_out_meanwhile_nothing_is_lost_or_counted_twice(history: History) -> None:
-    now = a_moment()
+    now = present_second()
     with left_no_trace():
         in_order, mixed = new_game(), new_game()
         for game, arrival in ((in_order, history.in_order()), (mixed, history.arrivals[0])):
-            for _ in tell(history, arrival, game=game, now=now):
+            for _ in send(history, arrival, game=game, now=now):
                 fan_out()
             assert audit.run(game=game, days=0).violations == []
             assert launches_that_count(game) == Counter(players_who_launched(game))

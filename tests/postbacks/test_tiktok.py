@@ -22,8 +22,8 @@ from tests.postbacks.facts import (
     LAUNCH,
     NOBODY,
     answered,
+    observed,
     schema,
-    seen,
     target,
 )
 
@@ -241,7 +241,7 @@ def test_a_match_key_is_a_click_an_email_or_a_phone(facts: dict[str, str], match
     assert TIKTOK.has_match_key(replace(NOBODY, **facts)) is matchable
 
 
-@pytest.mark.parametrize("case", seen("tiktok"), ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", observed("tiktok"), ids=lambda case: case["name"])
 def test_every_observed_answer_is_classified_with_its_code_and_message(case: Any):
     outcome = TIKTOK.classify(answered(case["status"], case["body"]))
     body = case["body"] if isinstance(case["body"], dict) else {"message": "502 Bad Gateway"}

@@ -1,4 +1,4 @@
-"""A network that uses every part of the interface, and a server that answers for it over a real socket."""
+"""A network that uses every part of the interface, and its server."""
 
 import json
 import threading
@@ -119,7 +119,7 @@ class Wide(Network):
 
 
 class Server:
-    """`answers` of a path go out in their order, the last of them from then on. `calls` are the requests that came."""
+    """`answers` by path are sent in order, the last one repeatedly. `calls` has the received requests by path."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -135,10 +135,10 @@ class Server:
         parts = urlsplit(path)
         name = parts.path.strip("/")
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-        said = {"method": method, "query": query, "auth": headers.get("Authorization", "")}
-        self.calls[name].append({**said, "body": json.loads(body) if body else None})
-        left = self.answers[name]
-        return left.pop(0) if len(left) > 1 else left[0]
+        call = {"method": method, "query": query, "auth": headers.get("Authorization", "")}
+        self.calls[name].append({**call, "body": json.loads(body) if body else None})
+        answers = self.answers[name]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def serving() -> Iterator[Server]:
         do_GET = do_POST = handle_any
 
         def log_message(self, *_: Any) -> None:
-            """Nothing on stderr."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
