@@ -1,4 +1,4 @@
-"""Second connections and threads for tests of what happens at the same moment."""
+"""Second connections and threads for tests of concurrency."""
 
 import contextlib
 import threading
@@ -10,7 +10,7 @@ from django.db import connection, connections
 
 
 def in_thread(work: Callable[[], Any]) -> threading.Thread:
-    """Run `work` in a thread of its own, with a database connection of its own."""
+    """Run `work` in a new thread, which has a separate database connection."""
 
     def run() -> None:
         try:
@@ -36,7 +36,7 @@ def own_connection() -> Iterator[Any]:
 
 
 def wait_for_a_lock() -> int:
-    """Wait until some backend waits for a lock; its pid."""
+    """Wait until a backend waits for a lock; return its pid."""
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
@@ -46,7 +46,7 @@ def wait_for_a_lock() -> int:
             if row := cursor.fetchone():
                 return int(row[0])
         time.sleep(0.02)
-    raise AssertionError("nobody waited for a lock")
+    raise AssertionError("no backend waited for a lock")
 
 
 def end_backend(pid: int) -> None:

@@ -1,4 +1,4 @@
-"""An event loop as a web process has it, for tests of what happens on it."""
+"""Runs tests on an event loop like that of a web process."""
 
 import asyncio
 import contextlib
@@ -24,19 +24,19 @@ UNSAFE = "DJANGO_ALLOW_ASYNC_UNSAFE"
 
 
 def on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What `work` returns, on a thread of its own: a browser test leaves its loop running in the main one."""
-    answers: list[T] = []
+    """Run `work` on a loop in a new thread, since browser tests leave a loop in the main one; return its result."""
+    results: list[T] = []
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                answers.append(runner.run(work()))
+                results.append(runner.run(work()))
         except BaseException as error:
             errors.append(error)
 
     thread = threading.Thread(target=run)
-    # The browser tests set it for their own loop; a web process never has it.
+    # The browser tests set this variable for their loop; a web process does not have it.
     unsafe = os.environ.pop(UNSAFE, None)
     thread.start()
     thread.join(60)
@@ -45,7 +45,7 @@ def on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     assert not thread.is_alive()
     if errors:
         raise errors[0]
-    return answers[0]
+    return results[0]
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def web_process(
     write: Callable[[Sequence[Write]], None] = transaction.write_all,
     open_channel: Callable[[], Channel | None] = lambda: None,
 ) -> Iterator[WriteQueue]:
-    """What a web process has of its own, and ends with it."""
+    """Provide the write queue and the prefetch thread of a web process during the context."""
     fetching = ThreadPoolExecutor(1)
     write_requests = partial(transaction.write_requests, write=write)
     queue = WriteQueue(write_requests, accept.after_commit, open_channel)
@@ -70,6 +70,6 @@ def web_process(
 
 
 def close(thread: ThreadPoolExecutor) -> None:
-    """End it and its connection, which would keep the test's database from being dropped."""
+    """End the thread and its connection, with which the test's database could not be dropped."""
     thread.submit(connections.close_all).result(15)
     thread.shutdown()

@@ -1,4 +1,4 @@
-"""Random histories of players who share browsers and devices, sent in the Immutable dialect, and their orders."""
+"""Random histories of players who share browsers and devices in the Immutable dialect, and random orders of arrival."""
 
 import uuid
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from tests.audience.identity_oracle import Message
 
 LIBRARY = {"library": "history", "libraryVersion": "1.0.0"}
 USERS, BROWSERS, DEVICES = ("u1", "u2", "u3"), ("a1", "a2", "a3"), ("d1", "d2")
-# A message that names no anonymous id carries a placeholder, which the dialect requires where there is no user.
+# The anonymous id of messages without one and without a user, since the dialect requires either.
 PLACEHOLDER = "unknown"
 EMAILS = ("ada@players.example", "bob@players.example", "cyd@players.example")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One message. `click` is '' for none, "own" for a click id that no other step has, else the id itself."""
+    """One message. `click` is '' for no click, "own" for a unique click id, else the click id."""
 
     kind: str
     minute: int
@@ -72,7 +72,7 @@ class Step:
         if self.steam:
             named = self.ends[0] if self.kind == "alias" else self.who.get("userId", "")
             explicit = (("steam", named),) if named else ()
-            # An alias that states a type states that its previous id is no guest's.
+            # With a type, the previous id of an alias is not anonymous.
             explicit += (("user", named), ("user", self.ends[1])) if self.kind == "alias" else ()
         anonymous = self.who.get("anonymousId", "")
         return Message(
@@ -88,8 +88,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Positions of the history in the order of arrival (a retried one comes twice), and what happens after each:
-    nothing (0), the batch ends (1), or it ends and is digested (2)."""
+    """Positions in the history (a retried one occurs twice), and what follows each: nothing (0), the batch ends (1), or
+    it ends and is digested (2)."""
 
     order: Sequence[int]
     ends: Sequence[int]
@@ -97,7 +97,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`numbers` gives each step's message id, whose order is not that of the steps."""
+    """`numbers` determine the message ids of the steps, in another order than the steps."""
 
     steps: list[Step]
     numbers: list[int]
@@ -107,7 +107,7 @@ class History:
         return [step.modelled(number) for step, number in zip(self.steps, self.numbers, strict=True)]
 
     def as_text(self, arrival: Arrival) -> str:
-        """Return one line per message in the order of arrival, with its position, message id and what follows it."""
+        """Return one line per message in the order of arrival: position, message id, and what follows."""
         ends = ("", "; batch ends", "; digest")
         return "\n".join(
             f"{position} (id {self.numbers[position]}): {self.steps[position].as_text()}{ends[end]}"
@@ -128,9 +128,9 @@ emails = st.sampled_from(("", *EMAILS, None))
 seldom = st.sampled_from((False, False, False, True))
 
 
-def _steps(users: Sequence[str], browsers: Sequence[str], devices: Sequence[str], moments: int) -> SomeStep:
-    """Steps at a few moments, so that many happen at the same one."""
-    minutes = st.integers(0, moments - 1)
+def _steps(users: Sequence[str], browsers: Sequence[str], devices: Sequence[str], times: int) -> SomeStep:
+    """Steps at a few times, so that many have the same time."""
+    minutes = st.integers(0, times - 1)
     user, browser = {"userId": st.sampled_from(users)}, {"anonymousId": st.sampled_from(browsers)}
     device = {"deviceId": st.sampled_from(devices)}
     guest = st.fixed_dictionaries(browser, optional=device)
@@ -139,8 +139,8 @@ def _steps(users: Sequence[str], browsers: Sequence[str], devices: Sequence[str]
     players = st.one_of(guests, members)
     only_device = st.fixed_dictionaries({}, optional=device)
     names = (*users, *browsers)
-    from_any = st.sampled_from([(one, two) for one in names for two in (*users, *names) if one != two])
-    from_user = st.sampled_from([(one, two) for one in users for two in users if one != two])
+    from_any = st.sampled_from([(old, new) for old in names for new in (*users, *names) if old != new])
+    from_user = st.sampled_from([(old, new) for old in users for new in users if old != new])
     tracked = st.sampled_from(("game_launch", "purchase", "sign_in"))
     return st.one_of(
         st.builds(Step, st.just("page"), minutes, players, click=clicks),
@@ -155,13 +155,13 @@ def _steps(users: Sequence[str], browsers: Sequence[str], devices: Sequence[str]
 
 
 steps = _steps(USERS, BROWSERS, DEVICES, 6)
-# One browser and one device of two users.
+# Two users who share one browser and one device.
 crowded_steps = _steps(USERS[:2], BROWSERS[:1], DEVICES[:1], 3)
 
 
 @st.composite
 def histories(draw: st.DrawFn, *, min_size: int = 3, max_size: int = 14) -> History:
-    """A history and three orders of its arrival."""
+    """A history with three orders of arrival."""
     kinds = draw(st.sampled_from((steps, crowded_steps)))
     happened = draw(st.lists(kinds, min_size=min_size, max_size=max_size))
     count = len(happened)
@@ -177,7 +177,7 @@ def _arrivals(draw: st.DrawFn, count: int) -> Arrival:
 
 
 def send(history: History, arrival: Arrival, *, game: Game, at: datetime) -> None:
-    """Send the history to `game` and digest it, as `arrival` orders. `at` is minute 0."""
+    """Send the history to `game` in the order of `arrival` and digest it. `at` is minute 0."""
     key = create_key(game=game, name="web").key
     batch: list[dict[str, Any]] = []
     for position, end in zip(arrival.order, arrival.ends, strict=True):

@@ -1,6 +1,6 @@
-"""A model of who an event belongs to: design decision "Identity", computed from a whole history without a database.
+"""A model of docs/identity.md: the player of each event, computed from a whole history without a database.
 
-It is slow and plain on purpose: each event's player is looked up in the list of all events that name a weak id with a
+It is slow and simple on purpose: each event's player is looked up in the list of all events that name a weak id with a
 user. Tests compare the digest with it.
 """
 
@@ -35,7 +35,7 @@ class Message:
 
 
 class Naming(NamedTuple):
-    """A moment at which a weak id was named with a player; the order of the fields is their order in time."""
+    """An event that names a weak id with a player. The tuples sort in order of time."""
 
     at: float
     message_id: str
@@ -60,7 +60,7 @@ class Sets:
 
 
 class Oracle:
-    """The players of one history. A weak id that was named with more than `max_owners` players owns nothing."""
+    """The players of one history. A weak id that was named with more than `max_owners` players has no owner."""
 
     def __init__(self, history: Sequence[Message], *, max_owners: int = MAX_OWNERS) -> None:
         self.history = history
@@ -83,7 +83,7 @@ class Oracle:
         return {self.strong.of(self._strong_ids(message)[0]) for message in self.history if self._strong_ids(message)}
 
     def crowds(self) -> set[Player]:
-        """Return the unnamed players of weak ids that own nothing."""
+        """Return the unnamed players of the weak ids that too many players use."""
         return {frozenset({weak}) for weak in self.namings if self._is_crowd(weak)}
 
     def _strong_ids(self, message: Message) -> list[Key]:
@@ -95,7 +95,7 @@ class Oracle:
         return keys + list(message.explicit)
 
     def _weak_ids(self, message: Message) -> list[Key]:
-        """Return the weak ids of a message, the one that is asked first before the other."""
+        """Return the weak ids of a message in order of precedence."""
         keys = [(ANONYMOUS, message.anonymous)] if message.anonymous else []
         if message.alias and message.alias[0] not in self.user_ids:
             keys.append((ANONYMOUS, message.alias[0]))
@@ -111,16 +111,16 @@ class Oracle:
         return sets
 
     def _find_namings(self) -> dict[Key, list[Naming]]:
-        """Return the moments at which each weak id was named with a player, in order of time."""
-        found: dict[Key, list[Naming]] = defaultdict(list)
+        """Return the namings of each weak id in order of time."""
+        by_id: dict[Key, list[Naming]] = defaultdict(list)
         for message in self.history:
             if strong := self._strong_ids(message):
                 for weak in self._weak_ids(message):
-                    found[weak].append(Naming(message.at, message.message_id, self.strong.of(strong[0])))
-        return {weak: sorted(namings, key=lambda one: (one.at, one.message_id)) for weak, namings in found.items()}
+                    by_id[weak].append(Naming(message.at, message.message_id, self.strong.of(strong[0])))
+        return {weak: sorted(namings, key=lambda naming: naming[:2]) for weak, namings in by_id.items()}
 
     def _join_unnamed(self) -> Sets:
-        """Join the weak ids that were never named with a user and were seen together, where no named id tells."""
+        """Join weak ids that were never named with a user and occur in one event without a named id."""
         sets = Sets()
         for message in self.history:
             weak = self._weak_ids(message)
@@ -141,8 +141,8 @@ class Oracle:
         namings = self.namings[weak]
         if self._is_crowd(weak):
             return frozenset({weak})
-        until = [naming for naming in namings if naming.at <= at]
-        return until[-1].player if until else namings[0].player
+        earlier = [naming for naming in namings if naming.at <= at]
+        return earlier[-1].player if earlier else namings[0].player
 
     def _is_crowd(self, weak: Key) -> bool:
         return len({naming.player for naming in self.namings[weak]}) > self.max_owners

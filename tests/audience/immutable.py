@@ -26,20 +26,20 @@ CORS = {
     "Access-Control-Max-Age": "86400",
 }
 
-# Ids that sort as they were made: a batch is stored in the order of its message ids.
+# Message ids sort in the order of creation, in which a batch is stored.
 _number = itertools.count(1)
 
-# As a value in `message(...)`: the field is not there at all.
+# As a value in `message(...)`: the field is omitted.
 ABSENT: Any = object()
 
 
 def ago(**amount: float) -> str:
-    """A moment before now as clients write it."""
+    """Return a past time in the clients' format."""
     return (datetime.now(UTC) - timedelta(**amount)).isoformat().replace("+00:00", "Z")
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    """A good track message, with fields changed, added, or (ABSENT) left out."""
+    """Return a valid track message with fields changed, added or omitted (ABSENT)."""
     fields = {
         "type": "track",
         "messageId": f"{next(_number):08x}{str(uuid.uuid4())[8:]}",
@@ -58,7 +58,7 @@ def page(anonymous_id: str, url: str = "https://mygame.com/", **changes: Any) ->
 
 
 def click(anonymous_id: str, ttclid: str = "T1", **changes: Any) -> dict[str, Any]:
-    """The landing page behind a TikTok ad."""
+    """Return a page event of the landing page of a TikTok ad."""
     return page(anonymous_id, f"https://mygame.com/?ttclid={ttclid}", **changes)
 
 
@@ -97,14 +97,14 @@ def post(key: NewKey, body: bytes, **headers: str) -> HttpResponse:
 
 
 def digest(key: NewKey, *messages: Any) -> None:
-    """Send one batch, all of it good, and digest it."""
+    """Send one valid batch and digest it."""
     answer = send(key, *messages)
     assert answer.json() == {"success": True, "accepted": len(messages), "rejected": 0, "rejections": []}
     queue.drain()
 
 
 def assert_envelope(answer: HttpResponse, status: int, code: str, message: str, details: Any = ()) -> None:
-    """The dialect's error, whole, readable by a browser."""
+    """The answer is exactly the dialect's error, with CORS headers."""
     body = answer.json()
     trace_id = body.pop("trace_id")
     assert answer.status_code == status
@@ -115,6 +115,6 @@ def assert_envelope(answer: HttpResponse, status: int, code: str, message: str, 
 
 
 def assert_cors(answer: HttpResponse, *, allowed: str = CORS["Access-Control-Allow-Headers"]) -> None:
-    """`allowed` are the headers that the browser asked for."""
+    """The answer has the CORS headers; `allowed` are those of the preflight."""
     expected = {**CORS, "Access-Control-Allow-Headers": allowed}
     assert {name: answer.headers.get(name) for name in CORS} == expected

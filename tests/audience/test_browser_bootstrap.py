@@ -12,8 +12,8 @@ from audience.models import Dialect, Game
 from tests.audience.wire import (
     ORIGIN,
     assert_echoes_cors,
-    assert_kept_as,
     assert_nothing_stored,
+    assert_rejected,
     basic,
     get,
     only_event,
@@ -180,7 +180,7 @@ def test_a_pixel_without_a_good_key_is_an_image_all_the_same(key: NewKey, query:
 
 def test_a_pixel_with_a_bad_message_is_an_image_and_the_reason_is_kept(key: NewKey) -> None:
     assert_gif(get(f"/pixel/v1/track?writeKey={key.value}&event=e"))
-    assert_kept_as({"field": "userId", "code": "MISSING_REQUIRED_FIELD", "message": NO_ID})
+    assert_rejected({"field": "userId", "code": "MISSING_REQUIRED_FIELD", "message": NO_ID})
 
 
 def test_the_head_of_a_pixel_has_no_body(key: NewKey) -> None:
@@ -202,7 +202,7 @@ def test_a_preflight_is_answered_without_a_key(db: None, path: str) -> None:
     answer = Client().options(path, headers=headers)
 
     assert (answer.status_code, answer.content) == (204, b"")
-    assert_echoes_cors(answer, asked=asked)
+    assert_echoes_cors(answer, requested=asked)
     assert answer.headers["Allow"] == ("GET, HEAD, OPTIONS" if path in GETS else "POST, OPTIONS")
 
 

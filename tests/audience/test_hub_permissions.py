@@ -49,7 +49,7 @@ SESSIONS = {"sessions", "usersessions"}
 def addresses(slug: str) -> dict[str, str]:
     """Every Hub address of a game by its name, with made-up rows."""
     known = pages.of_the_hub()
-    return {name: pages.made_up(name, slug) for name in known if "slug" in known[name].pattern.converters}
+    return {name: pages.nonexistent(name, slug) for name in known if "slug" in known[name].pattern.converters}
 
 
 def buttons(game: Game) -> dict[str, str]:
@@ -68,7 +68,7 @@ def buttons(game: Game) -> dict[str, str]:
 
 def taken(name: str) -> set[str]:
     """The methods that an address takes; a view that takes no OPTIONS says which."""
-    allowed = Client().options(pages.made_up(name, "none")).headers.get("Allow", "GET")
+    allowed = Client().options(pages.nonexistent(name, "none")).headers.get("Allow", "GET")
     return {method.strip() for method in allowed.split(",")}
 
 
@@ -137,7 +137,7 @@ def test_every_post_of_a_viewer_is_refused(game: Game) -> None:
             refused |= {view} if takes else set()
     assert len(refused) > 30
     for name, status in OUTSIDE.items():
-        answer = viewer.post(pages.made_up(name, ""), {"name": "Mine"}, headers={"x-csrftoken": token})
+        answer = viewer.post(pages.nonexistent(name, ""), {"name": "Mine"}, headers={"x-csrftoken": token})
         assert answer.status_code == status, name
     assert everything() == before
     # The token is a valid one: with it the one thing that viewers may change is changed.

@@ -12,8 +12,8 @@ from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import ApiKey, Dialect, Event, Game, Person, Rejection, Touch
 from audience.models.keys import sha256_hex
 from tests.audience.wire import (
-    assert_kept_as,
     assert_nothing_stored,
+    assert_rejected,
     basic,
     digest,
     get,
@@ -114,7 +114,7 @@ def test_it_refuses(key: NewKey, case: dict[str, Any]) -> None:
 
     assert_says(post(case["path"], sent, key), case["status"], case["answer"])
     if case["rejections"]:
-        assert_kept_as(*case["rejections"])
+        assert_rejected(*case["rejections"])
     else:
         assert_nothing_stored()
 
@@ -498,7 +498,7 @@ def test_a_pixels_bad_message_is_400_and_kept(key: NewKey) -> None:
     answer = get(f"/v1/pixel/track?data={data}", **basic(key.value))
 
     assert (answer.status_code, said(answer)["Message"]) == (400, "event is required for track")
-    assert_kept_as(MISSING_EVENT)
+    assert_rejected(MISSING_EVENT)
 
 
 def test_a_pixels_event_is_stored_once(key: NewKey) -> None:

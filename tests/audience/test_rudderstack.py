@@ -12,8 +12,8 @@ from django.test import Client
 from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import Batch, Dialect, Event, Game, Group, Identity, Person, Rejection
 from tests.audience.wire import (
-    assert_kept_as,
     assert_nothing_stored,
+    assert_rejected,
     authorised,
     basic,
     digest,
@@ -87,7 +87,7 @@ def test_it_refuses(key: NewKey, case: dict[str, Any]) -> None:
 
     assert_says(post(case["path"], sent, key), 400, case["answer"])
     if case["rejections"]:
-        assert_kept_as(*case["rejections"])
+        assert_rejected(*case["rejections"])
     else:
         assert_nothing_stored()
 

@@ -1,4 +1,4 @@
-"""Clients of the RudderStack, MetaRouter and Parcelvoy dialects: how they call, and what a refusal leaves behind."""
+"""Clients of the RudderStack, MetaRouter and Parcelvoy dialects, and checks of what is stored."""
 
 import json
 from base64 import b64encode
@@ -30,19 +30,19 @@ def bearer(value: str) -> dict[str, str]:
 
 
 def authorised(key: NewKey) -> dict[str, str]:
-    """The key where the clients of its dialect put it."""
+    """Return the header with the key as clients of its dialect send it."""
     return bearer(key.value) if key.key.dialect == "parcelvoy" else basic(key.value)
 
 
 def packed(body: Any) -> bytes:
-    """JSON as compact as a member is measured; bytes stay what they are."""
+    """Return compact JSON, in which the size of a message is measured; bytes are returned unchanged."""
     return body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def post(path: str, body: Any, key: NewKey | None = None, **headers: str) -> HttpResponse:
-    """POST with the dialect's own authentication, unless `headers` bring another."""
+    """POST with the dialect's authentication, unless `headers` have another."""
     headers = {**(authorised(key) if key else {}), **headers}
-    # Django's client resolves `//host` itself, so a path that starts so is sent as a whole URL.
+    # A whole URL, since Django's client reads `//host` at the beginning of a path as a host.
     return Client().generic("POST", f"http://testserver{path}", packed(body), "application/json", headers=headers)
 
 
@@ -51,7 +51,7 @@ def get(path: str, **headers: str) -> HttpResponse:
 
 
 def said(answer: HttpResponse) -> Any:
-    """The body: JSON read, or text as it is."""
+    """Return the body: decoded JSON, else the text."""
     if answer.headers.get("Content-Type", "").startswith("application/json"):
         return json.loads(answer.content)
     return answer.content.decode()
@@ -76,25 +76,25 @@ def assert_nothing_stored() -> None:
     assert not Batch.objects.exists()
 
 
-def assert_kept_as(*expected: dict[str, str]) -> None:
-    """No event, but a rejection for each of the given reasons."""
+def assert_rejected(*expected: dict[str, str]) -> None:
+    """No event is stored, and one rejection with each of the reasons."""
     assert not Event.objects.exists()
     assert reasons() == [[reason] for reason in expected]
 
 
-def assert_echoes_cors(answer: HttpResponse, *, asked: str | None = None) -> None:
-    """A browser page of ORIGIN may read the answer."""
+def assert_echoes_cors(answer: HttpResponse, *, requested: str | None = None) -> None:
+    """A page of ORIGIN may read the answer. `requested` are the headers of the preflight."""
     headers = answer.headers
     assert headers["Access-Control-Allow-Origin"] == ORIGIN
     assert headers["Access-Control-Allow-Credentials"] == "true"
     assert headers["Access-Control-Max-Age"] == "900"
     assert headers["Access-Control-Expose-Headers"] == EXPOSED
     assert headers["Access-Control-Allow-Methods"] == "GET, HEAD, POST, OPTIONS"
-    assert asked is None or headers["Access-Control-Allow-Headers"] == asked
+    assert requested is None or headers["Access-Control-Allow-Headers"] == requested
     assert "Origin" in headers["Vary"]
 
 
 def digest() -> None:
-    """Digest all that came in, none of it put off."""
+    """Digest all batches; none of them may fail."""
     queue.drain()
     assert not Batch.objects.exclude(state=BatchState.DONE).exists()

@@ -1,4 +1,4 @@
-"""axe-core in the browser's window, and what it found, in lines that a failing test can show."""
+"""Runs axe-core in a page and returns its violations as lines of text."""
 
 import json
 from pathlib import Path
@@ -6,21 +6,21 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-# Its default rules: WCAG 2.2 A and AA with what it calls best practice; AAA and experimental ones are off.
-ASK = """async (options) => (await axe.run(document, {resultTypes: ['violations'], preload: false, ...options}))
+# With axe's default rules: WCAG 2.2 A and AA and best practices, without AAA and experimental rules.
+RUN = """async (options) => (await axe.run(document, {resultTypes: ['violations'], preload: false, ...options}))
     .violations.map((rule) => rule.id + ': ' + rule.help + ' | ' + rule.nodes.slice(0, 3).map((node) =>
     node.target.join(' ') + ' ' + node.any.slice(0, 1).map((why) => why.message).join('')).join(' | '))"""
-# What a page of one structure can do wrong in another scheme.
-OF_COLOUR = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+# The rules whose result depends on the colour scheme.
+COLOUR_RULES = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
 
 def load(page: Page, source: Path) -> None:
-    """Into whatever the window opens from now on: before the page, where no policy of it forbids anything."""
+    """Load axe-core into every page that the window opens, before the page's Content-Security-Policy applies."""
     page.add_init_script(path=source)
 
 
 def violations(page: Page, options: dict[str, Any] | None = None) -> list[str]:
-    # The admin's links fade from one scheme's colour into the other's: what is measured is where they arrive.
-    page.evaluate("document.getAnimations().forEach((one) => one.effect.getTiming().iterations === 1 && one.finish())")
-    found: list[Any] = page.evaluate(ASK, options or {})
-    return [json.dumps(line)[1:-1] for line in found]
+    # Finish transitions, since the admin's links change their colour gradually with the scheme.
+    page.evaluate("document.getAnimations().forEach((a) => a.effect.getTiming().iterations === 1 && a.finish())")
+    lines: list[Any] = page.evaluate(RUN, options or {})
+    return [json.dumps(line)[1:-1] for line in lines]

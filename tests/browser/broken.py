@@ -1,13 +1,13 @@
-"""The site's addresses, and one more whose view breaks."""
+"""The URLs of the site, and one whose view raises an error."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from config.urls import urlpatterns as of_the_site
+from config.urls import urlpatterns as site_urlpatterns
 
 
 def broken(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("A page that breaks.")
 
 
-urlpatterns = [*of_the_site, path("broken/", broken)]
+urlpatterns = [*site_urlpatterns, path("broken/", broken)]

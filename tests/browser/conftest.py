@@ -1,4 +1,4 @@
-"""A browser, the site on a port, a Celery worker on the real broker, and the sandbox networks."""
+"""A browser, the site on a port, a Celery worker with the broker, and the sandbox networks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,21 +28,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def page(browser: Browser, live_server: Any) -> Iterator[Page]:
-    """A fresh window; whatever the browser complains about (a policy violation, a script error) fails the test."""
+    """A new window; errors in its console (a policy violation, a script error) fail the test."""
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
     context.set_default_timeout(15_000)
-    window, complaints = context.new_page(), []
-    window.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    window.on("pageerror", lambda error: complaints.append(str(error)))
+    window, errors = context.new_page(), []
+    window.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    window.on("pageerror", lambda error: errors.append(str(error)))
     yield window
     context.close()
-    assert complaints == []
+    assert errors == []
 
 
 @pytest.fixture
 def worker(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A real worker, in a thread, so that it shares the test's settings and database."""
-    # Else the thread's connection outlives the test, and the database cannot be dropped.
+    """A worker in a thread, which has the test's settings and database."""
+    # Otherwise the thread's connection stays open, and the database cannot be dropped.
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=30):
         yield
@@ -50,7 +50,7 @@ def worker(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def sandbox(settings: Any) -> Iterator[Sandbox]:
-    """Both networks, imitated on a port of their own, and the settings pointing there."""
+    """The imitations of all networks on one port, to which the settings point."""
     with Sandbox(hold=2.0) as running:
         settings.NETWORK_URLS = dict.fromkeys(NETWORKS, running.url)
         yield running

@@ -1,4 +1,4 @@
-"""A row of what only the admin shows: accounts, sign-ins, locks, the limiter, and a history of changes."""
+"""A row of each model that only the admin shows: accounts, sign-ins, lockouts, flow, and log entries."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko
 
 
 def fill(game: Game, person: User) -> None:
-    """What `rows.fill` leaves out, all of it `person`'s."""
+    """Create the rows that `rows.fill` does not create, for `person`."""
     _account(person)
     _sign_ins()
     Group.objects.create(name="Operators").permissions.set(Permission.objects.all()[:5])
@@ -27,7 +27,7 @@ def fill(game: Game, person: User) -> None:
     GoalEvent.objects.get_or_create(game=game, name=LONG)
     Flow.objects.get_or_create(network="tiktok", pixel_id=LONG[:30])
     for row in (game, Membership.objects.order_by("-pk")[0]):
-        _changed(row, person)
+        _log_change(row, person)
 
 
 def _account(person: User) -> None:
@@ -38,15 +38,15 @@ def _account(person: User) -> None:
 
 
 def _sign_ins() -> None:
-    told: dict[str, Any] = {"user_agent": BROWSER, "ip_address": "203.0.113.9", "username": LONG[:60]}
-    told |= {"http_accept": "text/html,application/xhtml+xml", "path_info": "/accounts/login/"}
-    AccessAttempt.objects.create(**told, get_data="", post_data=f"login={LONG}", failures_since_start=9)
-    AccessFailureLog.objects.create(**told, locked_out=True)
-    AccessLog.objects.create(**told, logout_time=timezone.now())
+    fields: dict[str, Any] = {"user_agent": BROWSER, "ip_address": "203.0.113.9", "username": LONG[:60]}
+    fields |= {"http_accept": "text/html,application/xhtml+xml", "path_info": "/accounts/login/"}
+    AccessAttempt.objects.create(**fields, get_data="", post_data=f"login={LONG}", failures_since_start=9)
+    AccessFailureLog.objects.create(**fields, locked_out=True)
+    AccessLog.objects.create(**fields, logout_time=timezone.now())
 
 
-def _changed(row: Any, person: User) -> None:
+def _log_change(row: Any, person: User) -> None:
     kind = ContentType.objects.get_for_model(row)
-    said = [{"changed": {"fields": ["Name", "Attribution window days"]}}]
-    told = {"object_id": str(row.pk), "object_repr": str(row)[:200], "action_flag": CHANGE, "change_message": said}
-    LogEntry.objects.create(user=person, content_type=kind, **told)
+    message = [{"changed": {"fields": ["Name", "Attribution window days"]}}]
+    fields = {"object_id": str(row.pk), "object_repr": str(row)[:200], "action_flag": CHANGE, "change_message": message}
+    LogEntry.objects.create(user=person, content_type=kind, **fields)

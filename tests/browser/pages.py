@@ -1,6 +1,6 @@
-"""Every page there is, in one place: what the browser tests walk through and what `make screenshots` takes.
+"""The list of all pages, for the browser tests and `make screenshots`.
 
-A Hub address whose name is in none of the tables below fails tests/browser/test_every_page.py.
+A URL of the Hub whose name is in none of the tables below fails tests/browser/test_every_page.py.
 """
 
 import datetime
@@ -18,7 +18,7 @@ from tests.browser import rows
 
 NETWORK = "tiktok"
 
-# Which row of rows.newest() the address of a page names; "" for a page of the game, or of its network, as a whole.
+# The row of rows.newest() in the URL of each page; "" for pages of a game or network.
 ROW_OF = {
     "games": "",
     "game-new": "",
@@ -64,18 +64,18 @@ ROW_OF = {
     "audit-log": "",
     "quality": "",
 }
-# Rows that no game has, by the kind of the address's argument.
-MADE_UP = {"UUIDConverter": uuid.UUID(int=1), "IntConverter": 1, "DayConverter": datetime.date(2026, 11, 21)}
-# Addresses that answer GET, and with no page of their own.
+# Arguments of no existing row, by the converter of the URL.
+NONEXISTENT = {"UUIDConverter": uuid.UUID(int=1), "IntConverter": 1, "DayConverter": datetime.date(2026, 11, 21)}
+# URLs that answer GET without a page.
 NO_PAGE = {
     "conversion-pipeline": "a part of the Conversions page",
     "conversions-export": "a file",
     "audit-log-export": "a file",
     "event-counts": "a part of the Live events page",
-    "address-confirm": "for whoever holds the link; tests/audience has its own tests",
-    "invitation": "for whoever holds the link; tests/audience has its own tests",
+    "address-confirm": "for the owner of a link; tested in tests/audience",
+    "invitation": "for the owner of a link; tested in tests/audience",
 }
-# The same pages in another state, under the game's own address.
+# Pages in another state, relative to the URL of the game.
 STATES = {
     "events-rejected": "events/?status=rejected",
     "conversions-failed": "conversions/?only=failed",
@@ -86,17 +86,17 @@ STATES = {
     "overview-30-days": "?range=30d",
     "keys-ended": "keys/?state=ended",
 }
-# And those that say that what was asked for is not here (404).
+# Pages for deleted rows (404).
 GONE = {
     "person-gone": "people/00000000-0000-4000-8000-000000000000/",
     "conversion-gone": "conversions/00000000-0000-4000-8000-000000000000/",
 }
 
 
-def patterns(found: URLResolver | None = None, way: str = "") -> Iterator[tuple[str, URLPattern]]:
-    """(the whole route, its pattern) of every address the site has."""
-    for entry in (found or get_resolver()).url_patterns:
-        route = f"{way}{entry.pattern}"
+def patterns(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    """Yield (route, pattern) of every URL of the site."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        route = f"{prefix}{entry.pattern}"
         if isinstance(entry, URLResolver):
             yield from patterns(entry, route)
         else:
@@ -104,40 +104,40 @@ def patterns(found: URLResolver | None = None, way: str = "") -> Iterator[tuple[
 
 
 def of_the_hub() -> dict[str, URLPattern]:
-    """The Hub's addresses by their names: those that a view of audience/hub or postbacks/hub answers."""
-    homes = ("audience.hub", "postbacks.hub")
-    return {str(entry.name): entry for _, entry in patterns() if entry.callback.__module__.startswith(homes)}
+    """Return the URL patterns of the Hub by name: those with a view in audience/hub or postbacks/hub."""
+    packages = ("audience.hub", "postbacks.hub")
+    return {str(entry.name): entry for _, entry in patterns() if entry.callback.__module__.startswith(packages)}
 
 
 def hub(game: Game) -> dict[str, str]:
-    """The address of every Hub page that this game has the rows for."""
+    """Return the URL of every Hub page for which the game has rows, by name."""
     present = rows.newest(game)
-    known = of_the_hub()
-    found = {name: _address(known[name], game, present, row) for name, row in ROW_OF.items() if name in known}
+    entries = of_the_hub()
+    urls = {name: _url(entries[name], game, present, row) for name, row in ROW_OF.items() if name in entries}
     states = {name: reverse("overview", kwargs={"slug": game.slug}) + path for name, path in STATES.items()}
-    return {name: url for name, url in {**found, **states}.items() if url}
+    return {name: url for name, url in {**urls, **states}.items() if url}
 
 
-def _address(entry: URLPattern, game: Game, present: dict[str, Any], row: str) -> str:
-    """'' when the row is not there."""
+def _url(entry: URLPattern, game: Game, present: dict[str, Any], row: str) -> str:
+    """Return the URL; '' if the row does not exist."""
     if row and present[row] is None:
         return ""
-    given = {"slug": game.slug, "network": NETWORK}
+    arguments = {"slug": game.slug, "network": NETWORK}
     if row:
-        given |= {"pk": present[row].pk, "day": getattr(present[row], "day", None)}
-    return reverse(str(entry.name), kwargs={name: given[name] for name in entry.pattern.converters})
+        arguments |= {"pk": present[row].pk, "day": getattr(present[row], "day", None)}
+    return reverse(str(entry.name), kwargs={name: arguments[name] for name in entry.pattern.converters})
 
 
-def made_up(name: str, slug: str) -> str:
-    """The Hub address of that name in the game of that slug, with rows that nobody has."""
-    given = {"slug": slug, "network": NETWORK}
+def nonexistent(name: str, slug: str) -> str:
+    """Return the URL of the page in the game with this slug, for rows that do not exist."""
+    known = {"slug": slug, "network": NETWORK}
     arguments = of_the_hub()[name].pattern.converters.items()
-    kwargs = {key: given.get(key) or MADE_UP.get(type(converter).__name__, "x") for key, converter in arguments}
+    kwargs = {key: known.get(key) or NONEXISTENT.get(type(converter).__name__, "x") for key, converter in arguments}
     return reverse(name, kwargs=kwargs)
 
 
 def account(client: Client) -> dict[str, str]:
-    """The addresses under /accounts/ that show a page to this browser."""
+    """Return the URLs under /accounts/ that show a page to this client, by name."""
     named = {
         str(entry.name): f"/{route}"
         for route, entry in patterns()
@@ -147,26 +147,26 @@ def account(client: Client) -> dict[str, str]:
 
 
 def admin_site(client: Client) -> dict[str, str]:
-    """Every page of the admin that this person may open: its front page, each app's, and each model's."""
-    found = {"index": reverse("admin:index"), "password": reverse("admin:password_change")}
+    """Return every page of the admin that this client may open: the index, and those of apps and models."""
+    urls = {"index": reverse("admin:index"), "password": reverse("admin:password_change")}
     for model, page in admin.site._registry.items():
         app = model._meta.app_label
-        found[app] = reverse("admin:app_list", kwargs={"app_label": app})
-        found |= _of_model(model, page)
-    return {name: url for name, url in found.items() if _is_page(client, url)}
+        urls[app] = reverse("admin:app_list", kwargs={"app_label": app})
+        urls |= _of_model(model, page)
+    return {name: url for name, url in urls.items() if _is_page(client, url)}
 
 
 def _of_model(model: type[Model], page: admin.ModelAdmin[Any]) -> dict[str, str]:
-    """Its list, the list of a search that finds nothing, the empty form, and the pages of its newest row."""
+    """Return the model's list, a search without results, the form to add, and the pages of the newest row."""
     base = f"{model._meta.app_label}_{model._meta.model_name}"
-    found = {base: reverse(f"admin:{base}_changelist"), f"{base}-add": reverse(f"admin:{base}_add")}
+    urls = {base: reverse(f"admin:{base}_changelist"), f"{base}-add": reverse(f"admin:{base}_add")}
     if page.search_fields:
-        found[f"{base}-nothing-found"] = f"{found[base]}?q=00000000-0000-4000-8000-000000000000"
+        urls[f"{base}-nothing-found"] = f"{urls[base]}?q=00000000-0000-4000-8000-000000000000"
     row = model._default_manager.order_by("-pk").first()
     if row is not None:
-        of_row = ("change", "history", "delete")
-        found |= {f"{base}-{kind}": reverse(f"admin:{base}_{kind}", args=[row.pk]) for kind in of_row}
-    return found
+        kinds = ("change", "history", "delete")
+        urls |= {f"{base}-{kind}": reverse(f"admin:{base}_{kind}", args=[row.pk]) for kind in kinds}
+    return urls
 
 
 def _is_page(client: Client, url: str) -> bool:

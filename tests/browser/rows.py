@@ -1,4 +1,4 @@
-"""A row of everything that a page of the Hub can show, with the longest words there are."""
+"""A row of everything that a page of the Hub can show, with long texts."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,13 +35,13 @@ REFUSED = "Access token is incorrect or has been revoked. Make a new one in TikT
 
 
 def fill(game: Game) -> None:
-    """What players did, and how the studio set the game up."""
-    take_in(game)
+    """Create events of players and the settings of the studio."""
+    add_events(game)
     set_up(game, by=hub.user("colleague"))
 
 
 def set_up(game: Game, *, by: Any) -> None:
-    """Keys in every state, members, webhooks, receipts, and postbacks that are in trouble."""
+    """Create keys in every state, members, webhooks, erasure receipts, and postbacks with problems."""
     _keys(game, by)
     _people(game, by)
     config = PostbackConfig.objects.kept().filter(game=game, network="tiktok").first() or factories.config(game)
@@ -58,8 +58,8 @@ def set_up(game: Game, *, by: Any) -> None:
     _erasures(game)
 
 
-def take_in(game: Game) -> None:
-    """Events of every kind, refused ones, a player that everything is known of, and conversions of every reason."""
+def add_events(game: Game) -> None:
+    """Create events of every kind, rejections, a player with all fields, and conversions of every reason."""
     now, key = timezone.now(), keys.create_key(game=game, name="A key with a rather long name for a game client").key
     key.last_used_at = now
     key.save(update_fields=["last_used_at"])
@@ -71,18 +71,18 @@ def take_in(game: Game) -> None:
         sums = {"accepted": 40 + hours, "duplicates": hours % 3, "rejected": hours % 7, "event_ids": []}
         at = now - timedelta(hours=hours)
         Batch.objects.create(game=game, key=key, dialect="immutable", received_at=at, state="done", **sums)
-    aside = {"attempts": 8, "error": f"ValueError: {LONG}", "set_aside_at": now}
-    FailedWork.objects.create(game=game, queue=Queue.FAN_OUT, row=LONG, **aside)
+    set_aside = {"attempts": 8, "error": f"ValueError: {LONG}", "set_aside_at": now}
+    FailedWork.objects.create(game=game, queue=Queue.FAN_OUT, row=LONG, **set_aside)
     errors = [{"field": f"properties.{LONG}", "code": "INVALID", "message": LONG}]
-    given = {"raw": {"type": "track", "name": LONG}, "route": "batch", "subjects": [LONG], "errors": errors}
-    Rejection.objects.create(game=game, key=key, dialect="immutable", received_at=now, message_id=LONG, **given)
+    refusal = {"raw": {"type": "track", "name": LONG}, "route": "batch", "subjects": [LONG], "errors": errors}
+    Rejection.objects.create(game=game, key=key, dialect="immutable", received_at=now, message_id=LONG, **refusal)
     player = _player(game)
     click = factories.touch(player, page_url=f"https://game.example/?{LONG}")
     factories.touch(player, network="google", click_id=LONG, campaign={"utm_campaign": LONG})
     for reason in ("", *Reason.values):
         trigger = "game_launch" if reason == Reason.REPEAT_LAUNCH else "purchase"
-        told = {"trigger": trigger, "reason": reason, "fanned_out_at": now, "value": "1234567.89", "currency": "USD"}
-        factories.conversion(player, touch=None if reason == Reason.NO_CLICK else click, **told)
+        fields = {"trigger": trigger, "reason": reason, "fanned_out_at": now, "value": "1234567.89", "currency": "USD"}
+        factories.conversion(player, touch=None if reason == Reason.NO_CLICK else click, **fields)
 
 
 def _player(game: Game) -> Person:
@@ -117,45 +117,47 @@ def _people(game: Game, by: Any) -> None:
 
 
 def _log(config: PostbackConfig, by: Any) -> None:
-    """A delivery in every state with its attempts, a replay of what failed, and what the checks said."""
-    now, over = timezone.now(), {"next_attempt_at": None, "finished_at": timezone.now()}
-    done = factories.delivery(config, state="delivered", attempts_made=2, **over)
+    """Create a delivery in every state with its attempts, replays, and a refused check."""
+    now, finished = timezone.now(), {"next_attempt_at": None, "finished_at": timezone.now()}
+    done = factories.delivery(config, state="delivered", attempts_made=2, **finished)
     body = {"event": "Purchase", "event_id": str(done.event_id), "user": {"ttclid": "E.C.P.click"}}
     refused = {"status": "retried", "verdict": "transient", "http_status": 503, "message": "Service unavailable"}
     factories.attempt(done, ago=timedelta(minutes=9), payload=body, **refused)
     factories.attempt(done, payload=body, request_id="2026112107", provider_code="0")
-    failed = factories.delivery(config, state="failed", verdict="credential", attempts_made=1, **over)
-    said = {"status": "failed", "verdict": "credential", "http_status": 200, "provider_code": "40105"}
-    factories.attempt(failed, message=REFUSED, payload=body, **said)
+    failed = factories.delivery(config, state="failed", verdict="credential", attempts_made=1, **finished)
+    outcome = {"status": "failed", "verdict": "credential", "http_status": 200, "provider_code": "40105"}
+    factories.attempt(failed, message=REFUSED, payload=body, **outcome)
     factories.delivery(config, state="waiting", next_attempt_at=now + timedelta(minutes=4), attempts_made=1)
-    factories.delivery(config, state="skipped", reason=Reason.CONSENT, **over)
+    factories.delivery(config, state="skipped", reason=Reason.CONSENT, **finished)
     Replay.objects.create(game=config.game, config=config, total=10_000, queued=1_200, failed_until=now)
     Replay.objects.create(game=config.game, config=config, total=3, queued=3, state="done", finished_at=now)
     check = {"game": config.game, "network": config.network, "config": config, "pixel_id": config.pixel_id}
-    asked = {"triggers": ["purchase"], "requested_by": by, "state": "refused", "message": REFUSED}
-    CredentialCheck.objects.create(**check, **asked, http_status=200, provider_code="40105", finished_at=now)
+    outcome = {"triggers": ["purchase"], "requested_by": by, "state": "refused", "message": REFUSED}
+    CredentialCheck.objects.create(**check, **outcome, http_status=200, provider_code="40105", finished_at=now)
 
 
 def _alerts(config: PostbackConfig, by: Any) -> None:
     game, now = config.game, timezone.now()
     hook = AlertHook.objects.create(game=game, url=f"https://chat.example/{LONG}", secret={"key": "k"}, created_by=by)
-    open_one = Alert.objects.create(game=game, config=config, health="on_hold", cause=REFUSED, next_step="Rotate it.")
+    open_alert = Alert.objects.create(game=game, config=config, health="on_hold", cause=REFUSED, next_step="Rotate it.")
     week_ago = now - timedelta(days=7)
-    over = {"opened_at": week_ago, "recovered_at": week_ago + timedelta(hours=2), "cause": "HTTP 503 " + LONG}
-    Alert.objects.create(game=game, config=config, health="degraded", **over)
-    Notice.objects.create(game=game, alert=open_one, kind="opened", hook=hook, attempts_made=2, message="HTTP 500")
-    Notice.objects.create(game=game, alert=open_one, kind="opened", user=by, state="sent", finished_at=now)
+    recovered = {"opened_at": week_ago, "recovered_at": week_ago + timedelta(hours=2), "cause": "HTTP 503 " + LONG}
+    Alert.objects.create(game=game, config=config, health="degraded", **recovered)
+    Notice.objects.create(game=game, alert=open_alert, kind="opened", hook=hook, attempts_made=2, message="HTTP 500")
+    Notice.objects.create(game=game, alert=open_alert, kind="opened", user=by, state="sent", finished_at=now)
 
 
 def _erasures(game: Game) -> None:
     now, counts = timezone.now(), {"events": 18, "touches": 2, "consent_decisions": 1}
-    asked = {"game": game, "namespace": "user", "subject_hash": "0" * 64, "requested_by": "admin@studio.example"}
-    Erasure.objects.create(**asked, subject="player-9")
-    Erasure.objects.create(**asked, state="done", counts=counts, finished_at=now, requested_at=now - timedelta(days=1))
+    request = {"game": game, "namespace": "user", "subject_hash": "0" * 64, "requested_by": "admin@studio.example"}
+    Erasure.objects.create(**request, subject="player-9")
+    Erasure.objects.create(
+        **request, state="done", counts=counts, finished_at=now, requested_at=now - timedelta(days=1)
+    )
 
 
 def newest(game: Game) -> dict[str, Any]:
-    """What an address may name, by the noun that tests/browser/pages.py uses; None where the game has none."""
+    """Return the rows for the URLs of tests/browser/pages.py by name; None if the game has none."""
     live = game.api_keys.live().filter(replaced_by=None)
     tiktok = PostbackConfig.objects.kept().filter(game=game, network="tiktok")
     attempts = DeliveryAttempt.objects.filter(delivery__game=game, config__network="tiktok")

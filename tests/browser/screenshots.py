@@ -1,7 +1,7 @@
 """`make screenshots`: every page of the demo game at two widths, light and dark, into .state/screenshots.
 
-`make screenshots README=1` takes the four that README shows, into docs/images. Not a test (the name keeps it out of the
-suite), but run by pytest, whose fixtures give the database, the site and the browser.
+`make screenshots README=1` takes the four of README.md, into docs/images. pytest runs it, for the fixtures of database,
+site and browser; its name keeps it out of the test suite.
 """
 
 import os
@@ -27,15 +27,15 @@ from tests.browser.test_every_page import signed_in
 ROOT = Path(__file__).resolve().parents[2]
 README = bool(os.environ.get("README"))
 FOLDER = ROOT / "docs" / "images" if README else Path(os.environ.get("SCREENSHOTS") or ROOT / ".state" / "screenshots")
-SIZES = {"desk": (1440, 900), "phone": (390, 844)}
+SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 IN_README = ("overview", "integration", "conversion", "guide")
-MOST_BYTES = 200_000
+MAX_BYTES = 200_000
 
 
 @pytest.fixture
-def played(live_server: Any, sandbox: Sandbox) -> Game:
-    """The demo game with its history delivered, and with everything that can be the matter."""
+def demo_game(live_server: Any, sandbox: Sandbox) -> Game:
+    """The demo game with its history delivered, and with rows for every state."""
     demo.load()
     for network in NETWORKS:
         sending.drain(network=network)
@@ -53,26 +53,26 @@ def window(browser: Browser, live_server: Any) -> Iterator[Page]:
     context.close()
 
 
-def test_screenshots_of_all_pages(window: Page, live_server: Any, played: Game) -> None:
+def test_screenshots_of_all_pages(window: Page, live_server: Any, demo_game: Game) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    found = {name: url for name, url in pages.account(Client()).items() if not README}
-    _take(window, {f"entrance-{name}": url for name, url in found.items()})
+    urls = {name: url for name, url in pages.account(Client()).items() if not README}
+    _take(window, {f"signed-out-{name}": url for name, url in urls.items()})
     client = signed_in(window, live_server, User.objects.get(username=demo.USERS["admin"][0]))
-    found = pages.hub(played)
+    urls = pages.hub(demo_game)
     if README:
         sent = Conversion.objects.filter(deliveries__state=DeliveryState.DELIVERED, trigger=Trigger.PURCHASE)
-        found["conversion"] = reverse("conversion", kwargs={"slug": played.slug, "pk": sent.latest("event_at").pk})
+        urls["conversion"] = reverse("conversion", kwargs={"slug": demo_game.slug, "pk": sent.latest("event_at").pk})
         for name in IN_README:
-            _take_one(window, FOLDER / f"{name}.png", found[name])
+            _take_one(window, FOLDER / f"{name}.png", urls[name])
         return
-    _take(window, found)
+    _take(window, urls)
     _take(window, {f"account-{name}": url for name, url in pages.account(client).items()})
     admin_pages = ("index", "audience_game", "audience_game-change", "postbacks_delivery", "auth_user-change")
     _take(window, {f"admin-{name}": url for name, url in pages.admin_site(client).items() if name in admin_pages})
 
 
-def _take(window: Page, found: dict[str, str]) -> None:
-    for name, url in found.items():
+def _take(window: Page, urls: dict[str, str]) -> None:
+    for name, url in urls.items():
         window.goto(url)
         for size, (width, height) in SIZES.items():
             window.set_viewport_size({"width": width, "height": height})
@@ -82,8 +82,8 @@ def _take(window: Page, found: dict[str, str]) -> None:
 
 
 def _take_one(window: Page, path: Path, url: str) -> None:
-    """What fits the window of a laptop: a README shows what is seen first."""
+    """Take the part of the page that a laptop's window shows."""
     window.set_viewport_size({"width": 1280, "height": 800})
     window.goto(url)
     window.screenshot(path=path)
-    assert path.stat().st_size < MOST_BYTES, f"{path.name} is larger than {MOST_BYTES} bytes"
+    assert path.stat().st_size < MAX_BYTES, f"{path.name} is larger than {MAX_BYTES} bytes"

@@ -23,7 +23,7 @@ WIDTHS = {1440: 900, 768: 1024, 390: 844}
 Look = tuple[int, Literal["light", "dark"], dict[str, Any]]
 LOOKS: list[Look] = [
     (1440, "light", {}),
-    (1440, "dark", axe.OF_COLOUR),
+    (1440, "dark", axe.COLOUR_RULES),
     (390, "dark", {}),
 ]
 # For pages that differ from others in their rows and rights, not in their building.
@@ -80,7 +80,7 @@ def _seen(page: Page, looks: Sequence[Look] = LOOKS) -> Iterator[str]:
 def test_every_page_of_the_hub_is_in_the_table() -> None:
     names, client = set(pages.of_the_hub()), Client()
     # A view that takes no OPTIONS says what it takes.
-    taken = {name: client.options(pages.made_up(name, "none")).headers.get("Allow", "GET") for name in names}
+    taken = {name: client.options(pages.nonexistent(name, "none")).headers.get("Allow", "GET") for name in names}
     reading = {name for name, methods in taken.items() if "GET" in methods}
     assert reading - set(pages.ROW_OF) - set(pages.NO_PAGE) == set()
     assert {*pages.ROW_OF, *pages.NO_PAGE} - names == set()

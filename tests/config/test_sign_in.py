@@ -278,8 +278,8 @@ def test_a_superuser_without_a_second_factor_sets_one_up_and_does_nothing_else(g
     assert set(allowed) - {None} <= PAGES_WITHOUT_SECOND_FACTOR
     for name in pages.of_the_hub():
         if "slug" in pages.of_the_hub()[name].pattern.converters:
-            assert client.get(pages.made_up(name, game.slug))["Location"] == "/accounts/2fa/", name
-            assert client.post(pages.made_up(name, game.slug))["Location"] == "/accounts/2fa/", name
+            assert client.get(pages.nonexistent(name, game.slug))["Location"] == "/accounts/2fa/", name
+            assert client.post(pages.nonexistent(name, game.slug))["Location"] == "/accounts/2fa/", name
     assert client.get("/", headers={"HX-Request": "true"})["HX-Redirect"] == "/accounts/2fa/"
     assert client.get("/api/schema/").status_code == 403
     confirm(client)

@@ -9,10 +9,10 @@ from tests.journeys.product import Browser, Product
 
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """One for all journeys: its start costs more than most of them. Each test undoes what would disturb another."""
+    """One for all journeys, since starting it takes longer than most. Each test reverts what would affect another."""
     with processes.running(Path(tmp_path_factory.mktemp("product"))) as product:
         yield product
-        # After all of them nothing is lost and nothing is counted twice.
+        # After all tests nothing is lost and nothing is counted twice.
         product.manage("audit")
 
 

@@ -1,4 +1,4 @@
-"""The whole product as separate processes: web, workers, beat and sandbox networks, against a database of its own."""
+"""The whole product as separate processes: web, workers, beat and sandbox networks, with a new database."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ class Product:
             **{network.url_variable: self.sandbox_url for network in NETWORKS.values()},
             "STATE_DIR": str(folder / "state"),
         }
-        # The browser tests need it; a web process that has it would wait for the database on its event loop.
+        # The browser tests set it; a web process with it would wait for the database on its event loop.
         self.env.pop("DJANGO_ALLOW_ASYNC_UNSAFE", None)
         self.http = urllib3.PoolManager(retries=False, timeout=20)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -59,7 +59,7 @@ class Product:
 
     # Processes ------------------------------------------------------------------------------
     def manage(self, *arguments: str) -> str:
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=self.env,
@@ -67,11 +67,11 @@ class Product:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+        return result.stdout
 
     def spawn(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> None:
-        """Start one process; `env` comes on top of the product's."""
+        """Start one process; `env` is added to the product's environment."""
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *command],
@@ -90,14 +90,14 @@ class Product:
         self.start_beat()
         self.start_web()
         self.wait_for(lambda: self.answers(f"{self.url}/readyz") and self.answers(f"{self.sandbox_url}/sandbox/health"))
-        # The demo's own history first, so that what a journey counts is its own.
+        # The demo's history is delivered first, so that journeys count only their own deliveries.
         self.wait_for(lambda: not self.rows("SELECT 1 FROM postbacks_delivery WHERE state = 'waiting'"))
 
     def create_tables(self) -> None:
         self.manage("migrate", "--verbosity", "0")
 
     def start_web(self, *, workers: int = 1, env: Mapping[str, str] | None = None) -> None:
-        """A small one, unless told otherwise: a suite starts many."""
+        """Start the web processes; one by default, since a test run starts many."""
         _, *web = commands.web(host="127.0.0.1", port=self.port, workers=workers)
         self.spawn("web", *web, env=env)
 
@@ -106,7 +106,7 @@ class Product:
             self.start_worker(queue, env=env)
 
     def start_worker(self, queue: str = "", *, env: Mapping[str, str] | None = None) -> None:
-        """A worker of one queue, under its name, or one of all queues, under the name `worker`."""
+        """Start a worker of one queue, with the queue's name, or of all queues, with the name `worker`."""
         name, options = queue or "worker", ["-Q", queue] if queue else []
         worker = ["-m", "celery", "-A", "config", "worker", *options, "-P", "threads", "-c", "8", "-l", "info"]
         self.spawn(name, *worker, "-n", f"{name}@%h", env=env)
@@ -115,7 +115,7 @@ class Product:
         self.spawn(name, "-m", "celery", "-A", "config", "beat", "-s", str(self.folder / f"schedule-{name}"))
 
     def kill(self, name: str) -> None:
-        """kill -9, as the kernel or a power cut would."""
+        """Send SIGKILL to a process and its children."""
         os.killpg(self.processes[name].pid, signal.SIGKILL)
         self.processes.pop(name).wait()
 
@@ -143,12 +143,12 @@ class Product:
         except urllib3.exceptions.HTTPError:
             return False
 
-    def wait_for(self, look: Callable[[], T], seconds: float = 90) -> T:
-        """The first truthy value of `look()`, called repeatedly. Fails after `seconds` with the ends of the logs."""
+    def wait_for(self, read: Callable[[], T], seconds: float = 90) -> T:
+        """Return the first true value of `read()`, called repeatedly; fail after `seconds` with the logs."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if found := look():
-                return found
+            if value := read():
+                return value
             time.sleep(0.1)
         tails = {path.name: path.read_text(errors="replace")[-1500:] for path in self.folder.glob("*.log")}
         raise AssertionError(f"not within {seconds} s; logs: {json.dumps(tails, indent=1)}")
@@ -186,7 +186,7 @@ class Product:
         return requests
 
     def summary(self, network: str) -> dict[str, Any]:
-        """The counts of the sandbox network since its requests were last deleted."""
+        """Return the counts of the sandbox network since its requests were last deleted."""
         counts: dict[str, Any] = self.http.request("GET", f"{self.sandbox_url}/sandbox/summary").json()[network]
         return counts
 
@@ -197,7 +197,7 @@ class Product:
         assert answer.status < 300, answer.data
 
     def outcome(self, user_id: str, trigger: str) -> list[tuple[str, str]]:
-        """(reason, state of the delivery that matters) of the user's conversions, oldest first."""
+        """Return (reason, state of the delivery that is not skipped) of the user's conversions, oldest first."""
         return [
             (reason, state)
             for reason, state in self.rows(
@@ -210,7 +210,7 @@ class Product:
         ]
 
     def log(self, user_id: str) -> list[tuple[Any, ...]]:
-        """(status, http, has a latency, number) of the attempts for a user's conversions."""
+        """Return (status, HTTP status, has a latency, number) of the attempts for a user's conversions."""
         return self.rows(
             "SELECT a.status, a.http_status, a.latency_ms IS NOT NULL, a.number FROM postbacks_deliveryattempt a "
             "JOIN postbacks_delivery d ON d.id = a.delivery_id JOIN audience_conversion c ON c.id = d.conversion_id "
@@ -227,10 +227,10 @@ class ClonedProduct(Product):
         server = urlsplit(self.env["DATABASE_URL"])
         name = server.path.removeprefix("/")
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-            # Held by the process that migrates; the others wait and find the template.
+            # The process with the lock migrates; the others wait and then copy the template.
             connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [template])
-            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template]).fetchone()
-            if not found:
+            exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template]).fetchone()
+            if not exists:
                 connection.execute(f"CREATE DATABASE {name}")
                 super().create_tables()
                 connection.execute(f"CREATE DATABASE {template} TEMPLATE {name}")
@@ -240,7 +240,7 @@ class ClonedProduct(Product):
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Product]:
-    """A running product with a database and a broker database of its own."""
+    """Run a product with a new database and a free broker database during the context."""
     server = urlsplit(os.environ["DATABASE_URL"])
     name = f"journey_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
@@ -258,13 +258,13 @@ def running(folder: Path) -> Iterator[Product]:
 
 
 def free_database(connection: psycopg.Connection[Any]) -> int:
-    """The number of a broker database that no other product of this run has, until the connection closes.
+    """Return the number of a broker database that no other product of this run uses until `connection` is closed.
 
-    Two products in one would take each other's messages, and each find nothing of them in its own tables.
+    Workers of two products in one database would receive each other's messages.
     """
     for number in BROKER_DATABASES:
-        (is_ours,) = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone() or (False,)
-        if is_ours:
+        (is_locked,) = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone() or (False,)
+        if is_locked:
             return number
     raise AssertionError(f"{len(BROKER_DATABASES)} products run already: there is no broker database for another")
 
@@ -300,8 +300,8 @@ class Browser:
             else self.product.http.request(method, self.product.url + path, headers=headers, redirect=False)
         )
         for cookie in answer.headers.getlist("Set-Cookie"):
-            if found := re.match(r"([^=]+)=([^;]*)", cookie):
-                self.cookies[found[1]] = found[2]
+            if match := re.match(r"([^=]+)=([^;]*)", cookie):
+                self.cookies[match[1]] = match[2]
         return answer
 
 
