@@ -108,7 +108,7 @@ def test_no_page_filters_searches_or_orders_by_a_secret(operator: User) -> None:
     assert found == []
 
 
-def test_no_page_takes_a_lookup_that_it_does_not_declare(operator: User) -> None:
+def test_no_page_accepts_a_lookup_that_it_does_not_declare(operator: User) -> None:
     """Also those a declared relation leads to: `game__api_keys__digest__startswith`."""
     allowed, asked = [], 0
     request = RequestFactory().get("/")
@@ -173,7 +173,7 @@ def test_no_order_of_a_list_follows_a_hidden_column(game: Game, operator: User) 
             assert [name for name in order if is_secret(model, str(name).lstrip("-"))] == [], model
 
 
-def test_a_popup_takes_no_hidden_column_for_its_value(game: Game, operator: User) -> None:
+def test_a_popup_accepts_no_hidden_column_as_its_value(game: Game, operator: User) -> None:
     client = hub.signed_in(operator)
     for model, (_, column, _) in secrets(game, operator).items():
         url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
@@ -181,7 +181,7 @@ def test_a_popup_takes_no_hidden_column_for_its_value(game: Game, operator: User
         assert answer.status_code == 400, model
 
 
-def test_an_autocompletion_gives_away_no_more_than_a_name(game: Game, operator: User) -> None:
+def test_an_autocompletion_reveals_only_a_name(game: Game, operator: User) -> None:
     client = hub.signed_in(operator)
     for model, name in ((User, "groups"), (AlertHook, "game"), (UserSession, "user")):
         asked = {"app_label": model._meta.app_label, "model_name": model._meta.model_name, "field_name": name}

@@ -146,7 +146,7 @@ def test_every_list_takes_as_many_queries_for_fifty_rows_as_for_five(admin_clien
     assert asked(admin_client) == few
 
 
-def test_every_table_of_ours_has_a_place_in_the_admin() -> None:
+def test_every_table_of_the_product_is_in_the_admin() -> None:
     assert [model for model in LISTED if model not in admin.site._registry] == []
 
 
@@ -219,7 +219,7 @@ def test_players_are_erased_once_confirmed(game: Game, admin_client: Client) -> 
     assert f"Player {nameless.pk} has neither a user id nor an anonymous id" in answer.content.decode()
 
 
-def test_an_action_takes_a_hundred_at_most(game: Game, admin_client: Client) -> None:
+def test_an_action_accepts_a_hundred_rows_at_most(game: Game, admin_client: Client) -> None:
     rows = [factories.person(game, user=f"player-{number}") for number in range(MAX_SELECTED + 1)]
     url = reverse("admin:audience_person_changelist")
     everything = chosen(rows[0], action="erase", select_across="1", index="0")

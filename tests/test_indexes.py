@@ -83,14 +83,14 @@ def test_no_index_is_the_beginning_of_another() -> None:
         ("(game_id, value text_pattern_ops)", []),
     ],
 )
-def test_an_index_that_begins_another_would_be_seen(columns: str, found: list[tuple[str, str]]) -> None:
+def test_an_index_that_is_a_prefix_of_another_is_detected(columns: str, found: list[tuple[str, str]]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE INDEX short ON audience_identity {columns}")
     assert sorted(beginnings()) == sorted(found)
 
 
 @pytest.mark.django_db
-def test_what_is_asked_in_order_is_read_in_the_order_of_its_index() -> None:
+def test_ordered_queries_read_rows_in_the_order_of_an_index() -> None:
     """No statistics decide here: of each table one index alone spares these the sorting, which is forbidden."""
     config = factories.config(factories.game())
     game, delivery = config.game, factories.delivery(config)

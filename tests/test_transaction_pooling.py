@@ -40,7 +40,7 @@ def manage(url: str, *arguments: str, **env: str) -> "subprocess.CompletedProces
     )
 
 
-def test_the_pooler_forgets_what_a_session_remembers(pooled: str) -> None:
+def test_the_pooler_drops_the_state_of_a_session(pooled: str) -> None:
     with psycopg.connect(pooled, autocommit=True, prepare_threshold=None) as through:
         through.execute("SET application_name = 'me'")
         seen = {through.execute("SELECT pg_backend_pid()").fetchone() for _ in range(6)}

@@ -242,7 +242,7 @@ def test_the_admin_lists_who_changed_what_from_where(ada: User, root: Client) ->
     assert "1 change: is_staff" in page
 
 
-def test_a_hash_made_anew_at_sign_in_is_no_change(ada: User, settings: Any) -> None:
+def test_a_hash_upgraded_at_sign_in_is_not_logged_as_a_change(ada: User, settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher", *settings.PASSWORD_HASHERS]
     client = Client()
     client.post("/accounts/login/", {"login": ada.email, "password": hub.PASSWORD})

@@ -221,7 +221,7 @@ def test_an_answer_can_be_read_by_a_browser_and_the_browser_is_the_players(key: 
     assert only_event().context == {"ip": "127.0.0.1", "user_agent": "Mozilla/5.0"}
 
 
-def test_a_caller_without_an_origin_gets_no_cors(key: NewKey) -> None:
+def test_a_request_without_an_origin_gets_no_cors_headers(key: NewKey) -> None:
     answer = post("/v1/track", track(), key)
 
     assert "Access-Control-Allow-Origin" not in answer.headers

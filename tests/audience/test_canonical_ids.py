@@ -145,7 +145,7 @@ def test_ids_of_before_keep_their_person_and_their_form(game: Game) -> None:
 
 
 @pytest.mark.parametrize("named", [SMALL, CAPITALS])
-def test_an_erasure_of_a_shared_id_forgets_both_of_its_forms(key: NewKey, game: Game, named: str) -> None:
+def test_an_erasure_of_a_shared_id_deletes_both_of_its_forms(key: NewKey, game: Game, named: str) -> None:
     digest(
         key,
         message(userId="user-1", anonymousId=SMALL),

@@ -332,14 +332,14 @@ def test_a_click_id_seen_again_keeps_its_earliest_time(key: NewKey) -> None:
     assert (timezone.now() - touch.clicked_at) // timedelta(minutes=1) == 9
 
 
-def test_paid_visits_without_a_click_id_are_clicks_each_of_its_own(key: NewKey) -> None:
+def test_every_paid_visit_without_a_click_id_is_a_separate_click(key: NewKey) -> None:
     url = "https://mygame.com/?utm_source=tiktok&utm_medium=cpc"
     digest(key, page("a-1", url), page("a-1", url))
 
     assert Touch.objects.count() == 2
 
 
-def test_two_clicks_at_one_moment_have_one_winner_in_either_order() -> None:
+def test_two_clicks_at_the_same_time_have_one_winner_in_either_order() -> None:
     now = timezone.now()
     touches = [
         Touch(network="reddit", click_key="a", clicked_at=now),

@@ -38,7 +38,7 @@ def test_an_id_seen_again_is_the_same_player(key: NewKey) -> None:
     assert players() == [["anonymous:a-1"]]
 
 
-def test_ids_are_told_apart_by_their_namespace_and_their_case(key: NewKey) -> None:
+def test_ids_differ_by_namespace_and_case(key: NewKey) -> None:
     digest(key, anonymous("x"), message(userId="x"), message(userId="X"))
 
     assert players() == [["anonymous:x"], ["user:X"], ["user:x"]]
@@ -168,7 +168,7 @@ def test_an_event_that_may_change_an_identity_is_read(key: NewKey, ids: dict[str
     assert list(Person.objects.order_by("pk").values_list("pk", "last_seen_at")) == before
 
 
-def test_an_event_that_matters_of_a_known_player_comes_with_its_player(key: NewKey) -> None:
+def test_an_event_that_needs_its_player_is_digested_with_it(key: NewKey) -> None:
     digest(key, message(userId="user-1", eventTimestamp=ago(minutes=9)))
     (sighting,), (event,) = read(key, message(userId="user-1"), purchase("user-1"), message(userId="user-1"))
 

@@ -135,7 +135,7 @@ def test_the_shared_id_stays_with_the_one_player_who_is_left(
     assert not Identity.objects.exists()
 
 
-def test_an_id_that_two_others_share_goes_on_between_them(key: NewKey, secret_key: NewKey) -> None:
+def test_an_id_shared_by_two_other_players_is_kept_for_them(key: NewKey, secret_key: NewKey) -> None:
     digest(key, login("one", 60), login("two", 50), login("one", 40), login("three", 30), login("two", 20))
     erase(secret_key, {"userId": "three"})
 
@@ -164,7 +164,7 @@ def test_the_receipt_of_a_player_does_not_name_the_id_that_stays(family: None, k
     assert [row.reason for row in Conversion.objects.all()] == ["", ""]
 
 
-def test_consent_and_refused_messages_go_by_the_time_they_are_of(
+def test_consent_and_rejections_are_erased_by_their_time(
     family: None, key: NewKey, secret_key: NewKey, game: Game
 ) -> None:
     for minutes, level in ((45, "none"), (15, "full")):
@@ -289,7 +289,7 @@ def test_an_anonymous_id_that_was_named_with_one_user_names_that_player(key: New
     assert receipt.is_of_shared_id is False
 
 
-def test_of_a_shared_id_only_what_it_tells_alone_goes_and_the_id_itself(family: None, secret_key: NewKey) -> None:
+def test_erasing_a_shared_id_deletes_the_id_and_the_events_that_have_only_it(family: None, secret_key: NewKey) -> None:
     receipt = erase(secret_key, {"anonymousId": BROWSER})
 
     assert events() == [("identify", ADA, ""), ("identify", BOB, ""), ("purchase", ADA, "")]
@@ -318,7 +318,7 @@ def test_of_a_shared_id_only_what_it_tells_alone_goes_and_the_id_itself(family: 
     }
 
 
-def test_what_a_users_own_event_tells_too_stays(key: NewKey, secret_key: NewKey) -> None:
+def test_what_events_with_a_user_id_state_too_is_kept(key: NewKey, secret_key: NewKey) -> None:
     """The click, the trait, the group and the launch are told with and without the user."""
     group = {"type": "identify", "eventName": ABSENT}
     digest(
@@ -343,7 +343,7 @@ def test_what_a_users_own_event_tells_too_stays(key: NewKey, secret_key: NewKey)
     assert (launched.user_id, launched.touch, launched.reason) == (ADA, touch, "")
 
 
-def test_a_shared_id_that_an_alias_names_is_nowhere_left(key: NewKey, secret_key: NewKey) -> None:
+def test_a_shared_id_in_an_alias_is_deleted_everywhere(key: NewKey, secret_key: NewKey) -> None:
     digest(key, alias(BROWSER, ADA, eventTimestamp=ago(minutes=60)), login(BOB, 30))
     erase(secret_key, {"anonymousId": BROWSER})
 
@@ -351,7 +351,7 @@ def test_a_shared_id_that_an_alias_names_is_nowhere_left(key: NewKey, secret_key
     assert found(BROWSER) == []
 
 
-def test_the_postbacks_of_what_only_the_shared_id_told_are_cancelled(
+def test_deliveries_of_events_that_have_only_the_shared_id_are_cancelled(
     family: None, key: NewKey, secret_key: NewKey, game: Game
 ) -> None:
     """Also the postback of Ada's own purchase, which carries the erased click."""
@@ -368,7 +368,7 @@ def test_the_postbacks_of_what_only_the_shared_id_told_are_cancelled(
         assert found(trace) == [], trace
 
 
-def test_a_crowds_id_goes_with_the_player_of_its_events(key: NewKey, secret_key: NewKey) -> None:
+def test_an_id_shared_by_many_is_erased_with_the_player_of_its_events(key: NewKey, secret_key: NewKey) -> None:
     digest(key, *(login(f"user-{number}", 100 - number) for number in range(51)), unnamed("sign_in", 5))
     receipt = erase(secret_key, {"anonymousId": BROWSER})
 
@@ -389,7 +389,7 @@ def test_the_player_of_a_crowds_id_goes_also_where_its_events_are_not_kept(
     assert (receipt.counts["conversions"], receipt.counts["people"], Person.objects.count()) == (1, 1, 51)
 
 
-def test_the_devices_and_groups_that_only_the_shared_id_told_go(key: NewKey, secret_key: NewKey, game: Game) -> None:
+def test_devices_and_groups_of_only_the_shared_id_are_deleted(key: NewKey, secret_key: NewKey, game: Game) -> None:
     digest(key, login(ADA, 60), login(BOB, 30))
     told = {"game_id": game.pk, "anonymous_id": BROWSER, "dialect": "parcelvoy"}
     for number, fields in enumerate(
@@ -422,7 +422,7 @@ def test_a_late_event_of_the_erased_id_is_erased_but_its_users_are_not(
 
 
 @pytest.mark.parametrize("query", [{"anonymousId": "undefined"}, {"userId": "null"}])
-def test_a_placeholder_names_nobody_to_erase(key: NewKey, secret_key: NewKey, query: dict[str, str]) -> None:
+def test_a_placeholder_cannot_be_erased(key: NewKey, secret_key: NewKey, query: dict[str, str]) -> None:
     digest(key, message(userId="null"), message(userId="null", anonymousId="undefined"))
     receipt = erase(secret_key, query)
 
@@ -435,7 +435,7 @@ def test_a_placeholder_names_nobody_to_erase(key: NewKey, secret_key: NewKey, qu
 
 @pytest.mark.parametrize("seed", range(examples(30)))
 @pytest.mark.parametrize("namespace", ["user", "anonymous"])
-def test_after_an_erasure_each_event_is_whose_it_was(
+def test_after_an_erasure_every_other_event_keeps_its_player(
     key: NewKey, secret_key: NewKey, game: Game, namespace: str, seed: int
 ) -> None:
     history = any_history(random.Random(seed))

@@ -100,7 +100,7 @@ def test_a_digest_on_a_full_disk_counts_no_attempt(key: NewKey, state: str) -> N
 
 
 @states
-def test_a_page_says_so_in_plain_words(game: Game, state: str) -> None:
+def test_a_page_shows_a_plain_message(game: Game, state: str) -> None:
     client = hub.member(game, Role.ADMIN)
     client.raise_request_exception = False
     with refusing("audience_apikey", state):

@@ -24,7 +24,7 @@ def test_the_user_last_named_at_or_before_the_event_owns_it_else_the_first_after
     ) == [named("u1"), named("u1"), named("u2"), named("u2")]
 
 
-def test_of_two_namings_of_one_moment_the_greater_message_id_is_the_later() -> None:
+def test_of_two_namings_at_one_time_the_greater_message_id_is_the_later() -> None:
     history = [
         Message(at=1, message_id="2", anonymous="a", user="u2"),
         Message(at=1, message_id="1", anonymous="a", user="u1"),
@@ -33,7 +33,7 @@ def test_of_two_namings_of_one_moment_the_greater_message_id_is_the_later() -> N
     assert players(*history, before, after)[2:] == [named("u1"), named("u2")]
 
 
-def test_a_device_tells_only_of_an_anonymous_id_that_was_never_named() -> None:
+def test_a_device_decides_only_for_an_anonymous_id_that_was_never_named() -> None:
     history = [
         Message(at=1, message_id="1", device="d", user="u1"),
         Message(at=2, message_id="2", device="d", anonymous="a"),

@@ -95,7 +95,7 @@ def test_a_secret_key_in_the_publishable_header_is_401(secret_key: NewKey) -> No
 
 
 @pytest.mark.parametrize("method", ["get", "put"])
-def test_consent_asks_for_a_key_as_messages_do(key: NewKey, method: str) -> None:
+def test_consent_requires_a_key_as_messages_do(key: NewKey, method: str) -> None:
     call = getattr(Client(), method)
     assert_envelope(call(f"{CONSENT}?anonymousId=a"), 400, "VALIDATION_ERROR", NO_HEADER)
     revoke_key(key=key.key)
@@ -370,7 +370,7 @@ def test_what_is_no_list_of_headers_is_not_repeated(db: None, asked: str) -> Non
     assert_cors(Client().post(MESSAGES, b"{", "application/json", headers=headers))
 
 
-def test_an_error_allows_what_was_asked_for_too(db: None) -> None:
+def test_an_error_has_the_requested_cors_headers_too(db: None) -> None:
     headers = {"Origin": "https://x", "Access-Control-Request-Headers": "baggage"}
     answer = Client().post(MESSAGES, b"{", "application/json", headers=headers)
 

@@ -66,7 +66,7 @@ def test_messages_get_503_while_postgresql_is_away_and_are_stored_once_by_the_re
     assert [event.message_id for event in Event.objects.all()] == [batch[0]["messageId"]]
 
 
-def test_an_unknown_key_is_503_too_while_nobody_can_look_it_up() -> None:
+def test_an_unknown_key_is_503_too_while_keys_cannot_be_looked_up() -> None:
     headers = {"x-immutable-publishable-key": "pk_imapik-unknown"}
     with postgresql_away():
         answer = Client().post("/v1/audience/messages", b"{}", "application/json", headers=headers)
@@ -163,14 +163,14 @@ def test_a_batch_wakes_the_digest_once_it_is_stored(key: NewKey) -> None:
     _eventually(lambda: "audience.tasks.digest" in wake_ups())
 
 
-def test_a_digest_is_asked_for_less_often_than_anything_else() -> None:
+def test_wake_ups_of_the_digest_are_limited_most() -> None:
     """It goes on while events come in; nobody else waits for the next message longer than need be."""
     assert wakeup._interval({("postbacks.tasks.fan_out", ())}) == wakeup.INTERVAL_SECONDS
     assert wakeup._interval({("postbacks.tasks.fan_out", ()), (wakeup.DIGEST, ())}) == wakeup.DIGEST_INTERVAL_SECONDS
     assert wakeup.DIGEST in {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
 
 
-def test_a_batch_with_nothing_new_wakes_nobody(key: NewKey) -> None:
+def test_a_batch_without_new_events_wakes_no_worker(key: NewKey) -> None:
     once = message()
     send(key, once)
     _eventually(lambda: "audience.tasks.digest" in wake_ups())
@@ -201,7 +201,7 @@ def test_while_the_broker_is_away_messages_are_answered_at_once_and_stored_and_w
     _eventually(lambda: "audience.tasks.digest" in wake_ups())
 
 
-def test_a_broker_that_goes_away_under_an_open_connection_ends_no_thread(
+def test_a_broker_lost_during_an_open_connection_ends_no_thread(
     key: NewKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """redis-py's own error, where kombu made the connection before."""

@@ -155,7 +155,7 @@ ROUTES: dict[str, Answers] = {
 
 @pytest.mark.parametrize("code", RESTRICTED)
 @pytest.mark.parametrize("route", ROUTES)
-def test_what_a_key_does_not_allow_is_refused_in_the_dialects_words_and_kept_once(
+def test_what_a_key_does_not_allow_is_refused_in_the_dialects_format_and_stored_once(
     game: Game, route: str, code: str
 ) -> None:
     dialect, send, check = ROUTES[route]
@@ -171,7 +171,7 @@ def test_what_a_key_does_not_allow_is_refused_in_the_dialects_words_and_kept_onc
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_what_a_key_allows_is_taken_as_ever(game: Game, route: str) -> None:
+def test_what_a_key_allows_is_accepted(game: Game, route: str) -> None:
     dialect, send, _ = ROUTES[route]
     allowed = Restrictions(events=["purchase", "webhook"], origins=[SITE], addresses=["127.0.0.1", "2001:db8::/48"])
     key = create_key(game=game, name="web", dialect=dialect, restrictions=allowed)
@@ -194,7 +194,7 @@ def test_a_key_without_restrictions_takes_anything_from_anywhere(game: Game, rou
 # Parts of a request
 
 
-def test_a_batch_keeps_what_its_key_allows(game: Game) -> None:
+def test_the_messages_of_a_batch_that_its_key_allows_are_stored(game: Game) -> None:
     key = create_key(game=game, name="web", dialect=Dialect.METAROUTER, restrictions=RESTRICTED[EVENT])
     members = [{"type": "track", **purchase()}, {"type": "track", **purchase(), "event": "progression"}]
     answer = call("POST", "/v1/batch", {"batch": members}, **basic(key.value))
@@ -251,7 +251,7 @@ def test_an_origin_matches_by_scheme_host_and_port(game: Game, allowed: str, nam
     assert (answer.status_code, Event.objects.count()) == ((200, 1) if passes else (400, 0))
 
 
-def test_an_image_is_known_by_the_page_it_stands_on(game: Game) -> None:
+def test_an_image_request_is_checked_by_the_page_in_its_referer(game: Game) -> None:
     key = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK, restrictions=RESTRICTED[ORIGIN])
     by_pixel(key, Referer="https://evil.example/page?x=1")
     by_pixel(key)
@@ -261,7 +261,7 @@ def test_an_image_is_known_by_the_page_it_stands_on(game: Game) -> None:
     assert [rejection.origin for rejection in Rejection.objects.order_by("id")] == ["https://evil.example", ""]
 
 
-def test_a_referer_says_nothing_of_a_post(game: Game) -> None:
+def test_the_referer_of_a_post_is_not_used(game: Game) -> None:
     key = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK, restrictions=RESTRICTED[ORIGIN])
     assert by_segment(key, Referer=f"{SITE}/").status_code == 400
 
@@ -294,7 +294,7 @@ def test_an_address_matches_as_a_number(game: Game, allowed: str, address: str, 
     assert found == (None if passes else restrictions.ADDRESS_NOT_ALLOWED)
 
 
-def test_a_change_holds_at_once_in_the_process_that_made_it(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_applies_at_once_in_the_process_that_made_it(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     key = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK)
     assert by_segment(key).status_code == 200
     change_key(key=key.key, name="w", restrictions=RESTRICTED[EVENT])

@@ -150,7 +150,7 @@ def test_a_missing_message_id_gets_ours(key: NewKey) -> None:
     assert len(only_event().message_id) == 36
 
 
-def test_the_words_of_a_batch_are_injected_into_members_that_lack_them(key: NewKey) -> None:
+def test_fields_of_a_batch_apply_to_messages_without_them(key: NewKey) -> None:
     own = {"timestamp": "2026-04-08T10:00:00Z", "context": {"locale": "de"}, "integrations": {"All": True}}
     outer = {"timestamp": "2026-04-08T11:00:00Z", "context": {"locale": "en", "timezone": "Europe/Berlin"}}
     post("/v1/batch", batch(track(), track(**own), **outer, integrations={"All": False}), key)
@@ -239,7 +239,7 @@ def test_an_inactive_context_is_no_activity_of_a_new_person_either(key: NewKey) 
 
 
 @pytest.mark.parametrize("route", ["batch", "import", "b"])
-def test_a_mixed_batch_is_207_with_the_place_of_each_bad_member(key: NewKey, route: str) -> None:
+def test_a_mixed_batch_is_207_with_the_index_of_each_refused_message(key: NewKey, route: str) -> None:
     sent = batch(track(messageId="m-0"), {"type": "track", "userId": "u", "messageId": "m-1"}, {"type": "page"})
     answer = post(f"/v1/{route}", sent, key)
 
@@ -250,7 +250,7 @@ def test_a_mixed_batch_is_207_with_the_place_of_each_bad_member(key: NewKey, rou
     assert [reason[0]["message"] for reason in reasons()] == ["event is required for track", NO_ID]
 
 
-def test_a_mixed_batch_with_a_rudderstack_key_is_200_in_its_words(segment_key: NewKey) -> None:
+def test_a_mixed_batch_with_a_rudderstack_key_is_200_in_its_format(segment_key: NewKey) -> None:
     answer = post("/v1/batch", batch(track(), {"type": "page"}), segment_key)
 
     assert (answer.status_code, said(answer)) == (200, "OK")
@@ -280,7 +280,7 @@ def test_the_keys_dialect_decides_on_shared_routes(key: NewKey, segment_key: New
 
 
 @pytest.mark.parametrize("route", ["i", "t", "p", "s", "g", "a"])
-def test_the_short_routes_answer_in_these_words_whatever_the_key(segment_key: NewKey, route: str) -> None:
+def test_the_short_routes_answer_in_this_format_with_any_key(segment_key: NewKey, route: str) -> None:
     said_by_all = {"userId": "user-1", "event": "e", "groupId": "g-1", "previousId": "p-1"}
     assert_says(post(f"/v1/{route}", said_by_all, segment_key), 200, SUCCESS)
     answer = post(f"/v1/{route}", of_size(15 * KB + 1), segment_key)
@@ -337,7 +337,7 @@ def test_a_batch_import_without_a_key_is_400_in_the_form_of_a_batch(key: NewKey)
     assert_nothing_stored()
 
 
-def test_each_member_goes_to_its_own_keys_game_and_the_others_to_the_batchs(key: NewKey, other_game: Game) -> None:
+def test_each_message_is_stored_in_the_game_of_its_key_else_of_the_batchs_key(key: NewKey, other_game: Game) -> None:
     other = create_key(game=other_game, name="web", dialect=Dialect.METAROUTER)
     sent = batch(
         track(messageId="m-0"),
@@ -484,7 +484,7 @@ def test_a_pixels_key_may_stand_outside_its_data(key: NewKey, place: str) -> Non
     assert only_event().key_id == key.key.pk
 
 
-def test_a_pixel_that_says_nothing_usable_is_400(key: NewKey) -> None:
+def test_a_pixel_without_a_usable_message_is_400(key: NewKey) -> None:
     unreadable = {"Error": "Bad Request", "Message": "Error reading request body", "Details": "invalid JSON"}
     unreadable |= {"code": "400", "message": "Error reading request body"}
     for data in ("", "%25%25%25", "ü", urlsafe_b64encode(b"{").decode()):

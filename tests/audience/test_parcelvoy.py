@@ -116,7 +116,7 @@ def test_a_request_holds_1_mib(key: NewKey) -> None:
     ["", "Bearer", "Bearer ", "Basic cGtfeDo=", "pk_imapik-x", "Bearer x", "Bearer pk_unknown", "Bearer sk_unknown"],
 )
 @pytest.mark.parametrize("sent", [b"{", b"[]"])
-def test_without_a_good_key_it_is_401_whatever_the_body(key: NewKey, path: str, header: str, sent: bytes) -> None:
+def test_without_a_valid_key_it_is_401_for_any_body(key: NewKey, path: str, header: str, sent: bytes) -> None:
     assert_refused(post(path, sent, Authorization=header), 401, UNAUTHORISED)
     assert_nothing_stored()
 
@@ -190,7 +190,7 @@ def test_items_keep_their_order_also_within_one_moment(key: NewKey) -> None:
     assert Person.objects.get().traits == {"level": 39}
 
 
-def test_a_message_id_tells_a_retry(key: NewKey) -> None:
+def test_a_retry_is_detected_by_its_message_id(key: NewKey) -> None:
     for _ in range(2):
         assert_taken(post(EVENTS, [event(message_id=MESSAGE_ID), event(message_id=str(uuid.uuid4()))], key))
 
@@ -198,7 +198,7 @@ def test_a_message_id_tells_a_retry(key: NewKey) -> None:
     assert len(stored()) == 3
 
 
-def test_a_long_message_id_tells_a_retry_and_a_blank_one_is_none(key: NewKey) -> None:
+def test_a_retry_is_detected_by_a_long_message_id_and_a_blank_one_is_ignored(key: NewKey) -> None:
     for message_id in ("x" * 300, "x" * 300, "x" * 299 + "y", " ", " ", "", None):
         assert_taken(post(EVENTS, [event(message_id=message_id)], key))
 
@@ -300,7 +300,7 @@ def test_a_registration_without_a_token_leaves_the_one_that_is_known(key: NewKey
     assert (Device.objects.get().token, Device.objects.get().details["app_version"]) == ("t-1", "1.2.5")
 
 
-def test_a_token_moves_to_the_device_that_has_it_now(key: NewKey) -> None:
+def test_a_token_moves_to_the_device_that_registered_it_last(key: NewKey) -> None:
     for device_id in ("d-1", "d-2"):
         assert_taken(post(DEVICES, device(device_id, token="t-1"), key))
         digest()
@@ -330,7 +330,7 @@ def test_a_device_moves_to_the_person_who_registered_it_last_and_joins_nobody(ke
     assert Device.objects.get().person.identities.get().value == "u-2"
 
 
-def test_two_games_may_know_one_token(key: NewKey, other_game: Game) -> None:
+def test_two_games_can_have_the_same_token(key: NewKey, other_game: Game) -> None:
     other = create_key(game=other_game, name="app", dialect=Dialect.PARCELVOY)
     for whose in (key, other):
         assert_taken(post(DEVICES, device("d-1", token="t-1"), whose))

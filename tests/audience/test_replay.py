@@ -62,7 +62,7 @@ def test_the_thirty_days_are_counted_to_the_day_it_came(game: Game, key: NewKey)
     assert Event.objects.get().received_at == came
 
 
-def test_what_is_still_wrong_is_said_in_the_words_of_today(game: Game, key: NewKey) -> None:
+def test_a_message_that_is_still_invalid_has_the_current_reasons(game: Game, key: NewKey) -> None:
     immutable.send(key, immutable.message(userId=immutable.ABSENT, context=immutable.ABSENT))
     row = refused()
     Rejection.objects.update(errors=[])
@@ -105,9 +105,7 @@ def test_a_single_route_still_gives_the_kind(game: Game, rudderstack: NewKey, mo
     assert (event.kind, event.name, event.dialect) == ("track", "won", "rudderstack")
 
 
-def test_what_the_batch_said_for_all_is_said_again(
-    game: Game, rudderstack: NewKey, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_fields_of_the_batch_apply_again(game: Game, rudderstack: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
     member = {"type": "track", "userId": "user-1", "event": "won", "originalTimestamp": "2026-11-01T10:00:00Z"}
     batch = {"batch": [member], "sentAt": "2026-11-01T10:05:00Z", "integrations": {"All": False}}
     with monkeypatch.context() as before:
@@ -182,7 +180,7 @@ def test_every_route_of_parcelvoy_is_judged_by_its_own_rules(
     assert not Rejection.objects.exists()
 
 
-def test_a_parcelvoy_body_whose_route_is_not_known_stays(game: Game, key: NewKey) -> None:
+def test_a_parcelvoy_body_of_an_unknown_route_is_kept(game: Game, key: NewKey) -> None:
     row = Rejection.objects.create(
         game=game, key=key.key, dialect="parcelvoy", received_at=timezone.now(), errors=[], raw={"external_id": "u"}
     )
@@ -222,7 +220,7 @@ def test_a_replay_is_no_use_of_the_key(game: Game, key: NewKey) -> None:
     assert ApiKey.objects.get(pk=key.key.pk).last_used_at is None
 
 
-def test_the_page_says_what_came_of_it(game: Game, key: NewKey) -> None:
+def test_the_page_shows_the_result(game: Game, key: NewKey) -> None:
     marketer = hub.member(game, Role.MARKETER)
     immutable.send(key, immutable.message(userId=5))
     row = refused()

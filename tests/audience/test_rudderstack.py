@@ -149,7 +149,7 @@ def test_an_explicit_null_is_an_absent_field(key: NewKey) -> None:
 
 
 @pytest.mark.parametrize("message_id", ["x" * 75, "ajs-next-1-ü", "0190-not-a-uuid", 12345])
-def test_any_message_id_tells_a_retry(key: NewKey, message_id: Any) -> None:
+def test_a_retry_is_detected_by_any_message_id(key: NewKey, message_id: Any) -> None:
     for _ in range(2):
         assert_says(post("/v1/track", track(messageId=message_id), key), 200, "OK")
 
@@ -157,7 +157,7 @@ def test_any_message_id_tells_a_retry(key: NewKey, message_id: Any) -> None:
     assert list(Batch.objects.order_by("id").values_list("accepted", "duplicates")) == [(1, 0), (0, 1)]
 
 
-def test_an_overlong_message_id_tells_a_retry_too(key: NewKey) -> None:
+def test_a_retry_is_detected_by_a_too_long_message_id(key: NewKey) -> None:
     for end in ("1", "1", "2"):
         assert_says(post("/v1/track", track(messageId="x" * 5000 + end), key), 200, "OK")
 
@@ -208,7 +208,7 @@ def test_messages_without_a_message_id_are_never_copies(key: NewKey) -> None:
         ({}, NOW.isoformat(), "2026-04-08"),
     ],
 )
-def test_the_moment_of_a_message(key: NewKey, fields: dict[str, str], at: str, day: str) -> None:
+def test_the_time_of_a_message(key: NewKey, fields: dict[str, str], at: str, day: str) -> None:
     with time_machine.travel(NOW, tick=False):
         assert_says(post("/v1/track", track(**fields), key), 200, "OK")
 
@@ -217,7 +217,7 @@ def test_the_moment_of_a_message(key: NewKey, fields: dict[str, str], at: str, d
 
 
 @pytest.mark.parametrize("where", ["header", "batch"])
-def test_sent_at_may_stand_beside_the_messages(key: NewKey, where: str) -> None:
+def test_sent_at_can_be_a_field_of_the_batch(key: NewKey, where: str) -> None:
     late = track(originalTimestamp="2026-04-08T12:50:00Z")
     sent_at = "2026-04-08T13:00:00Z"
     with time_machine.travel(NOW, tick=False):
@@ -237,7 +237,7 @@ def test_a_retry_with_a_later_sent_at_is_a_copy(key: NewKey) -> None:
     assert len(stored()) == 1
 
 
-def test_a_timestamp_beside_the_members_is_not_theirs(key: NewKey) -> None:
+def test_a_timestamp_of_the_batch_does_not_apply_to_its_messages(key: NewKey) -> None:
     """analytics-node writes the time of sending there."""
     with time_machine.travel(NOW, tick=False):
         post("/v1/batch", batch(track(), timestamp="2020-01-01T00:00:00Z"), key)
@@ -253,7 +253,7 @@ def test_the_anonymous_id_header_orders_and_does_not_name(key: NewKey) -> None:
 # Batches
 
 
-def test_what_stands_beside_the_members_applies_to_them(key: NewKey) -> None:
+def test_fields_of_the_batch_apply_to_its_messages(key: NewKey) -> None:
     outer = {"page": {"url": "https://mygame.com/"}, "locale": "en"}
     sent = batch(
         track(),
@@ -326,7 +326,7 @@ def test_unknown_revoked_and_secret_keys_are_refused(key: NewKey, secret_key: Ne
 
 
 @pytest.mark.parametrize("place", ["basic", "basic without colon", "body", "batch", "member", "query"])
-def test_the_key_may_stand(key: NewKey, place: str) -> None:
+def test_the_key_is_read_from(key: NewKey, place: str) -> None:
     value = key.value
     answer = {
         "basic": lambda: post("/v1/track", track(), **basic(value)),
@@ -354,7 +354,7 @@ def test_the_key_outside_the_body_decides(key: NewKey, other_game: Game) -> None
 
 
 @pytest.mark.parametrize("dialect", [Dialect.IMMUTABLE, Dialect.PARCELVOY])
-def test_a_key_of_another_dialect_is_answered_in_these_words(game: Game, dialect: Dialect) -> None:
+def test_a_key_of_another_dialect_gets_answers_in_this_format(game: Game, dialect: Dialect) -> None:
     other = create_key(game=game, name="web", dialect=dialect)
 
     assert_says(post("/v1/track", track(), **basic(other.value)), 200, "OK")
@@ -403,7 +403,7 @@ def test_a_batch_of_a_million_empty_members_is_refused(key: NewKey) -> None:
     assert_nothing_stored()
 
 
-def test_bad_gzip_is_refused_before_the_key_is_asked_for(key: NewKey) -> None:
+def test_invalid_gzip_is_refused_before_the_key_is_checked(key: NewKey) -> None:
     for headers in ({}, authorised(key), basic("unknown")):
         answer = post("/v1/track", b"no gzip", **headers, **{"Content-Encoding": "gzip"})
         assert_says(answer, 400, "failed to uncompress request body")

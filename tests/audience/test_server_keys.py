@@ -113,7 +113,7 @@ def test_a_purchase_keeps_the_page_it_came_from(key: NewKey) -> None:
     ("environment", "start"),
     [(Environment.PRODUCTION, "sk_imapik-server-"), (Environment.SANDBOX, "sk_imapik-test-server-")],
 )
-def test_a_server_key_tells_what_it_is_and_is_kept_as_a_secret_one(
+def test_a_server_key_has_its_own_prefix_and_is_stored_like_a_secret_key(
     game: Game, environment: Environment, start: str
 ) -> None:
     made = create_key(game=game, name="k", kind=KeyKind.SERVER, environment=environment)
@@ -141,7 +141,7 @@ def test_a_secret_key_still_sends_no_messages(secret_key: NewKey) -> None:
     assert not Event.objects.exists()
 
 
-def test_a_server_key_is_none_for_what_only_browsers_ask(game: Game) -> None:
+def test_routes_for_browsers_refuse_a_server_key(game: Game) -> None:
     key = server(game, Dialect.RUDDERSTACK)
     data = b64encode(json.dumps({"writeKey": key.value, **bought()}).encode()).decode()
     assert Client().get("/v1/pixel/track", {"data": data}).status_code == 400
@@ -215,7 +215,7 @@ def test_a_servers_retry_is_stored_once(game: Game) -> None:
     assert [batch.duplicates for batch in Batch.objects.order_by("id")] == [0, 1]
 
 
-def test_nobody_writes_a_servers_message_id_with_a_public_key(game: Game) -> None:
+def test_a_public_key_cannot_use_a_servers_message_id(game: Game) -> None:
     public, own = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK), server(game, Dialect.RUDDERSTACK)
     at = {"timestamp": immutable.ago(minutes=1)}
     call("POST", "/v1/track", {**bought(), **at, "messageId": f"server:{MESSAGE_ID}"}, **basic(public.value))

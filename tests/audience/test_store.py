@@ -147,7 +147,7 @@ def test_a_message_with_a_time_is_not_looked_for_elsewhere(key: NewKey) -> None:
 # One transaction
 
 
-def test_what_postgresql_refuses_leaves_nothing(key: NewKey) -> None:
+def test_a_request_that_postgresql_refuses_stores_nothing(key: NewKey) -> None:
     bad = untimed("m-2", context={"note": "\x00"})
     with pytest.raises(DatabaseError):
         take(key, untimed("m-1"), bad, rejected=[refusal()])

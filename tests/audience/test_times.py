@@ -204,7 +204,7 @@ def test_a_message_just_before_the_receipt_makes_room_for_those_after_it() -> No
 
 @settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.timedeltas(min_value=-DAY, max_value=DAY) | st.just(timedelta()), max_size=30))
-def test_none_lies_after_the_receipt_and_no_two_change_places(distances: list[timedelta]) -> None:
+def test_no_time_is_after_the_receipt_and_the_order_is_kept(distances: list[timedelta]) -> None:
     given = [NOW + distance for distance in distances]
     result = limit_to_receipt(given, NOW)
 
@@ -493,7 +493,7 @@ def test_a_rejection_validated_again_is_bounded_by_the_time_it_came(keys: dict[s
         (None, ""),
     ],
 )
-def test_the_page_of_the_event_says_what_became_of_its_time(
+def test_the_page_of_an_event_shows_how_its_time_was_corrected(
     game: Game, keys: dict[str, NewKey], stated: str | None, sentence: str
 ) -> None:
     sent(keys["rudderstack"], body("rudderstack", [stated], context={"locale": "nb"}))

@@ -158,7 +158,7 @@ def test_a_member_may_begin_anywhere_and_be_empty(wire: Wire) -> None:
 
 @pytest.mark.parametrize("encoding", ["deflate", "DEFLATE"])
 @pytest.mark.parametrize("level", [0, 1, 9])
-def test_raw_deflate_is_told_by_its_first_byte(wire: Wire, encoding: str, level: int) -> None:
+def test_raw_deflate_is_recognised_by_its_first_byte(wire: Wire, encoding: str, level: int) -> None:
     pack = zlib.compressobj(level, wbits=-15)
     sent = pack.compress(wire.sent({"a": 1})) + pack.flush()
 
@@ -391,7 +391,7 @@ def test_it_is_503_while_postgresql_is_away_and_the_retry_is_stored_once(wire: W
 
 
 @committed
-def test_the_503_is_in_the_dialects_words(game: Game) -> None:
+def test_the_503_has_the_dialects_format(game: Game) -> None:
     wires = {dialect.value: wire_of(game, dialect) for dialect in PATHS}
     with postgresql_away():
         bodies = {name: said(each.post(each.sent({}))) for name, each in wires.items()}
@@ -459,7 +459,7 @@ def test_a_key_that_calls_too_often_is_429_until_its_bucket_refills(wire: Wire) 
     assert wire.post(wire.sent({})).status_code == wire.success
 
 
-def test_the_429_is_in_the_dialects_words(game: Game) -> None:
+def test_the_429_has_the_dialects_format(game: Game) -> None:
     answers = {}
     for dialect in PATHS:
         wire = wire_of(game, dialect)
@@ -509,7 +509,7 @@ def test_the_wait_is_as_long_as_the_limit_says(game: Game) -> None:
     assert waits == [0] * limit.BURST_SECONDS + [1, 1]
 
 
-def test_a_busy_key_takes_tokens_ahead_and_gets_no_more_than_its_limit(game: Game) -> None:
+def test_a_busy_key_reserves_tokens_and_does_not_exceed_its_limit(game: Game) -> None:
     wire = wire_of(game, Dialect.RUDDERSTACK)
     limited(wire, 200)
     started = time.monotonic()
@@ -519,7 +519,7 @@ def test_a_busy_key_takes_tokens_ahead_and_gets_no_more_than_its_limit(game: Gam
     assert 200 * limit.BURST_SECONDS <= admitted <= 200 * (limit.BURST_SECONDS + passed) + 1
 
 
-def test_tokens_taken_ahead_are_worth_nothing_later(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reserved_tokens_expire(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     wire = wire_of(game, Dialect.RUDDERSTACK)
     limited(wire, 100)
     assert limit.seconds_to_wait(wire.key.key) == 0
@@ -540,7 +540,7 @@ def test_a_wire_route_touches_no_session_and_its_answer_is_data(wire: Wire) -> N
     assert not answer.cookies
 
 
-def test_wire_routes_are_counted_for_those_who_watch(wire: Wire) -> None:
+def test_wire_routes_are_counted_for_prometheus(wire: Wire) -> None:
     labels = {"route": wire.path, "status": str(wire.success)}
     before = REGISTRY.get_sample_value("afterclick_intake_requests_total", labels) or 0
     wire.post(wire.sent({}))

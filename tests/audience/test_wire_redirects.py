@@ -12,7 +12,7 @@ PATHS = sorted(path.replace("{key}", "k") for path in ingestion_document()["path
 
 @pytest.mark.parametrize("spelling", ["http://testserver{}", "http://testserver/{}", "http://testserver{}/"])
 @pytest.mark.parametrize("path", PATHS)
-def test_a_portal_on_https_takes_plain_http_without_a_redirect(settings: Any, path: str, spelling: str) -> None:
+def test_wire_routes_of_a_portal_on_https_accept_plain_http(settings: Any, path: str, spelling: str) -> None:
     settings.SECURE_SSL_REDIRECT = True
 
     assert Client().options(spelling.format(path)).status_code == 204

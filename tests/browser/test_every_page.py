@@ -101,7 +101,7 @@ def test_the_pages_of_an_empty_game(page: Page, live_server: Any, game: Game, ax
     all_well(page, {name: url for name, url in found.items() if name != "game-new"}, axe_core, BRIEF)
 
 
-def test_the_pages_as_a_viewer_sees_them(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+def test_the_pages_that_a_viewer_may_open(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
     rows.fill(game)
     viewer: Any = hub.user("viewer")
     Membership.objects.create(game=game, user=viewer, role=Role.VIEWER)

@@ -38,7 +38,7 @@ SERVED = {
 }
 
 
-def test_these_account_pages_are_served_and_no_others() -> None:
+def test_only_the_listed_account_pages_are_served() -> None:
     found = {route.removeprefix("accounts/"): entry.name for route, entry in pages.patterns() if "accounts/" in route}
     assert found == SERVED
 

@@ -46,7 +46,7 @@ def test_what_one_process_writes_another_reads() -> None:
     assert (cache.delete("count"), other.get("count")) == (True, None)
 
 
-def test_clearing_it_leaves_the_queue_of_the_workers_alone() -> None:
+def test_clearing_the_cache_keeps_the_queues_of_the_workers() -> None:
     server = redis.Redis.from_url(configured.CACHES["default"]["LOCATION"])
     server.set("celery-queue", "work")
     cache.set("kept", 1)
@@ -63,7 +63,7 @@ def test_values_are_data_and_never_code() -> None:
     server.delete(f"{PREFIX}:1:x")
 
 
-def test_while_valkey_is_away_a_process_counts_for_itself(away: None) -> None:
+def test_while_valkey_is_unavailable_each_process_counts_separately(away: None) -> None:
     assert (cache.add("code", "y", timeout=30), cache.add("code", "y", timeout=30)) == (True, False)
     cache.set("kept", [1.0])
     assert (cache.get("kept"), cache.get("none", "else")) == ([1.0], "else")
@@ -81,7 +81,7 @@ def test_an_outage_is_noticed_once_and_not_on_every_call(
     assert [record.message for record in caplog.records if "cache_unavailable" in record.getMessage()] != []
 
 
-def test_it_is_asked_again_when_it_is_back(away: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_valkey_is_used_again_when_it_is_available(away: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config.cache, "PAUSE_SECONDS", 3_600.0)
     cache.set("kept", 1)
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": another_location()}}
@@ -97,7 +97,7 @@ def another_location() -> str:
     return str(configured.CELERY_BROKER_URL)
 
 
-def test_people_sign_in_while_valkey_is_away_and_no_limit_is_lifted(db: None, away: None) -> None:
+def test_signing_in_works_while_valkey_is_unavailable_and_limits_apply(db: None, away: None) -> None:
     hub.user("ada")
     client = Client()
     client.post("/accounts/login/", {"login": "ada@studio.example", "password": hub.PASSWORD})

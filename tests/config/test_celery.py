@@ -41,7 +41,7 @@ def test_a_message_is_read_in_one_queue_only(task: str, queue: str) -> None:
     broker.delete(queue)
 
 
-def test_a_worker_without_a_choice_of_queues_takes_both() -> None:
+def test_a_worker_without_a_queue_option_takes_both() -> None:
     assert set(app.amqp.queues.consume_from) == {"digest", "delivery"}
 
 

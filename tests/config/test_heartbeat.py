@@ -34,7 +34,7 @@ def rows() -> list[tuple[str, str]]:
     return list(Heartbeat.objects.order_by("pk").values_list("kind", "name"))
 
 
-def test_a_process_says_that_it_runs() -> None:
+def test_a_process_records_a_heartbeat() -> None:
     thread = HeartbeatThread(ProcessKind.WEB)
     thread.run_once()
     assert rows() == [("web", heartbeats.process_name())]
@@ -61,7 +61,7 @@ def wait_for_mails() -> None:
             assert not thread.is_alive()
 
 
-def test_a_process_whose_work_is_stuck_gives_no_heartbeat_but_still_looks() -> None:
+def test_a_process_that_is_stuck_records_no_heartbeat_but_still_checks_for_troubles() -> None:
     is_working = [True, False]
     thread = HeartbeatThread(ProcessKind.BEAT, is_working=lambda: is_working.pop(0))
     thread.run_once()
@@ -88,7 +88,7 @@ class Stalling(EmailBackend):
         return len(messages)
 
 
-def test_a_mail_server_that_keeps_a_process_waiting_silences_no_heartbeat() -> None:
+def test_a_slow_mail_server_does_not_delay_heartbeats() -> None:
     now = timezone.now()
     for queue, row in ((Queue.PRUNE, "events"), (Queue.FAN_OUT, "1")):
         FailedWork.objects.create(queue=queue, row=row, set_aside_at=now)
@@ -110,7 +110,7 @@ def test_a_mail_server_that_keeps_a_process_waiting_silences_no_heartbeat() -> N
     assert ServerTrouble.objects.get().begin_mailed_at is not None
 
 
-def test_rows_of_processes_that_are_long_gone_are_deleted() -> None:
+def test_rows_of_processes_that_ended_long_ago_are_deleted() -> None:
     now = timezone.now()
     for name, hours in (("old", 25), ("newer", 23)):
         at = now - timedelta(hours=hours)
@@ -119,7 +119,7 @@ def test_rows_of_processes_that_are_long_gone_are_deleted() -> None:
     assert rows() == [("web", "newer"), ("web", "own")]
 
 
-def test_a_process_takes_the_place_of_silent_ones_of_its_kind_on_its_machine() -> None:
+def test_a_process_replaces_silent_ones_of_its_kind_on_its_machine() -> None:
     now = timezone.now()
     here = heartbeats.process_name().rpartition(":")[0]
     for kind, name, seconds in (
@@ -157,7 +157,7 @@ def test_a_round_holds_no_connection_afterwards() -> None:
     assert connection.connection is None
 
 
-def test_a_worker_notes_once_in_an_interval_that_it_takes_up_tasks_of_a_queue() -> None:
+def test_a_worker_records_once_in_an_interval_that_it_starts_tasks_of_a_queue() -> None:
     node = f"celery@{uuid4()}"
     HeartbeatThread(ProcessKind.WORKER, names=[f"{node}/digest", f"{node}/delivery"]).run_once()
 

@@ -20,11 +20,11 @@ def test_another_may_not(address: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
-def test_whoever_comes_over_a_proxy_on_this_machine_may_not(name: str) -> None:
+def test_requests_through_a_proxy_on_this_machine_are_refused(name: str) -> None:
     assert Client().get("/metrics", headers={name: "127.0.0.1"}).status_code == 403
 
 
-def test_a_database_that_goes_away_during_a_scrape_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_fails_during_a_scrape_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> None:
         raise OperationalError("server closed the connection unexpectedly")
 

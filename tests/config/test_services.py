@@ -102,7 +102,7 @@ def test_it_starts_both_services_and_stops_them_at_the_end(fresh: Path) -> None:
     assert is_free(int(str(known["valkey_port"])))
 
 
-def test_a_database_that_lasts_is_durable_and_keeps_commits_from_waiting_for_its_log(fresh: Path) -> None:
+def test_a_durable_database_has_settings_that_keep_commits_fast(fresh: Path) -> None:
     expected = {
         "fsync": "on",
         "synchronous_commit": "on",
@@ -143,7 +143,7 @@ def test_both_services_refuse_connections_without_a_password(made: Path) -> None
             broker.ping()
 
 
-def test_it_listens_on_loopback_alone(made: Path) -> None:
+def test_it_listens_only_on_loopback(made: Path) -> None:
     with start(made), postgres.admin(StateFolder(made)) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
         assert connection.execute("SHOW unix_socket_directories").fetchone() == ("",)

@@ -86,7 +86,7 @@ def confirm(client: Client) -> None:
     assert answer.status_code == 302
 
 
-def test_ten_wrong_passwords_lock_the_account_for_this_address_and_say_so(ada: User) -> None:
+def test_ten_wrong_passwords_lock_the_account_for_this_address_with_a_message(ada: User) -> None:
     hub.user("other")
     for attempt in range(10):
         answer = sign_in(Client(), login="Ada@Studio.example" if attempt % 2 else "ada@studio.example", password="no")
@@ -118,7 +118,7 @@ def test_nor_does_an_address_claimed_before_the_one_the_proxy_saw(ada: User, set
     assert {row.ip_address for row in AccessAttempt.objects.all()} == {"203.0.113.9"}
 
 
-def test_an_unknown_address_is_refused_in_the_same_words_as_a_wrong_password(ada: User) -> None:
+def test_an_unknown_address_is_refused_with_the_message_for_a_wrong_password(ada: User) -> None:
     pages = [
         sign_in(Client(), login=login, password="no").content.decode()
         for login in ("ada@studio.example", "x@y.example")
@@ -127,7 +127,7 @@ def test_an_unknown_address_is_refused_in_the_same_words_as_a_wrong_password(ada
     assert said[0] == said[1] != []
 
 
-def test_an_authenticator_app_is_asked_for_after_the_password(ada: User, game: Game) -> None:
+def test_the_code_of_an_authenticator_app_is_required_after_the_password(ada: User, game: Game) -> None:
     secret, client = with_app(Client()), Client()
     assert sign_in(client)["Location"] == "/accounts/2fa/authenticate/"
     assert not signed_in(client)
@@ -141,7 +141,7 @@ def test_an_authenticator_app_is_asked_for_after_the_password(ada: User, game: G
 
 
 @pytest.mark.parametrize("page", ["2fa/authenticate/", "2fa/reauthenticate/"])
-def test_a_code_is_taken_once_by_whichever_process(ada: User, page: str) -> None:
+def test_a_code_is_accepted_once_over_all_processes(ada: User, page: str) -> None:
     """Another process, or an emptied cache, knows nothing of the first time; the database does."""
     secret = with_app(Client())
     with time_machine.travel(timezone.now(), tick=False):
@@ -174,7 +174,7 @@ def test_the_code_that_set_an_app_up_does_not_sign_in(ada: User) -> None:
         assert not signed_in(other)
 
 
-def test_two_that_send_one_code_at_a_moment_are_let_in_once(ada: User) -> None:
+def test_of_two_concurrent_requests_with_one_code_one_signs_in(ada: User) -> None:
     secret = with_app(Client())
     row = Authenticator.objects.get(type="totp")
     stale = Authenticator.objects.get(type="totp")
@@ -205,9 +205,7 @@ def test_a_recovery_code_signs_in_once(ada: User) -> None:
     assert "9 left" in owner.get("/accounts/").content.decode()
 
 
-def test_secrets_of_second_factors_lie_encrypted_and_take_part_in_a_rotation_of_keys(
-    ada: User, settings: Any, capsys: Any
-) -> None:
+def test_secrets_of_second_factors_are_encrypted_and_rotated(ada: User, settings: Any, capsys: Any) -> None:
     secret = with_app(Client())
     kept = {row.type: dict(row.data) for row in Authenticator.objects.all()}
     assert sorted(kept) == ["recovery_codes", "totp"]
@@ -289,7 +287,7 @@ def test_a_superuser_without_a_second_factor_sets_one_up_and_does_nothing_else(g
     assert client.get("/accounts/email/").status_code == 200
 
 
-def test_others_are_let_through_as_before(game: Game, settings: Any) -> None:
+def test_other_users_are_not_affected(game: Game, settings: Any) -> None:
     settings.REQUIRE_MFA_FOR_ADMINS = True
     assert hub.member(game, Role.MARKETER).get(f"/g/{game.slug}/").status_code == 200
     assert Client().get("/livez").status_code == 200
@@ -299,7 +297,7 @@ def test_others_are_let_through_as_before(game: Game, settings: Any) -> None:
         assert staff.get(url)["Location"] == "/accounts/2fa/", url
 
 
-def test_the_django_admin_asks_for_the_second_factor_too(db: None, settings: Any) -> None:
+def test_the_django_admin_requires_the_second_factor_too(db: None, settings: Any) -> None:
     settings.REQUIRE_MFA_FOR_ADMINS = True
     root: Any = hub.user("root", is_staff=True, is_superuser=True)
     client = hub.signed_in(root)
@@ -339,7 +337,7 @@ def test_sessions_are_listed_and_ended_from_elsewhere(ada: User, game: Game) -> 
     assert UserSession.objects.count() == 1
 
 
-def test_last_seen_is_kept_to_five_minutes(ada: User, game: Game) -> None:
+def test_last_seen_is_updated_every_five_minutes(ada: User, game: Game) -> None:
     client = Client()
     sign_in(client)
     UserSession.objects.update(last_seen_at=timezone.now() - timedelta(days=1))
@@ -410,7 +408,7 @@ def test_a_mail_server_that_is_down_fails_no_page(ada: User, settings: Any) -> N
     assert answer.status_code == 200
 
 
-def test_a_slow_mail_server_does_not_tell_which_addresses_have_an_account(ada: User, settings: Any) -> None:
+def test_a_slow_mail_server_does_not_reveal_which_addresses_have_an_account(ada: User, settings: Any) -> None:
     silent = socket.create_server(("127.0.0.1", 0))
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = silent.getsockname()
@@ -426,7 +424,7 @@ def test_a_slow_mail_server_does_not_tell_which_addresses_have_an_account(ada: U
     assert took < 10
 
 
-def test_the_cache_holds_no_key_of_a_session(ada: User) -> None:
+def test_the_cache_has_no_session_key(ada: User) -> None:
     client = Client()
     sign_in(client)
     client.get("/accounts/")
@@ -476,7 +474,7 @@ def test_a_post_without_its_token_is_refused_and_changes_nothing(ada: User, game
     assert signed_in(client)
 
 
-def test_every_page_of_the_account_stands_without_inline_code(ada: User) -> None:
+def test_no_account_page_contains_inline_code(ada: User) -> None:
     client = Client()
     with_app(client)
     for url in (
@@ -493,13 +491,13 @@ def test_every_page_of_the_account_stands_without_inline_code(ada: User) -> None
     assert hub.inline_code(stranger.get("/accounts/2fa/authenticate/").content.decode()) == []
 
 
-def test_nobody_signs_up_by_themselves(db: None) -> None:
+def test_there_is_no_sign_up(db: None) -> None:
     for answer in (Client().get("/accounts/signup/"), Client().post("/accounts/signup/", {"email": "x@y.example"})):
         assert "An admin of your studio invites you by mail." in answer.content.decode()
     assert not User.objects.exists()
 
 
-def test_every_answer_says_what_the_browser_may_not_do(client: Client, db: None) -> None:
+def test_every_answer_has_the_permissions_policy(client: Client, db: None) -> None:
     answer = client.get(LOGIN)
     assert answer["Referrer-Policy"] == "same-origin"
     assert answer["X-Frame-Options"] == "DENY"

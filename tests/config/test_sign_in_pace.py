@@ -107,7 +107,7 @@ def test_a_browser_that_signed_in_before_is_not_slowed_down(ada: User) -> None:
     assert (signed_in(stranger), signed_in(known)) == (False, True)
 
 
-def test_the_mailed_link_of_a_new_password_lets_the_owner_in_during_an_attack(ada: User) -> None:
+def test_a_mailed_password_link_works_during_an_attack(ada: User) -> None:
     owner, new = Client(REMOTE_ADDR="203.0.113.9"), "another battery staple"
     owner.post("/accounts/password/reset/", {"email": EMAIL})
     found = re.search(r"/accounts/password/reset/key/\S+", mail.outbox[0].body)
@@ -122,7 +122,7 @@ def test_the_mailed_link_of_a_new_password_lets_the_owner_in_during_an_attack(ad
     assert signed_in(owner)
 
 
-def test_a_known_browser_has_twenty_tries_of_its_own_and_of_its_own_account_only(ada: User) -> None:
+def test_a_known_browser_has_a_separate_counter_for_its_account(ada: User) -> None:
     known = Client(REMOTE_ADDR="203.0.113.9")
     sign_in(known)
     with_it = RequestFactory().post(LOGIN)
@@ -141,7 +141,7 @@ def test_a_forged_cookie_makes_no_known_browser(ada: User) -> None:
     assert not signed_in(forged)
 
 
-def test_an_address_that_is_locked_out_slows_nobody_down(ada: User) -> None:
+def test_attempts_of_a_locked_out_address_do_not_delay_others(ada: User) -> None:
     for _ in range(14):
         sign_in(Client(REMOTE_ADDR="198.51.100.7"), "wrong")
     assert SignInPace.objects.get().attempts == 10
@@ -166,7 +166,7 @@ def test_a_password_typed_again_is_counted_too(ada: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_tries_at_one_moment_count_one_by_one(ada: User) -> None:
+def test_concurrent_attempts_are_counted_one_by_one(ada: User) -> None:
     def take(_: int) -> int:
         try:
             return sign_in_pace.count_attempt(RequestFactory().post(LOGIN), EMAIL)
@@ -192,7 +192,7 @@ def test_an_address_of_ipv6_counts_as_its_64(caller: str, counted: str) -> None:
     assert failure_address(RequestFactory().get("/", REMOTE_ADDR=caller)) == counted
 
 
-def test_ten_wrong_passwords_from_one_64_lock_all_of_it_out(ada: User) -> None:
+def test_ten_wrong_passwords_from_an_ipv6_64_lock_out_all_its_addresses(ada: User) -> None:
     for number in range(10):
         answer = sign_in(Client(REMOTE_ADDR=f"2001:db8:1:2::{number + 1}"), "wrong")
     assert answer.status_code == 429
@@ -203,7 +203,7 @@ def test_ten_wrong_passwords_from_one_64_lock_all_of_it_out(ada: User) -> None:
     assert {row.ip_address for row in AccessAttempt.objects.all()} == {"2001:db8:1:2::"}
 
 
-def test_what_was_typed_and_where_it_led_is_not_written_down(ada: User) -> None:
+def test_neither_the_password_nor_the_target_of_a_sign_in_is_stored(ada: User) -> None:
     data = {"login": EMAIL, "password": "wrong-pass", "next": "/accounts/invitations/t0ken/"}
     Client().post(f"{LOGIN}?next=/accounts/invitations/t0ken/", data)
     row = AccessAttempt.objects.get()

@@ -56,7 +56,7 @@ def test_a_taken_port_is_named_with_its_variable() -> None:
     assert str(raised.value) == f"Port {port} is taken by another program: stop it, or choose another with PORT=8001."
 
 
-def test_a_taken_sandbox_port_is_an_error_only_when_it_was_asked_for() -> None:
+def test_a_used_sandbox_port_is_an_error_only_if_it_was_set() -> None:
     web = str(free_port())
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -104,7 +104,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
     ("host", "address"),
     [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.4", "10.0.0.4")],
 )
-def test_a_wildcard_is_asked_over_loopback(host: str, address: str) -> None:
+def test_a_wildcard_host_is_reached_over_loopback(host: str, address: str) -> None:
     plan = Plan(host=host, port=80, sandbox_port=None, network_urls={}, public_url="", allowed_host="", demo=True)
     assert plan.address == f"{address}:80"
 
@@ -186,7 +186,7 @@ def test_a_death_is_noticed_with_its_exit_code(children: Children) -> None:
     assert (dead.name, dead.exit_code) == ("quick", 137)
 
 
-def test_children_are_asked_first_and_killed_after_their_time(
+def test_children_get_sigterm_and_after_their_timeout_sigkill(
     children: Children, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = (
@@ -391,7 +391,7 @@ def test_a_second_run_shows_a_demo_that_works(state: Path, ports: Mapping[str, s
     assert of_this_run(state) == {}
 
 
-def test_whatever_dies_is_started_again_until_it_dies_too_often(state: Path, ports: Mapping[str, str]) -> None:
+def test_a_process_that_exits_is_restarted_until_it_exits_too_often(state: Path, ports: Mapping[str, str]) -> None:
     with Run(state, DEMO="0", **ports) as run:
         run.until("Ctrl-C stops everything.")
         for name, words in (
@@ -462,7 +462,7 @@ def test_a_command_that_needs_no_database_starts_nothing(tmp_path: Path) -> None
     assert not (tmp_path / "state").exists()
 
 
-def test_a_launcher_that_fails_says_one_line(tmp_path: Path) -> None:
+def test_a_failing_launcher_prints_one_line(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where the folder should be")
     told = manage(tmp_path / "state", "migrate")
     assert (told.returncode, told.stdout) == (1, "")

@@ -36,7 +36,7 @@ def status(key: NewKey, anonymous_id: str = "a-1") -> str:
 
 
 @pytest.mark.parametrize("level", ["none", "anonymous", "full"])
-def test_a_decision_is_kept_and_told(key: NewKey, level: str) -> None:
+def test_a_decision_is_stored_and_returned(key: NewKey, level: str) -> None:
     with time_machine.travel(NOW, tick=False):
         answer = put(key, {**DECISION, "status": level})
 
@@ -64,7 +64,7 @@ def test_the_last_write_wins(key: NewKey) -> None:
     assert list(ConsentDecision.objects.order_by("id").values_list("level", flat=True)) == ["full", "none", "anonymous"]
 
 
-def test_of_two_writes_at_one_moment_the_later_wins(key: NewKey) -> None:
+def test_of_two_writes_at_the_same_time_the_later_wins(key: NewKey) -> None:
     with time_machine.travel(NOW, tick=False):
         put(key, {**DECISION, "status": "full"})
         put(key, {**DECISION, "status": "none"})

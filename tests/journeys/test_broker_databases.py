@@ -14,7 +14,7 @@ def test_no_two_products_are_given_the_same_database() -> None:
     assert set(given) <= set(BROKER_DATABASES)
 
 
-def test_a_database_is_free_again_when_its_product_is_gone() -> None:
+def test_a_broker_database_is_free_again_after_its_product_stopped() -> None:
     for _ in range(len(BROKER_DATABASES) + 1):  # one more than there are
         with psycopg.connect(os.environ["DATABASE_URL"]) as passing:
             assert free_database(passing) in BROKER_DATABASES

@@ -135,7 +135,9 @@ def quick_retries(product: Product) -> Any:
     return hurry
 
 
-def test_journey_d_a_network_that_is_away_twice_is_asked_three_times(product: Product, quick_retries: Any) -> None:
+def test_journey_d_a_network_that_is_unavailable_twice_is_called_three_times(
+    product: Product, quick_retries: Any
+) -> None:
     product.fault("tiktok", "unavailable", 2)
     click(product, "d-a", "ttclid", "E.C.P.journeyD", ago(hours=2))
     link(product, "d-a", "user-d", ago(hours=1))

@@ -62,7 +62,7 @@ def test_a_wrong_token_and_a_wrong_pixel_show_the_networks_reason_and_store_no_c
     assert product.rows("SELECT count(*) FROM postbacks_postbackconfig") == before
 
 
-def test_no_token_and_no_test_code_lies_in_the_database_the_broker_or_the_logs(
+def test_no_token_and_no_test_code_is_in_the_database_the_broker_or_the_logs(
     product: Product, marketer: Browser, broker_traffic: list[str]
 ) -> None:
     known = len(_checks(product))

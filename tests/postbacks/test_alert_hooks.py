@@ -57,7 +57,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         *("2002:7f00:1::", "2002:a00:1::1", "2001:0:4136:e378:8000:63bf:f5ff:fffe"),
     ],
 )
-def test_an_address_that_is_not_public_is_never_dialled(
+def test_no_connection_is_opened_to_an_address_that_is_not_public(
     address: str, dialled: list[Any], resolving: Callable[..., None]
 ) -> None:
     assert not public_hosts.is_public(address)
@@ -70,7 +70,7 @@ def test_an_address_that_is_not_public_is_never_dialled(
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:8.8.8.8"])
-def test_a_public_address_is_dialled_at_the_very_address_that_was_checked(
+def test_the_connection_is_opened_to_the_address_that_was_checked(
     address: str, dialled: list[Any], resolving: Callable[..., None]
 ) -> None:
     # A name server that says something else the second time is not asked a second time.
@@ -144,7 +144,7 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
     assert (len(inside.requests), proxy.requests) == (1, [])
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
+def test_a_certificate_of_an_unknown_authority_is_refused(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trusted: Path = request.getfixturevalue("certificate")

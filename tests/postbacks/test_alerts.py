@@ -88,7 +88,7 @@ def test_a_hold_that_was_just_released_keeps_its_cause(config: PostbackConfig) -
     assert before["health"] == "on_hold"
 
 
-def test_a_state_that_comes_and_goes_stays_one_alert(config: PostbackConfig) -> None:
+def test_a_state_that_ends_and_returns_is_one_alert(config: PostbackConfig) -> None:
     member(config.game, Role.ADMIN)
     now = timezone.now()
     for beat in range(20):  # five minutes, on hold at every other look

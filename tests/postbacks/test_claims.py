@@ -69,7 +69,7 @@ def test_the_attempt_is_written_before_the_call_with_the_delivery_leased(config:
     assert (attempt.started_at, attempt.finished_at, attempt.payload) == (row.first_attempt_at, None, None)
 
 
-def test_what_sending_reads_of_a_claimed_delivery_asks_the_database_nothing(
+def test_sending_a_claimed_delivery_makes_no_query(
     config: PostbackConfig, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     waiting(config, conversion=conversion(config.game, user_id="", from_server=True))

@@ -61,11 +61,11 @@ WHAT_WAS_BOUGHT = {
 }
 
 
-def test_anonymous_consent_gives_the_click_and_what_was_bought() -> None:
+def test_anonymous_consent_allows_the_click_id_and_the_purchase() -> None:
     assert conversion_facts.read_facts(bought(), event_id="e-1", level=Level.ANONYMOUS) == Facts(**WHAT_WAS_BOUGHT)
 
 
-def test_full_consent_gives_everything_with_address_and_agent_of_the_click() -> None:
+def test_full_consent_allows_everything_with_the_clicks_address_and_user_agent() -> None:
     assert conversion_facts.read_facts(bought(), event_id="e-1", level=Level.FULL) == Facts(
         **WHAT_WAS_BOUGHT,
         cookies={"_ttp": "ttp-cookie"},
@@ -82,11 +82,11 @@ def test_full_consent_gives_everything_with_address_and_agent_of_the_click() -> 
 
 
 @pytest.mark.parametrize(("context", "ip"), [({"ip": None}, None), ({"ip": ""}, "203.0.113.7"), ({}, "203.0.113.7")])
-def test_an_event_whose_sender_asks_for_no_address_is_sent_without_one(context: dict[str, Any], ip: str | None) -> None:
+def test_an_event_with_an_address_of_zeros_is_sent_without_an_address(context: dict[str, Any], ip: str | None) -> None:
     assert conversion_facts.read_facts(bought(context=context), event_id="e-1", level=Level.FULL).ip == ip
 
 
-def test_the_events_own_words_come_before_the_persons() -> None:
+def test_values_of_the_event_take_precedence_over_those_of_the_person() -> None:
     known = conversion_facts.read_facts(
         bought(user_id="user-of-the-event", context={"traits": {"email": "new@example.com"}}),
         event_id="e-1",
@@ -176,7 +176,7 @@ FREE = st.dictionaries(st.sampled_from([*NAMES, "currency", "quantity", "traits"
 
 
 @given(properties=FREE, context=FREE, traits=FREE, integrations=FREE)
-def test_no_json_makes_it_raise(properties: Any, context: Any, traits: Any, integrations: Any) -> None:
+def test_it_raises_for_no_json(properties: Any, context: Any, traits: Any, integrations: Any) -> None:
     conversion = bought(properties=properties, context=context, value=None, currency="")
     conversion.person.traits = traits
     for level in (Level.ANONYMOUS, Level.FULL):
@@ -207,7 +207,7 @@ def outcome(game: Game, *, network: str = "tiktok", **of_conversion: Any) -> tup
 
 @pytest.mark.django_db
 class TestTheLevelInForce:
-    def test_without_any_word_it_passes(self, game: Game) -> None:
+    def test_without_any_consent_level_it_passes(self, game: Game) -> None:
         assert outcome(game, consent_level="") == ("waiting", "")
 
     @pytest.mark.parametrize("strict", [False, True])
@@ -235,7 +235,7 @@ class TestTheLevelInForce:
         ]
         assert all(user["ttclid"] == "E.C.P.click" for user in users)
 
-    def test_without_any_word_a_strict_game_sends_nothing(self, game: Game) -> None:
+    def test_without_any_consent_level_a_strict_game_sends_nothing(self, game: Game) -> None:
         game.strict_consent = True
         game.save()
         assert outcome(game) == ("skipped", "consent")

@@ -56,7 +56,7 @@ def stored_credential(table: str) -> list[str]:
 
 
 @pytest.mark.parametrize("settings_", [TIKTOK, REDDIT], ids=["tiktok", "reddit"])
-def test_an_accepted_check_makes_the_config(
+def test_an_accepted_check_creates_the_config(
     sandbox: Sandbox, ask: Any, game: Game, marketer: Any, settings_: dict[str, str]
 ) -> None:
     check = ask(**settings_, triggers=["purchase"], enabled=False)
@@ -91,7 +91,7 @@ def test_a_test_code_goes_to_the_networks_test_view(sandbox: Sandbox, ask: Any) 
         ({**REDDIT, "pixel_id": "a2_nobodys"}, "You're not authorized to post conversions to Pixel ID a2_nobodys"),
     ],
 )
-def test_a_refusal_shows_the_networks_words_and_stores_no_config(
+def test_a_refusal_shows_the_networks_message_and_stores_no_config(
     sandbox: Sandbox, ask: Any, given: dict[str, str], said: str
 ) -> None:
     check = ask(**given)
@@ -122,7 +122,7 @@ def test_a_test_code_that_the_network_repeats_is_not_stored(sandbox: Sandbox, ga
     assert "Pixel ID a2_[hidden]" in check.message
 
 
-def test_a_task_delivered_twice_asks_the_network_once(sandbox: Sandbox, ask: Any) -> None:
+def test_a_task_delivered_twice_makes_one_call(sandbox: Sandbox, ask: Any) -> None:
     check = ask()
     credentials.run_check(check_id=str(check.pk))
     assert len(sandbox.received("tiktok")) == 1
@@ -329,7 +329,7 @@ def test_a_change_that_lost_its_test_code_leaves_the_postback_as_it_was(sandbox:
     assert sandbox.received("tiktok") == []
 
 
-def test_a_test_code_that_no_key_opens_counts_as_lost(sandbox: Sandbox, game: Game) -> None:
+def test_a_test_code_that_no_key_decrypts_counts_as_lost(sandbox: Sandbox, game: Game) -> None:
     check = asked_with_a_code(game)
     credentials.run_check(check_id=str(check.pk), encrypted_test_code="gAAAAAencrypted-under-a-key-removed-since")
     assert_refused_unsent(check, sandbox)

@@ -91,7 +91,7 @@ def test_reddit_gets_its_own_event(sandbox: Sandbox) -> None:
     assert log() == [(1, "success", "success", 200, "Successfully processed 1 conversion events.")]
 
 
-def test_unavailable_twice_then_well_ends_in_one_success(sandbox: Sandbox) -> None:
+def test_a_delivery_refused_twice_with_503_succeeds_once(sandbox: Sandbox) -> None:
     row = waiting()
     sandbox.state.add_fault("tiktok", "unavailable", 2)
     with time_machine.travel(timezone.now(), tick=True) as clock:
@@ -140,7 +140,7 @@ def test_a_refusal_fails_and_is_not_retried(
 
 
 @pytest.mark.parametrize(("fault", "status"), [("html_502", 502), ("rate_limited", 200), ("reset", None)])
-def test_trouble_on_the_way_is_retried(sandbox: Sandbox, fault: str, status: int | None) -> None:
+def test_connection_errors_are_retried(sandbox: Sandbox, fault: str, status: int | None) -> None:
     row = waiting()
     sandbox.state.add_fault("tiktok", fault, 1)
     drain()
@@ -149,9 +149,7 @@ def test_trouble_on_the_way_is_retried(sandbox: Sandbox, fault: str, status: int
     assert [entry[:4] for entry in log()] == [(1, "retried", "transient", status)]
 
 
-def test_a_network_that_does_not_answer_is_given_up_on_in_time(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_without_an_answer_ends_after_the_timeout(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "TIMEOUT_SECONDS", 0.2)
     row = waiting()
     sandbox.state.add_fault("tiktok", "timeout", 1)
@@ -200,7 +198,7 @@ def test_a_retry_that_would_come_too_late_for_the_network_is_not_scheduled(sandb
 
 
 @pytest.mark.parametrize(("how", "reason"), [("disable", "config_disabled"), ("delete", "config_deleted")])
-def test_a_postback_switched_off_meanwhile_is_not_sent(sandbox: Sandbox, how: str, reason: str) -> None:
+def test_a_delivery_of_a_postback_disabled_meanwhile_is_not_sent(sandbox: Sandbox, how: str, reason: str) -> None:
     row = waiting()
     getattr(lifecycle, how)(config=PostbackConfig.objects.get())
     drain()
@@ -230,7 +228,7 @@ def test_an_erased_conversion_is_cancelled(sandbox: Sandbox) -> None:
     assert sandbox.received("tiktok") == []
 
 
-def test_it_uses_the_credential_of_now_and_says_which_version(sandbox: Sandbox) -> None:
+def test_it_uses_the_current_credential_and_records_its_version(sandbox: Sandbox) -> None:
     waiting()
     PostbackConfig.objects.update(version=5)
     config = PostbackConfig.objects.get()
@@ -241,7 +239,7 @@ def test_it_uses_the_credential_of_now_and_says_which_version(sandbox: Sandbox) 
     assert sandbox.received("tiktok")[0]["headers"]["Access-Token"] == TIKTOK_ACCOUNTS.rotated_token
 
 
-def test_a_credential_no_key_opens_fails_its_own_delivery_and_no_other(sandbox: Sandbox, settings: Any) -> None:
+def test_a_credential_that_no_key_decrypts_fails_only_its_deliveries(sandbox: Sandbox, settings: Any) -> None:
     row = waiting()
     keys, settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS, ["A" * 43 + "="]
     healthy = waiting("reddit")
@@ -335,7 +333,7 @@ def test_a_delivery_that_kills_its_workers_ends(sandbox: Sandbox) -> None:
     assert log()[-1] == (8, "failed", "", None, "The worker stopped before the answer came.")
 
 
-def test_a_late_success_wins_over_waiting(sandbox: Sandbox) -> None:
+def test_a_late_success_ends_a_waiting_delivery(sandbox: Sandbox) -> None:
     row = waiting()
     late = claimed()
     with time_machine.travel(timezone.now() + timedelta(seconds=31)):
@@ -370,7 +368,7 @@ def test_a_late_failure_changes_nothing_for_the_newer_attempt(sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SUCCESS, Verdict.TRANSIENT])
-def test_a_delivery_cancelled_in_mid_call_stays_cancelled(sandbox: Sandbox, verdict: Verdict) -> None:
+def test_a_delivery_cancelled_during_its_call_stays_cancelled(sandbox: Sandbox, verdict: Verdict) -> None:
     row = waiting()
     taken = claimed()
     assert taken is not None

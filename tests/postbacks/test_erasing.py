@@ -90,7 +90,7 @@ def test_the_ledger_balances_after_an_erasure_in_every_state(config: PostbackCon
     assert Conversion.objects.count() == 0
 
 
-def test_another_players_postbacks_go_on(config: PostbackConfig, player: Person) -> None:
+def test_postbacks_of_other_players_continue(config: PostbackConfig, player: Person) -> None:
     other = factories.person(config.game, user="user-2")
     factories.touch(other)
     kept, gone = bought(other), bought(player)
@@ -103,7 +103,7 @@ def test_another_players_postbacks_go_on(config: PostbackConfig, player: Person)
     assert audit.run().violations == []
 
 
-def test_a_running_replay_passes_over_the_erased(sandbox: Sandbox, config: PostbackConfig, player: Person) -> None:
+def test_a_running_replay_skips_erased_players(sandbox: Sandbox, config: PostbackConfig, player: Person) -> None:
     for _ in range(3):
         ended(bought(player), "failed", "transient", status="failed")
     replay = replays.start(config=config, failed_from=None, failed_until=None, verdict="", requested_by=None)
@@ -133,7 +133,7 @@ def test_a_release_sends_nothing_of_an_erased_player(sandbox: Sandbox, config: P
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_answer_that_comes_after_the_erasure_brings_no_body_back(
+def test_an_answer_after_the_erasure_stores_no_body(
     sandbox: Sandbox, config: PostbackConfig, player: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = bought(player)
@@ -155,7 +155,7 @@ def test_an_answer_that_comes_after_the_erasure_brings_no_body_back(
         assert list(claims.claim(network="tiktok")) == []
 
 
-def test_an_answer_that_comes_after_the_erasure_repeats_nothing(config: PostbackConfig, player: Person) -> None:
+def test_an_answer_after_the_erasure_stores_no_message_about_the_player(config: PostbackConfig, player: Person) -> None:
     row = bought(player)
     (claim,) = claims.claim(network="tiktok")
     erase(player)
@@ -166,7 +166,7 @@ def test_an_answer_that_comes_after_the_erasure_repeats_nothing(config: Postback
     assert (attempt.message, attempt.provider_code, attempt.request_id, attempt.payload) == ("", "", "", None)
 
 
-def test_another_players_answers_stay(config: PostbackConfig, player: Person) -> None:
+def test_answers_about_other_players_are_kept(config: PostbackConfig, player: Person) -> None:
     other = factories.person(config.game, user="user-2")
     factories.touch(other)
     ended(bought(other), "failed", "payload", message="Bad event", provider_code="40002", request_id="r-1")

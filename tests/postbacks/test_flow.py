@@ -41,7 +41,7 @@ def test_calls_of_one_pixel_are_an_even_interval_apart() -> None:
     assert row.next_slot_at == moments[-1] + pace.interval("reddit")
 
 
-def test_a_second_never_holds_more_than_the_rate(settings: Any) -> None:
+def test_no_second_has_more_calls_than_the_rate(settings: Any) -> None:
     settings.NETWORK_RATES = {"reddit": 10}
     row = flow()
     moments = [moment for _ in range(50) for moment in pace.reserve_slots(row, 1, NOW)]
@@ -59,7 +59,7 @@ def test_time_that_passed_unused_is_not_caught_up_with() -> None:
     ("rate", "expected"),
     [(0.5, 1), (10, 3), (100, 22), (1000, 213)],
 )
-def test_it_plans_a_quarter_of_a_second_ahead(settings: Any, rate: float, expected: int) -> None:
+def test_slots_are_planned_a_quarter_of_a_second_ahead(settings: Any, rate: float, expected: int) -> None:
     settings.NETWORK_RATES = {"reddit": rate}
     assert pace.free_slots(flow(), NOW) == expected
     assert pace.free_slots(flow(next_slot_at=NOW + timedelta(seconds=1)), NOW) == 0
@@ -84,7 +84,7 @@ def test_turns_keep_the_interval_after_a_stall(settings: Any) -> None:
 # The breaker ------------------------------------------------------------------------------------
 
 
-def test_five_failures_in_a_row_open_it() -> None:
+def test_five_failures_in_a_row_open_the_breaker() -> None:
     row = flow()
     breaker.apply_outcomes(row, [AWAY] * 4, NOW, no_jitter)
     assert (row.failures, row.open_until, breaker.is_tripped(row)) == (4, None, False)
@@ -94,13 +94,13 @@ def test_five_failures_in_a_row_open_it() -> None:
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SUCCESS, Verdict.PAYLOAD, Verdict.CREDENTIAL])
-def test_any_answer_of_the_network_closes_it(verdict: Verdict) -> None:
+def test_any_answer_of_the_network_closes_the_breaker(verdict: Verdict) -> None:
     row = flow(failures=7, open_until=NOW, probing=True)
     breaker.apply_outcomes(row, [Outcome(verdict, None, "")], NOW)
     assert (row.failures, row.open_until, row.probing) == (0, None, False)
 
 
-def test_calls_that_were_in_flight_when_it_opened_do_not_lengthen_the_rest() -> None:
+def test_calls_in_flight_when_the_breaker_opened_do_not_extend_the_pause() -> None:
     row = flow()
     breaker.apply_outcomes(row, [AWAY] * 30, NOW, no_jitter)
     assert (row.failures, row.open_until) == (5, NOW + breaker.OPEN_PERIOD)
@@ -164,7 +164,7 @@ def test_an_outage_costs_a_handful_of_attempts_and_then_one_probe_at_a_time(sand
 
 
 @pytest.mark.django_db
-def test_a_resting_pixel_does_not_hold_up_another_of_its_network(sandbox: Sandbox) -> None:
+def test_a_paused_pixel_does_not_delay_another_of_its_network(sandbox: Sandbox) -> None:
     queue(3)
     Flow.objects.create(network="tiktok", pixel_id=factories.PIXELS["tiktok"], next_slot_at=NOW + timedelta(days=900))
     other = queue(1, pixel_id="CSANDBOX0AFTERCLICK2")
@@ -219,7 +219,7 @@ def test_a_drain_at_work_is_joined_not_doubled(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.django_db
-def test_who_has_waited_longest_goes_first(sandbox: Sandbox) -> None:
+def test_the_delivery_that_has_waited_longest_is_sent_first(sandbox: Sandbox) -> None:
     config = queue(0)
     ages = random.Random(4).sample(range(1, 40), 12)
     for age in ages:

@@ -51,7 +51,7 @@ def told(conversion: Conversion, config: PostbackConfig | None = None) -> tuple[
 # Conditions ---------------------------------------------------------------------------------------
 
 
-def test_a_condition_lets_through_what_meets_it_and_names_the_rest(game: Any, player: Person) -> None:
+def test_a_condition_accepts_events_that_meet_it_and_gives_the_others_a_reason(game: Any, player: Person) -> None:
     factories.config(game, triggers=[], goals=[BIG])
     small = happened(player, trigger="purchase", properties={"value": "9.99"})
     big = happened(player, trigger="purchase", properties={"value": "10.01"})
@@ -63,7 +63,7 @@ def test_a_condition_lets_through_what_meets_it_and_names_the_rest(game: Any, pl
     assert [big.deliveries.get().sent_as, small.deliveries.get().sent_as] == ["Subscribe", ""]
 
 
-def test_the_ticked_box_takes_what_no_goal_has_taken_under_its_usual_name(game: Any, player: Person) -> None:
+def test_the_ticked_box_matches_events_that_no_goal_matched_under_their_usual_name(game: Any, player: Person) -> None:
     factories.config(game, triggers=["purchase"], goals=[BIG])
     small = happened(player, trigger="purchase", properties={"value": 1})
     fan_out.fan_out_due()
@@ -97,7 +97,7 @@ def test_the_earliest_event_counts_once_in_every_order_of_arrival(
 
 
 @pytest.mark.parametrize("state", ["waiting", "held", "delivered", "failed", "cancelled"])
-def test_a_conversion_that_was_handed_over_stays_the_one_that_counts(game: Any, player: Person, state: str) -> None:
+def test_a_conversion_that_was_fanned_out_remains_the_one_that_counts(game: Any, player: Person, state: str) -> None:
     config = factories.config(game, triggers=[], goals=[TUTORIAL])
     later = happened(player, minutes_ago=1)
     fan_out.fan_out_due()
@@ -256,7 +256,7 @@ def test_a_release_at_the_moment_of_the_fan_out_leaves_nothing_held() -> None:
 # What is left on the conversion -------------------------------------------------------------------
 
 
-def test_a_late_arrival_takes_the_reason_off_the_conversion(game: Any, player: Person) -> None:
+def test_a_late_arrival_removes_the_reason_of_the_conversion(game: Any, player: Person) -> None:
     bought = happened(player, trigger="purchase", reason="consent", fanned_out_at=clock.now())
     conversion_reasons.clear_reasons(conversion_ids=[bought.pk])
     bought.refresh_from_db()
@@ -284,7 +284,7 @@ def test_a_late_arrival_leaves_the_reasons_that_are_not_the_postbacks(game: Any,
         ("reddit", "Tutorial", {"tracking_type": "CUSTOM", "custom_event_name": "Tutorial"}),
     ],
 )
-def test_the_network_accepts_a_goal_under_the_name_it_asks_for(
+def test_the_network_accepts_a_goal_under_the_name_that_it_sets(
     sandbox: Sandbox, game: Any, network: str, sent_as: str, expected: Any
 ) -> None:
     factories.config(game, network=network, triggers=[], goals=[{**TUTORIAL, "sent_as": sent_as}])

@@ -99,12 +99,12 @@ JSON = st.recursive(
     path=st.sampled_from(["x", "x.y", ".", "x..y"]) | st.text(max_size=9),
     op=st.sampled_from([*OPERATORS]),
 )
-def test_no_properties_make_a_condition_raise(properties: Any, path: str, op: str) -> None:
+def test_a_condition_raises_for_no_properties(properties: Any, path: str, op: str) -> None:
     assert condition(op, "10", "sNaN", of=path).holds(properties) in (True, False)
 
 
 @given(raw=JSON | st.fixed_dictionaries({"event": JSON, "sent_as": JSON, "once": JSON, "condition": JSON}))
-def test_no_json_makes_reading_goals_raise_and_what_is_read_comes_back(raw: Any) -> None:
+def test_reading_goals_raises_for_no_json_and_stored_goals_are_equal(raw: Any) -> None:
     read = goals.readable_goals([raw])
     assert [Goal.from_json(goal.as_json()) for goal in read] == read
 
@@ -120,7 +120,7 @@ def event(name: str, **properties: Any) -> Conversion:
     return Conversion(trigger=name, properties=properties)
 
 
-def test_a_goal_comes_back_from_its_json_as_it_was() -> None:
+def test_a_goal_read_from_its_json_is_equal() -> None:
     told = {
         "event": "level_up",
         "sent_as": "AchieveLevel",

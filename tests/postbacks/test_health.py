@@ -127,7 +127,7 @@ def test_failures_are_shown_as_a_share_of_ended_deliveries() -> None:
     )
 
 
-def test_silence_says_the_most_frequent_reasons() -> None:
+def test_a_silent_postback_shows_the_most_frequent_reasons() -> None:
     found = judge(counts(skipped={"consent": 2, "no_click": 35, "no_match_key": 1}, first_conversion_at=ago(hours=5)))
     assert (found.since, found.why, found.came) == (
         ago(hours=5),
@@ -138,7 +138,7 @@ def test_silence_says_the_most_frequent_reasons() -> None:
     assert found.next_step == "Check that the ad links carry ttclid and that the landing page or game reports it."
 
 
-def test_quiet_names_the_missing_conversions() -> None:
+def test_a_quiet_postback_shows_that_conversions_are_missing() -> None:
     assert judge(counts()).why == "No conversion was attributed to TikTok Ads in 24 h."
     assert judge(counts(skipped={"other_network": 1})).why == (
         "No conversion was attributed to TikTok Ads in 24 h. 1 conversion came from other networks' clicks."
@@ -165,7 +165,7 @@ def test_a_rate_limit_begins_when_the_network_accepted_nothing_more(given: dict[
     assert judge(counts(**{**LIMITED, **given})).since == since
 
 
-def test_a_quotation_holds_no_personal_data() -> None:
+def test_a_quoted_message_has_no_personal_data() -> None:
     said = f"Bad user ada@mail.example +15550104477 203.0.113.7 2001:db8:0:1:1:1:1:1 {'ab12' * 16} on {PIXEL}"
     assert advice.without_personal_data(said, keep=PIXEL) == f"Bad user a…@mail.example +…77 … … ab12ab… on {PIXEL}"
     assert len(advice.without_personal_data("word " * 200)) == advice.MAX_QUOTED_LENGTH
@@ -299,7 +299,7 @@ def test_the_health_of_no_configs_takes_no_query(db: None, django_assert_num_que
         assert judge_configs([]) == {}
 
 
-def test_over_the_wire_a_revoked_token_warns_until_the_next_success(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_a_revoked_token_causes_a_warning_until_the_next_success(sandbox: Sandbox, config: PostbackConfig) -> None:
     player = factories.person(config.game)
     click = factories.touch(player)
     sandbox.state.add_fault("tiktok", "unauthorized", 1)

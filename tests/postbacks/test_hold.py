@@ -158,7 +158,7 @@ def test_an_unreachable_network_leaves_the_suspicion_and_is_checked_again(
     assert held(config) == (False, True, "token")
 
 
-def test_single_events_refused_for_their_rights_do_not_stop_the_others_again_and_again(
+def test_events_refused_for_their_rights_do_not_repeatedly_stop_others(
     sandbox: Sandbox, config: PostbackConfig
 ) -> None:
     queue(config)
@@ -170,9 +170,7 @@ def test_single_events_refused_for_their_rights_do_not_stop_the_others_again_and
     assert states() == {"delivered": 3, "waiting": 2}
 
 
-def test_a_token_revoked_right_after_a_false_alarm_is_noticed_all_the_same(
-    sandbox: Sandbox, config: PostbackConfig
-) -> None:
+def test_a_token_revoked_right_after_a_passed_check_is_detected(sandbox: Sandbox, config: PostbackConfig) -> None:
     queue(config, 20)
     sandbox.state.add_fault("tiktok", "unauthorized", 1)
     drain(config)
@@ -369,7 +367,7 @@ def test_the_previous_credential_can_be_restored_for_a_day(sandbox: Sandbox, con
     assert config.previous_credential["token"] == TIKTOK_ACCOUNTS.rotated_token
 
 
-def test_after_a_day_the_old_credential_is_gone(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_the_previous_credential_is_deleted_after_a_day(sandbox: Sandbox, config: PostbackConfig) -> None:
     rotate(config)
     with time_machine.travel(timezone.now() + timedelta(hours=24, seconds=1)):
         config.refresh_from_db()

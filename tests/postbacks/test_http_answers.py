@@ -166,7 +166,7 @@ def test_a_connection_with_more_on_it_is_closed_at_once():
         assert ended.wait(5)
 
 
-def test_what_was_said_before_the_request_is_not_its_answer():
+def test_data_received_before_the_request_is_not_its_answer():
     """A server that answers its idle connections at the moment at which we take one."""
     connections: list[socket.socket] = []
 
@@ -183,7 +183,7 @@ def test_what_was_said_before_the_request_is_not_its_answer():
     assert (network.connections, len(network.requests)) == (3, 3)
 
 
-def test_an_answer_that_came_before_the_body_was_taken_ends_the_connection():
+def test_an_answer_before_the_body_was_sent_closes_the_connection():
     """A refusal after the head alone: the rest of the body is never read, and the connection is closed."""
     big = 8 * 1024 * 1024
     heads: list[bytes] = []

@@ -300,7 +300,7 @@ def test_the_form_says_where_the_credentials_are_found(game: Game, marketer: Cli
     assert len(steps) >= 4
 
 
-def test_a_slow_check_says_what_it_waits_for(game: Game, marketer: Client, url: str) -> None:
+def test_a_slow_check_shows_what_it_waits_for(game: Game, marketer: Client, url: str) -> None:
     check = CredentialCheck.objects.create(game=game, network="tiktok", pixel_id="C" * 20, triggers=["purchase"])
     where = f"{url}checks/{check.pk}/"
     assert marketer.get(where, headers={"HX-Request": "true", "HX-Target": "answer"}).status_code == 204

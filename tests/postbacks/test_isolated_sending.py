@@ -148,7 +148,7 @@ def test_text_that_cannot_be_stored_does_not_keep_an_acceptance_from_being_writt
     assert said == {bad.pk: "The network answered, and what it said could not be stored.", good.pk: "OK"}
 
 
-def test_a_refusal_noted_for_later_is_what_becomes_of_the_delivery(
+def test_a_refusal_stored_with_the_failed_work_is_the_outcome_of_the_delivery(
     sandbox: Sandbox, config: PostbackConfig, refuse: Any
 ) -> None:
     bad = factories.delivery(config)
@@ -232,7 +232,7 @@ def test_a_claim_that_cannot_be_given_back_is_claimed_alone_later(
     assert (state(bad), failures()) == ("delivered", [])
 
 
-def test_a_failed_delivery_on_hold_keeps_its_place_and_its_attempts(config: PostbackConfig, refuse: Any) -> None:
+def test_a_failed_delivery_is_not_retried_while_its_postback_is_suspected(config: PostbackConfig, refuse: Any) -> None:
     bad = factories.delivery(config)
     lift = refuse("postbacks_delivery", f"NEW.id = '{bad.pk}'")
     drain()
@@ -247,7 +247,7 @@ def test_a_failed_delivery_on_hold_keeps_its_place_and_its_attempts(config: Post
     assert (state(bad), failures()) == ("delivered", [])
 
 
-def test_a_replay_goes_on_past_a_delivery_that_cannot_be_queued(config: PostbackConfig, refuse: Any) -> None:
+def test_a_replay_continues_after_a_delivery_that_cannot_be_queued(config: PostbackConfig, refuse: Any) -> None:
 
     failed = {"state": "failed", "verdict": "payload", "finished_at": timezone.now() - timedelta(minutes=5)}
     rows = [factories.delivery(config, **failed, next_attempt_at=None) for _ in range(3)]
@@ -266,7 +266,7 @@ def test_a_replay_goes_on_past_a_delivery_that_cannot_be_queued(config: Postback
     assert (state(bad), failures()) == ("waiting", [])
 
 
-def test_an_erasure_takes_the_notes_about_the_players_rows_along(game: Game, config: PostbackConfig) -> None:
+def test_an_erasure_deletes_the_failed_work_of_the_players_rows(game: Game, config: PostbackConfig) -> None:
 
     row = factories.delivery(config)
     assert row.conversion is not None
@@ -316,7 +316,7 @@ def test_an_upgrade_gives_what_waits_in_the_far_future_the_moment_of_its_receipt
     assert Delivery.objects.filter(conversion=stuck, state="waiting").exists()
 
 
-def test_a_postback_set_aside_is_not_a_queue_that_nobody_works_on(game: Game, config: PostbackConfig) -> None:
+def test_a_delivery_set_aside_is_not_reported_as_a_late_queue(game: Game, config: PostbackConfig) -> None:
     row = factories.delivery(config, next_attempt_at=timezone.now() - timedelta(hours=3))
     (judged,) = judge_configs([config]).values()
     assert judged.health == "degraded"

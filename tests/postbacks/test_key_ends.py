@@ -103,7 +103,7 @@ def test_a_settled_end_has_no_reminder(game: Game, admin: Any, ending: NewKey, c
     assert not Notice.objects.exists()
 
 
-def test_a_successor_takes_over_the_restrictions_and_the_end(game: Game, clock: Any) -> None:
+def test_a_rotated_keys_successor_has_its_restrictions_and_last_day(game: Game, clock: Any) -> None:
     given = Restrictions(events=["a"], origins=["https://a.example"], addresses=["192.0.2.7"], ends_at=END)
     old = create_key(game=game, name="k", restrictions=given)
     new = rotate_key(key=old.key, overlap=timedelta(days=7)).key

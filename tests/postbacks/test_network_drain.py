@@ -61,7 +61,7 @@ def unlimited(settings: Any) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("count", "rests"), [(5, True), (4, False)])
-def test_what_is_claimed_of_a_pixel_that_has_to_rest_is_given_back(
+def test_claims_of_a_pixel_that_has_to_pause_are_returned(
     sandbox: Sandbox, config: PostbackConfig, count: int, rests: bool
 ) -> None:
     queue(config, 8)

@@ -93,7 +93,7 @@ def test_a_network_may_declare_that_it_has_no_click_parameter(monkeypatch: pytes
     assert problems() == ["Network custom: label is empty."]
 
 
-def test_two_imitations_on_one_path_and_a_kind_that_is_another_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_imitations_with_one_path_and_a_kind_unlike_its_key_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(NETWORKS, "twin", LikeTikTok())
     assert problems() == [
         "Network twin: kind is 'custom', and the registry has it as 'twin'.",
@@ -103,7 +103,9 @@ def test_two_imitations_on_one_path_and_a_kind_that_is_another_are_refused(monke
 
 
 @pytest.mark.parametrize("kind", ["google-ads", "Google", "9gag", "a_kind_of_17_chars"])
-def test_a_kind_that_no_variable_or_column_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_a_kind_that_is_no_valid_name_of_a_variable_or_is_too_long_is_refused(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     monkeypatch.setattr(LikeTikTok, "kind", kind)
     monkeypatch.setattr(completeness, "NETWORKS", {kind: LikeTikTok()})
     assert problems() == [f"Network {kind}: its kind must be at most 16 lower-case letters and underscores."]

@@ -156,9 +156,7 @@ class _Smtp(socketserver.StreamRequestHandler):
         self.wfile.write(f"{line}\r\n".encode())
 
 
-def test_over_a_real_socket_a_mail_is_tried_again_until_it_is_taken(
-    config: PostbackConfig, admin: Any, settings: Any
-) -> None:
+def test_a_mail_is_retried_until_the_mail_server_accepts_it(config: PostbackConfig, admin: Any, settings: Any) -> None:
     hold(config)
     watch()
     with _Sink() as sink:

@@ -119,7 +119,7 @@ def test_an_email_is_enough_to_match_by(game: Any) -> None:
 
 
 @pytest.mark.parametrize("age", [timedelta(hours=167), timedelta(hours=168, minutes=1)])
-def test_reddit_takes_nothing_older_than_a_week(game: Any, player: Any, age: timedelta) -> None:
+def test_reddit_accepts_nothing_older_than_a_week(game: Any, player: Any, age: timedelta) -> None:
     factories.config(game, network="reddit")
     click = factories.touch(player, network="reddit")
     conversion = factories.conversion(player, touch=click, event_at=timezone.now() - age)
@@ -131,7 +131,9 @@ def test_reddit_takes_nothing_older_than_a_week(game: Any, player: Any, age: tim
     "integrations",
     [{}, {"All": True}, {"All": False, "TikTok Ads": True}, {"All": False, "tiktok ads": {"option": 1}}, [], "no"],
 )
-def test_an_event_that_names_the_destination_or_nothing_goes_out(game: Any, player: Any, integrations: Any) -> None:
+def test_an_event_that_names_the_destination_or_no_destination_is_sent(
+    game: Any, player: Any, integrations: Any
+) -> None:
     factories.config(game)
     conversion = factories.conversion(player, touch=factories.touch(player), integrations=integrations)
     assert decided(conversion) == [("tiktok", "waiting", "")]
@@ -184,7 +186,7 @@ def test_the_event_id_is_the_senders_own_when_it_is_meant_for_this_network(
     assert Delivery.objects.get().event_id == (own or str(conversion.id))
 
 
-def test_a_conversion_that_comes_back_is_decided_again_only_where_it_was_skipped(game: Any, player: Any) -> None:
+def test_a_conversion_fanned_out_again_is_decided_again_only_where_it_was_skipped(game: Any, player: Any) -> None:
     factories.config(game)
     conversion = factories.conversion(player)
     fan_out.fan_out_due()
@@ -254,7 +256,7 @@ def test_a_failing_conversion_does_not_stop_its_batch(game: Any, player: Any, mo
     assert list(config.deliveries.values_list("state", flat=True)) == ["waiting", "waiting"]
 
 
-def test_an_erasure_cancels_what_has_not_gone_out(game: Any, player: Any) -> None:
+def test_an_erasure_cancels_deliveries_that_are_not_sent(game: Any, player: Any) -> None:
     factories.config(game)
     click = factories.touch(player)
     for _ in range(4):

@@ -38,14 +38,14 @@ def left() -> set[Any]:
     return set(DeliveryAttempt.objects.values_list("delivery", flat=True))
 
 
-def test_without_a_word_attempts_are_kept_for_ever(config: PostbackConfig) -> None:
+def test_by_default_attempts_are_kept_forever(config: PostbackConfig) -> None:
     ended(config, timedelta(days=4000))
 
     assert prune.prune() == []
     assert DeliveryAttempt.objects.count() == 2
 
 
-def test_attempts_go_with_the_time_of_their_game(config: PostbackConfig) -> None:
+def test_attempts_are_deleted_after_the_retention_of_their_game(config: PostbackConfig) -> None:
     other = factories.config(factories.game())
     retention.set_retention(game=config.game, days=31)
     gone, young, theirs = ended(config), ended(config, timedelta(days=30)), ended(other)
@@ -69,7 +69,7 @@ def test_a_delivery_that_is_not_over_keeps_its_attempts(config: PostbackConfig) 
     assert left() == {late.pk, *(row.pk for row in kept)}
 
 
-def test_the_audit_knows_that_attempts_may_be_gone(config: PostbackConfig) -> None:
+def test_the_audit_accepts_that_attempts_were_deleted(config: PostbackConfig) -> None:
     retention.set_retention(game=config.game, days=31)
     ended(config)
     assert broken() == 0

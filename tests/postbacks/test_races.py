@@ -111,7 +111,7 @@ def test_a_conversion_handed_over_while_a_click_comes_in_goes_to_one_network(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_release_while_an_answer_is_written_strands_nothing(
+def test_a_release_while_an_answer_is_written_leaves_nothing_held(
     config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = factories.delivery(config)
@@ -152,7 +152,7 @@ def test_an_older_check_does_not_switch_a_postback_on_again(sandbox: Sandbox, co
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refusal_is_weighed_with_the_config_locked(
+def test_a_refusal_is_evaluated_with_the_config_locked(
     sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold.suspect(config=config)
@@ -222,7 +222,7 @@ def test_a_call_taken_back_by_two_workers_leaves_the_row_as_due_as_before(config
     assert claimed().number == 2
 
 
-def test_a_call_taken_back_after_a_release_is_no_longer_ours(config: PostbackConfig) -> None:
+def test_a_call_returned_after_a_release_is_not_changed(config: PostbackConfig) -> None:
     row = factories.delivery(config)
     one = claimed()
     lease_over()
@@ -233,7 +233,7 @@ def test_a_call_taken_back_after_a_release_is_no_longer_ours(config: PostbackCon
     assert (row.attempts_made, row.attempts_counted) == (1, 0)
 
 
-def test_the_attempt_of_a_dead_worker_is_closed_with_its_delivery(config: PostbackConfig) -> None:
+def test_the_attempt_of_a_killed_worker_is_closed_with_its_delivery(config: PostbackConfig) -> None:
     row = factories.delivery(config)
     claimed()
     lease_over()
@@ -253,7 +253,7 @@ def test_a_stall_while_the_clock_is_measured_is_no_difference(monkeypatch: pytes
     assert abs(clock.now() - timezone.now()) < timedelta(seconds=1)
 
 
-def test_a_resting_pixel_is_left_to_the_beat(config: PostbackConfig) -> None:
+def test_a_pixel_with_an_open_breaker_is_sent_by_a_later_task(config: PostbackConfig) -> None:
     factories.delivery(config)
     later = timezone.now() + timedelta(hours=1)
     Flow.objects.create(network="tiktok", pixel_id=config.pixel_id, next_slot_at=later)
@@ -284,9 +284,7 @@ def test_a_replay_cancelled_while_a_call_was_out_is_not_tried_again(config: Post
         '{"code":40002,"message":"Invalid","request_id":"r\\u0000"}',
     ],
 )
-def test_text_that_no_database_takes_ends_its_own_delivery_only(
-    config: PostbackConfig, settings: Any, body: str
-) -> None:
+def test_text_that_cannot_be_stored_fails_only_its_delivery(config: PostbackConfig, settings: Any, body: str) -> None:
     factories.delivery(config)
     with answering(200, body) as url:
         settings.NETWORK_URLS = dict.fromkeys(NETWORKS, url)
@@ -294,7 +292,7 @@ def test_text_that_no_database_takes_ends_its_own_delivery_only(
     assert Delivery.objects.values_list("state", "verdict").get() == ("failed", "payload")
 
 
-def test_a_call_that_crashes_costs_an_attempt_and_no_answer_of_another(
+def test_a_call_that_raises_counts_as_an_attempt_and_affects_no_other(
     sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [factories.delivery(config) for _ in range(2)]

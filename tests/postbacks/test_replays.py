@@ -81,7 +81,7 @@ def test_a_replay_sends_what_failed_under_the_same_event_ids(sandbox: Sandbox, c
     assert {request["body"]["data"][0]["event_id"] for request in sandbox.received("tiktok")} == ids
 
 
-def test_what_is_past_either_deadline_is_counted_and_left_alone(config: PostbackConfig) -> None:
+def test_deliveries_past_either_deadline_are_counted_and_not_queued(config: PostbackConfig) -> None:
     failure(config)
     failure(config, safe_until=NOW - timedelta(seconds=1))
     failure(config, dead_after=NOW - timedelta(seconds=1))
@@ -193,7 +193,7 @@ def test_deleting_the_postback_ends_its_replay(config: PostbackConfig) -> None:
     assert (replay.state, states()) == ("cancelled", {"failed": 1})
 
 
-def test_a_deadline_that_passes_on_the_way_ends_it_and_is_counted(config: PostbackConfig) -> None:
+def test_a_delivery_whose_deadline_passes_during_a_replay_is_counted(config: PostbackConfig) -> None:
     failure(config)
     replay = start(config)
     Delivery.objects.update(dead_after=timezone.now())
@@ -202,7 +202,7 @@ def test_a_deadline_that_passes_on_the_way_ends_it_and_is_counted(config: Postba
     assert (replay.state, replay.past_deadline, states()) == ("done", 1, {"failed": 1})
 
 
-def test_cancelling_gives_back_what_waits_but_not_what_is_on_the_wire(config: PostbackConfig) -> None:
+def test_cancelling_restores_waiting_deliveries_but_not_calls_in_flight(config: PostbackConfig) -> None:
     rows = [failure(config, ago=timedelta(minutes=minutes)) for minutes in (4, 3, 2)]
     replay = start(config)
     replays.advance()
@@ -483,7 +483,7 @@ def again(row: Delivery) -> str:
     return f"/g/{row.game.slug}/conversions/deliveries/{row.pk}/send-again/"
 
 
-def test_another_games_deliveries_and_replays_are_not_there(config: PostbackConfig, other_game: Game) -> None:
+def test_deliveries_and_replays_of_another_game_are_not_found(config: PostbackConfig, other_game: Game) -> None:
     row = failure(config)
     replay = start(config)
     stranger = hub.member(other_game, Role.ADMIN)
@@ -505,7 +505,7 @@ def test_another_games_deliveries_and_replays_are_not_there(config: PostbackConf
         ("", "/g/sky-raiders/conversions/"),
     ],
 )
-def test_send_again_goes_back_to_a_page_of_ours_only(
+def test_send_again_redirects_to_own_pages_only(
     config: PostbackConfig, marketer: Client, referer: str, expected: str
 ) -> None:
     row = failure(config)
@@ -521,7 +521,7 @@ def test_send_again_says_why_not(config: PostbackConfig, marketer: Client) -> No
     assert states() == {"failed": 1}
 
 
-def test_an_erased_players_row_is_nobodys_error(config: PostbackConfig) -> None:
+def test_the_row_of_an_erased_player_causes_no_error(config: PostbackConfig) -> None:
     failure(config)
     replay = start(config)
     Conversion.objects.all().delete()

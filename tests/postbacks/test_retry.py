@@ -31,7 +31,7 @@ def test_retry_after_replaces_the_schedule(retry_after: float, seconds: float) -
     assert wait(1, retry_after=retry_after) == seconds
 
 
-def test_retry_after_buys_no_attempt_beyond_the_schedule() -> None:
+def test_retry_after_adds_no_attempt_to_the_schedule() -> None:
     assert wait(8, retry_after=1.0) is None
 
 
@@ -48,7 +48,7 @@ def test_a_retry_after_beyond_the_window_ends_it() -> None:
 
 
 @given(attempt=st.integers(1, 8), retry_after=st.none() | st.floats(0, 86400), jitter=st.floats(0, 1))
-def test_it_is_never_sooner_than_asked_nor_a_tenth_later(
+def test_the_delay_is_at_least_retry_after_and_at_most_a_tenth_longer(
     attempt: int, retry_after: float | None, jitter: float
 ) -> None:
     seconds = wait(attempt, retry_after=retry_after, jitter=jitter)

@@ -239,7 +239,7 @@ def test_counts_outlive_the_rows_that_are_dropped_by_age(game: Game) -> None:
     assert counts() == before
 
 
-def test_minutes_become_hours_when_they_are_over_for_a_while(game: Game) -> None:
+def test_counts_per_minute_become_counts_per_hour_later(game: Game) -> None:
     now = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
     for minutes in (0, 1, 29, 31, 90, 200, 211, 215):
         fields = {"dialect": "immutable", "duplicates": 0, "rejected": 0, "event_ids": [], "state": "done"}
@@ -349,7 +349,7 @@ def test_without_an_answer_there_is_no_time() -> None:
 # The migration ------------------------------------------------------------------------------
 
 
-def test_an_upgrade_counts_what_there_is(game: Game) -> None:
+def test_an_upgrade_counts_existing_rows(game: Game) -> None:
     play = Play(game, 6)
     for _ in range(10):
         for step in (play.request, play.purchase, play.deliver):

@@ -77,7 +77,7 @@ def test_a_trouble_is_mailed_once_when_it_begins_and_once_when_it_ends() -> None
     assert known.end_mailed_at is not None
 
 
-def test_a_trouble_that_comes_and_goes_is_mailed_once() -> None:
+def test_a_trouble_that_ends_and_returns_within_minutes_is_mailed_once() -> None:
     row = trouble()
     look()
     for minutes in range(0, 60, 10):

@@ -40,7 +40,7 @@ def bought(player: Person, *, from_server: bool | None, **given: Any) -> Convers
 # Fan-out
 
 
-def test_only_what_came_with_a_server_key_goes_out(game: Game, player: Person) -> None:
+def test_only_events_with_a_server_key_are_sent(game: Game, player: Person) -> None:
     factories.config(game, triggers=[], goals=[FROM_SERVER])
     own, forged, old = (bought(player, from_server=known) for known in (True, False, None))
     fan_out.fan_out_due()
@@ -90,7 +90,7 @@ def test_an_unsent_event_of_a_public_key_makes_no_repeat_of_the_servers_event(ga
     assert told(second) == ("skipped", "repeat")
 
 
-def test_a_forged_launch_does_not_take_the_servers_place(game: Game) -> None:
+def test_a_forged_launch_does_not_replace_the_servers_launch(game: Game) -> None:
     factories.config(game, triggers=[], goals=[{"event": "game_launch", "server_only": True}])
     web = create_key(game=game, name="web")
     own = create_key(game=game, name="backend", kind=KeyKind.SERVER)

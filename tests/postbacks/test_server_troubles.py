@@ -153,7 +153,7 @@ def test_every_kind_of_trouble_is_tested() -> None:
     assert {*TROUBLES, TroubleKind.NO_PARTITION_AHEAD} == set(TroubleKind)
 
 
-def test_a_server_that_is_well_has_no_trouble(game: Game) -> None:
+def test_a_server_without_problems_has_no_trouble(game: Game) -> None:
     all_well()
     batch(game)
     factories.conversion(factories.person(game))
@@ -258,7 +258,7 @@ def test_one_process_of_a_kind_is_enough() -> None:
     assert found() == []
 
 
-def test_while_everything_is_being_started_nobody_is_silent() -> None:
+def test_no_process_is_reported_as_silent_during_the_start() -> None:
     process("beat", silent=timedelta(hours=8), age=timedelta(hours=9))
     process("worker", silent=timedelta(hours=8), age=timedelta(hours=9))
     process("web", age=timedelta(seconds=30))
@@ -267,7 +267,7 @@ def test_while_everything_is_being_started_nobody_is_silent() -> None:
     assert [one.kind for one in found()] == [TroubleKind.NO_BEAT, TroubleKind.NO_WORKER]
 
 
-def test_a_worker_that_was_never_started_is_missed() -> None:
+def test_a_worker_that_was_never_started_is_reported() -> None:
     process("web")
     process("beat")
     (trouble,) = found()
@@ -288,7 +288,7 @@ def test_the_queue_without_a_worker_is_named(queue: str, stopped: str) -> None:
 
 
 @pytest.mark.parametrize("queue", ["digest", "delivery"])
-def test_the_queue_whose_worker_takes_up_nothing_is_named(queue: str) -> None:
+def test_the_queue_whose_worker_starts_no_task_is_named(queue: str) -> None:
     all_well()
     Heartbeat.objects.filter(name__endswith=queue).update(worked_at=timezone.now() - LONG)
     (trouble,) = found()
@@ -298,7 +298,7 @@ def test_the_queue_whose_worker_takes_up_nothing_is_named(queue: str) -> None:
     )
 
 
-def test_a_worker_of_each_queue_is_as_good_as_one_of_both() -> None:
+def test_a_worker_of_each_queue_and_one_of_both_are_equivalent() -> None:
     process("web")
     process("beat")
     now = timezone.now()

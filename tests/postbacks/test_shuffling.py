@@ -74,7 +74,7 @@ def outcome(game: Game) -> dict[str, Any]:
 
 @shuffled(SHUFFLES)
 @given(history=histories())
-def test_every_order_of_arrival_ends_the_same(history: History) -> None:
+def test_every_order_of_arrival_has_the_same_result(history: History) -> None:
     with left_no_trace():
         now, games = present_second(), []
         for arrival in (history.in_order(), *history.arrivals):
@@ -88,7 +88,7 @@ def test_every_order_of_arrival_ends_the_same(history: History) -> None:
 
 @shuffled(SHUFFLES // 2)
 @given(history=histories())
-def test_with_postbacks_going_out_meanwhile_nothing_is_lost_or_counted_twice(history: History) -> None:
+def test_with_fan_out_in_between_nothing_is_lost_or_counted_twice(history: History) -> None:
     now = present_second()
     with left_no_trace():
         in_order, mixed = new_game(), new_game()

@@ -130,7 +130,7 @@ def test_the_form_names_them_beside_its_switch(config: PostbackConfig, marketer:
     assert "If you switch it off: 2 conversions wait; they will not be sent." in page
 
 
-def test_a_viewer_is_told_nothing_and_changes_nothing(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_a_viewer_sees_no_counts_and_cannot_disable(config: PostbackConfig, viewer: Client, url: str) -> None:
     waiting(config)
     assert viewer.get(f"{url}disable/").status_code == viewer.post(f"{url}disable/").status_code == 403
     config.refresh_from_db()
@@ -167,7 +167,7 @@ def test_waiting_and_held_deliveries_end_at_once_with_the_true_reason(
 
 
 @pytest.mark.parametrize("how", ["disable", "delete"])
-def test_neither_a_limit_nor_a_resting_network_keeps_them_waiting(config: PostbackConfig, how: str) -> None:
+def test_neither_a_rate_limit_nor_an_open_breaker_delays_the_cancellation(config: PostbackConfig, how: str) -> None:
     waiting(config, 3)
     far = timezone.now() + LATER
     Flow.objects.create(network="tiktok", pixel_id=config.pixel_id, failures=9, open_until=far, next_slot_at=far)
@@ -190,7 +190,7 @@ def test_the_hold_of_a_disabled_postback_stays_and_holds_nothing_again(config: P
     assert config.held_at is not None
 
 
-def test_what_a_fan_out_holds_a_moment_too_late_is_cancelled_too(config: PostbackConfig) -> None:
+def test_deliveries_held_by_a_concurrent_fan_out_are_cancelled_too(config: PostbackConfig) -> None:
     hold.hold(config=config, access="token", message="revoked")
     lifecycle.disable(config=config)
     waiting(config, state="held", next_attempt_at=None)
@@ -199,7 +199,7 @@ def test_what_a_fan_out_holds_a_moment_too_late_is_cancelled_too(config: Postbac
     assert ends() == {("skipped", "config_disabled")}
 
 
-def test_a_retry_of_a_call_that_was_out_is_cancelled_at_once(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_a_retry_of_a_call_in_flight_is_cancelled_at_once(sandbox: Sandbox, config: PostbackConfig) -> None:
     sandbox.state.add_fault("tiktok", "unavailable", 1)
     waiting(config, next_attempt_at=timezone.now())
     (claim,) = claims.claim(network="tiktok")
@@ -241,7 +241,7 @@ def test_a_delivery_that_cannot_be_cancelled_is_set_aside_again(config: Postback
     assert FailedWork.objects.set_aside().count() == 1
 
 
-def test_switched_off_in_the_form_or_with_a_rotation_they_end_too(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_disabling_in_the_form_or_with_a_rotation_cancels_them_too(sandbox: Sandbox, config: PostbackConfig) -> None:
     waiting(config)
     lifecycle.change(config=config, changed_by=None, proposed=ProposedSettings.of(config, enabled=False))
     drain()
@@ -319,7 +319,7 @@ def test_an_alert_that_had_recovered_stays_so_when_its_postback_is_deleted(confi
 # The audit log -----------------------------------------------------------------------------------
 
 
-def test_the_audit_log_files_a_deletion_under_deleted(config: PostbackConfig, game: Game, url: str) -> None:
+def test_the_audit_log_shows_a_deletion_as_deleted(config: PostbackConfig, game: Game, url: str) -> None:
     admin = hub.member(game, Role.ADMIN)
     admin.post(f"{url}delete/", {"confirmation": config.pixel_id})
     (entry,) = LogEntry.objects.get_for_object(config).exclude(action=LogEntry.Action.CREATE)

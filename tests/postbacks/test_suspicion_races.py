@@ -44,7 +44,7 @@ def committed_once_somebody_waits(work: Callable[[], object]) -> Iterator[None]:
         thread.join(20)
 
 
-def test_a_claim_that_waited_for_a_suspicion_takes_nothing(config: PostbackConfig) -> None:
+def test_a_claim_that_waited_for_a_suspicion_claims_nothing(config: PostbackConfig) -> None:
     factories.delivery(config)
     with committed_once_somebody_waits(lambda: hold.suspect(config=config)):
         assert list(claims.claim(network="tiktok")) == []

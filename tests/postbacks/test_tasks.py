@@ -24,7 +24,7 @@ def words(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("more", "woken"), [(True, 1), (False, 0)])
-def test_a_fan_out_that_leaves_work_behind_asks_to_run_again(
+def test_a_fan_out_that_does_not_finish_enqueues_itself(
     monkeypatch: pytest.MonkeyPatch, words: list[tuple[str, ...]], more: bool, woken: int
 ) -> None:
     monkeypatch.setattr(tasks.outbox, "drain", lambda: more)

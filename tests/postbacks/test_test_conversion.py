@@ -64,7 +64,7 @@ def test_a_test_conversion_for_reddit_has_reddits_fields(game: Game, marketer: C
     assert request["body"]["data"]["test_id"] == TEST_CODE
 
 
-def test_a_refusal_shows_the_networks_words_and_the_postback_stays(
+def test_a_refusal_shows_the_networks_message_and_the_postback_is_unchanged(
     config: PostbackConfig, marketer: Client, url: str, sandbox: Sandbox
 ) -> None:
     where = marketer.post(url + "test/", asked(config))["Location"]

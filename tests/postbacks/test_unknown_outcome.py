@@ -176,7 +176,7 @@ def test_an_accepted_retry_settles_what_may_have_arrived(sandbox: Sandbox, row: 
     assert (row.state, row.may_have_arrived, row.is_unknown) == ("delivered", False, False)
 
 
-def test_a_held_one_whose_worker_was_killed_says_so_when_its_deadline_passes(row: Delivery) -> None:
+def test_a_held_delivery_whose_worker_was_killed_shows_it_after_its_deadline(row: Delivery) -> None:
     killed(row)
     hold.hold(config=row.config, access="token", message="revoked")
     too_old(row)
@@ -185,7 +185,7 @@ def test_a_held_one_whose_worker_was_killed_says_so_when_its_deadline_passes(row
     assert (row.state, row.reason, row.may_have_arrived) == ("failed", "too_old", True)
 
 
-def test_a_cancelled_replay_keeps_the_doubt_of_its_killed_worker(row: Delivery) -> None:
+def test_a_cancelled_replay_may_still_have_arrived_if_its_worker_was_killed(row: Delivery) -> None:
     end(row, Outcome(Verdict.PAYLOAD, "400", "Bad event"))
     replay = replays.start(config=row.config, failed_from=None, failed_until=None, verdict="", requested_by=None)
     replays.advance()
@@ -214,7 +214,7 @@ def erase(game: Game) -> None:
     assert erasure.drain() == 1
 
 
-def test_an_erasure_after_a_call_that_was_cut_off_keeps_the_doubt(sandbox: Sandbox, row: Delivery) -> None:
+def test_an_erasure_after_a_call_that_was_cut_off_keeps_may_have_arrived(sandbox: Sandbox, row: Delivery) -> None:
     cut_off(sandbox)
     erase(row.game)
     row.refresh_from_db()
@@ -231,7 +231,7 @@ def test_an_erasure_after_a_call_that_was_cut_off_keeps_the_doubt(sandbox: Sandb
         (Outcome(Verdict.PAYLOAD, "400", "Bad event"), False),
     ],
 )
-def test_the_answer_to_a_call_that_was_out_during_an_erasure_decides(
+def test_the_answer_to_a_call_in_flight_during_an_erasure_decides(
     row: Delivery, answer: Outcome, may_have_arrived: bool
 ) -> None:
     (claim,) = claims.claim(network="tiktok")

@@ -194,7 +194,7 @@ def test_a_rollback_restores_the_whole_credential_without_a_part_that_was_added(
     assert CredentialCheck.objects.get(pk=check.pk).credential == before
 
 
-def test_a_delivery_waits_for_the_first_moment_that_the_network_takes_it(network: wide.Server, game: Game) -> None:
+def test_a_delivery_waits_until_the_network_accepts_its_event(network: wide.Server, game: Game) -> None:
     new_config(game)
     young, old = clicked(game, hours=1), clicked(game, hours=7)
     fan_out.fan_out_due()
@@ -209,7 +209,7 @@ def test_a_delivery_waits_for_the_first_moment_that_the_network_takes_it(network
     assert {row.object_id for row in rows.values()} == {wide.ACTION}
 
 
-def test_what_was_held_still_waits_for_its_first_moment(network: wide.Server, game: Game) -> None:
+def test_a_held_delivery_still_waits_until_the_network_accepts_its_event(network: wide.Server, game: Game) -> None:
     config = new_config(game, held_at=timezone.now(), held_for="token")
     conversion = clicked(game, hours=1)
     fan_out.fan_out_due()
@@ -219,7 +219,7 @@ def test_what_was_held_still_waits_for_its_first_moment(network: wide.Server, ga
     assert (row.state, row.next_attempt_at) == ("waiting", conversion.touch.clicked_at + timedelta(hours=6))
 
 
-def test_what_waits_for_its_first_moment_still_does_when_its_postback_was_disabled_for_a_moment(
+def test_a_delivery_that_is_not_due_yet_still_waits_after_its_postback_was_disabled(
     network: wide.Server, game: Game
 ) -> None:
     config = new_config(game)
@@ -422,7 +422,7 @@ def test_no_secret_of_a_call_is_stored_logged_or_shown(
         assert [canary for canary in wide.CANARIES if canary in text] == []
 
 
-def test_a_refused_token_and_a_token_service_that_hangs_hold_each_call_no_longer_than_its_time(
+def test_a_refused_token_and_a_slow_token_service_do_not_exceed_the_timeout_of_a_call(
     network: wide.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twenty calls with the same kept token: none of them waits for the requests of the others one by one."""
@@ -473,7 +473,7 @@ def ask_again(row: Delivery, *, after: timedelta = timedelta(minutes=31)) -> Del
     return Delivery.objects.get(pk=row.pk)
 
 
-def test_nothing_is_asked_before_its_time(network: wide.Server, game: Game) -> None:
+def test_no_confirmation_is_requested_before_it_is_due(network: wide.Server, game: Game) -> None:
     delivered(network, game)
     confirming.confirm_due()
     assert network.calls["status/r-1"] == []
@@ -489,7 +489,7 @@ def test_a_confirmed_delivery_stays_delivered(network: wide.Server, game: Game) 
     assert len(network.calls["status/r-1"]) == 1
 
 
-def test_a_delivery_that_is_refused_later_fails_with_the_networks_words(
+def test_a_delivery_that_is_refused_later_fails_with_the_networks_message(
     network: wide.Server, game: Game, marketer: Client
 ) -> None:
     words = f"The click is too recent ({wide.URL_TOKEN})."
@@ -508,7 +508,7 @@ def test_a_delivery_that_is_refused_later_fails_with_the_networks_words(
 
 
 @pytest.mark.parametrize("answer", [(503, {}), (200, {"state": "processing"}), (401, {"message": "no"})])
-def test_an_answer_that_settles_nothing_is_asked_for_again_and_in_the_end_no_more(
+def test_an_inconclusive_confirmation_is_requested_again_for_a_limited_time(
     network: wide.Server, game: Game, answer: Any
 ) -> None:
     network.answers["status/r-1"] = [answer]
@@ -534,7 +534,7 @@ def test_a_replay_that_is_accepted_without_a_receipt_awaits_no_confirmation_and_
 
 
 @pytest.mark.parametrize(("length", "confirmation"), [(512, "confirmed"), (513, "")])
-def test_a_receipt_is_asked_about_whole_or_not_at_all(
+def test_a_receipt_that_was_cut_is_not_used_for_a_confirmation(
     network: wide.Server, game: Game, caplog: pytest.LogCaptureFixture, length: int, confirmation: str
 ) -> None:
     receipt = "r" * length
@@ -550,7 +550,7 @@ def test_a_receipt_is_asked_about_whole_or_not_at_all(
     assert ("request_id_too_long" in caplog.text) is not bool(confirmation)
 
 
-def test_no_delivery_is_asked_about_once_the_time_of_the_run_is_over(
+def test_no_confirmation_is_requested_after_the_time_limit_of_a_run(
     network: wide.Server, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def call(*args: Any, **given: Any) -> http.NetworkCall:
