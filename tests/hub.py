@@ -56,6 +56,6 @@ def inline_code(html: str) -> list[str]:
     return parser.problems
 
 
-def squeezed(html: str) -> str:
+def normalized_html(html: str) -> str:
     """Return the HTML with single spaces and none beside tags, so that line breaks of templates do not matter."""
     return re.sub(r"\s*(<[^>]*>)\s*", r"\1", re.sub(r"\s+", " ", html))

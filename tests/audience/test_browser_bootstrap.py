@@ -15,11 +15,11 @@ from tests.audience.wire import (
     assert_nothing_stored,
     assert_rejected,
     basic,
+    body_of,
+    compact_json,
     get,
     only_event,
-    packed,
     post,
-    said,
     stored,
 )
 
@@ -45,7 +45,7 @@ def test_the_source_config_lets_the_sdk_run(key: NewKey, path: str) -> None:
 
     updated_at = key.key.created_at.isoformat()
     off = {"enabled": False}
-    assert (answer.status_code, said(answer)) == (
+    assert (answer.status_code, body_of(answer)) == (
         200,
         {
             "source": {
@@ -69,7 +69,7 @@ def test_a_source_config_without_a_key_is_401(key: NewKey) -> None:
     for headers in ({}, basic(""), {"Authorization": "Bearer x"}):
         answer = get("/sourceConfig", Origin=ORIGIN, **headers)
 
-        assert (answer.status_code, said(answer)) == (401, {"message": "Writekey not found in basic auth"})
+        assert (answer.status_code, body_of(answer)) == (401, {"message": "Writekey not found in basic auth"})
         assert_echoes_cors(answer)
 
 
@@ -77,7 +77,7 @@ def test_a_source_config_of_an_unknown_revoked_or_secret_key_is_400(key: NewKey,
     revoke_key(key=key.key)
     for value in ("unknown", key.value, secret_key.value):
         answer = get("/sourceConfig", **basic(value))
-        assert (answer.status_code, said(answer)) == (400, {"message": "Invalid write key"})
+        assert (answer.status_code, body_of(answer)) == (400, {"message": "Invalid write key"})
 
 
 @pytest.mark.parametrize("path", ["/sourceConfig?view=ad", "/sourceConfig/?view=ad"])
@@ -95,7 +95,7 @@ def test_the_probe_for_ad_blockers_is_204(db: None, path: str) -> None:
 def test_the_sdks_metrics_are_answered_200(db: None, sent: bytes) -> None:
     answer = post("/rsaMetrics", sent)
 
-    assert (answer.status_code, said(answer)) == (200, {})
+    assert (answer.status_code, body_of(answer)) == (200, {})
     assert_nothing_stored()
 
 
@@ -120,7 +120,7 @@ def test_the_project_settings_name_us_as_the_host(key: NewKey, secure: bool, pro
 def test_the_settings_of_an_unknown_project_are_400(key: NewKey, secret_key: NewKey) -> None:
     for value in ("unknown", secret_key.value):
         answer = get(f"/v1/projects/{value}/settings")
-        assert (answer.status_code, said(answer)) == (400, {"message": "Invalid write key"})
+        assert (answer.status_code, body_of(answer)) == (400, {"message": "Invalid write key"})
 
 
 # The beacon
@@ -129,20 +129,20 @@ def test_the_settings_of_an_unknown_project_are_400(key: NewKey, secret_key: New
 @pytest.mark.parametrize("path", ["/beacon/v1/batch", "//beacon/v1/batch/"])
 def test_a_beacon_is_a_batch_as_text_with_the_key_in_the_query(key: NewKey, path: str) -> None:
     client = Client(headers={"Origin": ORIGIN, "Cookie": "rl_user_id=abc; sessionid=zzz"})
-    sent = packed({"batch": [track(), {"type": "page", "anonymousId": "a"}]})
+    sent = compact_json({"batch": [track(), {"type": "page", "anonymousId": "a"}]})
     answer = client.generic("POST", f"http://testserver{path}?writeKey={key.value}", sent, "text/plain;charset=UTF-8")
 
-    assert (answer.status_code, said(answer)) == (200, "OK")
+    assert (answer.status_code, body_of(answer)) == (200, "OK")
     assert [event.kind for event in stored()] == ["track", "page"]
     assert_echoes_cors(answer)
 
 
 def test_a_beacons_refusals_are_a_batchs(key: NewKey) -> None:
     path = f"/beacon/v1/batch?writeKey={key.value}"
-    assert said(post("/beacon/v1/batch", {"batch": [track()]})) == "failed to read writekey from header"
-    assert said(post("/beacon/v1/batch?writeKey=unknown", {"batch": [track()]})) == "invalid write key"
-    assert said(post(path, {"batch": []})) == "empty batch payload"
-    assert said(post(path, track())) == "event is not a valid rudder event"
+    assert body_of(post("/beacon/v1/batch", {"batch": [track()]})) == "failed to read writekey from header"
+    assert body_of(post("/beacon/v1/batch?writeKey=unknown", {"batch": [track()]})) == "invalid write key"
+    assert body_of(post(path, {"batch": []})) == "empty batch payload"
+    assert body_of(post(path, track())) == "event is not a valid rudder event"
     assert_nothing_stored()
 
 

@@ -107,7 +107,7 @@ def test_a_page_shows_a_plain_message(game: Game, state: str) -> None:
         fields = {"name": "backend", "kind": "secret", "environment": "production", "dialect": "immutable"}
         answer = client.post(f"/g/{game.slug}/keys/new/", fields)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
-    page = hub.squeezed(answer.content.decode())
+    page = hub.normalized_html(answer.content.decode())
     assert "The database cannot be reached or takes nothing in" in page
     assert "Nothing that was acknowledged is lost; what you just sent may not have been saved." in page
     assert hub.inline_code(page) == []

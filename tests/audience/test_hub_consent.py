@@ -16,7 +16,7 @@ EDIT = "/g/{}/privacy/consent/"
 
 
 def said(client: Client, game: Game) -> str:
-    page = hub.squeezed(client.get(PRIVACY.format(game.slug)).content.decode())
+    page = hub.normalized_html(client.get(PRIVACY.format(game.slug)).content.decode())
     return page.split("When a player never stated a level, their conversions are<strong>")[1].partition("<")[0]
 
 

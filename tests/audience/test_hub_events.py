@@ -205,7 +205,9 @@ def test_the_page_of_an_event_shows_what_was_sent_and_how_it_was_parsed(game: Ga
     assert f"/people/{person.pk}/" in page
     assert "&quot;token&quot;: &quot;tttttttt…&quot;" in page
     assert "verysecret" not in page
-    assert f"web<code>{key.key.prefix}…</code>, publishable key (public), Immutable Audience" in hub.squeezed(page)
+    assert f"web<code>{key.key.prefix}…</code>, publishable key (public), Immutable Audience" in hub.normalized_html(
+        page
+    )
     part = hub.member(game, Role.VIEWER).get(url, headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in part
     assert part.count("a…@players.example") + part.count("a…%40players.example") == 4

@@ -114,7 +114,7 @@ def test_a_server_key_is_shown_once(game: Game, admin: Client) -> None:
 
 def test_the_list_shows_what_a_key_is_restricted_to_and_how_long_it_works(game: Game, admin: Client) -> None:
     create_key(game=game, name="Shop", restrictions=KEPT)
-    page = hub.squeezed(admin.get(f"/g/{game.slug}/keys/").content.decode())
+    page = hub.normalized_html(admin.get(f"/g/{game.slug}/keys/").content.decode())
     assert "Events: progression, shop_opened" in page
     assert "Origins: https://shop.example, https://*.game.example" in page
     assert "Addresses: 192.0.2.0/24, 2001:db8::1" in page

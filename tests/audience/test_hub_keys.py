@@ -92,7 +92,7 @@ def test_an_unknown_overlap_is_refused(game: Game, admin: Client, secret_key: Ne
 
 def test_a_rotating_key_shows_when_it_ends(game: Game, admin: Client, secret_key: NewKey) -> None:
     rotate_key(key=secret_key.key, overlap=timedelta(hours=24))
-    page = hub.squeezed(admin.get(f"/g/{game.slug}/keys/").content.decode())
+    page = hub.normalized_html(admin.get(f"/g/{game.slug}/keys/").content.decode())
     until = secret_key.key.expires_at
     assert until is not None
     assert "Rotating" in page
@@ -174,7 +174,7 @@ def test_a_replaced_key_that_is_still_used_has_a_warning(game: Game, admin: Clie
     for minutes in (2, 3):
         batch(key.key, ago=timedelta(minutes=minutes))
     ApiKey.objects.filter(pk=key.key.pk).update(last_used_at=timezone.now() + timedelta(seconds=5))
-    page = hub.squeezed(admin.get(url).content.decode())
+    page = hub.normalized_html(admin.get(url).content.decode())
     assert "The old key of web is still in use." in page
     assert "by 2 requests in the last hour" in page
     assert "stops working in 3 d 23 h" in page

@@ -32,7 +32,7 @@ from config.probes import answer_livez
 from tests.audience.event_loop import on_loop, web_process
 from tests.audience.immutable import message
 from tests.audience.test_transport import PATHS, Wire, wire_of
-from tests.audience.wire import ORIGIN, packed
+from tests.audience.wire import ORIGIN, compact_json
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Message = dict[str, Any]
@@ -183,7 +183,7 @@ ASKED: dict[str, Callable[[Wire], tuple[bytes, dict[str, str]]]] = {
     "a good one": lambda wire: (wire.sent({"a": 1}), {}),
     "one from a browser": lambda wire: (wire.sent({"a": 1}), {"Origin": ORIGIN, "User-Agent": "Browser/1.0"}),
     "one that came over a proxy": lambda wire: (wire.sent({}), {"X-Forwarded-For": "203.0.113.7"}),
-    "a packed one": lambda wire: (gzip.compress(wire.sent({"a": 1}), mtime=0), {"Content-Encoding": "gzip"}),
+    "compressed": lambda wire: (gzip.compress(wire.sent({"a": 1}), mtime=0), {"Content-Encoding": "gzip"}),
     "one with a fault": lambda wire: (wire.sent({}, user_id=["no text"]), {}),
     "no JSON": lambda wire: (b"{", {}),
     "an empty body": lambda wire: (b"", {}),
@@ -410,7 +410,7 @@ def test_under_more_load_than_it_can_take_it_answers_503_and_stores_all_that_it_
     async def burst(web: asgi.IngestApp) -> Counter[int]:
         """250 batches of 100 messages at once, and how they were answered."""
         database_answers.clear()
-        bodies = [packed({"messages": [message() for _ in range(100)]}) for _ in range(250)]
+        bodies = [compact_json({"messages": [message() for _ in range(100)]}) for _ in range(250)]
         waiting = [asyncio.create_task(answered(web, scope_of(immutable, body), body)) for body in bodies]
         while not any(task.done() for task in waiting):
             await asyncio.sleep(0.01)

@@ -21,7 +21,7 @@ from audience.intake.storing import allowance
 from audience.models import Batch, Dialect, Erasure, Event, Game, KeyKind, Rejection
 from consent.models import ConsentDecision
 from tests.audience.immutable import CONSENT, DATA, MESSAGES, identify, message
-from tests.audience.wire import basic, bearer, said
+from tests.audience.wire import basic, bearer, body_of
 
 pytestmark = pytest.mark.django_db
 
@@ -103,11 +103,11 @@ def says_immutable(answer: HttpResponse, code: str) -> None:
     why = {"field": "", "code": code, "message": SENTENCES[code]}
     refused = {"messageId": "7b2f6f9e-0000-4000-8000-000000000001", "errors": [why]}
     assert answer.status_code == 200
-    assert said(answer) == {"success": True, "accepted": 0, "rejected": 1, "rejections": [refused]}
+    assert body_of(answer) == {"success": True, "accepted": 0, "rejected": 1, "rejections": [refused]}
 
 
 def says_a_sentence(answer: HttpResponse, code: str) -> None:
-    assert (answer.status_code, said(answer)) == (400, SENTENCES[code])
+    assert (answer.status_code, body_of(answer)) == (400, SENTENCES[code])
 
 
 def metarouter_error(code: str) -> dict[str, str]:
@@ -116,11 +116,11 @@ def metarouter_error(code: str) -> dict[str, str]:
 
 
 def says_metarouter(answer: HttpResponse, code: str) -> None:
-    assert (answer.status_code, said(answer)) == (400, metarouter_error(code))
+    assert (answer.status_code, body_of(answer)) == (400, metarouter_error(code))
 
 
 def says_a_metarouter_batch(answer: HttpResponse, code: str) -> None:
-    body = said(answer)
+    body = body_of(answer)
     assert answer.status_code == 400
     assert (body["Success"], body["code"], body["message"]) == (False, "400", SENTENCES[code])
     assert [{**metarouter_error(code), **error} == error for error in body["Errors"]] == [True]
@@ -132,10 +132,10 @@ def says_nothing(answer: HttpResponse, code: str) -> None:
 
 def says_parcelvoy(answer: HttpResponse, code: str) -> None:
     if code == EVENT:
-        assert (answer.status_code, said(answer)) == (422, {"status": "error", "error": SENTENCES[code]})
+        assert (answer.status_code, body_of(answer)) == (422, {"status": "error", "error": SENTENCES[code]})
     else:
         unauthorised = {"status": "error", "error": "Authorization error.", "code": 1000}
-        assert (answer.status_code, said(answer)) == (401, unauthorised)
+        assert (answer.status_code, body_of(answer)) == (401, unauthorised)
 
 
 ROUTES: dict[str, Answers] = {
@@ -199,7 +199,7 @@ def test_the_messages_of_a_batch_that_its_key_allows_are_stored(game: Game) -> N
     members = [{"type": "track", **purchase()}, {"type": "track", **purchase(), "event": "progression"}]
     answer = call("POST", "/v1/batch", {"batch": members}, **basic(key.value))
 
-    assert (answer.status_code, [error["index"] for error in said(answer)["Errors"]]) == (207, [0])
+    assert (answer.status_code, [error["index"] for error in body_of(answer)["Errors"]]) == (207, [0])
     assert [event.name for event in Event.objects.all()] == ["progression"]
     assert [rejection.raw["event"] for rejection in Rejection.objects.all()] == ["purchase"]
 
@@ -209,7 +209,7 @@ def test_names_restrict_track_events_only(game: Game) -> None:
     headers = {"x-immutable-publishable-key": key.value}
     answer = call("POST", MESSAGES, {"messages": [identify("user-1", "anon-1")]}, **headers)
 
-    assert said(answer)["accepted"] == 1
+    assert body_of(answer)["accepted"] == 1
     assert [event.kind for event in Event.objects.all()] == ["identify"]
 
 
@@ -311,7 +311,7 @@ def test_consent_from_an_origin_that_is_not_allowed_is_refused(game: Game, metho
     body = {"anonymousId": "anon-1", "status": "full", "source": "banner"} if method == "PUT" else None
     answer = call(method, f"{CONSENT}?anonymousId=anon-1", body, **{"x-immutable-publishable-key": key.value})
 
-    told = said(answer)
+    told = body_of(answer)
     why = {"field": "", "code": code, "message": SENTENCES[code]}
     assert (answer.status_code, told["code"], told["details"]) == (401, "UNAUTHORISED_REQUEST", [why])
     assert not ConsentDecision.objects.exists()
@@ -368,7 +368,7 @@ def test_the_end_of_an_overlap_leaves_a_rejection_and_a_rotation_without_one_doe
     rotate_key(key=quick.key, overlap=timedelta(0))
     with time_machine.travel(timezone.now() + timedelta(hours=2), tick=False):
         for key in (slow, quick):
-            assert (by_segment(key).status_code, said(by_segment(key))) == (400, "invalid write key")
+            assert (by_segment(key).status_code, body_of(by_segment(key))) == (400, "invalid write key")
     assert {rejection.key_id for rejection in Rejection.objects.all()} == {slow.key.pk}
 
 

@@ -15,14 +15,14 @@ from tests.audience.wire import (
     assert_nothing_stored,
     assert_rejected,
     basic,
+    body_of,
+    compact_json,
     digest,
     get,
     load,
     only_event,
-    packed,
     post,
     reasons,
-    said,
     stored,
 )
 
@@ -74,13 +74,13 @@ def batch(*members: Any, **beside: Any) -> dict[str, Any]:
 def of_size(size: int, **fields: Any) -> dict[str, Any]:
     """A track message of that many bytes."""
     padded = track(**fields, properties={"pad": ""})
-    padded["properties"]["pad"] = "x" * (size - len(packed(padded)))
-    assert len(packed(padded)) == size
+    padded["properties"]["pad"] = "x" * (size - len(compact_json(padded)))
+    assert len(compact_json(padded)) == size
     return padded
 
 
-def assert_says(answer: HttpResponse, status: int, body: Any) -> None:
-    assert (answer.status_code, said(answer)) == (status, body)
+def assert_answer(answer: HttpResponse, status: int, body: Any) -> None:
+    assert (answer.status_code, body_of(answer)) == (status, body)
     assert answer.headers["Content-Type"] == "application/json"
 
 
@@ -97,7 +97,7 @@ def error_at(index: int, message_id: str | None, message: str, details: str) -> 
 def test_a_sample_of_the_document_is_stored_as_it_says(key: NewKey, pair: dict[str, Any]) -> None:
     # When the document's batch was sent, so that its sentAt shows a clock that is right.
     with time_machine.travel("2020-03-02T18:29:53.661Z", tick=False):
-        assert_says(post(pair["path"], pair["request"], key), 200, SUCCESS)
+        assert_answer(post(pair["path"], pair["request"], key), 200, SUCCESS)
 
     members = pair["request"].get("batch", [pair["request"]])
     for event, expected, sent in zip(stored(), pair["stored"], members, strict=True):
@@ -112,7 +112,7 @@ def test_a_sample_of_the_document_is_stored_as_it_says(key: NewKey, pair: dict[s
 def test_it_refuses(key: NewKey, case: dict[str, Any]) -> None:
     sent = case["text"].encode() if "text" in case else case["body"]
 
-    assert_says(post(case["path"], sent, key), case["status"], case["answer"])
+    assert_answer(post(case["path"], sent, key), case["status"], case["answer"])
     if case["rejections"]:
         assert_rejected(*case["rejections"])
     else:
@@ -126,7 +126,7 @@ def test_it_refuses(key: NewKey, case: dict[str, Any]) -> None:
 def test_every_route_takes_a_message(key: NewKey, route: str, shape: str) -> None:
     sent = {"userId": "u", "event": "e", "groupId": "g", "previousId": "p", "messageId": "m-1"}
 
-    assert_says(post(shape.format(route), sent, key), 200, SUCCESS)
+    assert_answer(post(shape.format(route), sent, key), 200, SUCCESS)
     assert (only_event().kind[0], only_event().message_id) == (route[0], "m-1")
 
 
@@ -146,7 +146,7 @@ def test_a_track_event_is_named_by_event_or_event_name(key: NewKey, names: dict[
 
 
 def test_a_missing_message_id_gets_ours(key: NewKey) -> None:
-    assert_says(post("/v1/t", track(), key), 200, SUCCESS)
+    assert_answer(post("/v1/t", track(), key), 200, SUCCESS)
     assert len(only_event().message_id) == 36
 
 
@@ -245,7 +245,7 @@ def test_a_mixed_batch_is_207_with_the_index_of_each_refused_message(key: NewKey
 
     errors = [error_at(1, "m-1", "event is required for track", "event"), error_at(2, None, NO_ID, "userId")]
     body = {"Success": False, "Errors": errors, "code": "207", "message": "event is required for track"}
-    assert_says(answer, 207, body)
+    assert_answer(answer, 207, body)
     assert only_event().message_id == "m-0"
     assert [reason[0]["message"] for reason in reasons()] == ["event is required for track", NO_ID]
 
@@ -253,7 +253,7 @@ def test_a_mixed_batch_is_207_with_the_index_of_each_refused_message(key: NewKey
 def test_a_mixed_batch_with_a_rudderstack_key_is_200_in_its_format(segment_key: NewKey) -> None:
     answer = post("/v1/batch", batch(track(), {"type": "page"}), segment_key)
 
-    assert (answer.status_code, said(answer)) == (200, "OK")
+    assert (answer.status_code, body_of(answer)) == (200, "OK")
     assert (len(stored()), len(reasons())) == (1, 1)
 
 
@@ -261,28 +261,28 @@ def test_a_mixed_batch_with_a_rudderstack_key_is_200_in_its_format(segment_key: 
 def test_a_mixed_batch_with_a_rudderstack_key_is_200_and_metarouters_words_on_its_routes(
     segment_key: NewKey, route: str
 ) -> None:
-    assert_says(post(f"/v1/{route}", batch(track(), {"type": "page"}), segment_key), 200, SUCCESS)
+    assert_answer(post(f"/v1/{route}", batch(track(), {"type": "page"}), segment_key), 200, SUCCESS)
     assert (len(stored()), len(reasons())) == (1, 1)
 
 
 def test_a_mixed_import_with_a_key_of_neither_dialect_is_200(game: Game) -> None:
     other = create_key(game=game, name="web")
-    assert_says(post("/v1/import", batch(track(), {"type": "page"}), **basic(other.value)), 200, SUCCESS)
+    assert_answer(post("/v1/import", batch(track(), {"type": "page"}), **basic(other.value)), 200, SUCCESS)
     assert (len(stored()), len(reasons())) == (1, 1)
 
 
 def test_the_keys_dialect_decides_on_shared_routes(key: NewKey, segment_key: NewKey) -> None:
-    assert_says(post("/v1/track", track(), key), 200, SUCCESS)
+    assert_answer(post("/v1/track", track(), key), 200, SUCCESS)
     answer = post("/v1/track", of_size(20 * KB), segment_key)
 
-    assert (answer.status_code, said(answer)) == (200, "OK")
+    assert (answer.status_code, body_of(answer)) == (200, "OK")
     assert [event.dialect for event in stored()] == ["metarouter", "rudderstack"]
 
 
 @pytest.mark.parametrize("route", ["i", "t", "p", "s", "g", "a"])
 def test_the_short_routes_answer_in_this_format_with_any_key(segment_key: NewKey, route: str) -> None:
     said_by_all = {"userId": "user-1", "event": "e", "groupId": "g-1", "previousId": "p-1"}
-    assert_says(post(f"/v1/{route}", said_by_all, segment_key), 200, SUCCESS)
+    assert_answer(post(f"/v1/{route}", said_by_all, segment_key), 200, SUCCESS)
     answer = post(f"/v1/{route}", of_size(15 * KB + 1), segment_key)
 
     assert answer.status_code == 413
@@ -298,7 +298,7 @@ def test_a_batch_of_1000_with_3_bad_ones_stores_997(key: NewKey) -> None:
 
     types = "type must be one of identify, track, page, screen, group, alias, merge"
     assert answer.status_code == 207
-    assert said(answer)["Errors"] == [
+    assert body_of(answer)["Errors"] == [
         error_at(10, "m-0010", "event is required for track", "event"),
         error_at(500, "m-0500", NO_ID, "userId"),
         error_at(999, "m-0999", types, "type"),
@@ -324,7 +324,7 @@ def test_a_call_without_a_key_or_with_a_bad_one_is_400(key: NewKey, secret_key: 
         post(f"/v1/{route}", track(writeKey=key.value)),
         post(f"/v1/{route}", track(), **basic(secret_key.value)),
     ):
-        assert_says(answer, 400, NO_KEY)
+        assert_answer(answer, 400, NO_KEY)
     assert_nothing_stored()
 
 
@@ -332,8 +332,8 @@ def test_a_batch_import_without_a_key_is_400_in_the_form_of_a_batch(key: NewKey)
     words = {name: NO_KEY[name] for name in ("Error", "Message", "Details")}
     body = {"Success": False, "Errors": [words], "code": "400", "message": "Invalid or missing writekey"}
 
-    assert_says(post("/v1/import", batch(track())), 400, body)
-    assert_says(post("/v1/import", batch(track(writeKey="unknown"))), 400, body)
+    assert_answer(post("/v1/import", batch(track())), 400, body)
+    assert_answer(post("/v1/import", batch(track(writeKey="unknown"))), 400, body)
     assert_nothing_stored()
 
 
@@ -347,7 +347,10 @@ def test_each_message_is_stored_in_the_game_of_its_key_else_of_the_batchs_key(ke
     )
     answer = post("/v1/import", sent)
 
-    assert (answer.status_code, said(answer)["Errors"]) == (207, [error_at(2, "m-2", "invalid write key", "writeKey")])
+    assert (answer.status_code, body_of(answer)["Errors"]) == (
+        207,
+        [error_at(2, "m-2", "invalid write key", "writeKey")],
+    )
     assert [(event.message_id, event.game_id, event.key_id) for event in stored()] == [
         ("m-0", key.key.game_id, key.key.pk),
         ("m-1", other_game.pk, other.key.pk),
@@ -376,25 +379,25 @@ def test_nothing_it_answers_makes_a_mobile_sdk_wipe_its_queue(key: NewKey, path:
 
 @pytest.mark.parametrize("route", ["t", "track", "webhook"])
 def test_a_call_holds_15_kb(key: NewKey, route: str) -> None:
-    assert_says(post(f"/v1/{route}", of_size(15 * KB), key), 200, SUCCESS)
-    assert_says(post(f"/v1/{route}", of_size(15 * KB + 1), key), 413, TOO_LARGE)
+    assert_answer(post(f"/v1/{route}", of_size(15 * KB), key), 200, SUCCESS)
+    assert_answer(post(f"/v1/{route}", of_size(15 * KB + 1), key), 413, TOO_LARGE)
     assert len(stored()) == 1
 
 
 @pytest.mark.parametrize("route", ["batch", "import", "webhook"])
 def test_a_batch_holds_500_kb(key: NewKey, route: str) -> None:
-    sent = packed(batch(track()))
+    sent = compact_json(batch(track()))
     longest = sent[:-1] + b" " * (500 * KB - len(sent)) + b"}"
     assert len(longest) == 500 * KB
 
-    assert_says(post(f"/v1/{route}", longest, key), 200, SUCCESS)
-    assert_says(post(f"/v1/{route}", longest + b" ", key), 413, BATCH_TOO_LARGE)
+    assert_answer(post(f"/v1/{route}", longest, key), 200, SUCCESS)
+    assert_answer(post(f"/v1/{route}", longest + b" ", key), 413, BATCH_TOO_LARGE)
     assert len(stored()) == 1
 
 
 def test_a_body_too_large_to_read_is_413_in_the_keys_words_too(key: NewKey) -> None:
-    assert_says(post("/v1/batch", b" " * (5 * KB * KB), key), 413, BATCH_TOO_LARGE)
-    assert_says(post("/v1/track", b" " * (5 * KB * KB), key), 413, TOO_LARGE)
+    assert_answer(post("/v1/batch", b" " * (5 * KB * KB), key), 413, BATCH_TOO_LARGE)
+    assert_answer(post("/v1/track", b" " * (5 * KB * KB), key), 413, TOO_LARGE)
     assert_nothing_stored()
 
 
@@ -402,7 +405,7 @@ def test_a_member_holds_15_kb(key: NewKey) -> None:
     answer = post("/v1/batch", batch(of_size(15 * KB, messageId="m-0"), of_size(15 * KB + 1, messageId="m-1")), key)
 
     assert answer.status_code == 207
-    assert said(answer)["Errors"] == [{**TOO_LARGE, "index": 1, "messageId": "m-1"}]
+    assert body_of(answer)["Errors"] == [{**TOO_LARGE, "index": 1, "messageId": "m-1"}]
     assert only_event().message_id == "m-0"
     assert reasons() == [[{"field": "", "code": "TOO_LARGE", "message": "request size exceeds max limit"}]]
 
@@ -410,7 +413,7 @@ def test_a_member_holds_15_kb(key: NewKey) -> None:
 def test_a_batch_of_oversized_members_is_413(key: NewKey) -> None:
     answer = post("/v1/batch", batch(of_size(15 * KB + 1)), key)
 
-    assert (answer.status_code, said(answer)["Success"]) == (413, False)
+    assert (answer.status_code, body_of(answer)["Success"]) == (413, False)
     assert not Event.objects.exists()
 
 
@@ -418,7 +421,7 @@ def test_bad_gzip_is_400_in_the_keys_words(key: NewKey) -> None:
     words = {"Error": "Bad Request", "Message": "Error reading request body", "Details": "the body is not valid gzip"}
     answer = post("/v1/track", b"no gzip", key, **{"Content-Encoding": "gzip"})
 
-    assert_says(answer, 400, {**words, "code": "400", "message": "Error reading request body"})
+    assert_answer(answer, 400, {**words, "code": "400", "message": "Error reading request body"})
     assert_nothing_stored()
 
 
@@ -448,7 +451,7 @@ def test_the_pixel_of_the_document_works_as_printed(game: Game) -> None:
 @pytest.mark.parametrize("head", ["/v1/pixel/{}", "//v1/pixel/{}", "/v1/pixel/{}/"])
 def test_each_kind_has_a_pixel(key: NewKey, kind: str, head: str) -> None:
     sent = {"userId": "u", "event": "e", "groupId": "g", "previousId": "p", "writeKey": key.value}
-    data = urlsafe_b64encode(packed(sent)).decode()
+    data = urlsafe_b64encode(compact_json(sent)).decode()
 
     assert_gif(get(f"{head.format(kind)}?data={data}"))
     assert only_event().kind == kind
@@ -477,7 +480,7 @@ def test_a_pixel_takes_both_alphabets_of_base64_with_and_without_padding(key: Ne
 
 @pytest.mark.parametrize("place", ["basic", "query"])
 def test_a_pixels_key_may_stand_outside_its_data(key: NewKey, place: str) -> None:
-    data = urlsafe_b64encode(packed(track())).decode()
+    data = urlsafe_b64encode(compact_json(track())).decode()
     query = f"data={data}" + (f"&writeKey={key.value}" if place == "query" else "")
 
     assert_gif(get(f"/v1/pixel/track?{query}", **(basic(key.value) if place == "basic" else {})))
@@ -488,21 +491,21 @@ def test_a_pixel_without_a_usable_message_is_400(key: NewKey) -> None:
     unreadable = {"Error": "Bad Request", "Message": "Error reading request body", "Details": "invalid JSON"}
     unreadable |= {"code": "400", "message": "Error reading request body"}
     for data in ("", "%25%25%25", "ü", urlsafe_b64encode(b"{").decode()):
-        assert_says(get(f"/v1/pixel/track?data={data}&writeKey={key.value}"), 400, unreadable)
-    assert_says(get(f"/v1/pixel/track?data={urlsafe_b64encode(packed(track())).decode()}"), 400, NO_KEY)
+        assert_answer(get(f"/v1/pixel/track?data={data}&writeKey={key.value}"), 400, unreadable)
+    assert_answer(get(f"/v1/pixel/track?data={urlsafe_b64encode(compact_json(track())).decode()}"), 400, NO_KEY)
     assert_nothing_stored()
 
 
 def test_a_pixels_bad_message_is_400_and_kept(key: NewKey) -> None:
-    data = urlsafe_b64encode(packed({"userId": "u"})).decode()
+    data = urlsafe_b64encode(compact_json({"userId": "u"})).decode()
     answer = get(f"/v1/pixel/track?data={data}", **basic(key.value))
 
-    assert (answer.status_code, said(answer)["Message"]) == (400, "event is required for track")
+    assert (answer.status_code, body_of(answer)["Message"]) == (400, "event is required for track")
     assert_rejected(MISSING_EVENT)
 
 
 def test_a_pixels_event_is_stored_once(key: NewKey) -> None:
-    data = urlsafe_b64encode(packed(track(messageId="m-1", writeKey=key.value))).decode()
+    data = urlsafe_b64encode(compact_json(track(messageId="m-1", writeKey=key.value))).decode()
     for _ in range(2):
         assert_gif(get(f"/v1/pixel/track?data={data}"))
 
@@ -525,7 +528,7 @@ def test_a_pixels_event_is_stored_once(key: NewKey) -> None:
     ],
 )
 def test_a_webhook_takes_any_object(key: NewKey, path: str, sent: dict[str, Any]) -> None:
-    assert_says(post(f"{path}?writeKey={key.value}", sent), 200, SUCCESS)
+    assert_answer(post(f"{path}?writeKey={key.value}", sent), 200, SUCCESS)
 
     event = only_event()
     assert (event.kind, event.name, event.properties, event.raw) == ("track", "webhook", sent, sent)
@@ -534,12 +537,12 @@ def test_a_webhook_takes_any_object(key: NewKey, path: str, sent: dict[str, Any]
 
 
 def test_a_webhook_takes_one_event(key: NewKey) -> None:
-    assert_says(post(f"/v1/w?writeKey={key.value}", {"type": "identify", "userId": "u"}), 200, SUCCESS)
+    assert_answer(post(f"/v1/w?writeKey={key.value}", {"type": "identify", "userId": "u"}), 200, SUCCESS)
     assert (only_event().kind, only_event().user_id) == ("identify", "u")
 
 
 def test_a_webhook_takes_a_batch(key: NewKey) -> None:
-    assert_says(post(f"/v1/w?writeKey={key.value}", batch(track(), track())), 200, SUCCESS)
+    assert_answer(post(f"/v1/w?writeKey={key.value}", batch(track(), track())), 200, SUCCESS)
     assert post(f"/v1/w?writeKey={key.value}", batch(track(), {})).status_code == 207
     assert len(stored()) == 3
 
@@ -547,7 +550,7 @@ def test_a_webhook_takes_a_batch(key: NewKey) -> None:
 def test_a_webhooks_query_overrides_the_keys_in_its_body(key: NewKey, other_game: Game) -> None:
     other = create_key(game=other_game, name="web", dialect=Dialect.METAROUTER)
     for body in (track(writeKey=other.value), batch(track(writeKey="unknown"), track(writeKey=other.value))):
-        assert_says(post(f"/v1/webhook?writeKey={key.value}", body), 200, SUCCESS)
+        assert_answer(post(f"/v1/webhook?writeKey={key.value}", body), 200, SUCCESS)
 
     assert [event.game_id for event in stored()] == [key.key.game_id] * 3
 
@@ -556,16 +559,16 @@ def test_a_webhooks_query_overrides_the_keys_in_its_body(key: NewKey, other_game
 def test_a_webhook_without_an_object_is_400(key: NewKey, body: bytes) -> None:
     answer = post(f"/v1/webhook?writeKey={key.value}", body)
 
-    assert (answer.status_code, said(answer)["Error"], said(answer)["code"]) == (400, "Bad Request", "400")
+    assert (answer.status_code, body_of(answer)["Error"], body_of(answer)["code"]) == (400, "Bad Request", "400")
     assert_nothing_stored()
 
 
 def test_a_webhooks_unknown_key_is_400(key: NewKey) -> None:
     for answer in (post("/v1/w?writeKey=unknown", track(writeKey=key.value)), post("/v1/w", {"a": 1})):
-        assert_says(answer, 400, NO_KEY)
+        assert_answer(answer, 400, NO_KEY)
     assert_nothing_stored()
 
 
 def test_a_webhook_with_the_key_in_its_body_works(key: NewKey) -> None:
-    assert_says(post("/v1/w", {"a": 1, "writeKey": key.value}), 200, SUCCESS)
+    assert_answer(post("/v1/w", {"a": 1, "writeKey": key.value}), 200, SUCCESS)
     assert only_event().key_id == key.key.pk

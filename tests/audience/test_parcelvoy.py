@@ -14,13 +14,13 @@ from audience.models import Batch, Device, Dialect, Event, Game, Identity, Perso
 from tests.audience.wire import (
     assert_nothing_stored,
     bearer,
+    body_of,
+    compact_json,
     digest,
     load,
     only_event,
-    packed,
     post,
     reasons,
-    said,
     stored,
 )
 
@@ -52,7 +52,7 @@ def assert_taken(answer: HttpResponse) -> None:
 
 
 def assert_refused(answer: HttpResponse, status: int, body: dict[str, Any]) -> None:
-    assert (answer.status_code, said(answer)) == (status, body)
+    assert (answer.status_code, body_of(answer)) == (status, body)
     assert answer.headers["Content-Type"] == "application/json"
 
 
@@ -101,7 +101,7 @@ def test_a_body_that_is_no_json_is_400(key: NewKey, path: str, sent: bytes) -> N
 
 
 def test_a_request_holds_1_mib(key: NewKey) -> None:
-    sent = packed([event()])
+    sent = compact_json([event()])
     longest = sent[:-1] + b" " * (MIB - len(sent)) + b"]"
     assert len(longest) == MIB
 

@@ -16,10 +16,10 @@ from tests.audience.wire import (
     assert_rejected,
     authorised,
     basic,
+    compact_json,
     digest,
     load,
     only_event,
-    packed,
     post,
     reasons,
     stored,
@@ -51,7 +51,7 @@ def batch(*members: Any, **beside: Any) -> dict[str, Any]:
     return {"batch": list(members), **beside}
 
 
-def assert_says(answer: Any, status: int, text: str) -> None:
+def assert_answer(answer: Any, status: int, text: str) -> None:
     assert (answer.status_code, answer.content.decode()) == (status, text)
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
 
@@ -59,8 +59,8 @@ def assert_says(answer: Any, status: int, text: str) -> None:
 def of_size(size: int, **fields: Any) -> dict[str, Any]:
     """A track message of that many bytes."""
     padded = track(**fields, properties={"pad": ""})
-    padded["properties"]["pad"] = "x" * (size - len(packed(padded)))
-    assert len(packed(padded)) == size
+    padded["properties"]["pad"] = "x" * (size - len(compact_json(padded)))
+    assert len(compact_json(padded)) == size
     return padded
 
 
@@ -69,7 +69,7 @@ def of_size(size: int, **fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("pair", load("rudderstack", "samples"), ids=lambda pair: pair["path"])
 def test_a_sample_of_the_document_is_stored_as_it_says(key: NewKey, pair: dict[str, Any]) -> None:
-    assert_says(post(pair["path"], pair["request"], key), 200, "OK")
+    assert_answer(post(pair["path"], pair["request"], key), 200, "OK")
 
     members = pair["request"].get("batch", [pair["request"]])
     assert len(stored()) == len(pair["stored"])
@@ -85,7 +85,7 @@ def test_a_sample_of_the_document_is_stored_as_it_says(key: NewKey, pair: dict[s
 def test_it_refuses(key: NewKey, case: dict[str, Any]) -> None:
     sent = case["text"].encode() if "text" in case else case["body"]
 
-    assert_says(post(case["path"], sent, key), 400, case["answer"])
+    assert_answer(post(case["path"], sent, key), 400, case["answer"])
     if case["rejections"]:
         assert_rejected(*case["rejections"])
     else:
@@ -94,7 +94,7 @@ def test_it_refuses(key: NewKey, case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_the_route_decides_the_type(key: NewKey, route: str) -> None:
-    assert_says(post(f"/v1/{route}", {"userId": "user-1", "type": "nonsense", **ASKED}, key), 200, "OK")
+    assert_answer(post(f"/v1/{route}", {"userId": "user-1", "type": "nonsense", **ASKED}, key), 200, "OK")
 
     assert only_event().kind == ("alias" if route == "merge" else route)
 
@@ -103,13 +103,13 @@ def test_members_of_a_batch_keep_their_type_and_their_order(key: NewKey) -> None
     kinds = ["page", "Track", "identify", "screen", "group", "alias"]
     answer = post("/v1/batch", batch(*({"userId": "u", "type": kind, **ASKED} for kind in kinds)), key)
 
-    assert_says(answer, 200, "OK")
+    assert_answer(answer, 200, "OK")
     assert [event.kind for event in stored()] == [kind.lower() for kind in kinds]
 
 
 @pytest.mark.parametrize("shape", ["//v1/{}", "/v1/{}/", "///v1/{}//"])
 def test_doubled_and_trailing_slashes_are_answered_without_a_redirect(key: NewKey, shape: str) -> None:
-    assert_says(post(shape.format("track"), track(), key), 200, "OK")
+    assert_answer(post(shape.format("track"), track(), key), 200, "OK")
     assert only_event().name == "Sign In"
 
 
@@ -135,7 +135,7 @@ def test_an_explicit_null_is_an_absent_field(key: NewKey) -> None:
     nulls = dict.fromkeys(
         ["anonymousId", "messageId", "timestamp", "context", "integrations", "properties", "traits", "sentAt"]
     )
-    assert_says(post("/v1/track", track(**nulls), key), 200, "OK")
+    assert_answer(post("/v1/track", track(**nulls), key), 200, "OK")
 
     event = only_event()
     assert (event.anonymous_id, event.context, event.integrations, event.properties, event.traits) == (
@@ -151,7 +151,7 @@ def test_an_explicit_null_is_an_absent_field(key: NewKey) -> None:
 @pytest.mark.parametrize("message_id", ["x" * 75, "ajs-next-1-ü", "0190-not-a-uuid", 12345])
 def test_a_retry_is_detected_by_any_message_id(key: NewKey, message_id: Any) -> None:
     for _ in range(2):
-        assert_says(post("/v1/track", track(messageId=message_id), key), 200, "OK")
+        assert_answer(post("/v1/track", track(messageId=message_id), key), 200, "OK")
 
     assert only_event().message_id == str(message_id)
     assert list(Batch.objects.order_by("id").values_list("accepted", "duplicates")) == [(1, 0), (0, 1)]
@@ -159,7 +159,7 @@ def test_a_retry_is_detected_by_any_message_id(key: NewKey, message_id: Any) -> 
 
 def test_a_retry_is_detected_by_a_too_long_message_id(key: NewKey) -> None:
     for end in ("1", "1", "2"):
-        assert_says(post("/v1/track", track(messageId="x" * 5000 + end), key), 200, "OK")
+        assert_answer(post("/v1/track", track(messageId="x" * 5000 + end), key), 200, "OK")
 
     assert len({event.message_id for event in stored()}) == len(stored()) == 2
 
@@ -210,7 +210,7 @@ def test_messages_without_a_message_id_are_never_copies(key: NewKey) -> None:
 )
 def test_the_time_of_a_message(key: NewKey, fields: dict[str, str], at: str, day: str) -> None:
     with time_machine.travel(NOW, tick=False):
-        assert_says(post("/v1/track", track(**fields), key), 200, "OK")
+        assert_answer(post("/v1/track", track(**fields), key), 200, "OK")
 
     event = only_event()
     assert (event.event_at.isoformat(), event.day.isoformat(), event.received_at) == (at, day, NOW)
@@ -246,7 +246,7 @@ def test_a_timestamp_of_the_batch_does_not_apply_to_its_messages(key: NewKey) ->
 
 
 def test_the_anonymous_id_header_orders_and_does_not_name(key: NewKey) -> None:
-    assert_says(post("/v1/track", {"event": "e"}, key, AnonymousId="YW5vbi0x"), 400, NO_ID)
+    assert_answer(post("/v1/track", {"event": "e"}, key, AnonymousId="YW5vbi0x"), 400, NO_ID)
     assert not Event.objects.exists()
 
 
@@ -261,7 +261,7 @@ def test_fields_of_the_batch_apply_to_its_messages(key: NewKey) -> None:
         context=outer,
         integrations={"All": False},
     )
-    assert_says(post("/v1/batch", sent, key), 200, "OK")
+    assert_answer(post("/v1/batch", sent, key), 200, "OK")
 
     first, second = stored()
     assert first.context == {"page_url": "https://mygame.com/", "locale": "en"}
@@ -272,7 +272,7 @@ def test_fields_of_the_batch_apply_to_its_messages(key: NewKey) -> None:
 def test_good_members_are_taken_and_bad_ones_kept_with_their_reason(key: NewKey) -> None:
     no_event = {"type": "track", "userId": "u", "messageId": "m-2"}
     sent = batch(track(messageId="m-1"), no_event, {"type": "page"}, track(messageId="m-3"))
-    assert_says(post("/v1/batch", sent, key), 200, "OK")
+    assert_answer(post("/v1/batch", sent, key), 200, "OK")
 
     assert [event.message_id for event in stored()] == ["m-1", "m-3"]
     assert reasons() == [
@@ -287,13 +287,13 @@ def test_good_members_are_taken_and_bad_ones_kept_with_their_reason(key: NewKey)
 def test_only_a_batch_of_bad_members_is_refused_with_the_first_reason(key: NewKey) -> None:
     answer = post("/v1/batch", batch({"type": "track", "userId": "u"}, {"type": "page"}), key)
 
-    assert_says(answer, 400, "event is required for track")
+    assert_answer(answer, 400, "event is required for track")
     assert not Event.objects.exists()
     assert len(reasons()) == 2
 
 
 def test_one_message_twice_in_a_batch_is_stored_once(key: NewKey) -> None:
-    assert_says(post("/v1/batch", batch(track(messageId="m-1"), track(messageId="m-1")), key), 200, "OK")
+    assert_answer(post("/v1/batch", batch(track(messageId="m-1"), track(messageId="m-1")), key), 200, "OK")
     assert only_event().message_id == "m-1"
 
 
@@ -302,13 +302,13 @@ def test_one_message_twice_in_a_batch_is_stored_once(key: NewKey) -> None:
 
 @pytest.mark.parametrize("sent", [b'{"event":"e","userId":"u"}', b"{", b""])
 def test_a_call_without_a_key_is_refused(key: NewKey, sent: bytes) -> None:
-    assert_says(post("/v1/track", sent), 400, "failed to read writekey from header")
+    assert_answer(post("/v1/track", sent), 400, "failed to read writekey from header")
     assert_nothing_stored()
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic %%%", "Basic Og==", "Bearer pk_imapik-x", "Basic /w==", "x"])
 def test_a_header_that_holds_no_key_is_none(key: NewKey, header: str) -> None:
-    assert_says(post("/v1/track", track(), Authorization=header), 400, "failed to read writekey from header")
+    assert_answer(post("/v1/track", track(), Authorization=header), 400, "failed to read writekey from header")
     assert_nothing_stored()
 
 
@@ -321,7 +321,7 @@ def test_unknown_revoked_and_secret_keys_are_refused(key: NewKey, secret_key: Ne
             post(f"/v1/batch?writeKey={value}", batch(track())),
             post("/v1/batch", b"{", **basic(value)),
         ):
-            assert_says(answer, 400, "invalid write key")
+            assert_answer(answer, 400, "invalid write key")
     assert_nothing_stored()
 
 
@@ -337,7 +337,7 @@ def test_the_key_is_read_from(key: NewKey, place: str) -> None:
         "query": lambda: post(f"/v1/track?writeKey={value}", track()),
     }[place]()
 
-    assert_says(answer, 200, "OK")
+    assert_answer(answer, 200, "OK")
     assert only_event().key_id == key.key.pk
 
 
@@ -357,7 +357,7 @@ def test_the_key_outside_the_body_decides(key: NewKey, other_game: Game) -> None
 def test_a_key_of_another_dialect_gets_answers_in_this_format(game: Game, dialect: Dialect) -> None:
     other = create_key(game=game, name="web", dialect=dialect)
 
-    assert_says(post("/v1/track", track(), **basic(other.value)), 200, "OK")
+    assert_answer(post("/v1/track", track(), **basic(other.value)), 200, "OK")
     assert only_event().dialect == "rudderstack"
 
 
@@ -365,21 +365,21 @@ def test_a_key_of_another_dialect_gets_answers_in_this_format(game: Game, dialec
 
 
 def test_a_call_holds_32_kb(key: NewKey) -> None:
-    assert_says(post("/v1/track", of_size(32 * KB), key), 200, "OK")
-    assert_says(post("/v1/track", of_size(32 * KB + 1), key), 400, "request size exceeds max limit")
+    assert_answer(post("/v1/track", of_size(32 * KB), key), 200, "OK")
+    assert_answer(post("/v1/track", of_size(32 * KB + 1), key), 400, "request size exceeds max limit")
     assert len(stored()) == 1
 
 
 def test_the_limit_is_on_what_a_call_unpacks_to(key: NewKey) -> None:
-    sent = gzip.compress(packed(of_size(32 * KB + 1)))
+    sent = gzip.compress(compact_json(of_size(32 * KB + 1)))
 
-    assert_says(post("/v1/track", sent, key, **{"Content-Encoding": "gzip"}), 400, "request size exceeds max limit")
+    assert_answer(post("/v1/track", sent, key, **{"Content-Encoding": "gzip"}), 400, "request size exceeds max limit")
     assert_nothing_stored()
 
 
 def test_a_member_holds_32_kb(key: NewKey) -> None:
     sent = batch(of_size(32 * KB, messageId="m-1"), of_size(32 * KB + 1, messageId="m-2"))
-    assert_says(post("/v1/batch", sent, key), 200, "OK")
+    assert_answer(post("/v1/batch", sent, key), 200, "OK")
 
     assert only_event().message_id == "m-1"
     assert reasons() == [[{"field": "", "code": "TOO_LARGE", "message": "request size exceeds max limit"}]]
@@ -387,17 +387,17 @@ def test_a_member_holds_32_kb(key: NewKey) -> None:
 
 
 def test_a_batch_holds_4_mb(key: NewKey) -> None:
-    sent = packed(batch(track()))
+    sent = compact_json(batch(track()))
     longest = sent[:-1] + b" " * (4 * KB * KB - len(sent)) + b"}"
     assert len(longest) == 4 * KB * KB
 
-    assert_says(post("/v1/batch", longest, key), 200, "OK")
-    assert_says(post("/v1/batch", longest + b" ", key), 400, "request size exceeds max limit")
+    assert_answer(post("/v1/batch", longest, key), 200, "OK")
+    assert_answer(post("/v1/batch", longest + b" ", key), 400, "request size exceeds max limit")
     assert len(stored()) == 1
 
 
 def test_a_batch_of_a_million_empty_members_is_refused(key: NewKey) -> None:
-    assert_says(
+    assert_answer(
         post("/v1/batch", b'{"batch":[' + b"{}," * 1_300_000 + b"{}]}", key), 400, "request size exceeds max limit"
     )
     assert_nothing_stored()
@@ -406,16 +406,16 @@ def test_a_batch_of_a_million_empty_members_is_refused(key: NewKey) -> None:
 def test_invalid_gzip_is_refused_before_the_key_is_checked(key: NewKey) -> None:
     for headers in ({}, authorised(key), basic("unknown")):
         answer = post("/v1/track", b"no gzip", **headers, **{"Content-Encoding": "gzip"})
-        assert_says(answer, 400, "failed to uncompress request body")
+        assert_answer(answer, 400, "failed to uncompress request body")
     assert_nothing_stored()
 
 
 def test_the_node_sdks_gzip_that_calls_itself_a_form_is_read(key: NewKey) -> None:
     headers = {**authorised(key), "Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
-    sent = gzip.compress(packed(batch(track())))
+    sent = gzip.compress(compact_json(batch(track())))
     answer = Client().post("/v1/batch", sent, "application/x-www-form-urlencoded", headers=headers)
 
-    assert_says(answer, 200, "OK")
+    assert_answer(answer, 200, "OK")
     assert only_event().name == "Sign In"
 
 
@@ -498,7 +498,7 @@ def test_a_batch_of_1000_with_3_bad_ones_stores_997(key: NewKey) -> None:
     members[10].pop("event")
     members[500]["userId"] = None
     members[999]["type"] = "purchase"
-    assert_says(post("/v1/batch", batch(*members), key), 200, "OK")
+    assert_answer(post("/v1/batch", batch(*members), key), 200, "OK")
 
     assert len(stored()) == 997
     assert list(Rejection.objects.order_by("id").values_list("message_id", "errors__0__message")) == [

@@ -27,7 +27,7 @@ from audience.models import (
     Rejection,
 )
 from tests.audience import immutable
-from tests.audience.wire import basic, bearer, said
+from tests.audience.wire import basic, bearer, body_of
 
 pytestmark = pytest.mark.django_db
 
@@ -210,7 +210,7 @@ def test_a_servers_retry_is_stored_once(game: Game) -> None:
     key = server(game)
     at = immutable.ago(minutes=1)
     for _ in range(2):
-        assert said(by_api_header(key, eventTimestamp=at))["accepted"] == 1
+        assert body_of(by_api_header(key, eventTimestamp=at))["accepted"] == 1
     assert Event.objects.count() == 1
     assert [batch.duplicates for batch in Batch.objects.order_by("id")] == [0, 1]
 

@@ -20,7 +20,7 @@ from audience.games.keys import NewKey, create_key
 from audience.intake.requests import body, limit
 from audience.models import Batch, Dialect, Event, Game, Rejection
 from tests.audience.test_immutable_outage import broker_away, closed_port, postgresql_away
-from tests.audience.wire import ORIGIN, authorised, packed, said
+from tests.audience.wire import ORIGIN, authorised, body_of, compact_json
 
 pytestmark = pytest.mark.django_db
 # Losing the connection needs a database whose rows are committed.
@@ -41,7 +41,7 @@ class Wire:
         """One track event; the properties lie at the same depth in all dialects."""
         message_id = "0d9c1a52-6a3c-4b8e-8f5e-0a9f5a6f7b01"
         track = {"type": "track", "messageId": message_id, "userId": user_id, "properties": properties}
-        return packed(
+        return compact_json(
             {
                 "immutable": {
                     "messages": [{**track, "eventName": "e", "eventTimestamp": _now(), "context": CONTEXT}],
@@ -151,8 +151,8 @@ def test_a_member_may_begin_anywhere_and_be_empty(wire: Wire) -> None:
     noise = random.Random(1).randbytes(body.CHUNK_BYTES)
     for length in range(body.CHUNK_BYTES - 40, body.CHUNK_BYTES, 7):
         spaces = gzip.compress(b" " * length, compresslevel=0)
-        packed = b"".join([spaces, gzip.compress(b""), gzip.compress(sent)])
-        assert_taken(wire, wire.post(packed, **{"Content-Encoding": "gzip"}))
+        compressed = b"".join([spaces, gzip.compress(b""), gzip.compress(sent)])
+        assert_taken(wire, wire.post(compressed, **{"Content-Encoding": "gzip"}))
     assert wire.post(gzip.compress(noise), **{"Content-Encoding": "gzip"}).status_code == 400
 
 
@@ -224,7 +224,7 @@ def test_another_byte_order_mark_is_refused_with_a_sentence(game: Game) -> None:
     for encoding in ("utf-16", "utf-32"):
         answer = wire.post(wire.sent({}).decode().encode(encoding))
         assert answer.status_code == 400
-        assert said(answer)["message"] == "The body is not valid JSON: it is UTF-16 or UTF-32, and has to be UTF-8."
+        assert body_of(answer)["message"] == "The body is not valid JSON: it is UTF-16 or UTF-32, and has to be UTF-8."
     assert_nothing_stored()
 
 
@@ -394,7 +394,7 @@ def test_it_is_503_while_postgresql_is_away_and_the_retry_is_stored_once(wire: W
 def test_the_503_has_the_dialects_format(game: Game) -> None:
     wires = {dialect.value: wire_of(game, dialect) for dialect in PATHS}
     with postgresql_away():
-        bodies = {name: said(each.post(each.sent({}))) for name, each in wires.items()}
+        bodies = {name: body_of(each.post(each.sent({}))) for name, each in wires.items()}
         short = Client().post("/v1/t", {}, "application/json", headers=wires["metarouter"].authorised())
 
     assert bodies["rudderstack"] == "storage is away for a moment, send this again"
@@ -466,11 +466,11 @@ def test_the_429_has_the_dialects_format(game: Game) -> None:
         limited(wire, 1)
         answers[dialect.value] = refused(wire)
 
-    assert said(answers["rudderstack"]) == "max requests limit reached"
-    assert said(answers["parcelvoy"]) == {"status": "error", "error": "Too many requests."}
-    assert said(answers["immutable"])["code"] == "TOO_MANY_REQUESTS_ERROR"
+    assert body_of(answers["rudderstack"]) == "max requests limit reached"
+    assert body_of(answers["parcelvoy"]) == {"status": "error", "error": "Too many requests."}
+    assert body_of(answers["immutable"])["code"] == "TOO_MANY_REQUESTS_ERROR"
     words = {"Error": "Too Many Requests", "Message": "Too many requests", "Details": "see Retry-After"}
-    assert said(answers["metarouter"]) == {
+    assert body_of(answers["metarouter"]) == {
         "Success": False,
         "Errors": [words],
         "code": "429",

@@ -34,7 +34,7 @@ def authorised(key: NewKey) -> dict[str, str]:
     return bearer(key.value) if key.key.dialect == "parcelvoy" else basic(key.value)
 
 
-def packed(body: Any) -> bytes:
+def compact_json(body: Any) -> bytes:
     """Return compact JSON, in which the size of a message is measured; bytes are returned unchanged."""
     return body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -43,14 +43,14 @@ def post(path: str, body: Any, key: NewKey | None = None, **headers: str) -> Htt
     """POST with the dialect's authentication, unless `headers` have another."""
     headers = {**(authorised(key) if key else {}), **headers}
     # A whole URL, since Django's client reads `//host` at the beginning of a path as a host.
-    return Client().generic("POST", f"http://testserver{path}", packed(body), "application/json", headers=headers)
+    return Client().generic("POST", f"http://testserver{path}", compact_json(body), "application/json", headers=headers)
 
 
 def get(path: str, **headers: str) -> HttpResponse:
     return Client().get(f"http://testserver{path}", headers=headers)
 
 
-def said(answer: HttpResponse) -> Any:
+def body_of(answer: HttpResponse) -> Any:
     """Return the body: decoded JSON, else the text."""
     if answer.headers.get("Content-Type", "").startswith("application/json"):
         return json.loads(answer.content)

@@ -157,5 +157,5 @@ def test_the_overview_counts_the_last_day(config: PostbackConfig, viewer: Client
     factories.delivery(config, state="failed")
     factories.delivery(config, state="delivered", created_at=NOW - timedelta(days=2))
     page = viewer.get(f"/g/{config.game.slug}/").content.decode()
-    numbers = re.findall(r'data-label="(Delivered|Waiting|Failed)" class="number">(\d+)<', hub.squeezed(page))
+    numbers = re.findall(r'data-label="(Delivered|Waiting|Failed)" class="number">(\d+)<', hub.normalized_html(page))
     assert numbers[:3] == [("Delivered", "1"), ("Waiting", "0"), ("Failed", "1")]

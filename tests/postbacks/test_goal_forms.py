@@ -159,7 +159,7 @@ def test_goals_are_saved_with_the_check_followed_and_listed(
     config = PostbackConfig.objects.get()
     assert (config.goals, config.triggers) == (check.goals, [])
     assert list(GoalEvent.objects.values_list("game", "name")) == [(game.pk, "tutorial_done")]
-    page = hub.squeezed(marketer.get(url).content.decode())
+    page = hub.normalized_html(marketer.get(url).content.decode())
     label = "Purchase, if cart.total is more than 10, once per player, as Subscribe"
     assert f'<span class="badge">{label}</span><span class="badge">tutorial_done</span>' in page
 
@@ -213,7 +213,7 @@ def test_a_refusal_of_the_network_brings_the_goals_back(
 @pytest.mark.parametrize("headers", [{}, HTMX])
 def test_an_error_is_shown_at_its_row_and_nothing_is_saved(url: str, marketer: Client, headers: Any) -> None:
     given = posted({"event": "fine"}, {"event": "a", "path": "x", "op": "gt", "value": "ten"}, {})
-    page = hub.squeezed(marketer.post(url + "add/", given, headers=headers).content.decode())
+    page = hub.normalized_html(marketer.post(url + "add/", given, headers=headers).content.decode())
     at_rows = dict(re.findall(r'<div id="(goals-\d)_errors"[^>]*>(.*?)</div>', page))
     assert at_rows == {
         "goals-0": "",

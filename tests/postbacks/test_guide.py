@@ -54,7 +54,7 @@ def test_the_overview_links_to_the_guide_until_every_step_is_done(game: Game, ke
     client = hub.member(game, Role.VIEWER)
     page = client.get(f"/g/{game.slug}/").content.decode()
     assert "Set up: 1 of 5 steps done" in page
-    assert f'href="/g/{game.slug}/start/">Go on with the guide' in hub.squeezed(page)
+    assert f'href="/g/{game.slug}/start/">Go on with the guide' in hub.normalized_html(page)
     send(client, code(client.get(f"/g/{game.slug}/start/").content.decode(), "first"))
     queue.drain()
     factories.delivery(factories.config(game), state="delivered")
@@ -62,7 +62,7 @@ def test_the_overview_links_to_the_guide_until_every_step_is_done(game: Game, ke
     assert "/start/" not in client.get(f"/g/{game.slug}/").content.decode()
     finished = client.get(f"/g/{game.slug}/start/").content.decode()
     assert "All five steps are done" in finished
-    assert f'href="/g/{game.slug}/conversions/">Follow them on Conversions' in hub.squeezed(finished)
+    assert f'href="/g/{game.slug}/conversions/">Follow them on Conversions' in hub.normalized_html(finished)
 
 
 def test_the_two_curl_commands_produce_a_conversion(game: Game, key: NewKey) -> None:
@@ -202,7 +202,7 @@ def test_the_guides_polling_announces_a_step_only_when_it_is_new(game: Game, key
     news = client.get(f"/g/{game.slug}/start/?sdk=curl&done=1", headers=htmx).content.decode()
     assert 'id="progress" role="status" hx-swap-oob="true"' in news
     assert "<strong>2 of 5 done.</strong> Next: Capture an ad click." in news
-    assert 'id="seen-event" hx-swap-oob="true"><span class="status good">Seen</span><span>' in hub.squeezed(news)
+    assert 'id="seen-event" hx-swap-oob="true"><span class="status good">Seen</span><span>' in hub.normalized_html(news)
     assert f'hx-get="/g/{game.slug}/start/?sdk=curl&amp;done=2"' in news
 
 

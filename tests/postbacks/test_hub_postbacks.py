@@ -160,7 +160,7 @@ def test_the_menu_disables_and_enables_a_postback(url: str, game: Game, marketer
 
 def test_deleting_needs_a_confirmation_and_removes_the_credential(url: str, game: Game, marketer: Client) -> None:
     config = factories.config(game)
-    assert "This cannot be undone." in hub.squeezed(marketer.get(f"{url}{config.pk}/delete/").content.decode())
+    assert "This cannot be undone." in hub.normalized_html(marketer.get(f"{url}{config.pk}/delete/").content.decode())
     for typed in ("", config.pixel_id.lower(), f"{config.pixel_id}X"):
         refused = marketer.post(f"{url}{config.pk}/delete/", {"confirmation": typed})
         assert refused.status_code == 200

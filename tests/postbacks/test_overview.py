@@ -111,7 +111,7 @@ def test_the_overview_shows_its_figures_as_text_and_table(game: Game, viewer: Cl
     now = timezone.now()
     batch(game, now, accepted=1_200, rejected=34)
     bought(game, now, "1234.50", "USD", network="reddit")
-    page = hub.squeezed(viewer.get(f"/g/{game.slug}/").content.decode())
+    page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
     assert "Events per hour in the last 24 hours: 1,200 accepted, 34 rejected." in page
     assert re.search(
         r'data-label="Accepted" class="number">1,200</td><td data-label="Rejected" class="number">34<', page
@@ -187,7 +187,7 @@ def test_a_lag_under_a_minute_has_no_notice(game: Game, other_game: Game) -> Non
 def test_the_overview_says_that_processing_keeps_up(game: Game, config: PostbackConfig, viewer: Client) -> None:
     factories.attempt(factories.delivery(config, next_attempt_at=timezone.now() + timedelta(hours=1)))
     batch(game, timezone.now() - timedelta(seconds=4), accepted=1, state="pending")
-    page = hub.squeezed(viewer.get(f"/g/{game.slug}/").content.decode())
+    page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
     assert re.search(r"<dt>Digest lag</dt><dd>[4-9] s</dd>", page)
     assert "Keeping up</span>· Events are digested and postbacks sent as they come." in page
 
@@ -198,7 +198,7 @@ def test_a_late_digest_has_a_notice_with_its_duration_and_next_step(game: Game, 
     assert (item.title, item.tone) == ("Digest behind", "warn")
     assert item.why == "Events are stored, but the oldest has waited 2 h 5 min to be looked at."
     assert "Check that a worker and the beat are running" in item.next_step
-    page = hub.squeezed(viewer.get(f"/g/{game.slug}/").content.decode())
+    page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
     assert "Behind</span>· The oldest event waits for 2 h 5 min. What to do stands above." in page
     assert "Keeping up" not in page
 

@@ -139,7 +139,7 @@ def found() -> list[Trouble]:
 
 def overview(game: Game, **who: Any) -> str:
     client = hub.signed_in(hub.user("ops", **who))
-    return hub.squeezed(html.unescape(client.get(f"/g/{game.slug}/").content.decode()))
+    return hub.normalized_html(html.unescape(client.get(f"/g/{game.slug}/").content.decode()))
 
 
 def scraped() -> dict[str, float]:
@@ -201,7 +201,7 @@ def test_a_member_who_is_not_staff_reads_the_sentence_without_the_link(game: Gam
     all_well()
     undecided(game)
     client = hub.member(game, Role.VIEWER)
-    seen = hub.squeezed(client.get(f"/g/{game.slug}/").content.decode())
+    seen = hub.normalized_html(client.get(f"/g/{game.slug}/").content.decode())
     assert "<h3>Conversions undecided: This server</h3>" in seen
     assert "1 conversion has waited over a minute" in seen
     assert "/admin/" not in seen
