@@ -1,4 +1,4 @@
-"""Nobody finds out a hidden value through the admin: every page, every field, every way to ask."""
+"""No page, field or lookup of the admin reveals a hidden value."""
 
 import re
 from collections.abc import Iterator

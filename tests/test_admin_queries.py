@@ -1,4 +1,4 @@
-"""Every list of the admin: as many queries for fifty rows as for five, none of our models left out, no secret shown."""
+"""Every list of the admin: as many queries for fifty rows as for five, all models, no secrets."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The real values of limits that other tests lower to reach them: what the documents and pages promise."""
+"""The real values of limits that other tests lower, as documented."""
 
 import importlib
 

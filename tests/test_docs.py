@@ -1,4 +1,4 @@
-"""The documentation is kept true: links, paths and commands exist, and pages stay short."""
+"""Links, paths and commands in the documentation exist, and pages stay short."""
 
 import re
 import tomllib

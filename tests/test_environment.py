@@ -1,4 +1,4 @@
-"""The suite gives the same results whatever variables of the product the shell sets."""
+"""The tests do not depend on the variables of the shell."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""An id of another game under one's own slug is not found, whatever the page: a game's rows are read by game and id."""
+"""On every page, the id of a row of another game is not found under one's own game."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""The indexes of the tables that grow: none is missing, none is in vain, and updates touch none."""
+"""The indexes of the growing tables: none is missing, none is redundant, and updates change none."""
 
 from datetime import date
 from typing import Any

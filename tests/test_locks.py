@@ -1,4 +1,4 @@
-"""The lock files: everything pinned, every file of it by its hash, and no index named."""
+"""The lock files: everything is pinned, with the hashes of all files and without an index."""
 
 import re
 from pathlib import Path

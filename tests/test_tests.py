@@ -1,4 +1,4 @@
-"""Rules for the tests themselves, read from their syntax trees."""
+"""Rules for the tests, checked in their syntax trees."""
 
 import ast
 from collections.abc import Iterator

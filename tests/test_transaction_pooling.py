@@ -1,4 +1,4 @@
-"""Behind a pooler that gives every transaction another connection, everything works as it does without one."""
+"""The product works behind a pooler that uses another connection for every transaction."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Accounts in the Django admin: links into an account are a superuser's to make, and so is every change of one."""
+"""Accounts in the Django admin: only superusers change them or copy links into them."""
 
 import re
 from typing import Any

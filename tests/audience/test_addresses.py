@@ -1,4 +1,4 @@
-"""The address of an account: changed only by a link mailed to the new one."""
+"""The email address of an account is changed only by a link mailed to the new address."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Bodies that come slowly, in pieces, without an end, or too many at once: read within bounds or given up."""
+"""Slow, fragmented, endless and too many bodies: read within limits, or refused."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator

@@ -1,4 +1,4 @@
-"""What the browser SDKs ask for and leave behind: source config, settings, metrics, beacon, plain pixels, CORS."""
+"""Requests of browser SDKs besides events: source config, settings, metrics, beacon, pixels, CORS."""
 
 import json
 from typing import Any

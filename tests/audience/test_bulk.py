@@ -1,4 +1,4 @@
-"""Many rows saved in one statement, whatever their columns hold."""
+"""Saving many rows in one statement, with any values."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Whose address a request came from, with proxies in front and with a header that the caller made up."""
+"""The client's address behind proxies, and with a forged header."""
 
 from typing import Any
 

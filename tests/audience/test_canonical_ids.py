@@ -1,4 +1,4 @@
-"""One id in several forms is one player: UUIDs in any case, and Unicode however it is composed."""
+"""Ids that differ only in the case of a UUID or in Unicode normalization are one player."""
 
 from datetime import timedelta
 from importlib import import_module

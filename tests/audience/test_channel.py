@@ -1,4 +1,4 @@
-"""Statements that the event loop sends and waits for itself, and groups of requests written through them."""
+"""Statements sent by the event loop without a thread, and groups of requests written by them."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The attribution taxonomy: which network an event's click belongs to, row by row."""
+"""The network of an event's click, row by row of the attribution table."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A process whose clock is an hour off: what it writes is the database's time, and it says so in the log."""
+"""A process whose clock is wrong by an hour writes the database's time, and logs the difference."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

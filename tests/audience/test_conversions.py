@@ -1,4 +1,4 @@
-"""Trigger events: which count, what they are worth, and which click won them."""
+"""Trigger events: which count, their value, and the click that wins them."""
 
 import itertools
 from collections.abc import Iterator

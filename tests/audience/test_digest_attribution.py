@@ -1,4 +1,4 @@
-"""Journey C: whatever order and batches a history arrives in, it ends the same."""
+"""Journey C: every order and division into batches has the same result."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which events are about one player, and what is known of them."""
+"""Which events belong to one player, and what is stored about the player."""
 
 import itertools
 from datetime import datetime

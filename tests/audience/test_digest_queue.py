@@ -1,4 +1,4 @@
-"""How batches are claimed, digested, put off and set aside."""
+"""How batches are claimed, digested, postponed and set aside."""
 
 import secrets
 import threading

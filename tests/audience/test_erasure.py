@@ -1,4 +1,4 @@
-"""DELETE /v1/audience/data and what it does: everything of a player goes, a receipt stays."""
+"""DELETE /v1/audience/data: everything about a player is deleted except a receipt."""
 
 import hashlib
 import importlib

@@ -1,4 +1,4 @@
-"""What was set aside: counted for Prometheus, listed in the admin, tried again when a person asks for it."""
+"""Rows set aside: counted for Prometheus, listed in the admin, and retried there."""
 
 import io
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A database whose disk is full, or that takes no writes: senders come again, workers wait, nothing is set aside."""
+"""A database that is full or read-only: clients retry, workers wait, and nothing is set aside."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Events that a goal counts become conversions, from the moment it is followed."""
+"""Events that a goal counts become conversions from the creation of the goal."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Properties of all pages: they render, empty or not, under a strict policy and with bounded queries."""
+"""Properties of all pages: they render with and without data, with a strict policy and a bounded number of queries."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Access to every page of the URL patterns, so that a new page is tested too: members of another studio, viewers, and
+"""Access to every page in the URL patterns, so that a new page is tested too: members of another game, viewers, and
 users who are not staff.
 """
 

@@ -1,5 +1,4 @@
-"""Random histories of shared browsers and devices: the digest agrees with the model of identity in any order of
-arrival."""
+"""Random histories of shared browsers and devices: the digest agrees with the model in any order of arrival."""
 
 import json
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""Examples of the rule of identity by hand, so that the model itself is tested."""
+"""Examples for the model of identity."""
 
 from tests.audience.identity_oracle import Message, Oracle, Player
 

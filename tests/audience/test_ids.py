@@ -1,4 +1,4 @@
-"""What is an id of a player: numbers, invisible characters, placeholders."""
+"""Valid ids of a player: numbers, invisible characters, placeholders."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whatever JSON a client sends: an answer that adds up, and a digest that goes on (hypothesis)."""
+"""Any JSON in the Immutable dialect gets a consistent answer and is digested (hypothesis)."""
 
 import json
 import string

@@ -1,4 +1,4 @@
-"""POST /v1/audience/messages, message by message: what is taken, what is refused and in which words."""
+"""POST /v1/audience/messages: which messages are accepted, and the errors of the others."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""When PostgreSQL or the broker is away: nothing is lost, and no client is told to drop its data."""
+"""While PostgreSQL or the broker is unavailable, nothing is lost and no client discards its data."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The event loop answers as a thread does, to the letter, and hands on what would keep it waiting."""
+"""The event loop gives the same answers as a thread, and passes requests that would block to a thread."""
 
 import asyncio
 import gzip

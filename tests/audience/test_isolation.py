@@ -1,4 +1,4 @@
-"""The rule of isolation: what is a row's fault, what is said of it, and how often it is tried."""
+"""Isolation of failing rows: which errors count, what is stored about them, and how often they are retried."""
 
 from collections.abc import Sequence
 from datetime import timedelta

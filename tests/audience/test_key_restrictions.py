@@ -1,4 +1,4 @@
-"""What a key is restricted to: each dialect's answer to what does not fit, and what a refusal leaves behind."""
+"""Restrictions of keys: the answer of each dialect to a refusal, and what it stores."""
 
 import json
 from base64 import b64encode

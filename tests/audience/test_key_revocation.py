@@ -1,4 +1,4 @@
-"""A key revoked by one process is refused by every other within a second, with the cache as it runs in production."""
+"""A key revoked by one process is refused by every other within a second, with the real cache time."""
 
 import os
 import subprocess

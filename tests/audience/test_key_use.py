@@ -1,4 +1,4 @@
-"""A key's use is noted on every wire route: the list of them is walked, so that a new one cannot forget it."""
+"""Every wire route records the use of a key; the routes are listed, so that a new one is tested."""
 
 import json
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""API keys: made, rotated, revoked, and never stored whole when secret."""
+"""Creating, rotating and revoking API keys; secret keys are stored as hashes only."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Message ids: placeholders are none, another event with a stored id is not lost, and a retry stays one event."""
+"""Message ids: placeholders are ignored, another event with a stored id is not lost, a retry is one event."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true of what the server does.
+"""The OpenAPI document: valid, complete, and consistent with the server.
 
 A short, repeatable run by default; SCHEMATHESIS_EXAMPLES=2000 sends about so many random requests, spread over all
 operations.

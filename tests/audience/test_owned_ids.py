@@ -1,4 +1,4 @@
-"""Which events are a player's, and when an id that several share was whose."""
+"""Which events belong to a player, and when a shared id belonged to whom."""
 
 import random
 from datetime import UTC, datetime, timedelta

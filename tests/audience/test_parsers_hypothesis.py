@@ -1,5 +1,4 @@
-"""Whatever is sent: no 500, no answer later than a second, no event of a refused message, nothing that the digest
-cannot digest."""
+"""Random requests: no 500, every answer within a second, no event of a refused message, and every event is digested."""
 
 import json
 import time

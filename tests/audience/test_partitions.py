@@ -1,4 +1,4 @@
-"""The days of the event table."""
+"""The partitions of the event table."""
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What requests on the event loop will need soon is fetched before they do, and nobody waits for it meanwhile."""
+"""Keys and tokens are fetched before requests on the event loop need them, without blocking it."""
 
 import threading
 import time

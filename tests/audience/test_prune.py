@@ -1,4 +1,4 @@
-"""What is kept for a while only."""
+"""Pruning of rows whose retention period is over."""
 
 import time
 from collections import Counter

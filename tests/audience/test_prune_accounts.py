@@ -1,4 +1,4 @@
-"""What is kept of accounts for a while only: sessions, sign-ins, invitations, links, the audit log where it is set."""
+"""Pruning of sessions, sign-ins, invitations, links and the audit log."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

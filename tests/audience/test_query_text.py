@@ -1,4 +1,4 @@
-"""A NUL character in a query, which PostgreSQL cannot hold, found by schemathesis as a 500."""
+"""A NUL character in a query, which PostgreSQL cannot store, once caused a 500."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""Validate again: a rejection that the rules of today take, and one that they still refuse."""
+"""Validating a rejection again: accepted or refused by the present rules."""
 
 import base64
 import uuid

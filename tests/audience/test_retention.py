@@ -1,4 +1,4 @@
-"""A game's retention of events: what pruning deletes, what it leaves, and what an admin is shown before."""
+"""A game's retention of events: what pruning deletes, what it keeps, and what an admin sees before."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The same message said in all four dialects is the same Event, but for the dialect, the key and the raw payload."""
+"""The same message in all four dialects becomes the same Event, except for dialect, key and raw payload."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Server keys: they send events in every dialect, erase nobody, and what they send is told from what anybody may."""
+"""Server keys: they send events in every dialect, erase nobody, and their events differ from those of public keys."""
 
 import json
 from base64 import b64encode

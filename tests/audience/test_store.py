@@ -1,4 +1,4 @@
-"""accept(): one transaction, each message once, whatever a retry looks like."""
+"""accept(): one transaction, and each message once, however a retry arrives."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

@@ -1,5 +1,4 @@
-"""A client's clock is believed as far as it can be true, in every dialect: what is stored, on which day, in which
-order, and what a retry finds."""
+"""Times of a client's clock in every dialect: how they are bounded, the day, the order, and retries."""
 
 import importlib
 import json

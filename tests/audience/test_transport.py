@@ -1,4 +1,4 @@
-"""What all four dialects do alike with a request: bodies, encodings, text, numbers, methods, limits, outages."""
+"""The behaviour common to all four dialects: bodies, encodings, text, numbers, methods, limits, outages."""
 
 import gzip
 import random

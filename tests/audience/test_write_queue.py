@@ -1,4 +1,4 @@
-"""Requests that come together share a transaction, and nothing else: not a failure, not an answer before the commit."""
+"""Concurrent requests share a transaction, but not a failure, nor an answer before the commit."""
 
 import asyncio
 import secrets

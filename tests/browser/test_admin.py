@@ -1,4 +1,4 @@
-"""What an admin does in a real browser: keys, members, erasing a player; and signing in with a passkey."""
+"""An admin in a browser: keys, members, erasing a player; and signing in with a passkey."""
 
 import re
 from typing import Any

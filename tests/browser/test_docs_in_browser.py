@@ -1,4 +1,4 @@
-"""The API's page in a real browser; the `page` fixture fails a test on whatever the browser complains about."""
+"""The API documentation in a browser; the `page` fixture fails a test on errors in the console."""
 
 import pytest
 from playwright.sync_api import Page, expect

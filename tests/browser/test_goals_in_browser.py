@@ -1,4 +1,4 @@
-"""A marketer adds goals, in a real browser against a real server, worker and (imitated) network."""
+"""A marketer adds goals in a browser, with a server, a worker and imitated networks."""
 
 import pytest
 from playwright.sync_api import Page, expect

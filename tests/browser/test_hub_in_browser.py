@@ -1,4 +1,4 @@
-"""What a marketer and an admin do, in a real browser against a real server, worker and (imitated) network."""
+"""A marketer and an admin in a browser, with a server, a worker and imitated networks."""
 
 import re
 from datetime import timedelta

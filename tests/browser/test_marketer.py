@@ -1,4 +1,4 @@
-"""A marketer's day with the whole product running: a wrong token, a good one, the first delivery, a revoked token."""
+"""A marketer with the whole product running: a wrong token, a valid one, the first delivery, a revoked token."""
 
 import re
 from collections.abc import Iterator

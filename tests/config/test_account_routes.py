@@ -1,4 +1,4 @@
-"""What is served under /accounts/: an exact list, so that a new version of a library serves nothing unseen."""
+"""The exact list of URLs under /accounts/, so that a new version of a library adds none."""
 
 from django.test import Client
 

@@ -1,4 +1,4 @@
-"""The cache that all processes share, and what is left of it while Valkey is away."""
+"""The cache shared by all processes, and its fallback while Valkey is unavailable."""
 
 from typing import Any
 

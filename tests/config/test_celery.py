@@ -1,4 +1,4 @@
-"""Which queue each task goes to, and that a worker's threads keep their database connections from task to task."""
+"""The queue of each task, and the database connections of a worker's threads."""
 
 import pytest
 from celery.fixups.django import DjangoWorkerFixup

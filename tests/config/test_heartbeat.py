@@ -1,4 +1,4 @@
-"""What each process does beside its work: its heartbeat, its clock, and looking for troubles."""
+"""The heartbeat thread: heartbeats, clock, and checks for server troubles."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The mail server and the hooks' exceptions come from the environment; a bad value stops the boot."""
+"""EMAIL_URL and ALERT_PRIVATE_HOSTS; an invalid value stops the start."""
 
 from collections.abc import Callable
 

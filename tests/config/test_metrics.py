@@ -1,4 +1,4 @@
-"""/metrics: what the web processes of a machine counted, whichever of them is asked."""
+"""/metrics reports the counts of all web processes of a machine."""
 
 import contextlib
 import os

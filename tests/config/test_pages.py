@@ -1,4 +1,4 @@
-"""Answers made by threads for slow readers: buffered within bounds, or closed."""
+"""Responses of threads to slow readers: buffered within limits, or closed."""
 
 import asyncio
 import threading

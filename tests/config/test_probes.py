@@ -1,4 +1,4 @@
-"""Who may read /metrics without a token: this machine itself, however its address is spelt, and not through a proxy."""
+"""Access to /metrics without a token: from this machine in any spelling of its address, but not through a proxy."""
 
 import pytest
 from django.db import OperationalError

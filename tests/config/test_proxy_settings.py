@@ -1,4 +1,4 @@
-"""Trusted proxies and URLs of the environment: a value that cannot be read stops the boot."""
+"""TRUSTED_PROXIES and URLs in the environment; an invalid value stops the start."""
 
 import pytest
 

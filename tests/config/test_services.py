@@ -1,4 +1,4 @@
-"""The launcher against real servers: each test starts what it needs in a folder of its own."""
+"""The launcher with real servers; each test starts what it needs in a separate folder."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Signing in: passwords, second factors, lockout, sessions, and what strangers try."""
+"""Signing in: passwords, second factors, lockout, sessions, and attacks."""
 
 import os
 import re

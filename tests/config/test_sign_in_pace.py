@@ -1,4 +1,4 @@
-"""Passwords tried from many addresses: whoever tries them waits, and the owner of the account does not."""
+"""Passwords tried from many addresses: attempts are delayed, but not those of the account's owner."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor

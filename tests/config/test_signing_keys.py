@@ -1,4 +1,4 @@
-"""Former keys and the age of the audit log come from the environment; a bad value stops the boot."""
+"""SECRET_KEY_FALLBACKS and AUDIT_LOG_KEPT_DAYS; an invalid value stops the start."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""`make run`, whole: real processes, real signals, and the plan it makes of the environment."""
+"""`make run` with real processes and signals, and the plan that it reads from the environment."""
 
 import contextlib
 import json

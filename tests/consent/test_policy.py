@@ -1,4 +1,4 @@
-"""Which level of consent is in force."""
+"""The consent level in force."""
 
 import pytest
 

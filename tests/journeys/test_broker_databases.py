@@ -1,4 +1,4 @@
-"""Products of a parallel test run use one broker server, each with a database of its own."""
+"""Products of a parallel test run use separate databases of one broker server."""
 
 import os
 

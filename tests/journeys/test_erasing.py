@@ -1,4 +1,4 @@
-"""The erasure of a player, requested over HTTP and carried out by a worker."""
+"""The erasure of a player, requested over HTTP and done by a worker."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Saving a postback in the browser: a refusal stores nothing, and no secret lies readable anywhere."""
+"""Saving a postback in the browser: a refusal stores nothing, and no secret is readable anywhere."""
 
 import threading
 from typing import Any

@@ -1,4 +1,4 @@
-"""The operator's pages: to look at, with secrets masked, and one action."""
+"""Postbacks in the Django admin: read only, secrets masked, and one action."""
 
 from typing import Any
 

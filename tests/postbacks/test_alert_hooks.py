@@ -1,4 +1,4 @@
-"""What an alert hook may reach: addresses that people typed must not lead into the studio's own network."""
+"""The addresses that an alert webhook may call: none inside the studio's network."""
 
 import socket
 from collections.abc import Callable, Iterator

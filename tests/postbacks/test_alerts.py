@@ -1,4 +1,4 @@
-"""Alerts open once, are kept true, and recover once, whoever watches and how often."""
+"""Alerts open once, are updated, and recover once, however many processes watch."""
 
 import threading
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Claims: which deliveries are taken, with what sending reads of them, and the attempts written before the calls."""
+"""Claims: which deliveries are claimed, what is loaded with them, and the attempts written before the calls."""
 
 from collections.abc import Callable
 from datetime import timedelta

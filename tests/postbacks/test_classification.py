@@ -1,4 +1,4 @@
-"""What follows from each known answer of a network: verdict, log, delivery, postback and its health."""
+"""The effects of each known answer of a network: verdict, log, delivery, postback and its health."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""The verbs of a postback, and what the network must be asked about."""
+"""Changes of a postback, and which of them require a check by the network."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What leaves the house is what the player allowed: nothing, the click, or everything."""
+"""What is sent is what the player's consent allows: nothing, the click id, or everything."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Saving a postback: the network is asked first, and neither token nor test code is left lying about."""
+"""Saving a postback: the network checks the credential first, and neither token nor test code is stored elsewhere."""
 
 from collections.abc import Callable
 from datetime import timedelta

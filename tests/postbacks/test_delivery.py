@@ -1,4 +1,4 @@
-"""Sending: over real sockets to the sandbox, from real rows, with the workers dying and racing."""
+"""Sending deliveries to the sandbox, with workers that are killed or run at the same time."""
 
 import threading
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The dry run: the last week judged by settings that are in no table, and nothing written."""
+"""The dry run: the conversions of the last week with unsaved settings; nothing is written."""
 
 import re
 import uuid

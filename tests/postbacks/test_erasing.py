@@ -1,4 +1,4 @@
-"""An erased player's postbacks: stopped wherever they stand, wiped, and still in the ledger."""
+"""Deliveries of an erased player: cancelled in every state, without personal data, and still counted."""
 
 import importlib
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Flow control: the limiter's even pace, the breaker's rests, and what a pixel's row remembers of both."""
+"""Flow control: the pace of the limiter, the pauses of the circuit breaker, and the row of a pixel."""
 
 import random
 import threading

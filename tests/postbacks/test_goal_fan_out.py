@@ -1,4 +1,4 @@
-"""Goals at work: which conversions a postback takes, which it leaves with a reason, and what the network gets."""
+"""Goals in the fan-out: which conversions a postback sends, the reasons for the others, and the bodies."""
 
 import threading
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""More goals on the form: rows that become goals, sentences at the rows that cannot, and goals back into rows."""
+"""Goals in the form: rows become goals, invalid rows have errors, and goals become rows."""
 
 import re
 from typing import Any

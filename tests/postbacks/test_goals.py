@@ -1,4 +1,4 @@
-"""Goals: which events a postback counts, under which condition, and what of them cannot be kept."""
+"""Goals: which events a postback counts, under which condition, and which goals are invalid."""
 
 from decimal import Decimal
 from typing import Any

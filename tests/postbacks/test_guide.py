@@ -1,4 +1,4 @@
-"""The guide from an empty game to the first delivery: its steps, and the code it shows."""
+"""The guide from a new game to the first delivery: its steps and code snippets."""
 
 import base64
 import html

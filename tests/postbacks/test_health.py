@@ -1,4 +1,4 @@
-"""The health of a postback: judged from counts, and counted from the rows of the last 24 hours."""
+"""The health of a postback, from the counts of the last 24 hours."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

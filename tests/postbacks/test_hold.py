@@ -1,4 +1,4 @@
-"""A refused credential: suspicion, the second question, the hold, the release, and the way back."""
+"""A refused credential: suspicion, second check, hold and release."""
 
 import threading
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The socket module against real sockets that misbehave on purpose."""
+"""The HTTP client with servers that misbehave."""
 
 import contextlib
 import gzip

@@ -1,4 +1,4 @@
-"""Which bytes of a connection are the answer to a request, against peers that send more, less or something else."""
+"""Which bytes of a connection are the answer to a request, with servers that send more, less or something else."""
 
 import socket
 import threading

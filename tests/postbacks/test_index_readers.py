@@ -1,4 +1,4 @@
-"""Each index of the tables that grow is read by the product: it costs every row that is written, and has to earn that.
+"""Each index of the growing tables is read by the product, since every index makes writing rows slower.
 
 The readers run for real; PostgreSQL itself counts which indexes they scan. Sequential scans are discouraged, since a
 test's tables are small enough to be read whole. The tables are truncated first, until the end of the test: plans would

@@ -1,4 +1,4 @@
-"""A row that sending cannot get past: its neighbours go out, and no event is sent twice because of it."""
+"""A row that sending cannot process: other rows are sent, and no event is sent twice."""
 
 import importlib
 import json

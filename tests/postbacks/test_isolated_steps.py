@@ -1,4 +1,4 @@
-"""What the beat looks after besides sending: one that fails stops no other, and what was done is not done twice."""
+"""Tasks of the beat besides sending: a failing row does not stop others, and no work is done twice."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta

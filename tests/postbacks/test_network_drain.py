@@ -1,4 +1,4 @@
-"""NetworkDrain: the calls of one network side by side, their answers recorded by one thread."""
+"""NetworkDrain: concurrent calls of one network, with answers recorded by one thread."""
 
 import itertools
 import threading

@@ -1,4 +1,4 @@
-"""What holds for every network: its variables, its vectors and the system check of its parts."""
+"""Rules for every network: its variables, its vectors and the system check of its parts."""
 
 import json
 from pathlib import Path

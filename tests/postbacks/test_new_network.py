@@ -1,4 +1,4 @@
-"""docs/adding-a-network.md, followed to the letter: its code blocks make a network that a conversion reaches."""
+"""The code blocks of docs/adding-a-network.md make a network that receives a conversion."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Messages about alerts: mail over a real SMTP socket, signed calls over real HTTP, and what becomes of failures."""
+"""Messages about alerts: mails by SMTP, signed webhooks, and retries."""
 
 import hashlib
 import hmac

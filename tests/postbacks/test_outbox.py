@@ -1,4 +1,4 @@
-"""A Conversion becomes one Delivery per config, on its way or with the reason why not."""
+"""A conversion becomes one delivery per config, queued or with the reason why not."""
 
 import threading
 from datetime import timedelta

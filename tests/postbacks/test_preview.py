@@ -1,4 +1,4 @@
-"""The preview: what the build that sends would make of a conversion, with nothing on the wire."""
+"""The preview: the body that a conversion would have, without sending it."""
 
 import json
 import re

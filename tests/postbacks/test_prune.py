@@ -1,4 +1,4 @@
-"""How long the calls of a postback are kept."""
+"""The retention of delivery attempts."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Match quality: which match keys the accepted events had, the score, and what would raise it."""
+"""Match quality: the match keys of accepted events, the score, and what would raise it."""
 
 import json
 from datetime import timedelta

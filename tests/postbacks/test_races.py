@@ -1,4 +1,4 @@
-"""What happens when two of them do it at the same moment, or one of them was stopped for half a minute."""
+"""Two processes that do the same at once, and a process that was suspended for half a minute."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The one table of reasons."""
+"""The table of reasons."""
 
 from dataclasses import fields
 

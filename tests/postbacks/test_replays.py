@@ -1,4 +1,4 @@
-"""Sending failed deliveries again: one from its page, many by a filter, over real sockets."""
+"""Sending failed deliveries again: one from its page, many by a filter."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The retry schedule: 30 s to 12 h, jitter upwards only, Retry-After believed, nothing after 47 hours."""
+"""The retry schedule: 30 s to 12 h, upward jitter, Retry-After, and nothing after 47 hours."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The counts behind the charts: always what a count over the tables says, and still there when the rows are gone."""
+"""The counts behind the charts equal a count of the rows, and are kept when rows are deleted."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The imitated networks over real sockets: as strict as the networks, and broken on request."""
+"""The imitated networks: as strict as the networks, with faults on request."""
 
 import copy
 import http.client

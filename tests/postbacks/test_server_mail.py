@@ -1,4 +1,4 @@
-"""The mail to OPERATORS_EMAIL: one when a trouble begins, one when it ends, whoever looks and however often."""
+"""The mails to OPERATORS_EMAIL: one when a trouble begins and one when it ends, however many processes check."""
 
 import smtplib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Goals that count events from a server key only: what goes out, what is kept back and why, and the form's boxes."""
+"""Goals that count events from a server key only: what is sent, the reason of the others, and the form."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""The troubles of the server itself: when each begins and ends, what the Overview and /metrics say of it."""
+"""Server troubles: when each begins and ends, and how the Overview and /metrics show it."""
 
 import html
 from collections.abc import Callable

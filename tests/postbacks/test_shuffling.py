@@ -1,5 +1,5 @@
-"""The order of arrival decides nothing: 500 random histories (`make shuffle`; fewer in a plain run), each told in the
-order in which it happened and in two others, cut into batches anywhere."""
+"""The result does not depend on the order of arrival: 500 random histories (`make shuffle`; fewer in `make test`), each
+sent in order and in two other orders, in random batches."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A postback is disabled or deleted: what waits or is held is named before, cancelled at once, and says why after."""
+"""Disabling or deleting a postback: waiting and held deliveries are listed before, cancelled, and have a reason."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""A suspicion that another worker is writing: whoever waits for its row looks at it once more."""
+"""A suspicion that another worker is writing: a worker that waited for its row reads it again."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A call that was cut off, timed out or lost its worker may have arrived: whatever ends its delivery, that is said."""
+"""A call that was cut off, timed out or lost its worker may have arrived, and is shown as such."""
 
 import csv
 import importlib

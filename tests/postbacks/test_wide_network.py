@@ -1,4 +1,4 @@
-"""Every part of the network interface at work, with a network that uses them all (wide.py)."""
+"""Every part of the network interface, with a network that uses all of them (wide.py)."""
 
 import importlib
 import itertools
