@@ -285,7 +285,7 @@ def test_the_command_lists_partitions_and_makes_them(game: Game) -> None:
     assert by_name[EVENTS.name(YOUNGER)][1:5] == [str(YOUNGER), "to", "before", str(KEPT)]
     assert by_name[EVENTS.name(YOUNGER)][-2:] == ["no", "longer"]
     assert by_name[EVENTS.name(KEPT)][-1] == "yes"
-    assert by_name["audience_batch_default"][1:4] == ["every", "other", "day"]
+    assert by_name["audience_batch_default"][1:4] == ["all", "other", "days"]
     far = NOON.date() + timedelta(days=9)
     ninth = said("partitions", "--ahead", "9")[0]
     assert ninth == f"Created {EVENTS.name(far - timedelta(days=1))}, {EVENTS.name(far)}."
