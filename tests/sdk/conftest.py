@@ -17,6 +17,9 @@ from tests import chromium
 from tests.journeys import product as processes
 from tests.journeys.product import Product
 
+# Show the values of their failed assertions, as for test modules.
+pytest.register_assert_rewrite("tests.sdk.accounts", "tests.sdk.calls")
+
 HERE = Path(__file__).parent
 IN_CI = os.environ.get("CI") == "true"
 # --ignore-scripts: none of these packages has a build step.
