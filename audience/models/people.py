@@ -90,16 +90,14 @@ class Identity(models.Model):
     # No index of the game alone, here and below: while PostgreSQL has no statistics of a new game, the planner assumes
     # it is empty, prefers that index to the longer one, and reads every row of the game for each id.
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
-    # The player of a strong id. For a weak id, by `owners`: its one owner, the latest of several, a player without a
-    # user id, or for OTHER the player of its first event (docs/identity.md). NULL only within a transaction of the
-    # digest.
+    # The player of a strong id. For a weak id, by `owners`: its owner, the latest of several, a player without a user
+    # id, or for OTHER the player of its first event (docs/identity.md). NULL only within a transaction of the digest.
     person = models.ForeignKey(Person, null=True, on_delete=models.CASCADE, related_name="identities")
     namespace = models.CharField(max_length=64)
     value = models.TextField()
     first_seen_at = models.DateTimeField(default=clock.now)
     owners = models.CharField(max_length=7, choices=Owners.choices, default=Owners.NONE, db_default="", blank=True)
-    # The time of the first event that names the owner, or the latest of several owners, with this weak id; None without
-    # an owner.
+    # The time of the first event that names the owner, or the latest owner, with this weak id; None without an owner.
     named_at = models.DateTimeField(null=True, blank=True)
     # The forms in which the id was sent, except `value`, the canonical form (audience/ids/values.py). Sorted by bytes.
     # The columns of events hold ids as sent.

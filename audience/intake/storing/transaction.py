@@ -48,8 +48,7 @@ def write_requests(
 
 
 def write_reused(requests: Sequence[Sequence[Write]]) -> list[BaseException | None]:
-    """Store the messages of these requests that the channel skipped and that are not copies. Returns the error of each
-    request, None if there was none."""
+    """Store the skipped messages that are not copies. Returns the error of each request, None if there was none."""
     close_old_connections()
     return [_attempt(reused_ids.store, request) for request in requests]
 
