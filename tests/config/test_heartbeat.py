@@ -56,7 +56,7 @@ def test_a_process_that_starts_anew_under_its_old_name_has_just_started() -> Non
 
 def wait_for_mails() -> None:
     for thread in threading.enumerate():
-        if thread.name == watch.THREAD:
+        if thread.name == watch.THREAD_NAME:
             thread.join(10)
             assert not thread.is_alive()
 

@@ -47,7 +47,7 @@ def items(game: Game) -> list[AttentionItem]:
 
 
 def titles(game: Game) -> list[tuple[str, str]]:
-    return [(item.title, item.what) for item in items(game)]
+    return [(item.title, item.subject) for item in items(game)]
 
 
 def test_admins_get_one_mail_a_week_before_a_key_ends(game: Game, admin: Any, ending: NewKey, clock: Any) -> None:
@@ -125,6 +125,6 @@ def test_the_overview_shows_the_end_in_its_last_week(game: Game, ending: NewKey,
     clock.move_to(END - timedelta(days=6))
     assert titles(game) == [("Key ends soon", "Contractor")]
     (item,) = items(game)
-    assert item.why == f"The key {ending.key.prefix}… was given an end, which is in 6\xa0days, and was never used."
+    assert item.cause == f"The key {ending.key.prefix}… was given an end, which is in 6\xa0days, and was never used."
     clock.move_to(END)
     assert titles(game) == []

@@ -165,8 +165,8 @@ def test_a_postback_on_hold_is_the_first_notice_with_its_next_step(
     batch(game, timezone.now() - timedelta(minutes=5), accepted=1, state="pending")
     PostbackConfig.objects.update(held_at=timezone.now(), held_for="token", held_message="Access token is expired.")
     hold, lag = items(game)
-    assert (hold.tone, hold.title, hold.what) == ("bad", "On hold", f"TikTok Ads {config.pixel_id}")
-    assert "Access token is expired." in hold.why
+    assert (hold.tone, hold.title, hold.subject) == ("bad", "On hold", f"TikTok Ads {config.pixel_id}")
+    assert "Access token is expired." in hold.cause
     assert "Rotate credentials" in hold.next_step
     assert (lag.tone, lag.title) == ("warn", "Digest behind")
     page = viewer.get(f"/g/{game.slug}/").content.decode()
@@ -196,7 +196,7 @@ def test_a_late_digest_has_a_notice_with_its_duration_and_next_step(game: Game, 
     batch(game, timezone.now() - timedelta(hours=2, minutes=5, seconds=3), accepted=1, state="pending")
     (item,) = items(game)
     assert (item.title, item.tone) == ("Digest behind", "warn")
-    assert item.why == "Events are stored, but the oldest has waited 2 h 5 min to be looked at."
+    assert item.cause == "Events are stored, but the oldest has waited 2 h 5 min to be looked at."
     assert "Check that a worker and the beat are running" in item.next_step
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
     assert "Behind</span>· The oldest event waits for 2 h 5 min. What to do stands above." in page
@@ -209,8 +209,8 @@ def test_late_sending_has_a_notice_with_the_postback(game: Game, config: Postbac
     factories.delivery(config, next_attempt_at=since)
     factories.delivery(other, next_attempt_at=timezone.now() - timedelta(minutes=2))
     (item,) = items(game)
-    assert (item.title, item.what, item.since) == ("Sending behind", f"TikTok Ads {config.pixel_id}", since)
-    assert item.why == "The oldest postback that could go is 3 min past its time."
+    assert (item.title, item.subject, item.since) == ("Sending behind", f"TikTok Ads {config.pixel_id}", since)
+    assert item.cause == "The oldest postback that could go is 3 min past its time."
     assert "The oldest postback is 3 min past its time." in viewer.get(f"/g/{game.slug}/").content.decode()
 
 
@@ -247,16 +247,16 @@ def test_the_notice_of_batches_set_aside_quotes_the_error_without_addresses(game
     )
     (item,) = items(game)
     assert (item.tone, item.title, item.since) == ("bad", "Events set aside", NOW + timedelta(hours=1))
-    assert "2 requests were stored, but could not be digested." in item.why
-    assert "ada@example.com" not in item.why
-    assert "a…@example.com" in item.why
+    assert "2 requests were stored, but could not be digested." in item.cause
+    assert "ada@example.com" not in item.cause
+    assert "a…@example.com" in item.cause
 
 
 def test_an_open_alert_of_a_healthy_postback_has_a_notice(game: Game, config: PostbackConfig) -> None:
     factories.attempt(factories.delivery(config, state="delivered"))
     Alert.objects.create(game=game, config=config, health="degraded", cause="12 % of 100 sends failed.")
     (item,) = items(game)
-    assert (item.title, item.why) == ("Alert open", "12 % of 100 sends failed.")
+    assert (item.title, item.cause) == ("Alert open", "12 % of 100 sends failed.")
 
 
 def test_an_alert_of_an_unhealthy_postback_has_no_second_notice(game: Game, config: PostbackConfig) -> None:
@@ -274,7 +274,7 @@ def test_the_notice_of_an_ending_key_says_whether_it_is_still_used(game: Game) -
     ApiKey.objects.create(name="Website", digest="3", prefix="pk_web", last_used_at=now - timedelta(hours=6), **ends)
     gone = {**ends, "expires_at": now - timedelta(minutes=1)}
     ApiKey.objects.create(name="Ended", digest="4", prefix="pk_end", last_used_at=used, **gone)
-    told = {item.what: (item.why, item.since) for item in items(game)}
+    told = {item.subject: (item.cause, item.since) for item in items(game)}
     assert told == {
         "Unity client": ("The old key pk_old… ends in 6\xa0hours and is still used.", used),
         "Website": ("The old key pk_web… ends in 6\xa0hours and was not used since the new one was made.", None),

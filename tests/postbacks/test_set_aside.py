@@ -53,9 +53,9 @@ def test_one_conversion_set_aside_has_a_notice_with_its_page_error_and_button(ga
     row = factories.conversion(factories.person(game))
     failed(game, Queue.FAN_OUT, row.pk)
     (item,) = items(game)
-    assert (item.tone, item.title, item.what) == ("bad", "Set aside", "Fan-out of conversions")
+    assert (item.tone, item.title, item.subject) == ("bad", "Set aside", "Fan-out of conversions")
     assert item.href == f"/g/{game.slug}/conversions/{row.pk}/"
-    assert item.why == (
+    assert item.cause == (
         "1 conversion was stored, but could not be given to the postbacks. Nothing is lost. "
         "OverflowError: date value out of range"
     )
@@ -72,7 +72,7 @@ def test_many_rows_of_one_queue_have_one_notice(game: Game) -> None:
     for number in range(3):
         failed(game, Queue.NOTICE, number)
     (item,) = items(game)
-    assert (item.href, item.why.partition(".")[0]) == (
+    assert (item.href, item.cause.partition(".")[0]) == (
         f"/g/{game.slug}/alerts/",
         "3 messages were written, but could not be sent",
     )
@@ -83,7 +83,7 @@ def test_every_queue_has_texts_and_a_page(marketer: Client, game: Game, queue: Q
     failed(game, queue)
     page = marketer.get(f"/g/{game.slug}/").content.decode()
     (item,) = items(game)
-    assert item.what in page
+    assert item.subject in page
     assert marketer.get(item.href).status_code == 200
 
 

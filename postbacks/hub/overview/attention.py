@@ -20,40 +20,40 @@ from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 
 BAD, WARN = "bad", "warn"
 MAX_PLACEHOLDERS = 3
-# How long before its end a key is shown: at least the longest overlap of a rotation.
-ENDS_SOON = timedelta(days=7)
+# How long before its end a key is listed: at least the longest overlap of a rotation.
+KEY_END_NOTICE = timedelta(days=7)
 # The states that need action; quiet does not, and silent and rate limited are also in the table.
 ATTENTION_STATES = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
-# Troubles with a notice of the game's own figures.
-SHOWN_BY_GAME = {TroubleKind.DIGEST_BEHIND, TroubleKind.BATCHES_SET_ASIDE}
+# Server troubles that this page reports with the game's figures instead.
+REPORTED_BY_GAME = {TroubleKind.DIGEST_BEHIND, TroubleKind.BATCHES_SET_ASIDE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionItem:
-    """`what` links to `href` unless that is ''; `why` and `next_step` are sentences or ''. `button` posts to `action`,
-    for admins. `is_of_server`: it concerns every game."""
+    """`subject` links to `href` unless that is ''; `cause` and `next_step` are sentences or ''. `button` posts to
+    `action`, for admins. `is_server_wide`: it concerns every game."""
 
     tone: str
     title: str
-    what: str
+    subject: str
     href: str
-    why: str
+    cause: str
     next_step: str
     since: datetime | None = None
-    when: str = "Since"
+    since_label: str = "Since"
     action: str = ""
     button: str = ""
-    is_of_server: bool = False
+    is_server_wide: bool = False
 
 
 def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[AttentionItem]:
-    """Return all notices but those of set_aside_work. `user` decides which links to the admin are included."""
-    found = [*_server(user, backlog.now), *_postbacks(game, configs), *_behind(game, backlog)]
-    return [*found, *_alerts(game, configs), *_keys(game), *_placeholders(game)]
+    """Return all notices but those of set_aside_work. Links to the admin are included if `user` may open them."""
+    notices = [*_server(user, backlog.now), *_postbacks(game, configs), *_behind(game, backlog)]
+    return [*notices, *_alerts(game, configs), *_keys(game), *_placeholders(game)]
 
 
 def sendable(configs: list[ConfigRow]) -> list[ConfigRow]:
-    """Return configs that are only delayed, not blocked; the others have notices of their own."""
+    """Return enabled configs without a problem that has its own notice."""
     return [row for row in configs if row.config.enabled and not _needs_attention(row)]
 
 
@@ -62,19 +62,19 @@ def _needs_attention(row: ConfigRow) -> bool:
 
 
 def _server(user: Any, now: datetime) -> list[AttentionItem]:
-    """Server troubles, which concern every game; links to their rows are for operators."""
+    """Return server troubles, which concern every game; only operators get links to their rows."""
     return [
         AttentionItem(
             tone=BAD,
             title=trouble.title,
-            what="This server",
+            subject="This server",
             href=trouble.href if _may_see(user, trouble) else "",
-            why=trouble.sentence,
+            cause=trouble.sentence,
             next_step=trouble.next_step,
             since=trouble.since,
-            is_of_server=True,
+            is_server_wide=True,
         )
-        for trouble in server_troubles.find_troubles(now=now, without=SHOWN_BY_GAME)
+        for trouble in server_troubles.find_troubles(now=now, excluded=REPORTED_BY_GAME)
     ]
 
 
@@ -83,64 +83,64 @@ def _may_see(user: Any, trouble: Trouble) -> bool:
 
 
 def _postbacks(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
-    found = [(row, row.health) for row in configs if row.health and _needs_attention(row)]
+    unhealthy = [(row, row.health) for row in configs if row.health and _needs_attention(row)]
     return [
         AttentionItem(
-            tone=judged.dot,
-            title=judged.health.label,
-            what=str(row.config),
+            tone=judgement.dot,
+            title=judgement.health.label,
+            subject=str(row.config),
             href=reverse("integration", kwargs={"slug": game.slug, "network": row.config.network}),
-            why=judged.why,
-            next_step=judged.next_step,
-            since=judged.since,
+            cause=judgement.why,
+            next_step=judgement.next_step,
+            since=judgement.since,
         )
-        for row, judged in sorted(found, key=lambda pair: list(Health).index(pair[1].health))
+        for row, judgement in sorted(unhealthy, key=lambda pair: list(Health).index(pair[1].health))
     ]
 
 
 def _behind(game: Game, backlog: Backlog) -> list[AttentionItem]:
-    """The trouble with its duration and what to do."""
-    found = []
+    """Return a notice if events wait to be digested, and one if deliveries are overdue."""
+    items = []
     if backlog.digest_is_behind:
-        found.append(
+        items.append(
             AttentionItem(
                 tone=WARN,
                 title="Digest behind",
-                what="Live events",
+                subject="Live events",
                 href=reverse("events", kwargs={"slug": game.slug}),
-                why=f"Events are stored, but the oldest has waited {backlog.lag} to be looked at.",
+                cause=f"Events are stored, but the oldest has waited {backlog.lag} to be looked at.",
                 next_step="Check that a worker and the beat are running; what waits is digested in its order.",
                 since=backlog.lag_since,
             )
         )
-    if backlog.sending_is_behind and backlog.late:
-        config = backlog.late.config
-        found.append(
+    if backlog.sending_is_behind and backlog.oldest_due:
+        config = backlog.oldest_due.config
+        items.append(
             AttentionItem(
                 tone=WARN,
                 title="Sending behind",
-                what=str(config),
+                subject=str(config),
                 href=reverse("integration", kwargs={"slug": game.slug, "network": config.network}),
-                why=f"The oldest postback that could go is {backlog.queue_age} past its time.",
+                cause=f"The oldest postback that could go is {backlog.queue_age} past its time.",
                 next_step=advice.BEHIND,
                 since=backlog.due_since,
             )
         )
-    return found
+    return items
 
 
 def _alerts(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
-    """Open alerts of postbacks that are healthy again or deleted; others are covered above."""
-    shown = [row.config.pk for row in configs if _needs_attention(row)]
-    found = Alert.objects.filter(game=game, recovered_at=None).exclude(config__in=shown)
-    rows = found.select_related("config").defer("config__credential", "config__previous_credential")
+    """Return open alerts of postbacks that are healthy again or deleted; the others have a notice of their health."""
+    reported = [row.config.pk for row in configs if _needs_attention(row)]
+    alerts = Alert.objects.filter(game=game, recovered_at=None).exclude(config__in=reported)
+    rows = alerts.select_related("config").defer("config__credential", "config__previous_credential")
     return [
         AttentionItem(
             tone=WARN,
             title="Alert open",
-            what=str(alert.config),
+            subject=str(alert.config),
             href=reverse("alerts", kwargs={"slug": game.slug}),
-            why=alert.cause,
+            cause=alert.cause,
             next_step="It is well again. The alert closes by itself once it has been so for a minute.",
             since=alert.opened_at,
         )
@@ -149,51 +149,51 @@ def _alerts(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
 
 
 def _placeholders(game: Game) -> list[AttentionItem]:
-    """What senders put most often in place of an id."""
+    """Return the most frequent values that senders put in place of an id."""
     return [
         AttentionItem(
             tone=WARN,
             title="No usable id",
-            what=f"{number:,} event{'' if number == 1 else 's'} with the {sent.label} `{sent.value}`",
-            href=sent.href(game),
-            why="It is no id but what a client sends without one, so it joins these events to nobody and is not sent to"
-            " a network.",
+            subject=f"{number:,} event{'' if number == 1 else 's'} with the {placeholder.label} `{placeholder.value}`",
+            href=placeholder.href(game),
+            cause="It is no id but what a client sends without one, so it joins these events to nobody and is not sent"
+            " to a network.",
             next_step="Look at your SDK call: it has to send the real id, or none.",
             since=last_at,
-            when="Last received about",
+            since_label="Last received about",
         )
-        for sent, number, last_at in placeholders.most_frequent(game, limit=MAX_PLACEHOLDERS)
+        for placeholder, number, last_at in placeholders.most_frequent(game, limit=MAX_PLACEHOLDERS)
     ]
 
 
 def _keys(game: Game) -> list[AttentionItem]:
-    """Keys that end within a week, the next to end first."""
-    ending = ApiKey.objects.live().filter(game=game, expires_at__lte=clock.now() + ENDS_SOON)
+    """Return keys that end within KEY_END_NOTICE, the next to end first."""
+    ending = ApiKey.objects.live().filter(game=game, expires_at__lte=clock.now() + KEY_END_NOTICE)
     rows = ending.select_related("replaced_by").order_by("expires_at")
     return [_key(game, key, key.expires_at) for key in rows if key.expires_at]
 
 
 def _key(game: Game, key: ApiKey, ends_at: datetime) -> AttentionItem:
-    new = key.replaced_by.created_at if key.replaced_by else None
-    in_use = key.last_used_at is not None and (new is None or key.last_used_at > new)
-    left = timeuntil(ends_at, depth=1)
-    if new:
-        why = f"The old key {key.prefix}… ends in {left} and "
-        why += "is still used." if in_use else "was not used since the new one was made."
-        step = "Put the new key in place before then: requests with the old one are refused afterwards."
-        idle = "Nothing to do if the new key is in place everywhere."
+    replaced_at = key.replaced_by.created_at if key.replaced_by else None
+    in_use = key.last_used_at is not None and (replaced_at is None or key.last_used_at > replaced_at)
+    remaining = timeuntil(ends_at, depth=1)
+    if replaced_at:
+        cause = f"The old key {key.prefix}… ends in {remaining} and "
+        cause += "is still used." if in_use else "was not used since the new one was made."
+        step_in_use = "Put the new key in place before then: requests with the old one are refused afterwards."
+        step_unused = "Nothing to do if the new key is in place everywhere."
     else:
         used = "is in use" if in_use else "was never used"
-        why = f"The key {key.prefix}… was given an end, which is in {left}, and {used}."
-        step = "Put another key in place before then, or give this one a later last day."
-        idle = "Nothing to do if nobody needs it."
+        cause = f"The key {key.prefix}… was given an end, which is in {remaining}, and {used}."
+        step_in_use = "Put another key in place before then, or give this one a later last day."
+        step_unused = "Nothing to do if nobody needs it."
     return AttentionItem(
         tone=WARN,
         title="Key ends soon",
-        what=key.name,
+        subject=key.name,
         href=reverse("keys", kwargs={"slug": game.slug}),
-        why=why,
-        next_step=step if in_use else idle,
+        cause=cause,
+        next_step=step_in_use if in_use else step_unused,
         since=key.last_used_at if in_use else None,
-        when="Last used",
+        since_label="Last used",
     )

@@ -11,7 +11,7 @@ from audience.models import Batch, BatchState, Game
 from postbacks.hub.toolkit.config_rows import ConfigRow
 from postbacks.reporting.labels import short_duration
 
-# Longer than a sweep of the beat and a slow minute of a network together.
+# Longer than the beat's sweep and a slow network's calls together.
 BEHIND_AFTER = timedelta(minutes=1)
 # Pending requests read for the oldest, which is among the first due.
 MAX_BATCHES_READ = 1_000
@@ -20,12 +20,12 @@ MAX_BATCHES_READ = 1_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """`lag_since`: when the oldest undigested request was received. `due_since`: when the oldest sendable delivery
-    became due; `late` is its config. All are None if there is none."""
+    became due; `oldest_due` is its config. All are None if there is none."""
 
     now: datetime
     lag_since: datetime | None = None
     due_since: datetime | None = None
-    late: ConfigRow | None = None
+    oldest_due: ConfigRow | None = None
 
     @property
     def lag(self) -> str:
@@ -49,15 +49,15 @@ class Backlog:
         return self.digest_is_behind or self.sending_is_behind
 
 
-def read(game: Game, configs: Sequence[ConfigRow], *, now: datetime | None = None) -> Backlog:
-    """`configs` are those that are only delayed, not blocked."""
+def read_backlog(game: Game, configs: Sequence[ConfigRow], *, now: datetime | None = None) -> Backlog:
+    """Return the backlog of a game, that of its deliveries over `configs`."""
     now = now or clock.now()
     due = [(row.overdue_since, row) for row in configs if row.overdue_since and row.overdue_since < now]
-    due_since, late = min(due, key=lambda pair: pair[0], default=(None, None))
-    return Backlog(now=now, lag_since=_lag_since(game), due_since=due_since, late=late)
+    due_since, oldest_due = min(due, key=lambda pair: pair[0], default=(None, None))
+    return Backlog(now=now, lag_since=_lag_since(game), due_since=due_since, oldest_due=oldest_due)
 
 
 def _lag_since(game: Game) -> datetime | None:
-    waiting = Batch.objects.filter(game=game, state=BatchState.PENDING).order_by("next_attempt_at", "pk")
-    since: datetime | None = waiting[:MAX_BATCHES_READ].aggregate(since=Min("received_at"))["since"]
+    pending = Batch.objects.filter(game=game, state=BatchState.PENDING).order_by("next_attempt_at", "pk")
+    since: datetime | None = pending[:MAX_BATCHES_READ].aggregate(since=Min("received_at"))["since"]
     return since

@@ -1,5 +1,5 @@
-"""The deliveries of a game by network: outcomes, latency, and since when the oldest is due. Counts are from the rollups
-(audience/storage/rollups.py), the queue is read from its index.
+"""The deliveries of a game by network: outcomes, latency, and when the oldest waiting one became due. Counts are read
+from the rollups (audience/storage/rollups.py), the queue from its index.
 """
 
 from collections import Counter, defaultdict
@@ -32,9 +32,9 @@ WHERE config.game_id = %s
 
 @dataclass(frozen=True, slots=True)
 class NetworkTotals:
-    """One network in a period. `p95` in milliseconds, rounded up as postbacks/reporting/latency.py does, None before
-    the first answer; `due_since`: when the oldest waiting delivery became due, None if none waits. `may_have_arrived`
-    were cancelled after a call without an answer.
+    """One network in a period. `p95` is in milliseconds, rounded up to a bucket (postbacks/reporting/latency.py), None
+    before the first answer; `due_since`: when the oldest waiting delivery became due, None if none waits.
+    `may_have_arrived` counts deliveries that were cancelled after a call without an answer.
     """
 
     network: Network
@@ -55,9 +55,9 @@ class NetworkTotals:
 def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[NetworkTotals]:
     """Return every network in the order of NETWORKS, in four queries. `since` is the start of an hour."""
     networks, due = _configs(game)
-    every = {"config_id__in": list(networks), "starts_at__gte": since}
-    states = _sums(DeliveryCount.objects.filter(**every).values_list("config_id", "state"), networks)
-    buckets = _sums(AttemptCount.objects.filter(**every).values_list("config_id", "bucket"), networks)
+    of_period = {"config_id__in": list(networks), "starts_at__gte": since}
+    states = _sums(DeliveryCount.objects.filter(**of_period).values_list("config_id", "state"), networks)
+    buckets = _sums(AttemptCount.objects.filter(**of_period).values_list("config_id", "bucket"), networks)
     unknown = dict(
         Delivery.objects.filter(OUTCOME_UNKNOWN, game=game, created_at__gte=since)
         .values_list("network")
@@ -78,7 +78,9 @@ def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list
 
 
 def _configs(game: Game) -> tuple[dict[UUID, str], dict[str, list[datetime]]]:
-    """Return the networks of present and former configs, and by network when the oldest delivery of each was due."""
+    """Return the network of each config, deleted ones included, and by network when the oldest delivery of each config
+    became due.
+    """
     networks: dict[UUID, str] = {}
     due: dict[str, list[datetime]] = defaultdict(list)
     with connection.cursor() as cursor:
@@ -91,7 +93,7 @@ def _configs(game: Game) -> tuple[dict[UUID, str], dict[str, list[datetime]]]:
 
 def _sums(rows: Any, networks: dict[UUID, str]) -> dict[str, Counter[Any]]:
     """Return the sums of (config, key) rows as {network: {key: sum}}."""
-    found: dict[str, Counter[Any]] = defaultdict(Counter)
+    sums: dict[str, Counter[Any]] = defaultdict(Counter)
     for pk, key, total in rows.annotate(total=Sum("number")):
-        found[networks[pk]][key] += total
-    return found
+        sums[networks[pk]][key] += total
+    return sums

@@ -1,6 +1,6 @@
 """The figures of a game per hour or day: events accepted and rejected, and conversions by network of the click.
 
-Read from counts (audience/storage/rollups.py), so that a busy game costs as little as a quiet one.
+Read from rollups (audience/storage/rollups.py), whose size does not depend on the traffic.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """`count` steps back from the current hour or day, that one included (UTC)."""
+    """The current hour or day and those before it, `count` in all (UTC)."""
 
     key: str
     label: str
@@ -55,18 +55,18 @@ def read_events(game: Game, period: Period, *, now: datetime) -> dict[datetime, 
     """Return {start: EventCounts} of the hours or days of the period, oldest first."""
     trunc: Any = TruncHour if period.step == HOUR else TruncDay
     rows: Any = RequestCount.objects.filter(**_within(game, period, now)).values_list(trunc("starts_at", tzinfo=UTC))
-    found = {start: EventCounts(*sums) for start, *sums in rows.annotate(Sum("accepted"), Sum("rejected"))}
-    return {start: found.get(start, EventCounts()) for start in period.starts(now)}
+    counts = {start: EventCounts(*sums) for start, *sums in rows.annotate(Sum("accepted"), Sum("rejected"))}
+    return {start: counts.get(start, EventCounts()) for start in period.starts(now)}
 
 
 def read_conversions(game: Game, period: Period, *, now: datetime) -> dict[str, Tally]:
     """Return the conversions of the period by network of the attributed click, '' without one."""
     rows: Any = ConversionCount.objects.filter(**_within(game, period, now)).values_list("network", "currency")
-    found: dict[str, Tally] = defaultdict(Tally)
+    tallies: dict[str, Tally] = defaultdict(Tally)
     sums = rows.annotate(count=Sum("number"), with_value=Sum("valued"), total=Sum("value"))
     for network, currency, count, with_value, value in sums.filter(count__gt=0):
-        found[network] += Tally(count, {currency: value} if with_value else {})
-    return dict(found)
+        tallies[network] += Tally(count, {currency: value} if with_value else {})
+    return dict(tallies)
 
 
 def _within(game: Game, period: Period, now: datetime) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from postbacks.hub.overview.attention import BAD, AttentionItem
 from postbacks.models import Delivery
 from postbacks.monitoring.health import advice
 
-# Requests are a queue too, but a Batch keeps its own state.
+# Not a value of Queue: the state of failed requests is in Batch.
 DIGEST = "digest"
 ADMIN_STEP = "An admin of the game can have it tried again, best when its cause is gone: the error above names it."
 OPERATOR_STEP = "Ask whoever runs this server to look at Failed work in the admin."
-# Per queue: the name of its rows in singular and plural, what happened to them, and the page that shows them.
+# Per queue: the name of its rows in singular and plural, what failed, and the URL name of the page that shows them.
 QUEUE_TEXTS: dict[str, tuple[str, str, str, str]] = {
     Queue.BATCH: ("request", "requests", "stored, but its row could not be updated when it was digested", "events"),
     Queue.FAN_OUT: ("conversion", "conversions", "stored, but could not be given to the postbacks", "conversions"),
@@ -45,12 +45,12 @@ QUEUE_TEXTS: dict[str, tuple[str, str, str, str]] = {
 
 def items(game: Game) -> Iterator[AttentionItem]:
     """Return a notice for failed batches of the game, and one for each other queue with such work."""
-    yield from _batches(game)
-    yield from _others(game, FailedWork.objects.filter(game=game), for_admins=True)
-    yield from _others(game, FailedWork.objects.filter(game=None), for_admins=False)
+    yield from _failed_batches(game)
+    yield from _failed_work(game, FailedWork.objects.filter(game=game), for_admins=True)
+    yield from _failed_work(game, FailedWork.objects.filter(game=None), for_admins=False)
 
 
-def _batches(game: Game) -> Iterator[AttentionItem]:
+def _failed_batches(game: Game) -> Iterator[AttentionItem]:
     failed = Batch.objects.filter(game=game, state=BatchState.FAILED)
     last = failed.order_by("-pk").first()
     if last is None:
@@ -61,40 +61,40 @@ def _batches(game: Game) -> Iterator[AttentionItem]:
     yield AttentionItem(
         tone=BAD,
         title="Events set aside",
-        what="Live events",
+        subject="Live events",
         href=reverse("events", kwargs={"slug": game.slug}),
-        why=f"{requests} stored, but could not be digested. Nothing is lost. {cause}".strip(),
+        cause=f"{requests} stored, but could not be digested. Nothing is lost. {cause}".strip(),
         next_step="An admin of the game can have them digested again, best when the cause is gone: the error above"
         " names it.",
         since=last.received_at,
-        when="The last came in",
-        action=_retry(game, DIGEST),
+        since_label="The last came in",
+        action=_retry_url(game, DIGEST),
         button="Digest again",
     )
 
 
-def _others(game: Game, work: FailedWorkQuerySet, *, for_admins: bool) -> Iterator[AttentionItem]:
-    """`for_admins`: whether this game's admins may have it tried again; what concerns every game is the operator's."""
-    found = work.set_aside().values("queue").annotate(number=Count("pk"), since=Min("first_failed_at"))
-    for queue, number, since in found.order_by("queue").values_list("queue", "number", "since"):
+def _failed_work(game: Game, work: FailedWorkQuerySet, *, for_admins: bool) -> Iterator[AttentionItem]:
+    """Return a notice per queue. `for_admins`: whether the game's admins may retry the work, else only the operator."""
+    queues = work.set_aside().values("queue").annotate(number=Count("pk"), since=Min("first_failed_at"))
+    for queue, number, since in queues.order_by("queue").values_list("queue", "number", "since"):
         last = work.set_aside().filter(queue=queue).latest("set_aside_at")
-        one, many, became, _ = QUEUE_TEXTS[queue]
-        count = f"1 {one} was" if number == 1 else f"{number:,} {many} were"
+        singular, plural, failure, _ = QUEUE_TEXTS[queue]
+        count = f"1 {singular} was" if number == 1 else f"{number:,} {plural} were"
         yield AttentionItem(
             tone=BAD,
             title="Set aside",
-            what=Queue(queue).label,
+            subject=Queue(queue).label,
             href=_href(game, queue, last.row if number == 1 else ""),
-            why=f"{count} {became}. Nothing is lost. {advice.without_personal_data(last.error)}".strip(),
+            cause=f"{count} {failure}. Nothing is lost. {advice.without_personal_data(last.error)}".strip(),
             next_step=ADMIN_STEP if for_admins else OPERATOR_STEP,
             since=since,
-            when="The first failed",
-            action=_retry(game, queue) if for_admins else "",
+            since_label="The first failed",
+            action=_retry_url(game, queue) if for_admins else "",
             button="Try again" if for_admins else "",
         )
 
 
-def _retry(game: Game, queue: str) -> str:
+def _retry_url(game: Game, queue: str) -> str:
     return f"{reverse('set-aside-retry', kwargs={'slug': game.slug})}?{urlencode({'queue': queue})}"
 
 

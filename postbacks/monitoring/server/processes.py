@@ -1,4 +1,4 @@
-"""The troubles of processes: which are silent by their heartbeats (audience/background/heartbeats.py)."""
+"""Finds silent and idle processes by their heartbeats (audience/background/heartbeats.py)."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ WORKER_COMMAND = "celery -A config worker -P threads -c 8"
 BEAT_COMMAND = "celery -A config beat"
 
 
-def troubles(now: datetime) -> Iterator[Trouble]:
+def find_troubles(now: datetime) -> Iterator[Trouble]:
     running = heartbeats.read_processes(now)
     if _is_silent(running, ProcessKind.BEAT):
         yield Trouble(
@@ -25,7 +25,7 @@ def troubles(now: datetime) -> Iterator[Trouble]:
         )
     if silent := [queue for queue in QUEUES if _is_silent(running, ProcessKind.WORKER, queue)]:
         yield _no_worker(running, silent)
-    if idle := [queue for queue in QUEUES if _are_idle(running, queue)]:
+    if idle := [queue for queue in QUEUES if _is_idle(running, queue)]:
         tasks = "a task" if len(idle) == len(QUEUES) else f"a task of the queue {idle[0]}"
         yield Trouble(
             kind=TroubleKind.IDLE_WORKERS,
@@ -37,7 +37,7 @@ def troubles(now: datetime) -> Iterator[Trouble]:
 
 
 def _no_worker(running: RunningProcesses, silent: Sequence[str]) -> Trouble:
-    """`silent` are the queues without a worker."""
+    """Return the trouble of the queues in `silent`, which have no worker."""
     worker, command, stopped = "worker", WORKER_COMMAND, "nothing is digested or sent"
     if len(silent) < len(QUEUES):
         worker, command = f"worker of the queue {silent[0]}", f"{WORKER_COMMAND} -Q {silent[0]}"
@@ -51,13 +51,13 @@ def _no_worker(running: RunningProcesses, silent: Sequence[str]) -> Trouble:
 
 
 def _is_silent(running: RunningProcesses, kind: ProcessKind, queue: str = "") -> bool:
-    seen = running.last_seen(kind, queue)
-    silent = seen is None or running.now - seen > heartbeats.SILENT_AFTER
-    return silent and running.is_any_past_startup()
+    seen_at = running.last_seen(kind, queue)
+    is_silent = seen_at is None or running.now - seen_at > heartbeats.SILENT_AFTER
+    return is_silent and running.is_any_past_startup()
 
 
-def _are_idle(running: RunningProcesses, queue: str) -> bool:
-    """All threads of the queue's workers are stuck, or the broker loses what the beat sends."""
-    worked = running.last_worked(queue)
-    run = running.is_past_startup(ProcessKind.WORKER, queue) and running.is_past_startup(ProcessKind.BEAT)
-    return run and (worked is None or running.now - worked > heartbeats.SILENT_AFTER)
+def _is_idle(running: RunningProcesses, queue: str) -> bool:
+    """Whether all threads of the queue's workers are stuck, or the broker loses what the beat sends."""
+    worked_at = running.last_worked(queue)
+    both_run = running.is_past_startup(ProcessKind.WORKER, queue) and running.is_past_startup(ProcessKind.BEAT)
+    return both_run and (worked_at is None or running.now - worked_at > heartbeats.SILENT_AFTER)

@@ -19,15 +19,15 @@ from audience.storage import partitions
 from postbacks.monitoring.server import processes
 from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 
-# Many sweeps of the beat.
+# Much longer than the two seconds between sweeps of the beat.
 LATE_AFTER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowCheck:
-    """Rows whose presence is a trouble. It began at the earliest `since` (a column); `query` finds them in the admin.
+    """Rows whose presence is a trouble that began at the earliest `since`, a column. `query` filters them in the admin.
 
-    The sentence begins with their number and one of `nouns`, singular and plural: `2,000 requests are ...`.
+    The sentence begins with their number and one of `nouns`, singular or plural: `2,000 requests are ...`.
     """
 
     rows: Callable[[datetime], QuerySet[Any]]
@@ -38,15 +38,15 @@ class RowCheck:
     query: str
 
 
-def find_troubles(*, now: datetime | None = None, without: Collection[TroubleKind] = ()) -> list[Trouble]:
-    """Return all troubles except those of CHECKS in `without`. Raises DatabaseError if the database is unavailable."""
+def find_troubles(*, now: datetime | None = None, excluded: Collection[TroubleKind] = ()) -> list[Trouble]:
+    """Return all troubles except those of CHECKS in `excluded`. Raises DatabaseError if the database is unavailable."""
     now = now or clock.now()
-    return [*processes.troubles(now), *_of_rows(now, without), *_of_partitions(now)]
+    return [*processes.find_troubles(now), *_row_troubles(now, excluded), *_partition_troubles(now)]
 
 
-def _of_rows(now: datetime, without: Collection[TroubleKind]) -> Iterator[Trouble]:
+def _row_troubles(now: datetime, excluded: Collection[TroubleKind]) -> Iterator[Trouble]:
     for kind, check in CHECKS.items():
-        if kind in without:
+        if kind in excluded:
             continue
         rows = check.rows(now)
         row = rows.aggregate(count=Count("pk"), since=Min(check.since))
@@ -62,7 +62,7 @@ def _of_rows(now: datetime, without: Collection[TroubleKind]) -> Iterator[Troubl
             )
 
 
-def _of_partitions(now: datetime) -> Iterator[Trouble]:
+def _partition_troubles(now: datetime) -> Iterator[Trouble]:
     if missing := partitions.missing_partitions((now + timedelta(days=1)).date()):
         yield Trouble(
             kind=TroubleKind.NO_PARTITION_AHEAD,
@@ -75,9 +75,9 @@ def _of_partitions(now: datetime) -> Iterator[Trouble]:
 
 
 def _undecided(now: datetime) -> QuerySet[Conversion]:
-    """Without those set aside, which are a trouble of their own."""
-    aside = FailedWork.objects.of(Queue.FAN_OUT).set_aside().filter(row=Cast(OuterRef("pk"), CharField()))
-    return Conversion.objects.to_fan_out().order_by().filter(~Exists(aside), created_at__lte=now - LATE_AFTER)
+    """Return conversions whose fan-out is late, without those set aside, which have their own check."""
+    set_aside = FailedWork.objects.of(Queue.FAN_OUT).set_aside().filter(row=Cast(OuterRef("pk"), CharField()))
+    return Conversion.objects.to_fan_out().order_by().filter(~Exists(set_aside), created_at__lte=now - LATE_AFTER)
 
 
 CHECKS = {
@@ -90,7 +90,7 @@ CHECKS = {
         " PostgreSQL and the workers more of a machine.",
         query="state__exact=pending",
     ),
-    # Batches that were put off, which only a failure does.
+    # Only a failure postpones a batch.
     TroubleKind.BATCHES_FAILING: RowCheck(
         rows=lambda now: Batch.objects.filter(state=BatchState.PENDING, next_attempt_at__gt=now, attempts__gt=0),
         since="received_at",

@@ -1,4 +1,4 @@
-"""One trouble of the server: its text, and a link to its rows."""
+"""A trouble of the server: its kind, its texts, and a link to its rows."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from django.db.models import TextChoices
 
 
 class TroubleKind(TextChoices):
-    """The kinds; the label is the title."""
+    """The kinds of server troubles, with their titles."""
 
     NO_BEAT = "no_beat", "No beat"
     NO_WORKER = "no_worker", "No worker"

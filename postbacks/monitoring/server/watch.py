@@ -21,19 +21,19 @@ from postbacks.monitoring.server.trouble import Trouble
 
 logger = structlog.get_logger(__name__)
 
-# A trouble is over when it was not found for this long, so that one that comes and goes is mailed once.
-OVER_AFTER = timedelta(minutes=10)
-# Between two attempts of the same mail; longer than the mail server may take (config/environment.py).
+# A trouble ends once it was not found for this long, so that an intermittent one is mailed once.
+ENDED_AFTER = timedelta(minutes=10)
+# Between two attempts of one mail; longer than the timeout of the mail server (config/environment.py).
 MAIL_RETRY_AFTER = timedelta(minutes=1)
 # A mail that could not be sent for this long is dropped.
 MAIL_DROPPED_AFTER = timedelta(days=1)
-KEPT_FOR = timedelta(days=30)
-LOCK = "server troubles"
-THREAD = "mailing"
+RETENTION = timedelta(days=30)
+LOCK_NAME = "server troubles"
+THREAD_NAME = "mailing"
 
 
 def record_and_mail() -> None:
-    """Record which troubles began and ended, and mail what is due. Raises DatabaseError without a database."""
+    """Record which troubles began and ended, and send due mails. Raises DatabaseError without a database."""
     now = clock.now()
     record(server_troubles.find_troubles(now=now), now=now)
     if due(now):
@@ -41,51 +41,51 @@ def record_and_mail() -> None:
 
 
 def _start_mailing() -> None:
-    """Mail what is due on a thread, one at a time: a slow mail server must not delay the process's heartbeat."""
-    if not any(thread.name == THREAD for thread in threading.enumerate()):
-        threading.Thread(target=_mail_due, name=THREAD, daemon=True).start()
+    """Send due mails on a thread, since a slow mail server must not delay the heartbeat; one thread per process."""
+    if not any(thread.name == THREAD_NAME for thread in threading.enumerate()):
+        threading.Thread(target=_mail_due, name=THREAD_NAME, daemon=True).start()
 
 
 def _mail_due() -> None:
     try:
         send_due(now=clock.now())
-    except Exception:  # the thread's only log; the mail is due again in a minute
+    except Exception:  # otherwise not logged; the mail is due again after MAIL_RETRY_AFTER
         logger.exception("server_trouble_not_mailed")
     finally:
         connection.close()
 
 
 @transaction.atomic
-def record(found: Iterable[Trouble], *, now: datetime) -> None:
-    """Store each new trouble and close those that are over; nothing while another process does so."""
+def record(troubles: Iterable[Trouble], *, now: datetime) -> None:
+    """Store new troubles and close those that ended; do nothing while another process does so."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK_NAME])
         if not cursor.fetchone()[0]:
             return
-    known = {row.kind: row for row in ServerTrouble.objects.filter(ended_at=None)}
-    for trouble in found:
+    open_troubles = {row.kind: row for row in ServerTrouble.objects.filter(ended_at=None)}
+    for trouble in troubles:
         texts = {"title": trouble.title, "sentence": trouble.sentence, "next_step": trouble.next_step, "seen_at": now}
-        if row := known.pop(trouble.kind.value, None):
+        if row := open_troubles.pop(trouble.kind.value, None):
             ServerTrouble.objects.filter(pk=row.pk).update(**texts)
             continue
         ServerTrouble.objects.create(kind=trouble.kind, began_at=trouble.since or now, next_mail_at=now, **texts)
         logger.error("server_trouble", kind=trouble.kind.value, sentence=trouble.sentence)
-    for row in known.values():
-        if now - row.seen_at >= OVER_AFTER:
+    for row in open_troubles.values():
+        if now - row.seen_at >= ENDED_AFTER:
             ServerTrouble.objects.filter(pk=row.pk).update(ended_at=row.seen_at, next_mail_at=now)
             logger.warning("server_trouble_over", kind=row.kind)
-    ServerTrouble.objects.filter(ended_at__lt=now - KEPT_FOR).delete()
+    ServerTrouble.objects.filter(ended_at__lt=now - RETENTION).delete()
 
 
 def send_due(*, now: datetime) -> None:
-    """Mail what is due and not taken by another process."""
+    """Send the due mails that no other process has claimed."""
     for trouble in due(now):
         if claim_mail(trouble, now):
             _mail(trouble, now)
 
 
 def due(now: datetime) -> list[ServerTrouble]:
-    """Return what is to be mailed now. The end of a trouble is mailed only to receivers of its beginning."""
+    """Return troubles with a due mail. The end of a trouble is mailed only if its beginning was."""
     if not settings.OPERATORS_EMAIL:
         return []
     begun = Q(ended_at=None, begin_mailed_at=None)
@@ -94,7 +94,7 @@ def due(now: datetime) -> list[ServerTrouble]:
 
 
 def claim_mail(trouble: ServerTrouble, now: datetime) -> bool:
-    """Take a mail; return False if another process has it."""
+    """Claim the due mail of a trouble; return False if another process has claimed it."""
     unclaimed = ServerTrouble.objects.filter(pk=trouble.pk, next_mail_at=trouble.next_mail_at)
     return unclaimed.update(next_mail_at=now + MAIL_RETRY_AFTER) == 1
 
