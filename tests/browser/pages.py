@@ -68,7 +68,7 @@ ROW_OF = {
 NONEXISTENT = {"UUIDConverter": uuid.UUID(int=1), "IntConverter": 1, "DayConverter": datetime.date(2026, 11, 21)}
 # URLs that answer GET without a page.
 NO_PAGE = {
-    "conversion-pipeline": "a part of the Conversions page",
+    "conversion-funnel": "a part of the Conversions page",
     "conversions-export": "a file",
     "audit-log-export": "a file",
     "event-counts": "a part of the Live events page",

@@ -20,7 +20,7 @@ def render(drawn: charts.Chart, *, unit: str) -> str:
 
 def test_columns_share_the_width_with_gaps_between_them() -> None:
     columns = chart((1, 0), (1, 0), (1, 0), (1, 0)).columns
-    assert [column.place for column in columns] == ["0.00%", "25.00%", "50.00%", "75.00%"]
+    assert [column.slot_x for column in columns] == ["0.00%", "25.00%", "50.00%", "75.00%"]
     assert [column.x for column in columns] == ["3.50%", "28.50%", "53.50%", "78.50%"]
     assert {column.width for column in columns} == {"18.00%"}
 
@@ -34,7 +34,7 @@ def test_pieces_of_a_column_are_stacked_from_the_base() -> None:
 def test_a_columns_title_states_its_values() -> None:
     column = chart((1_200, 0)).columns[0]
     assert column.title == "Sat 21 Nov, 0:00: 1,200 accepted, 0 rejected"
-    assert column.named == [("Accepted", "1,200"), ("Rejected", "0")]
+    assert column.labelled == [("Accepted", "1,200"), ("Rejected", "0")]
 
 
 def test_a_small_value_has_a_minimum_height_and_no_column_exceeds_the_plot() -> None:

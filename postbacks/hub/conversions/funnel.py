@@ -1,11 +1,11 @@
-"""The funnel as bars: per step the conversions that continue, then the losses by status."""
+"""The funnel as bars: for each step the conversions that reach the next one, then the others by status."""
 
 from dataclasses import dataclass, field
 
 from postbacks.reporting.conversion_status import Status
 from postbacks.reporting.funnel import LABELS, FunnelStep, Tally
 
-# The length of a full bar in thousandths, and of the shortest visible piece.
+# The length of the longest bar, and the minimum length of a piece, in thousandths of the width.
 BAR_LENGTH, MIN_PIECE = 1000, 6
 # Patterns of pieces, so that they are not distinguished by colour alone.
 TONES: dict[str, str] = {
@@ -18,12 +18,14 @@ TONES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class BarPiece:
-    """A part of a bar: conversions that continue (`key` is the next step's) or have one status."""
+    """A part of a bar: the conversions that reach the next step, whose key `key` is, or those with the status `key`.
+
+    `x` and `width` are in thousandths of the width.
+    """
 
     key: str
     tally: Tally
     tone: str
-    # In thousandths of the bar.
     x: int
     width: int
 
@@ -42,41 +44,41 @@ class BarPiece:
 
 @dataclass(frozen=True, slots=True)
 class FunnelBar:
-    """One step; `share` is in per cent of the step before, None where it has no meaning."""
+    """One step; `share` is in per cent of the previous step, None if that was not counted completely or is empty."""
 
     step: FunnelStep
     share: int | None
-    kept: BarPiece | None
+    continuing: BarPiece | None
     lost: list[BarPiece] = field(default_factory=list)
 
     @property
     def pieces(self) -> list[BarPiece]:
-        return [*([self.kept] if self.kept else []), *self.lost]
+        return [*([self.continuing] if self.continuing else []), *self.lost]
 
 
 def draw_bars(steps: list[FunnelStep]) -> list[FunnelBar]:
     """Return the bars of the steps, all on one scale."""
-    most = max((step.tally.count for step in steps), default=0)
-    return [_bar(steps, number, most) for number in range(len(steps))]
+    longest = max((step.tally.count for step in steps), default=0)
+    return [_bar(steps, number, longest) for number in range(len(steps))]
 
 
-def _bar(steps: list[FunnelStep], number: int, most: int) -> FunnelBar:
-    step, before = steps[number], steps[number - 1] if number else None
-    after = steps[number + 1] if number + 1 < len(steps) else step
-    # There is no list of events seen: the bar is one piece.
-    parts = [(after.key, after.tally if number else step.tally, "kept")]
-    parts += [(place, tally, TONES.get(place, "lost")) for place, tally in step.lost]
+def _bar(steps: list[FunnelStep], number: int, longest: int) -> FunnelBar:
+    step, previous = steps[number], steps[number - 1] if number else None
+    following = steps[number + 1] if number + 1 < len(steps) else step
+    # The first bar, of events seen, is one piece, since there is no list of the rest.
+    parts = [(following.key, following.tally if number else step.tally, "kept")]
+    parts += [(status, tally, TONES.get(status, "lost")) for status, tally in step.lost]
     pieces, x = [], 0
     for key, tally, tone in parts:
-        width = max(MIN_PIECE, round(BAR_LENGTH * tally.count / most)) if tally.count else 0
+        width = max(MIN_PIECE, round(BAR_LENGTH * tally.count / longest)) if tally.count else 0
         if width:
             pieces.append(BarPiece(key, tally, tone, min(x, BAR_LENGTH - MIN_PIECE), width))
             x += width
-    kept = next((piece for piece in pieces if piece.tone == "kept"), None)
-    return FunnelBar(step, _share(step, before), kept, [piece for piece in pieces if piece is not kept])
+    continuing = next((piece for piece in pieces if piece.tone == "kept"), None)
+    return FunnelBar(step, _share(step, previous), continuing, [piece for piece in pieces if piece is not continuing])
 
 
-def _share(step: FunnelStep, before: FunnelStep | None) -> int | None:
-    if before is None or before.at_least or not before.tally.count:
+def _share(step: FunnelStep, previous: FunnelStep | None) -> int | None:
+    if previous is None or previous.at_least or not previous.tally.count:
         return None
-    return round(100 * step.tally.count / before.tally.count)
+    return round(100 * step.tally.count / previous.tally.count)

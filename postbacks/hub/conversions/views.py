@@ -33,7 +33,10 @@ MAX_QUERY_LENGTH = 2048
 
 @dataclass(frozen=True, slots=True)
 class ConversionListFilter:
-    """The filters of the URL. `only` is a step or a status; `query` searches all times."""
+    """The filters of the URL. `only` is a step or status of the funnel; `query` searches all periods.
+
+    `is_capped`: the funnel begins later than the period (funnel.MAX_CONVERSIONS).
+    """
 
     period: Filter
     trigger: Filter
@@ -41,7 +44,7 @@ class ConversionListFilter:
     only: Filter
     query: str
     scope: conversion_status.ConversionFilter
-    is_cut: bool
+    is_capped: bool
 
     @property
     def period_label(self) -> str:
@@ -61,33 +64,33 @@ class ConversionListFilter:
 
 @game_view()
 def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
-    """Show the list with its funnel; htmx requests the rows alone to refresh them."""
-    wanted = read_filter(request, membership.game)
-    rows, found = listed_conversions(wanted)
+    """Show the list and the funnel; htmx requests only the rows to refresh them."""
+    filters = read_filter(request, membership.game)
+    rows, result = listed_conversions(filters)
     before = request.GET.get("before", "")
-    shown = newest(with_outcomes(rows), by="event_at", before=before)
+    listed = newest(with_outcomes(rows), by="event_at", before=before)
     addresses = sees_addresses(membership)
     context = {
-        "rows": [conversion_row(conversion, addresses=addresses) for conversion in shown.rows],
-        "older": shown.older,
+        "rows": [conversion_row(conversion, addresses=addresses) for conversion in listed.rows],
+        "older": listed.older,
         "before": before,
-        "wanted": wanted,
-        "found": found,
-        "game_has_any": bool(shown.rows) or Conversion.objects.filter(game=membership.game).exists(),
+        "filters": filters,
+        "result": result,
+        "game_has_any": bool(listed.rows) or Conversion.objects.filter(game=membership.game).exists(),
     }
     if is_partial_request(request):
         return page(request, "hub/conversions/_rows.html", membership, **context)
-    if not wanted.query:
-        context["pipeline"] = draw_bars(funnel.count_steps(wanted.scope))
+    if not filters.query:
+        context["funnel"] = draw_bars(funnel.count_steps(filters.scope))
     return page(request, "hub/conversions/page.html", membership, **context)
 
 
 @game_view()
-def conversion_pipeline(request: HubRequest, membership: Membership) -> HttpResponse:
-    """Show the funnel alone."""
-    wanted = read_filter(request, membership.game)
-    context = {"wanted": wanted, "pipeline": draw_bars(funnel.count_steps(wanted.scope))}
-    return page(request, "hub/conversions/_pipeline.html", membership, **context)
+def conversion_funnel(request: HubRequest, membership: Membership) -> HttpResponse:
+    """Show the funnel, for its refresh."""
+    filters = read_filter(request, membership.game)
+    context = {"filters": filters, "funnel": draw_bars(funnel.count_steps(filters.scope))}
+    return page(request, "hub/conversions/_funnel.html", membership, **context)
 
 
 @game_view()
@@ -122,7 +125,7 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
 
 
 def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
-    """Read the filters of the URL; unknown values are ignored."""
+    """Return the filters of the URL; unknown values are ignored."""
     periods = [(key, text) for key, (text, _) in PERIODS.items()]
     period = choice(request, "range", label="Period", choices=periods, default=DEFAULT_PERIOD)
     names = [(name, trigger_label(name)) for name in funnel.trigger_names(game)]
@@ -132,19 +135,19 @@ def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     keys = dict.fromkeys([*conversion_status.STEPS, *conversion_status.STATUSES])
     statuses = [(key, funnel.LABELS[key]) for key in keys]
     only = choice(request, "only", label="Standing", choices=[("", "All"), *statuses])
-    since, is_cut = funnel.counting_start(game, clock.now() - PERIODS[period.chosen][1])
+    since, is_capped = funnel.counting_start(game, clock.now() - PERIODS[period.chosen][1])
     scope = conversion_status.ConversionFilter(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
     query = search_text(request, "q", length=MAX_QUERY_LENGTH)
-    return ConversionListFilter(period, trigger, network, only, query, scope, is_cut)
+    return ConversionListFilter(period, trigger, network, only, query, scope, is_capped)
 
 
-def listed_conversions(wanted: ConversionListFilter) -> tuple[QuerySet[Conversion], SearchResult | None]:
-    """Return the conversions of the list, and what the query names. A search ignores the period."""
-    if wanted.query:
-        found = find(wanted.scope.game, wanted.query)
-        return found.rows, found
-    # Asked for one network's clicks, the list begins where the others have left the pipeline.
-    key = wanted.only.chosen or (
-        conversion_status.ATTRIBUTED if wanted.network.chosen else conversion_status.CONVERSIONS
+def listed_conversions(filters: ConversionListFilter) -> tuple[QuerySet[Conversion], SearchResult | None]:
+    """Return the conversions of the list, and the search result if there is a query: that ignores the other filters."""
+    if filters.query:
+        result = find(filters.scope.game, filters.query)
+        return result.rows, result
+    # With a network chosen, the list shows only conversions attributed to it.
+    key = filters.only.chosen or (
+        conversion_status.ATTRIBUTED if filters.network.chosen else conversion_status.CONVERSIONS
     )
-    return conversion_status.selected(wanted.scope, key), None
+    return conversion_status.selected(filters.scope, key), None

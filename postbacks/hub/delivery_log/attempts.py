@@ -1,8 +1,8 @@
-"""The attempts of a network for the delivery log: newest first, a page at a time, from millions.
+"""Reads the attempts of a network for the delivery log, newest first, a page at a time.
 
-The index of each postback is read backwards and the results are merged: one condition over all postbacks would sort
-every attempt of the period. Attempts do not have the event, so a filter by event reads the deliveries of the newest
-SCAN_LIMIT attempts; "Older" continues from there.
+The index is read backwards for each postback and the results are merged: one condition over all postbacks would sort
+every attempt of the period. Attempts do not store the event name, so a filter by event reads the deliveries of the
+newest SCAN_LIMIT attempts; "Older" continues from there.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ COLUMNS = (
     *("started_at", "status", "http_status", "latency_ms", "number", "message"),
     *("delivery__trigger", "config__pixel_id"),
 )
-# A moment that is later than every attempt's.
-AFTER_ALL = ("infinity", 0)
+# A cursor after every attempt.
+FIRST_PAGE = ("infinity", 0)
 
 NEWEST_ATTEMPTS = """
 SELECT newest.id, newest.started_at, newest.delivery_id
@@ -38,20 +38,20 @@ CROSS JOIN LATERAL (
 ) newest
 ORDER BY newest.started_at DESC, newest.id DESC LIMIT %(limit)s
 """
-# Not a join: for a rare event PostgreSQL would read every delivery there is to find its few.
+# Not a join: for a rare event PostgreSQL would read all deliveries.
 NEWEST_OF_EVENT = f"""
-WITH walked AS MATERIALIZED ({NEWEST_ATTEMPTS})
-(SELECT id, started_at, true AS is_found FROM walked
- WHERE (SELECT trigger FROM postbacks_delivery delivery WHERE delivery.id = walked.delivery_id) = %(event)s
+WITH scanned AS MATERIALIZED ({NEWEST_ATTEMPTS})
+(SELECT id, started_at, true AS matches FROM scanned
+ WHERE (SELECT trigger FROM postbacks_delivery delivery WHERE delivery.id = scanned.delivery_id) = %(event)s
  ORDER BY started_at DESC, id DESC LIMIT %(size)s)
 UNION ALL
-(SELECT id, started_at, false FROM walked ORDER BY started_at DESC, id DESC OFFSET %(limit)s - 1)
+(SELECT id, started_at, false FROM scanned ORDER BY started_at DESC, id DESC OFFSET %(limit)s - 1)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """What the log is filtered by; `status` and `event` are blank for any, `before` for the first page."""
+    """The filters of the log; `status` and `event` are '' for any, `before` is '' for the first page."""
 
     since: datetime
     status: str = ""
@@ -61,29 +61,28 @@ class LogFilter:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """`older` is the `before` of the next page, blank on the last; `scanned` is how many were read if reading stopped
-    there.
-    """
+    """`older` is the `before` of the next page or ''. `scanned` is SCAN_LIMIT if reading stopped at it, else 0."""
 
     rows: list[DeliveryAttempt]
     older: str
     scanned: int = 0
 
 
-def newest(configs: Sequence[UUID], wanted: LogFilter) -> Log:
+def newest(configs: Sequence[UUID], filters: LogFilter) -> Log:
     """Return the newest attempts of these configs."""
-    moment, pk = parse_cursor(wanted.before, int) or AFTER_ALL
-    limits = {"size": PAGE_SIZE + 1, "limit": SCAN_LIMIT if wanted.event else PAGE_SIZE + 1}
-    where = {"configs": list(configs), "since": wanted.since, "status": wanted.status, "event": wanted.event}
-    found = _run(NEWEST_OF_EVENT if wanted.event else NEWEST_ATTEMPTS, {**where, **limits, "moment": moment, "pk": pk})
-    if not wanted.event:
-        return _log([row[:2] for row in found])
-    end = next((row for row in found if not row[2]), None)
-    return _log([row[:2] for row in found if row[2]], end=end[:2] if end else None)
+    moment, pk = parse_cursor(filters.before, int) or FIRST_PAGE
+    limits = {"size": PAGE_SIZE + 1, "limit": SCAN_LIMIT if filters.event else PAGE_SIZE + 1}
+    params = {"configs": list(configs), "since": filters.since, "status": filters.status, "event": filters.event}
+    query = NEWEST_OF_EVENT if filters.event else NEWEST_ATTEMPTS
+    rows = _fetch(query, {**params, **limits, "moment": moment, "pk": pk})
+    if not filters.event:
+        return _log([row[:2] for row in rows])
+    end = next((row for row in rows if not row[2]), None)
+    return _log([row[:2] for row in rows if row[2]], end=end[:2] if end else None)
 
 
 def _log(found: list[Any], *, end: Any = None) -> Log:
-    """`end` is where reading stopped, None if everything was read."""
+    """Return the page of (id, started_at) rows. `end` is the last row read, None if all were read."""
     rows = _read_rows(found[:PAGE_SIZE])
     if len(found) > PAGE_SIZE:
         return Log(rows, cursor_after(rows[-1].started_at, rows[-1].pk))
@@ -91,19 +90,19 @@ def _log(found: list[Any], *, end: Any = None) -> Log:
 
 
 def _read_rows(rows: Sequence[tuple[int, datetime]]) -> list[DeliveryAttempt]:
-    """Return rows with these ids and start times, newest first."""
+    """Return the attempts of (id, started_at) rows, newest first."""
     if not rows:
         return []
-    # By time too, so that of a table in parts only those are looked into that hold some.
+    # By time too, so that PostgreSQL can skip partitions if the table is partitioned.
     starts = [started_at for _, started_at in rows]
-    found = DeliveryAttempt.objects.filter(
+    attempts = DeliveryAttempt.objects.filter(
         pk__in=[pk for pk, _ in rows], started_at__gte=min(starts), started_at__lte=max(starts)
     )
-    return list(found.select_related("delivery", "config").only(*COLUMNS).order_by("-started_at", "-pk"))
+    return list(attempts.select_related("delivery", "config").only(*COLUMNS).order_by("-started_at", "-pk"))
 
 
-def _run(query: str, wanted: dict[str, Any]) -> list[Any]:
-    with connection.cursor() as run:
-        run.execute(query, wanted)
-        found: list[Any] = run.fetchall()
-        return found
+def _fetch(query: str, params: dict[str, Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, params)
+        rows: list[Any] = cursor.fetchall()
+        return rows

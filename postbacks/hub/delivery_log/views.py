@@ -43,31 +43,31 @@ def filters(request: HubRequest, game: Game) -> tuple[Filter, Filter, Filter]:
 
 
 def read_log(
-    request: HubRequest, membership: Membership, config_ids: list[UUID], chosen: tuple[Filter, Filter, Filter]
+    request: HubRequest, membership: Membership, config_ids: list[UUID], filters: tuple[Filter, Filter, Filter]
 ) -> attempts.Log:
     """Return the requested page of the log, masked for the member."""
-    period, status, event = (filter.chosen for filter in chosen)
-    wanted = attempts.LogFilter(
+    period, status, event = (each.chosen for each in filters)
+    log_filter = attempts.LogFilter(
         since=clock.now() - PERIODS[period][1],
         status=status,
         event=event,
         before=request.GET.get("before", ""),
     )
-    found = attempts.newest(config_ids, wanted)
-    for row in found.rows:
+    log = attempts.newest(config_ids, log_filter)
+    for row in log.rows:
         _mask_message(row, membership)
-    return found
+    return log
 
 
 def config_ids(game: Game, network: str) -> list[UUID]:
-    """Return every postback that the game has or had on this network."""
+    """Return the ids of the game's postbacks on this network, deleted ones included."""
     return list(PostbackConfig.objects.filter(game=game, network=network).values_list("pk", flat=True))
 
 
 @game_view()
 def attempt_detail(request: HubRequest, membership: Membership, network: str, pk: int) -> HttpResponse:
     """Show one attempt, as a page or in the side panel."""
-    found = network_or_404(network)
+    ad_network = network_or_404(network)
     rows = DeliveryAttempt.objects.filter(config__game=membership.game, config__network=network)
     rows = rows.select_related("delivery", "config").defer("config__credential", "config__previous_credential")
     attempt = get_object_or_404(rows.defer("payload"), pk=pk)
@@ -76,18 +76,18 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
         _mask_message(row, membership)
     delivery = attempt.delivery
     state_label = outcome_label(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
-    failed = stuck_rows.find_stuck(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
+    stuck = stuck_rows.find_stuck(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
     context = {
-        "network": found,
+        "network": ad_network,
         "attempt": attempt,
         "siblings": siblings,
         "state_label": state_label,
-        "stuck": failed.get(delivery.pk),
+        "stuck": stuck.get(delivery.pk),
         "frame": frame(request),
     }
     return page(request, "hub/delivery_log/attempt.html", membership, **context)
 
 
 def _mask_message(attempt: DeliveryAttempt, membership: Membership) -> None:
-    """Mask the answer on this instance, since a network may repeat an address; nothing is saved."""
+    """Mask email addresses, which a network may repeat, in the message of this instance; nothing is saved."""
     attempt.message = masked(attempt.message, addresses=sees_addresses(membership))

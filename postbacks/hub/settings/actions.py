@@ -1,4 +1,4 @@
-"""The menu of a postback: enable, disable, delete, check or roll back the credential; and its history."""
+"""The actions of a postback: enable, disable, delete, check or roll back the credential; and its history."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -15,7 +15,7 @@ from postbacks.configs.rules import SettingsRefused
 from postbacks.hub.toolkit.network_pages import config_or_404, network_or_404
 from postbacks.models import CredentialCheck, PostbackConfig
 
-# Newest rows of the history per list.
+# Newest versions and checks in the history.
 MAX_LISTED = 50
 
 
@@ -32,18 +32,18 @@ def postback_enable(request: HubRequest, membership: Membership, network: str, p
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
 def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """GET shows what would not be sent; POST disables, or with `ask` redirects to that page if there is any."""
+    """GET counts the deliveries that would not be sent. POST disables, or with `ask` first redirects there if any are."""
     config = config_or_404(membership, network, pk)
-    left = unsent_counts.count_unsent(config)
+    unsent = unsent_counts.count_unsent(config)
     if request.method != "POST":
-        context = {"network": network_or_404(network), "config": config, "unsent": left}
+        context = {"network": network_or_404(network), "config": config, "unsent": unsent}
         return page(request, "hub/settings/disable.html", membership, **context)
-    if left and "ask" in request.POST:
+    if unsent and "ask" in request.POST:
         return redirect("postback-disable", slug=membership.game.slug, network=network, pk=pk)
     try:
-        left = lifecycle.disable(config=config, changed_by=request.user)
+        unsent = lifecycle.disable(config=config, changed_by=request.user)
         text = f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off."
-        messages.success(request, f"{text} {left.text}".rstrip())
+        messages.success(request, f"{text} {unsent.text}".rstrip())
     except SettingsRefused as refused:
         messages.error(request, str(refused))
     return _back(membership, network)
@@ -55,9 +55,9 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
     posted = request.POST if request.method == "POST" else None
     form = TypedName(posted, expected=config.pixel_id, refusal="Nothing was deleted.")
     if form.is_valid():
-        left = lifecycle.delete(config=config, changed_by=request.user)
+        unsent = lifecycle.delete(config=config, changed_by=request.user)
         text = f"The postback for {config.pixel_id} is deleted, and so are its credentials."
-        messages.success(request, f"{text} {left.text}".rstrip())
+        messages.success(request, f"{text} {unsent.text}".rstrip())
         return _back(membership, network)
     context = {
         "network": network_or_404(network),
@@ -70,14 +70,14 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def postback_recheck(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """Check the credential again; if accepted, held deliveries are released."""
+    """Check the credential again; if the network accepts it, held deliveries are released."""
     config = config_or_404(membership, network, pk)
     return _start_check(request, membership, config, credentials.request_release)
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def postback_roll_back(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """Restore the credential before the last rotation, once the network has accepted it."""
+    """Restore the credential from before the last rotation, if the network accepts it."""
     config = config_or_404(membership, network, pk)
     return _start_check(request, membership, config, lifecycle.roll_back)
 
@@ -85,7 +85,7 @@ def postback_roll_back(request: HubRequest, membership: Membership, network: str
 def _start_check(
     request: HubRequest, membership: Membership, config: PostbackConfig, start: Callable[..., CredentialCheck]
 ) -> HttpResponse:
-    """Redirect to the result of the check that `start` makes, or back with its refusal."""
+    """Redirect to the page of the check that `start` creates, or back with the refusal."""
     try:
         row = start(config=config, requested_by=request.user)
     except SettingsRefused as refused:
@@ -96,14 +96,14 @@ def _start_check(
 
 @game_view()
 def postback_history(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """Show every version with who set it, and every check with its result."""
-    found = network_or_404(network)
+    """Show the versions with their authors, and the checks with their results."""
+    ad_network = network_or_404(network)
     all_of_game = PostbackConfig.objects.filter(game=membership.game, network=network)
     config = get_object_or_404(all_of_game.defer("credential", "previous_credential"), pk=pk)
     versions = config.versions.select_related("set_by").order_by("-number")[:MAX_LISTED]
     checks = CredentialCheck.objects.filter(config=config).select_related("requested_by").defer("credential")
     checks = checks.order_by("-created_at")[:MAX_LISTED]
-    context = {"network": found, "config": config, "versions": versions, "checks": checks}
+    context = {"network": ad_network, "config": config, "versions": versions, "checks": checks}
     return page(request, "hub/settings/history.html", membership, **context)
 
 

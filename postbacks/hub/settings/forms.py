@@ -1,4 +1,4 @@
-"""The network's form, filled from a config or from a refused check, and never rendered with a test code."""
+"""The form of a postback, filled from a config or from a refused check. Test codes are never rendered."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from postbacks.networks.interface.network import Network
 
 
 def bound_form(network: Network, request: HubRequest, *, game: Game, config: PostbackConfig | None) -> PostbackForm:
-    """Return the form of this request; with `?check=<id>` filled from a refused check, without its secrets."""
+    """Return the form of the request. `?check=<id>` fills it from a refused check, without secrets."""
     data = request.POST if request.method == "POST" else None
     return PostbackForm(data, network=network, editing=config is not None, initial=_initial(request, game, config))
 
@@ -32,7 +32,7 @@ def _initial(request: HubRequest, game: Game, config: PostbackConfig | None) -> 
     source: CredentialCheck | PostbackConfig | None = check or config
     if source is None:
         return {"enabled": True}
-    # A check that ran has no credential any more.
+    # A finished check stores no credential.
     stored = config.credential if config else {}
     parts = (part for part in source.kind.credential_fields if part.kind == "plain")
     return {

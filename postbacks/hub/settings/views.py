@@ -1,7 +1,7 @@
 """Adding and changing a postback: the form, and the network's answer.
 
-The form stays in the browser during the check, so that nothing typed is lost if the network refuses. Tokens and test
-codes are never rendered.
+The form stays in the browser during the check, so that no input is lost if the network refuses. Tokens and test codes
+are never rendered.
 """
 
 from datetime import timedelta
@@ -25,7 +25,7 @@ from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpos
 from postbacks.networks.interface.network import Network
 
 METHODS = ("GET", "HEAD", "POST")
-# The longest call to a network ends before this; a check that takes longer waits for a worker.
+# Longer than any call to a network: a check that takes longer still waits for a worker.
 SLOW_AFTER = timedelta(seconds=15)
 
 
@@ -41,17 +41,17 @@ def postback_edit(request: HubRequest, membership: Membership, network: str, pk:
 
 @game_view(role=Role.MARKETER)
 def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """Show the progress of the check: a page without JavaScript, else the panel beside the form."""
-    found = network_or_404(network)
+    """Show the progress of the check: in the panel beside the form, or as a page without JavaScript."""
+    ad_network = network_or_404(network)
     row = get_object_or_404(CredentialCheck, game=membership.game, network=network, pk=pk)
     if row.state == CheckState.PASSED:
-        messages.success(request, _success_message(found, row))
+        messages.success(request, _success_message(ad_network, row))
         return _to_integration(request, membership, network)
     is_slow = row.state == CheckState.PENDING and clock.now() - row.created_at > SLOW_AFTER
     if request.htmx and row.state == CheckState.PENDING and not is_slow:
         return HttpResponse(status=204)  # htmx keeps the panel and polls again
     template = "hub/settings/_check.html" if request.htmx else "hub/settings/check.html"
-    return page(request, template, membership, network=found, check=row, is_slow=is_slow)
+    return page(request, template, membership, network=ad_network, check=row, is_slow=is_slow)
 
 
 def _success_message(network: Network, row: CredentialCheck) -> str:
@@ -76,8 +76,8 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
             form.add_error(None, str(refused))
         else:
             return _after_save(request, membership, network, form, row)
-    if config and config.enabled and (left := unsent_counts.count_unsent(config)):
-        form.fields["enabled"].help_text = f"If you switch it off: {left.text}"
+    if config and config.enabled and (unsent := unsent_counts.count_unsent(config)):
+        form.fields["enabled"].help_text = f"If you switch it off: {unsent.text}"
     template = (
         "hub/settings/_form_errors.html" if request.htmx and request.method == "POST" else "hub/settings/form.html"
     )
@@ -95,7 +95,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
 def _after_save(
     request: HubRequest, membership: Membership, network: Network, form: PostbackForm, row: CredentialCheck | None
 ) -> HttpResponse:
-    """Redirect to the result of the check; without a check the change is applied already."""
+    """Show the check; if there is none, the change has been applied."""
     if row is None:
         messages.success(request, "Saved.")
         return _to_integration(request, membership, network.kind)

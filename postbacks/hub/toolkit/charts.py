@@ -1,4 +1,4 @@
-"""The geometry of charts: widths in per cent, so that a chart fits any screen, heights in pixels. Pure.
+"""Computes the geometry of charts: widths in per cent, so that a chart fits any screen, heights in pixels.
 
 `hub/parts/chart.html` draws a Chart, `hub/overview/_figures.html` a list of Rank.
 """
@@ -11,7 +11,7 @@ HEIGHT, MIN_HEIGHT = 120, 2
 # Width of a column as a share of the space for it.
 COLUMN_SHARE = 0.72
 TICKS = 6
-# Tones a piece may have: a fill or a pattern of static/css/charts.css, so that none is distinguished by colour alone.
+# The tones of pieces: fills and patterns of static/css/charts.css, so that no tone is distinguished by colour alone.
 SOLID, HATCHED, DOTTED = "solid", "hatched", "dotted"
 
 
@@ -25,7 +25,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One place on the time axis: `label` for the axis, `title` in full, a value per series."""
+    """One position of the time axis: a short `label` for the axis, a full `title`, and a value per series."""
 
     label: str
     title: str
@@ -44,16 +44,16 @@ class ColumnPiece:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`place` and `x` are the left edges of the column's place and of its bar, as SVG lengths; so are the widths."""
+    """A column and its slot, an equal share of the width. `slot_x`, `x` and `width` are SVG lengths in per cent."""
 
     point: Point
-    place: str
+    slot_x: str
     x: str
     width: str
     pieces: list[ColumnPiece]
-    title: str  # of the point, with its values
-    named: list[tuple[str, str]]  # series and value as text, zeros included
-    tick: str  # "major" carries a label, "minor" one where there is room, '' none
+    title: str  # that of the point, with its values
+    labelled: list[tuple[str, str]]  # (label of the series, value), zeros included
+    tick: str  # "major": labelled; "minor": labelled on wide screens; '': no label
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ class GridLine:
 @dataclass(frozen=True, slots=True)
 class Chart:
     columns: list[Column]
-    series: list[tuple[Series, int]]  # with its total
+    series: list[tuple[Series, int]]  # with the total of each
     lines: list[GridLine]
-    place_width: str
+    slot_width: str
 
     @property
     def total(self) -> int:
@@ -89,29 +89,29 @@ class Rank:
 def stacked(points: Sequence[Point], *, series: Sequence[Series]) -> Chart:
     """Return stacked columns, the first series at the bottom.
 
-    About TICKS columns have an axis label, the first always; every second of them is minor.
+    The first and about every sixth part of the columns (TICKS) have an axis label; every second label is minor.
     """
     top = ceiling(max((sum(point.values) for point in points), default=0))
     step = max(1, round(len(points) / TICKS))
     return Chart(
-        columns=[_column(points, place, series, top, _tick(place, len(points), step)) for place in range(len(points))],
-        series=[(one, sum(point.values[place] for point in points)) for place, one in enumerate(series)],
+        columns=[_column(points, index, series, top, _tick(index, len(points), step)) for index in range(len(points))],
+        series=[(entry, sum(point.values[index] for point in points)) for index, entry in enumerate(series)],
         lines=[GridLine(top, 0.0), GridLine(top // 2, HEIGHT / 2), GridLine(0, float(HEIGHT))],
-        place_width=_percent(1 / len(points)) if points else "0%",
+        slot_width=_percent(1 / len(points)) if points else "0%",
     )
 
 
 def ranked(rows: Iterable[tuple[str, int, str]]) -> list[Rank]:
-    """Return (label, value, tone) rows as bars on one scale, in the given order."""
-    found = list(rows)
-    maximum = max((value for _, value, _ in found), default=0)
+    """Return (label, value, tone) rows as bars on one scale, in the same order."""
+    rows = list(rows)
+    maximum = max((value for _, value, _ in rows), default=0)
     return [
-        Rank(label, value, _percent(max(0.005, value / maximum) if value else 0), tone) for label, value, tone in found
+        Rank(label, value, _percent(max(0.005, value / maximum) if value else 0), tone) for label, value, tone in rows
     ]
 
 
 def ceiling(maximum: int) -> int:
-    """Return the smallest even number of the form 1, 2 or 5 with zeros that is at least `maximum` and 2."""
+    """Return the smallest even number of the form 1, 2 or 5 times a power of ten that is at least `maximum`."""
     unit = 1
     while True:
         for round_number in (unit, 2 * unit, 5 * unit):
@@ -120,41 +120,41 @@ def ceiling(maximum: int) -> int:
         unit *= 10
 
 
-def _column(points: Sequence[Point], place: int, series: Sequence[Series], top: int, tick: str) -> Column:
+def _column(points: Sequence[Point], index: int, series: Sequence[Series], top: int, tick: str) -> Column:
     share = 1 / len(points)
-    left = place * share
+    left = index * share
     return Column(
-        point=points[place],
-        place=_percent(left),
+        point=points[index],
+        slot_x=_percent(left),
         x=_percent(left + share * (1 - COLUMN_SHARE) / 2),
         width=_percent(share * COLUMN_SHARE),
-        pieces=_pieces(points[place], series, top),
-        title=_title(points[place], series),
-        named=[(one.label, f"{value:,}") for one, value in zip(series, points[place].values, strict=True)],
+        pieces=_pieces(points[index], series, top),
+        title=_title(points[index], series),
+        labelled=[(entry.label, f"{value:,}") for entry, value in zip(series, points[index].values, strict=True)],
         tick=tick,
     )
 
 
 def _title(point: Point, series: Sequence[Series]) -> str:
-    """`Sat 21 Nov, 10:00: 120 accepted, 3 rejected`."""
-    counts = (f"{value:,} {one.label.lower()}" for one, value in zip(series, point.values, strict=True))
+    """Return `Sat 21 Nov, 10:00: 120 accepted, 3 rejected`."""
+    counts = (f"{value:,} {entry.label.lower()}" for entry, value in zip(series, point.values, strict=True))
     return f"{point.title}: {', '.join(counts)}"
 
 
-def _tick(place: int, count: int, step: int) -> str:
+def _tick(index: int, count: int, step: int) -> str:
     """Return the tick of a column; a label needs half a step of space before the right edge."""
-    if place % step or 2 * (count - place) < step:
+    if index % step or 2 * (count - index) < step:
         return ""
-    return "minor" if place // step % 2 else "major"
+    return "minor" if index // step % 2 else "major"
 
 
 def _pieces(point: Point, series: Sequence[Series], top: int) -> list[ColumnPiece]:
     pieces, y = [], float(HEIGHT)
-    for one, value in zip(series, point.values, strict=True):
+    for entry, value in zip(series, point.values, strict=True):
         if value:
             height = max(float(MIN_HEIGHT), round(HEIGHT * value / top, 1))
             y = max(0.0, round(y - height, 1))
-            pieces.append(ColumnPiece(one, value, y, height))
+            pieces.append(ColumnPiece(entry, value, y, height))
     return pieces
 
 

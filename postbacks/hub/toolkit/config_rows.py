@@ -1,4 +1,4 @@
-"""Postbacks in lists: the config, its health, and when something was last delivered."""
+"""Postbacks in lists: the config, its health, and the time of its last accepted delivery."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,18 +15,18 @@ from postbacks.monitoring.health.judgement import judge
 from postbacks.monitoring.health.types import HealthCounts, Judgement
 from postbacks.outbox import goals
 
-# By attempt_by_status. Plain SQL, since every page with postbacks runs it.
+# Uses the index attempt_by_status. Plain SQL, since every page with postbacks runs it.
 LAST_ACCEPTED = """SELECT started_at FROM postbacks_deliveryattempt
 WHERE config_id = postbacks_postbackconfig.id AND status = 'success' ORDER BY started_at DESC LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigRow:
-    """`health` is None for a network that is no longer known.
+    """`health` is None for a network that is not in NETWORKS any more.
 
-    `delivered` and `ended` count the deliveries of the last 24 hours (of very many, the newest), `last_delivery_at` is
-    when the network last accepted one, None before the first. `overdue_since` is when the oldest waiting delivery is
-    due, which may be in the future.
+    `delivered` and `ended` (delivered or failed) count the deliveries of the last 24 hours, at most the newest
+    counting.SCAN_LIMIT. `last_delivery_at` is when the network last accepted one, None before the first.
+    `overdue_since` is when the oldest waiting delivery is due, which may be in the future.
     """
 
     config: PostbackConfig
@@ -53,17 +53,17 @@ def success_rate(delivered: int, ended: int) -> str:
 
 def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
     """Return the postbacks of a game in the order they were added."""
-    found = PostbackConfig.objects.kept().filter(game=game)
+    rows = PostbackConfig.objects.kept().filter(game=game)
     if network:
-        found = found.filter(network=network)
+        rows = rows.filter(network=network)
     last = RawSQL(LAST_ACCEPTED, [], output_field=DateTimeField())
-    configs: Any = found.order_by("created_at").defer("credential", "previous_credential").annotate(last_at=last)
-    counted = count([config.pk for config in configs], now=clock.now())
-    return [_row(config, counted.get(config.pk)) for config in configs]
+    configs: Any = rows.order_by("created_at").defer("credential", "previous_credential").annotate(last_at=last)
+    counts = count([config.pk for config in configs], now=clock.now())
+    return [_row(config, counts.get(config.pk)) for config in configs]
 
 
 def _row(config: Any, counts: HealthCounts | None) -> ConfigRow:
-    """`config` with its `last_at`."""
+    """Return the row of a config, which is annotated with `last_at`."""
     return ConfigRow(
         config=config,
         triggers=[Trigger(trigger).label for trigger in config.triggers],

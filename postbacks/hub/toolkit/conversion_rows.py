@@ -17,7 +17,7 @@ DEFERRED_FIELDS = ("properties", "context", "integrations")
 
 @dataclass(frozen=True, slots=True)
 class PostbackOutcome:
-    """The outcome of a conversion on one postback or, without `network`, altogether."""
+    """The outcome of a conversion on one postback, or of the whole conversion if `network` is ''."""
 
     label: str
     dot: str
@@ -47,7 +47,7 @@ def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
 
 
 def conversion_row(conversion: Conversion, *, addresses: bool) -> ConversionRow:
-    """Read a conversion of `with_outcomes`; without `addresses`, addresses in texts are masked."""
+    """Return the row of a conversion of `with_outcomes`. Email addresses in texts are masked unless `addresses`."""
     return ConversionRow(
         conversion=conversion,
         event=masked(conversion.trigger_label, addresses=addresses),
@@ -57,8 +57,8 @@ def conversion_row(conversion: Conversion, *, addresses: bool) -> ConversionRow:
 
 
 def outcomes(conversion: Conversion, *, addresses: bool) -> list[PostbackOutcome]:
-    """Return an outcome per postback that was tried or cancelled, or why there was none."""
-    # The conversion's own reason explains a skipped delivery, unless a call was made for it before.
+    """Return an outcome per postback that was tried or cancelled, else the reason why there was none."""
+    # The conversion's reason explains a skipped delivery, unless a call was made for it before.
     tried = [row for row in conversion.deliveries.all() if row.state != DeliveryState.SKIPPED or row.is_unknown]
     if tried:
         return [_outcome(delivery, addresses) for delivery in tried]

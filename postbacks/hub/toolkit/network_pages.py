@@ -1,4 +1,4 @@
-"""What the pages of one network share: the network and postbacks of the URL, and the side panel."""
+"""Shared by the pages of one network: the network and postbacks of the URL, and the side panel."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 
-# The side panel of the integration page (static/js/panel.js).
+# The element id of the side panel on the integration page (static/js/panel.js).
 PANEL = "panel"
 
 
@@ -29,8 +29,8 @@ def config_or_404(membership: Membership, network: str, pk: UUID) -> PostbackCon
 
 def live_configs(game: Game, network: str) -> QuerySet[PostbackConfig]:
     """Return the game's postbacks on this network, without credentials."""
-    found = PostbackConfig.objects.kept().filter(game=game, network=network)
-    return found.defer("credential", "previous_credential").order_by("created_at")
+    rows = PostbackConfig.objects.kept().filter(game=game, network=network)
+    return rows.defer("credential", "previous_credential").order_by("created_at")
 
 
 def frame(request: HubRequest) -> str:
