@@ -111,7 +111,7 @@ def test_the_consent_decisions_are_those_of_the_time_it_was_this_players(family:
 
 
 def test_the_timeline_links_the_event_that_named_the_id_first(family: None, game: Game) -> None:
-    timeline = section(page_of(game, person_of(BOB)), "joinings")
+    timeline = section(page_of(game, person_of(BOB)), "linked-ids")
     naming = Event.objects.get(user_id=BOB)
     assert f'href="/g/{game.slug}/events/{naming.day}/{naming.pk}/"' in timeline
     assert "Named with a user" in timeline
@@ -120,14 +120,14 @@ def test_the_timeline_links_the_event_that_named_the_id_first(family: None, game
 
 def test_the_timeline_has_the_explicit_calls(key: NewKey, game: Game) -> None:
     digest(key, alias("76561198000000042", ADA, fromType="steam"))
-    timeline = section(page_of(game, person_of(ADA)), "joinings")
+    timeline = section(page_of(game, person_of(ADA)), "linked-ids")
     assert "Alias: joined by an explicit call" in timeline
     assert '<span class="muted">steam</span> <span class="mono">76561198000000042</span>' in timeline
 
 
 def test_the_timeline_names_the_moment_also_without_the_event(family: None, game: Game) -> None:
     Event.objects.all().delete()
-    assert "Not kept any more" in section(page_of(game, person_of(BOB)), "joinings")
+    assert "Not kept any more" in section(page_of(game, person_of(BOB)), "linked-ids")
 
 
 def test_a_viewer_sees_no_address_in_the_timeline(key: NewKey, game: Game) -> None:

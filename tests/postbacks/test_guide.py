@@ -77,7 +77,10 @@ def test_the_two_curl_commands_produce_a_conversion(game: Game, key: NewKey) -> 
     assert (conversion.touch.network, conversion.touch.click_id) == ("tiktok", "first-click")
     assert (str(conversion.value), conversion.currency) == ("9.990000", "USD")
     found = {step.key: step for step in steps.progress(game)}
-    assert (found["event"].seen, found["click"].seen) == ("purchase from player-7", "A TikTok Ads click, first-clic…")
+    assert (found["event"].evidence, found["click"].evidence) == (
+        "purchase from player-7",
+        "A TikTok Ads click, first-clic…",
+    )
     assert "Purchase came, but was not delivered yet." in found["delivery"].problem
     # Pasted twice, it is the same event.
     assert send(client, code(page, "purchase")).json()["accepted"] == 1

@@ -1,6 +1,6 @@
 """The alerts of a game: the member's choice, webhooks, and recent alerts.
 
-A webhook's secret is shown only in the answer that created it. Its URL is for admins, since the path may be a secret.
+A webhook's secret is shown once, in the response that created it. Its URL is for admins, since the path may be secret.
 """
 
 from typing import Any
@@ -45,7 +45,7 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
     frequency = recipients.choice_of(game=game, user=request.user, role=membership.role)
     rows = Alert.objects.filter(game=game).select_related("config", "game")
-    found = newest(rows, by="opened_at", before=request.GET.get("before", ""))
+    listed = newest(rows, by="opened_at", before=request.GET.get("before", ""))
     notices = Notice.objects.filter(Q(user=request.user) | Q(hook__isnull=False), game=game)
     context: dict[str, Any] = {
         "form": ChoiceForm(initial={"told": frequency}),
@@ -55,8 +55,8 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
             (notice, hooks.host_of(notice.hook.url) if notice.hook else "You")
             for notice in notices.select_related("hook", "alert__config", "key").order_by("-created_at")[:MAX_NOTICES]
         ],
-        "alerts": [(alert, Health(alert.health).label) for alert in found.rows],
-        "older": found.older,
+        "alerts": [(alert, Health(alert.health).label) for alert in listed.rows],
+        "older": listed.older,
         "before": request.GET.get("before", ""),
     }
     template = "hub/alerts/_rows.html" if request.htmx else "hub/alerts/page.html"
@@ -65,7 +65,7 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view(methods=("POST",))
 def alert_choice(request: HubRequest, membership: Membership) -> HttpResponse:
-    """Change one's own choice; allowed for viewers too."""
+    """Change the member's choice; allowed for viewers too."""
     form = ChoiceForm(request.POST)
     if form.is_valid():
         frequency = AlertFrequency(form.cleaned_data["told"])
@@ -91,12 +91,12 @@ def hook_add(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def hook_enable(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    return _switched(request, membership, pk, enabled=True)
+    return _switch(request, membership, pk, enabled=True)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def hook_disable(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    return _switched(request, membership, pk, enabled=False)
+    return _switch(request, membership, pk, enabled=False)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))
@@ -118,7 +118,7 @@ def hook_delete(request: HubRequest, membership: Membership, pk: int) -> HttpRes
     return page(request, "hub/alerts/hook_delete.html", membership, hook=hook, form=form)
 
 
-def _switched(request: HubRequest, membership: Membership, pk: int, *, enabled: bool) -> HttpResponse:
+def _switch(request: HubRequest, membership: Membership, pk: int, *, enabled: bool) -> HttpResponse:
     hooks.switch_hook(hook=_hook(membership, pk), enabled=enabled)
     messages.success(request, "The hook is enabled." if enabled else "The hook is disabled: it is told nothing.")
     return _back(membership)

@@ -1,4 +1,4 @@
-"""An entry of the audit log as text: who did what to what, with every value before and after."""
+"""The rows of the audit log: actor, action and subject of an entry, and each changed field before and after."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 
 from auditlog.models import LogEntry
 
-# By the model's name in the content types.
+# By the name of the model, as in its content type.
 KINDS = {
     "apikey": "API key",
     "postbackconfig": "Postback",
@@ -26,7 +26,7 @@ ACTIONS = {
     LogEntry.Action.DELETE: "Deleted",
     LogEntry.Action.ACCESS: "Exported",
 }
-# Omitted, as shown elsewhere: the row's id, its game, and users by id.
+# The id of the row, and fields that the page shows otherwise: the game, the actor, and the time.
 OMITTED_FIELDS = {
     "id",
     "game",
@@ -56,10 +56,10 @@ LABELS = {
 }
 EMPTY_TEXTS = {"", "None", "[]", "{}"}
 MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")
-# auditlog's text for reverse relations of a new row: "audience.Membership.None".
+# The text that auditlog stores for a reverse relation of a new row: "audience.Membership.None".
 RELATED_MANAGER = re.compile(r"\w+\.\w+\.None")
-# A whole secret key that was pasted into a name; stored prefixes are shorter.
-WHOLE_KEY = re.compile(r"\b(sk_[\w\-]{16})[\w\-]{16,}")
+# A secret key pasted into a name; the prefixes that are stored of keys are shorter.
+SECRET_KEY = re.compile(r"\b(sk_[\w\-]{16})[\w\-]{16,}")
 MAX_VALUE_LENGTH = 300
 SYSTEM_NAME = "Afterclick"
 
@@ -73,11 +73,11 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """`is_long`: a created or deleted row lists all its values; the page shows them collapsed."""
+    """`address` is the IP address or ''. `is_long`: a created or deleted row, whose many values the page collapses."""
 
     pk: int
-    at: datetime
-    who: str
+    recorded_at: datetime
+    actor: str
     address: str
     kind: str
     action: str
@@ -87,26 +87,26 @@ class AuditRow:
 
 
 def audit_row(entry: Any) -> AuditRow:
-    """Read an entry with its `actor` and `content_type`."""
+    """Return the row of a LogEntry, which needs its `actor` and `content_type`."""
     return AuditRow(
         pk=entry.pk,
-        at=entry.timestamp,
-        who=_who(entry),
+        recorded_at=entry.timestamp,
+        actor=_actor(entry),
         address=entry.remote_addr or "",
         kind=KINDS.get(entry.content_type.model, entry.content_type.name.capitalize()),
         action=ACTIONS[entry.action],
-        name=WHOLE_KEY.sub(r"\1…", entry.object_repr),
+        name=SECRET_KEY.sub(r"\1…", entry.object_repr),
         changes=list(_changes(entry)),
         is_long=entry.action != LogEntry.Action.UPDATE,
     )
 
 
-def _who(entry: Any) -> str:
-    """Return the user, else the key or command that the entry names, else a worker."""
+def _actor(entry: Any) -> str:
+    """Return the user, else the key or command that requested an erasure, else SYSTEM_NAME."""
     if entry.actor:
         return str(entry.actor.email or entry.actor.get_username())
-    named = (entry.changes or {}).get("requested_by") if entry.content_type.model == "erasure" else None
-    return str(entry.actor_email or (named and named[-1]) or SYSTEM_NAME)
+    requester = (entry.changes or {}).get("requested_by") if entry.content_type.model == "erasure" else None
+    return str(entry.actor_email or (requester and requester[-1]) or SYSTEM_NAME)
 
 
 def _changes(entry: Any) -> Iterator[FieldChange]:
@@ -119,11 +119,11 @@ def _changes(entry: Any) -> Iterator[FieldChange]:
 
 
 def _text(value: Any) -> str:
-    """Return a value of auditlog as text; '' for none."""
-    text = WHOLE_KEY.sub(r"\1…", str(value))
+    """Return a stored value as text; '' if it is empty."""
+    text = SECRET_KEY.sub(r"\1…", str(value))
     if text in EMPTY_TEXTS or RELATED_MANAGER.fullmatch(text):
         return ""
-    if found := MOMENT.fullmatch(text):
-        return f"{found[1]} {found[2]} UTC"
+    if match := MOMENT.fullmatch(text):
+        return f"{match[1]} {match[2]} UTC"
     text = {"True": "Yes", "False": "No"}.get(text, text)
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"

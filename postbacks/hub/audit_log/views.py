@@ -1,4 +1,4 @@
-"""The audit log of a game: who changed what, when and from where, with values before and after."""
+"""The audit log of a game: the page with its filters, and the CSV export."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +26,7 @@ PERIODS = {
 }
 DEFAULT_PERIOD = "30d"
 SYSTEM = "system"
-# Entries searched for the names in the menu.
+# The newest entries, whose actors are the choices of the filter.
 MAX_ENTRIES_SCANNED = 5_000
 ROWS_PER_QUERY = 500
 COLUMNS = ("time", "who", "address", "kind", "action", "name", "changes")
@@ -48,47 +48,47 @@ class AuditFilter:
 @game_view(role=Role.ADMIN)
 def audit_log(request: HubRequest, membership: Membership) -> HttpResponse:
     audit_filter, before = read_filter(request, membership.game), request.GET.get("before", "")
-    found = newest(audit_filter.entries, by="timestamp", before=before)
-    context = {"rows": [audit_row(entry) for entry in found.rows], "older": found.older, "before": before}
+    listed = newest(audit_filter.entries, by="timestamp", before=before)
+    context = {"rows": [audit_row(entry) for entry in listed.rows], "older": listed.older, "before": before}
     return page(request, "hub/audit_log/page.html", membership, audit_filter=audit_filter, **context)
 
 
 @game_view(role=Role.ADMIN)
 def audit_log_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
     """Return the filtered log as CSV."""
-    found = newest_in_pages(read_filter(request, membership.game).entries, by="timestamp", size=ROWS_PER_QUERY)
+    log_entries = newest_in_pages(read_filter(request, membership.game).entries, by="timestamp", size=ROWS_PER_QUERY)
     name = f"audit-log-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
-    lines = spreadsheet.lines(COLUMNS, (_cells(audit_row(entry)) for entry in found))
+    lines = spreadsheet.lines(COLUMNS, (_cells(audit_row(entry)) for entry in log_entries))
     return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
 
 
 def read_filter(request: HubRequest, game: Game) -> AuditFilter:
-    """Read the filters; unknown values are ignored."""
+    """Return the filters of the URL; unknown values are ignored."""
     periods = [(key, text) for key, (text, _) in PERIODS.items()]
     period = choice(request, "range", label="Period", choices=periods, default=DEFAULT_PERIOD)
     actions = [(str(action), text) for action, text in ACTIONS.items()]
-    who = choice(request, "who", label="By", choices=[("", "Anyone"), *_people(game), (SYSTEM, SYSTEM_NAME)])
+    actor = choice(request, "who", label="By", choices=[("", "Anyone"), *_actors(game), (SYSTEM, SYSTEM_NAME)])
     kind = choice(request, "kind", label="Kind", choices=[("", "Anything"), *KINDS.items()])
     action = choice(request, "action", label="Action", choices=[("", "Any action"), *actions])
     rows = entries(game).select_related("actor", "content_type")
     if span := PERIODS[period.chosen][1]:
         rows = rows.filter(timestamp__gte=clock.now() - span)
-    if who.chosen:
-        rows = rows.filter(actor=None) if who.chosen == SYSTEM else rows.filter(actor=int(who.chosen))
+    if actor.chosen:
+        rows = rows.filter(actor=None) if actor.chosen == SYSTEM else rows.filter(actor=int(actor.chosen))
     if kind.chosen:
         rows = rows.filter(content_type__model=kind.chosen)
     if action.chosen:
         rows = rows.filter(action=int(action.chosen))
-    return AuditFilter(period, [who, kind, action], rows)
+    return AuditFilter(period, [actor, kind, action], rows)
 
 
-def _people(game: Game) -> list[tuple[str, str]]:
+def _actors(game: Game) -> list[tuple[str, str]]:
     newest_entries = entries(game).order_by("-timestamp", "-pk").values("pk")[:MAX_ENTRIES_SCANNED]
     actors = LogEntry.objects.filter(pk__in=newest_entries).order_by().values("actor").distinct()
-    found = get_user_model().objects.filter(pk__in=actors).order_by("email", "pk")
-    return [(str(user.pk), user.email or user.get_username()) for user in found]
+    users = get_user_model().objects.filter(pk__in=actors).order_by("email", "pk")
+    return [(str(user.pk), user.email or user.get_username()) for user in users]
 
 
 def _cells(row: AuditRow) -> tuple[str, ...]:
-    changes = "; ".join(f"{one.label}: {one.before or '–'} → {one.after or '–'}" for one in row.changes)
-    return (row.at.isoformat(), row.who, row.address, row.kind, row.action, row.name, changes)
+    changes = "; ".join(f"{change.label}: {change.before or '–'} → {change.after or '–'}" for change in row.changes)
+    return (row.recorded_at.isoformat(), row.actor, row.address, row.kind, row.action, row.name, changes)

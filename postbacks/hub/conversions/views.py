@@ -105,19 +105,19 @@ def conversions_export(request: HubRequest, membership: Membership) -> Streaming
 @game_view()
 def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
     """Show one conversion: its event, clicks, consent, every postback, and what to do."""
-    found = conversion_detail.with_details(Conversion.objects.filter(game=membership.game, pk=pk)).first()
-    if found is None:
+    row = conversion_detail.with_details(Conversion.objects.filter(game=membership.game, pk=pk)).first()
+    if row is None:
         response = page(request, "hub/conversions/conversion_gone.html", membership)
         response.status_code = 404
         return response
     addresses = sees_addresses(membership)
     context = {
-        "row": conversion_row(found, addresses=addresses),
-        "detail": conversion_detail.load_detail(found, addresses=addresses),
-        "message_id": masked(found.message_id, addresses=addresses),
-        "player": masked(found.user_id, addresses=addresses) or f"Player {str(found.person_id)[:8]}",
-        "properties": as_json(masked(found.properties, addresses=addresses)),
-        "remedy": reasons.TEXTS[found.reason].remedy if found.reason else "",
+        "row": conversion_row(row, addresses=addresses),
+        "detail": conversion_detail.load_detail(row, addresses=addresses),
+        "message_id": masked(row.message_id, addresses=addresses),
+        "player": masked(row.user_id, addresses=addresses) or f"Player {str(row.person_id)[:8]}",
+        "properties": as_json(masked(row.properties, addresses=addresses)),
+        "remedy": reasons.TEXTS[row.reason].remedy if row.reason else "",
         "window_days": membership.game.attribution_window_days,
         "most_clicks": clicks.MAX_CLICKS,
     }

@@ -81,15 +81,15 @@ def newest(configs: Sequence[UUID], filters: LogFilter) -> Log:
     return _log([row[:2] for row in rows if row[2]], end=end[:2] if end else None)
 
 
-def _log(found: list[Any], *, end: Any = None) -> Log:
+def _log(rows: list[Any], *, end: Any = None) -> Log:
     """Return the page of (id, started_at) rows. `end` is the last row read, None if all were read."""
-    rows = _read_rows(found[:PAGE_SIZE])
-    if len(found) > PAGE_SIZE:
-        return Log(rows, cursor_after(rows[-1].started_at, rows[-1].pk))
-    return Log(rows, cursor_after(end[1], end[0]), scanned=SCAN_LIMIT) if end else Log(rows, "")
+    attempts = _read_attempts(rows[:PAGE_SIZE])
+    if len(rows) > PAGE_SIZE:
+        return Log(attempts, cursor_after(attempts[-1].started_at, attempts[-1].pk))
+    return Log(attempts, cursor_after(end[1], end[0]), scanned=SCAN_LIMIT) if end else Log(attempts, "")
 
 
-def _read_rows(rows: Sequence[tuple[int, datetime]]) -> list[DeliveryAttempt]:
+def _read_attempts(rows: Sequence[tuple[int, datetime]]) -> list[DeliveryAttempt]:
     """Return the attempts of (id, started_at) rows, newest first."""
     if not rows:
         return []

@@ -13,15 +13,15 @@ from audience.database import clock
 from audience.models import ApiKey, Dialect
 from postbacks.networks.interface.network import Network
 
-NO_KEY = "YOUR_KEY"
-NO_SERVER_KEY = "YOUR_SERVER_KEY"
-LANDING = "https://your-game.example/"
+KEY_PLACEHOLDER = "YOUR_KEY"
+SERVER_KEY_PLACEHOLDER = "YOUR_SERVER_KEY"
+LANDING_URL = "https://your-game.example/"
 CLICK_ID = "first-click"
 
 
 @dataclass(frozen=True, slots=True)
 class Sdk:
-    """`tested` is shown on the page, as in docs/migrating.md. `note` is a sentence or ''."""
+    """`tested`: whether tests run this SDK, as docs/migrating.md lists. `note` is a sentence or ''."""
 
     key: str
     label: str
@@ -31,8 +31,8 @@ class Sdk:
     note: str = ""
 
 
-WEB = "The click is read from the page's address, so call page() on the page that your ads lead to."
-SERVER = "A backend knows no address of a page by itself: pass on the one that the player came by."
+WEB_NOTE = "The click is read from the page's address, so call page() on the page that your ads lead to."
+SERVER_NOTE = "A backend knows no address of a page by itself: pass on the one that the player came by."
 SDKS = {
     sdk.key: sdk
     for sdk in (
@@ -45,11 +45,11 @@ SDKS = {
             False,
             "It needs a version of the SDK whose AudienceConfig has BaseUrl. It sends game_launch by itself.",
         ),
-        Sdk("web", "Immutable Web", Dialect.IMMUTABLE, "JavaScript", False, WEB),
-        Sdk("rudder-js", "RudderStack JS", Dialect.RUDDERSTACK, "JavaScript", True, WEB),
-        Sdk("rudder-node", "RudderStack Node", Dialect.RUDDERSTACK, "Node", True, SERVER),
-        Sdk("segment-node", "Segment Node", Dialect.RUDDERSTACK, "Node", True, SERVER),
-        Sdk("segment-python", "Segment Python", Dialect.RUDDERSTACK, "Python", True, SERVER),
+        Sdk("web", "Immutable Web", Dialect.IMMUTABLE, "JavaScript", False, WEB_NOTE),
+        Sdk("rudder-js", "RudderStack JS", Dialect.RUDDERSTACK, "JavaScript", True, WEB_NOTE),
+        Sdk("rudder-node", "RudderStack Node", Dialect.RUDDERSTACK, "Node", True, SERVER_NOTE),
+        Sdk("segment-node", "Segment Node", Dialect.RUDDERSTACK, "Node", True, SERVER_NOTE),
+        Sdk("segment-python", "Segment Python", Dialect.RUDDERSTACK, "Python", True, SERVER_NOTE),
         Sdk(
             "metarouter",
             "MetaRouter pixel",
@@ -58,15 +58,15 @@ SDKS = {
             True,
             "The event is the base64 text: make one for each page and player.",
         ),
-        Sdk("parcelvoy", "Parcelvoy JS", Dialect.PARCELVOY, "JavaScript", False, SERVER),
+        Sdk("parcelvoy", "Parcelvoy JS", Dialect.PARCELVOY, "JavaScript", False, SERVER_NOTE),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Snippets:
-    """First code (a page with an ad click, and an identify), then a purchase, then the same purchase from a server with
-    a server key.
+    """`first` sends a page with an ad click and an identify, `purchase` a purchase, and `server` the same purchase from
+    a server with a server key. `landing` is the URL of the page.
     """
 
     first: str
@@ -76,9 +76,9 @@ class Snippets:
 
 
 def render_snippets(sdk: Sdk, *, key: ApiKey | None, network: Network) -> Snippets:
-    """Return the code for one key, with a click id as `network` writes it."""
-    value = key.value if key else NO_KEY
-    landing = f"{LANDING}?{network.click_param}={CLICK_ID}" if network.click_param else LANDING
+    """Return the code for one key, with a click id in the URL parameter of `network`."""
+    value = key.value if key else KEY_PLACEHOLDER
+    landing = f"{LANDING_URL}?{network.click_param}={CLICK_ID}" if network.click_param else LANDING_URL
     now = clock.now()
     context = {
         "key": value,
@@ -88,10 +88,10 @@ def render_snippets(sdk: Sdk, *, key: ApiKey | None, network: Network) -> Snippe
         "click_id": CLICK_ID,
         "now": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "ids": [str(uuid.uuid4()) for _ in range(4)],
-        "page_data": _data(value, landing, "page"),
-        "purchase_data": _data(value, landing, "purchase"),
+        "page_data": _pixel_event(value, landing, "page"),
+        "purchase_data": _pixel_event(value, landing, "purchase"),
     }
-    server = str(render_to_string("hub/guide/snippets/server.txt", {**context, "key": NO_SERVER_KEY})).strip()
+    server = str(render_to_string("hub/guide/snippets/server.txt", {**context, "key": SERVER_KEY_PLACEHOLDER})).strip()
     return Snippets(_code(sdk, "first", context), _code(sdk, "purchase", context), landing, server)
 
 
@@ -99,7 +99,7 @@ def _code(sdk: Sdk, part: str, context: dict[str, Any]) -> str:
     return str(render_to_string(f"hub/guide/snippets/{sdk.key}.txt", {**context, "part": part})).strip()
 
 
-def _data(key: str, landing: str, part: str) -> str:
+def _pixel_event(key: str, landing: str, part: str) -> str:
     """Return an event of MetaRouter's pixel: URL-safe base64 of its JSON."""
     template = render_to_string("hub/guide/snippets/pixel.json", {"key": key, "landing": landing, "part": part})
     return b64encode(json.dumps(json.loads(template)).encode(), altchars=b"-_").decode()

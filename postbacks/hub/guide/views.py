@@ -1,4 +1,4 @@
-"""The first-run guide: five steps with code for the chosen SDK, ticked when done."""
+"""The first-run guide: five steps with code for the chosen SDK."""
 
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -15,18 +15,18 @@ from postbacks.networks.interface.network import Network
 
 @game_view()
 def guide(request: HubRequest, membership: Membership) -> HttpResponse:
-    """Show the page; htmx polls for progress, with the number of known steps as `done`."""
+    """Show the page; htmx polls for progress, with the number of steps that the page shows as done in `done`."""
     game = membership.game
     choices = [(key, sdk.label) for key, sdk in snippets.SDKS.items()]
-    chosen = choice(request, "sdk", label="SDK", choices=choices, default="curl")
-    sdk = snippets.SDKS[chosen.chosen]
-    found = steps.progress(game, dialect=sdk.dialect, addresses=sees_addresses(membership))
-    done = sum(step.done for step in found)
-    next_step = next((step for step in found if not step.done), None)
-    context = {"filter": chosen, "steps": found, "done": done, "next_step": next_step, "sdk": sdk}
+    selected = choice(request, "sdk", label="SDK", choices=choices, default="curl")
+    sdk = snippets.SDKS[selected.chosen]
+    progress = steps.progress(game, dialect=sdk.dialect, addresses=sees_addresses(membership))
+    done = sum(step.done for step in progress)
+    next_step = next((step for step in progress if not step.done), None)
+    context = {"filter": selected, "steps": progress, "done": done, "next_step": next_step, "sdk": sdk}
     if request.htmx:
-        is_news = request.GET.get("done") != str(done)
-        return page(request, "hub/guide/_progress.html", membership, is_news=is_news, live=True, **context)
+        has_changed = request.GET.get("done") != str(done)
+        return page(request, "hub/guide/_progress.html", membership, has_changed=has_changed, live=True, **context)
     key = steps.newest_key(game, sdk.dialect)
     code = snippets.render_snippets(sdk, key=key, network=_network(membership))
     return page(request, "hub/guide/page.html", membership, key=key, code=code, networks=NETWORKS, **context)
@@ -42,7 +42,7 @@ def guide_key(request: HubRequest, membership: Membership) -> HttpResponse:
 
 
 def _network(membership: Membership) -> Network:
-    """Return the network of the click in the code: that of the first postback, else the first."""
+    """Return the network of the ad click in the code: that of the first postback, else the first of NETWORKS."""
     kinds = PostbackConfig.objects.kept().filter(game=membership.game, network__in=NETWORKS)
     kind = kinds.order_by("created_at").values_list("network", flat=True).first()
     return NETWORKS[kind or next(iter(NETWORKS))]

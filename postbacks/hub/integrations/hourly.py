@@ -1,4 +1,4 @@
-"""The chart of a network's calls by hour and outcome, from counts (audience/storage/rollups.py)."""
+"""The chart of a network's calls by hour and status, from the rollups (audience/storage/rollups.py)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,28 +21,28 @@ SERIES = {
 
 
 def chart(configs: Sequence[UUID], *, now: datetime) -> charts.Chart:
-    """Return a column for each of the last 24 hours (UTC), the current one included."""
+    """Return the chart with a column for each of the last 24 hours (UTC), the current one included."""
     hours = per_hour(configs, now=now)
     points = [
-        charts.Point(f"{at:%H:%M}", f"{at:%a %-d %b, %H:%M}", [counts.get(status, 0) for status in SERIES])
-        for at, counts in hours.items()
+        charts.Point(f"{start:%H:%M}", f"{start:%a %-d %b, %H:%M}", [counts.get(status, 0) for status in SERIES])
+        for start, counts in hours.items()
     ]
     return charts.stacked(points, series=list(SERIES.values()))
 
 
-def description(found: charts.Chart) -> str:
+def description(drawn: charts.Chart) -> str:
     """Return the chart as a sentence."""
-    totals = ", ".join(f"{total:,} {series.label.lower()}" for series, total in found.series)
+    totals = ", ".join(f"{total:,} {series.label.lower()}" for series, total in drawn.series)
     return f"Calls to the network per hour in the last 24 hours: {totals}."
 
 
 def per_hour(configs: Sequence[UUID], *, now: datetime) -> dict[datetime, dict[str, int]]:
-    """Return {start of the hour: {status: attempts}}, oldest first, without open attempts."""
+    """Return {start of the hour: {status: attempts}}, oldest first. Calls without an outcome yet are not counted."""
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [last - back * HOUR for back in reversed(range(HOURS))]
-    found: dict[datetime, dict[str, int]] = {hour: {} for hour in hours}
+    by_hour: dict[datetime, dict[str, int]] = {hour: {} for hour in hours}
     rows: Any = AttemptCount.objects.filter(config_id__in=configs, starts_at__gte=hours[0], starts_at__lt=last + HOUR)
     counts = rows.filter(status__in=SERIES).values_list(TruncHour("starts_at", tzinfo=UTC), "status")
     for hour, status, total in counts.annotate(total=Sum("number")).filter(total__gt=0):
-        found[hour][status] = total
-    return found
+        by_hour[hour][status] = total
+    return by_hour

@@ -1,4 +1,4 @@
-"""The networks of a game, and the pages of each: postbacks with their health and delivery log, and match quality."""
+"""The list of networks, and the pages of one: its postbacks with health and delivery log, and its match quality."""
 
 from typing import Any
 from uuid import UUID
@@ -19,9 +19,9 @@ from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 from postbacks.reporting.match_quality import quality_of
 
-# Templates by the id of the element that htmx replaces: the log with its filters, or its rows alone.
-LOG = {"log": "hub/delivery_log/_log.html", "rows": "hub/delivery_log/_rows.html"}
-STATE = "state"
+# Templates by the id of the element that htmx replaces: the log with its filters, or only its rows.
+LOG_TEMPLATES = {"log": "hub/delivery_log/_log.html", "rows": "hub/delivery_log/_rows.html"}
+STATE_ID = "state"
 
 
 @game_view()
@@ -33,30 +33,30 @@ def integrations(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view()
 def integration(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """Show the page of one network, or the part that refreshes."""
-    found, game = network_or_404(network), membership.game
-    part = request.htmx.target if request.htmx and not request.htmx.history_restore_request else None
+    """Show the page of one network, or the element that htmx refreshes."""
+    ad_network, game = network_or_404(network), membership.game
+    target = request.htmx.target if request.htmx and not request.htmx.history_restore_request else None
     configs = log.config_ids(game, network)
-    if part == STATE:
-        return page(request, "hub/integrations/_state.html", membership, **state_context(game, found, configs))
-    if part in LOG:
-        return page(request, LOG[part], membership, **_log(request, membership, found, configs))
-    context = {**_log(request, membership, found, configs), **state_context(game, found, configs)}
-    kept = [row.config for row in context["configs"]]
-    context |= {**replays.section_context(kept), "test_form": SendTestForm(found, game, configs=kept)}
+    if target == STATE_ID:
+        return page(request, "hub/integrations/_state.html", membership, **state_context(game, ad_network, configs))
+    if target in LOG_TEMPLATES:
+        return page(request, LOG_TEMPLATES[target], membership, **_log(request, membership, ad_network, configs))
+    context = {**_log(request, membership, ad_network, configs), **state_context(game, ad_network, configs)}
+    live = [row.config for row in context["configs"]]
+    context |= {**replays.section_context(live), "test_form": SendTestForm(ad_network, game, configs=live)}
     return page(request, "hub/integrations/integration.html", membership, **context)
 
 
 @game_view()
 def match_quality(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """Show which match keys the sent events had; htmx requests the summary for the network's page."""
-    found = network_or_404(network)
+    """Show how many sent events had each match key; htmx requests the summary for the network's page."""
+    ad_network = network_or_404(network)
     template = "hub/quality/_summary.html" if request.htmx else "hub/quality/page.html"
-    return page(request, template, membership, network=found, quality=quality_of(membership.game, found))
+    return page(request, template, membership, network=ad_network, quality=quality_of(membership.game, ad_network))
 
 
 def state_context(game: Game, network: Network, configs: list[UUID]) -> dict[str, Any]:
-    """Return the postbacks with their health, and the outcomes of recent calls."""
+    """Return the postbacks with their health, and the chart of recent calls."""
     chart = hourly.chart(configs, now=clock.now())
     return {
         "network": network,
@@ -67,16 +67,16 @@ def state_context(game: Game, network: Network, configs: list[UUID]) -> dict[str
 
 
 def _log(request: HubRequest, membership: Membership, network: Network, configs: list[UUID]) -> dict[str, Any]:
-    game, chosen = membership.game, log.filters(request, membership.game)
-    _, status, event = chosen
+    game, filters = membership.game, log.filters(request, membership.game)
+    _, status, event = filters
     return {
         "network": network,
-        "attempts": log.read_log(request, membership, configs, chosen),
-        "filters": chosen[:2],
+        "attempts": log.read_log(request, membership, configs, filters),
+        "filters": filters[:2],
         "event_filter": event,
         "is_filtered": bool(status.chosen or event.chosen or request.GET.get("before")),
         "before": request.GET.get("before", ""),
-        # Only an empty log shows it.
+        # A method, so that the query runs only if the log is empty.
         "has_postback": PostbackConfig.objects.kept().filter(game=game, network=network.kind).exists,
-        "names_pixels": len(configs) > 1,
+        "shows_pixels": len(configs) > 1,
     }

@@ -1,4 +1,4 @@
-"""The page of one player: ids, traits, clicks, conversions, consent, and erasing."""
+"""The page of one player: ids, traits, clicks, conversions, consent, events, and erasure."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,27 +23,27 @@ from consent.models import Level
 from postbacks.hub.toolkit.conversion_rows import ConversionRow, conversion_row, with_outcomes
 from postbacks.reporting.labels import network_label
 
-# Per list, since a client's mistake may have merged thousands of players into one.
+# Maximum rows per list, since a client's mistake may have merged thousands of players into one.
 MAX_LISTED = 50
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledId:
-    """One identity, device or group, as the page names it."""
+    """An identity, device or group. `time`: when it was first seen, or last updated; `note` may be ''."""
 
     kind: str
     value: str
-    at: datetime
-    more: str = ""
+    time: datetime
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Joining:
-    """An event that joined ids; None if it is not kept any more."""
+class LinkedIds:
+    """Ids that an event linked to the player: [(namespace, id), ...]. `event` is None once it was deleted."""
 
-    at: datetime
+    event_at: datetime
     ids: list[tuple[str, str]]
-    how: str
+    description: str
     user_id: str
     event: Event | None
 
@@ -51,7 +51,7 @@ class Joining:
 @dataclass(frozen=True, slots=True)
 class ClickRow:
     network: str
-    at: datetime
+    clicked_at: datetime
     click_id: str
     campaign: str
     page_url: str
@@ -59,51 +59,50 @@ class ClickRow:
 
 @game_view()
 def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
-    found = Person.objects.filter(game=membership.game, pk=pk).first()
-    if found is None:
+    player = Person.objects.filter(game=membership.game, pk=pk).first()
+    if player is None:
         response = page(request, "hub/people/person_gone.html", membership)
         response.status_code = 404
         return response
     addresses = sees_addresses(membership)
-    owned = owned_ids(found, limit=MAX_LISTED + 1)
+    owned = owned_ids(player, limit=MAX_LISTED + 1)
     ids = owned[:MAX_LISTED]
-    handle = erasure_identity(found) if has_role(membership, Role.ADMIN) else None
+    erasure_id = erasure_identity(player) if has_role(membership, Role.ADMIN) else None
     context = {
-        "person": found,
-        "most": MAX_LISTED,
+        "person": player,
+        "max_listed": MAX_LISTED,
         "max_owners": MAX_OWNERS,
-        "traits": traits_of(found, addresses=addresses),
+        "traits": traits_of(player, addresses=addresses),
         "identities": [
-            LabelledId(name, masked(value, addresses=addresses, name=name), one.identity.first_seen_at, more)
-            for one in ids
-            for name, value, more in [(one.key[0], one.identity.as_sent, id_history.note(one))]
+            LabelledId(name, masked(value, addresses=addresses, name=name), row.identity.first_seen_at, note)
+            for row in ids
+            for name, value, note in [(row.key[0], row.identity.as_sent, id_history.note(row))]
         ],
         "has_more_identities": len(owned) > MAX_LISTED,
-        "is_crowd": any(one.is_crowd and one.periods for one in ids),
-        "joinings": joinings_of(found, ids, addresses=addresses),
-        "devices_and_groups": devices_and_groups(found, addresses=addresses),
-        "clicks": clicks_of(found, addresses=addresses),
-        "conversions": conversions_of(found, addresses=addresses),
+        "is_crowd": any(row.is_crowd and row.periods for row in ids),
+        "linked_ids": linked_ids_of(player, ids, addresses=addresses),
+        "devices_and_groups": devices_and_groups(player, addresses=addresses),
+        "clicks": clicks_of(player, addresses=addresses),
+        "conversions": conversions_of(player, addresses=addresses),
         "events": newest_events(membership, ids),
-        "erase_form": ErasePersonForm(subject=handle.as_sent) if handle else None,
-        "handle": handle,
+        "erase_form": ErasePersonForm(subject=erasure_id.as_sent) if erasure_id else None,
         **consent_of(membership, ids, addresses=addresses),
     }
-    return page(request, "hub/people/person.html", membership, title=title_of(found, context["identities"]), **context)
+    return page(request, "hub/people/person.html", membership, title=title_of(player, context["identities"]), **context)
 
 
-def title_of(found: Person, identities: Any) -> str:
-    """Return the title: the user id, else another id. Names and addresses are not unique."""
-    best = sorted(identities, key=lambda row: (row.kind != "user", row.kind != ANONYMOUS))
-    return str(best[0].value) if best else f"Player {str(found.pk)[:8]}"
+def title_of(player: Person, identities: Any) -> str:
+    """Return the user id, else another id, as the title: names and email addresses are not unique."""
+    by_preference = sorted(identities, key=lambda row: (row.kind != "user", row.kind != ANONYMOUS))
+    return str(by_preference[0].value) if by_preference else f"Player {str(player.pk)[:8]}"
 
 
-def traits_of(found: Person, *, addresses: bool) -> list[tuple[str, str, datetime | None]]:
-    """Return (name, value, time it was set)."""
-    times = {name: datetime.fromisoformat(at) for name, at in found.trait_times.items()}
+def traits_of(player: Person, *, addresses: bool) -> list[tuple[str, str, datetime | None]]:
+    """Return (name, value, time it was set) of each trait."""
+    times = {name: datetime.fromisoformat(time) for name, time in player.trait_times.items()}
     return [
         (masked(name, addresses=addresses), as_text(masked(value, addresses=addresses, name=name)), times.get(name))
-        for name, value in sorted(found.traits.items())
+        for name, value in sorted(player.traits.items())
     ]
 
 
@@ -112,8 +111,8 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else as_json(value)
 
 
-def devices_and_groups(found: Person, *, addresses: bool) -> list[LabelledId]:
-    """Return devices, with the beginning of their push token, and groups."""
+def devices_and_groups(player: Person, *, addresses: bool) -> list[LabelledId]:
+    """Return the devices, with the beginnings of their push tokens, and the groups."""
     devices = [
         LabelledId(
             "device",
@@ -121,58 +120,58 @@ def devices_and_groups(found: Person, *, addresses: bool) -> list[LabelledId]:
             device.updated_at,
             f"push token {shortened(device.token)}" if device.token else "no push token",
         )
-        for device in found.devices.order_by("-updated_at", "pk")[:MAX_LISTED]
+        for device in player.devices.order_by("-updated_at", "pk")[:MAX_LISTED]
     ]
-    groups = found.groups.order_by("-updated_at", "pk")[:MAX_LISTED]
+    groups = player.groups.order_by("-updated_at", "pk")[:MAX_LISTED]
     return [
         *devices,
         *(LabelledId("group", masked(row.group_id, addresses=addresses), row.updated_at) for row in groups),
     ]
 
 
-def clicks_of(found: Person, *, addresses: bool) -> list[ClickRow]:
+def clicks_of(player: Person, *, addresses: bool) -> list[ClickRow]:
     return [
         ClickRow(
             network=network_label(touch.network),
-            at=touch.clicked_at,
+            clicked_at=touch.clicked_at,
             click_id=masked(touch.click_id, addresses=addresses),
             campaign=" · ".join(str(masked(value, addresses=addresses)) for value in touch.campaign.values() if value),
             page_url=masked(touch.page_url, addresses=addresses),
         )
-        for touch in found.touches.order_by("-clicked_at", "pk")[:MAX_LISTED]
+        for touch in player.touches.order_by("-clicked_at", "pk")[:MAX_LISTED]
     ]
 
 
-def conversions_of(found: Person, *, addresses: bool) -> list[ConversionRow]:
-    rows = with_outcomes(found.conversions.all()).order_by("-event_at", "pk")[:MAX_LISTED]
+def conversions_of(player: Person, *, addresses: bool) -> list[ConversionRow]:
+    rows = with_outcomes(player.conversions.all()).order_by("-event_at", "pk")[:MAX_LISTED]
     return [conversion_row(conversion, addresses=addresses) for conversion in rows]
 
 
-def joinings_of(found: Person, ids: list[OwnedId], *, addresses: bool) -> list[Joining]:
-    """Return which events joined which ids."""
+def linked_ids_of(player: Person, ids: list[OwnedId], *, addresses: bool) -> list[LinkedIds]:
+    """Return the ids that each event linked to the player, oldest first."""
     return [
-        Joining(
-            at=one.at,
-            ids=[(name, masked(value, addresses=addresses, name=name)) for name, value in one.keys],
-            how=one.how,
-            user_id=masked(one.user_id, addresses=addresses, name="user"),
-            event=one.event,
+        LinkedIds(
+            event_at=joining.at,
+            ids=[(name, masked(value, addresses=addresses, name=name)) for name, value in joining.keys],
+            description=joining.how,
+            user_id=masked(joining.user_id, addresses=addresses, name="user"),
+            event=joining.event,
         )
-        for one in id_history.joinings(found, ids)[:MAX_LISTED]
+        for joining in id_history.joinings(player, ids)[:MAX_LISTED]
     ]
 
 
 def newest_events(membership: Membership, ids: list[OwnedId]) -> list[FeedRow]:
-    """Return the newest of the person's events, with their times."""
+    """Return the newest of the player's events by event time."""
     # Ordered by a time without an index, so that PostgreSQL uses the indexes of the ids and does not scan the newest
     # events of the game.
     events = with_placeholders(events_of(membership.game_id, ids).defer(*PAYLOAD_FIELDS))
-    found = events.order_by("-event_at", "-pk")
-    return [replace(event_row(event, membership), moment=event.event_at) for event in found[:MAX_LISTED]]
+    newest = events.order_by("-event_at", "-pk")
+    return [replace(event_row(event, membership), moment=event.event_at) for event in newest[:MAX_LISTED]]
 
 
 def consent_of(membership: Membership, ids: list[OwnedId], *, addresses: bool) -> dict[str, Any]:
-    """Return the level in force for events without one, and the decisions, newest first."""
+    """Return the consent level that applies to events without one, and the decisions, newest first."""
     decisions = list(decisions_of(membership.game_id, ids).order_by("-decided_at", "-id")[:MAX_LISTED])
     newest = Level(decisions[0].level) if decisions else None
     level = effective_level(stated="", at_event=newest, later=None, strict=membership.game.strict_consent)

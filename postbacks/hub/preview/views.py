@@ -1,4 +1,4 @@
-"""Before going live: preview, dry run, and test conversion."""
+"""Trying a postback before going live: preview, dry run, and test conversion."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,7 +22,7 @@ from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.preview import dry_run, preview
 
-# Fields that are validated before saving, and that a dry run does not use.
+# Form fields that a dry run does not use; they are validated when saving.
 IGNORED_FIELDS = {"pixel_id", "test_code"}
 
 
@@ -36,7 +36,7 @@ class SendTestForm(forms.Form):
     def __init__(
         self, network: Network, game: Game, *args: Any, configs: Iterable[PostbackConfig] | None = None, **kwargs: Any
     ) -> None:
-        """`configs` are the postbacks of the game, where they have been read already."""
+        """`configs` are the postbacks of the game if they have been read already."""
         super().__init__(*args, **{"auto_id": "id_test_%s", **kwargs})
         config, code = self.fields["config"], self.fields["test_code"]
         assert isinstance(config, forms.ModelChoiceField)
@@ -48,30 +48,30 @@ class SendTestForm(forms.Form):
 
 @game_view()
 def preview_page(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """Preview `?conversion=` for `?config=`; without a postback, for a new one with both triggers."""
-    found, game = network_or_404(network), membership.game
+    """Preview `?conversion=` for `?config=`, or for a new postback with both triggers if the game has none."""
+    ad_network, game = network_or_404(network), membership.game
     configs = list(live_configs(game, network))
     config = next((row for row in configs if str(row.pk) == request.GET.get("config")), None)
     config = config or next(iter(configs), None)
-    among = preview.recent(game, network)
-    conversion = preview.chosen(game, request.GET.get("conversion", ""), among)
-    context: dict[str, Any] = {"network": found, "configs": configs, "config": config, "among": among}
+    choices = preview.recent(game, network)
+    conversion = preview.chosen(game, request.GET.get("conversion", ""), choices)
+    context: dict[str, Any] = {"network": ad_network, "configs": configs, "config": config, "choices": choices}
     if conversion:
-        would_be = config or PostbackConfig(game=game, network=network, triggers=list(Trigger.values))
-        shown = preview.build_preview(conversion, would_be, addresses=sees_addresses(membership))
-        context |= {"preview": shown, "body": as_json(shown.body) if shown.body else ""}
+        target = config or PostbackConfig(game=game, network=network, triggers=list(Trigger.values))
+        result = preview.build_preview(conversion, target, addresses=sees_addresses(membership))
+        context |= {"preview": result, "body": as_json(result.body) if result.body else ""}
     return page(request, "hub/preview/page.html", membership, **context)
 
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
 def dry_run_page(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """GET evaluates a stored postback; POST the settings of its form, even if they could not be saved."""
-    found, game = network_or_404(network), membership.game
+    """GET evaluates a stored postback, POST the settings of its form, even if they could not be saved."""
+    ad_network, game = network_or_404(network), membership.game
     config = get_object_or_404(live_configs(game, network), pk=pk)
     if request.method == "POST":
-        return _run_proposed(request, membership, found, config)
+        return _run_proposed(request, membership, ad_network, config)
     run = dry_run.run(proposed=config, current=None)
-    context = {"network": found, "config": config, "configs": list(live_configs(game, network)), "run": run}
+    context = {"network": ad_network, "config": config, "configs": list(live_configs(game, network)), "run": run}
     return page(request, "hub/preview/dry_run.html", membership, **context)
 
 
@@ -95,15 +95,16 @@ def _run_proposed(
 
 
 def _problems(form: PostbackForm) -> list[str]:
+    """Return the errors of the goals, else those of the other fields that a dry run uses."""
     rows = [f"Goal {row.number}: {problem}" for row in form.rows.forms for problem in row.problems]
-    unread = IGNORED_FIELDS | {field.name for field in form.credential_fields}
-    read = {name: errors for name, errors in form.errors.items() if name not in unread}
-    return rows or [str(error) for errors in read.values() for error in errors]
+    ignored = IGNORED_FIELDS | {field.name for field in form.credential_fields}
+    relevant = {name: errors for name, errors in form.errors.items() if name not in ignored}
+    return rows or [str(error) for errors in relevant.values() for error in errors]
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def test_conversion(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """Send it and redirect to the network's answer. The test code is never rendered."""
+    """Send a test conversion and redirect to the page of the network's answer. The test code is never rendered."""
     game = membership.game
     form = SendTestForm(network_or_404(network), game, request.POST)
     try:

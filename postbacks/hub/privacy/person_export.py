@@ -26,7 +26,7 @@ from postbacks.models import Delivery, DeliveryAttempt
 
 FORMAT = "afterclick.person/1"
 ROWS_PER_QUERY = 200
-# Internal columns, and the game and the person, which the file states once.
+# Internal columns, and foreign keys whose row the file contains once.
 OMITTED_COLUMNS = {
     "game",
     "game_id",
@@ -45,14 +45,14 @@ Rows = Iterable[dict[str, Any]]
 
 
 def pieces(person: Person) -> Iterator[str]:
-    """Yield the text of the file in pieces."""
-    head = {
+    """Yield the JSON text in pieces."""
+    header = {
         "format": FORMAT,
         "exported_at": clock.now(),
         "game": {"name": person.game.name, "slug": person.game.slug},
         "person": {name: getattr(person, name) for name in PERSON_COLUMNS},
     }
-    yield _text(head)[:-1]
+    yield _text(header)[:-1]
     for name, rows in _lists(person):
         yield f',\n"{name}":['
         for number, row in enumerate(rows):
@@ -74,10 +74,10 @@ def _lists(person: Person) -> Iterator[tuple[str, Rows]]:
     yield "rejections", map(_row, _paged(rejections_of(person.game_id, ids), "received_at"))
 
 
-def _identity(one: OwnedId) -> dict[str, Any]:
-    """Return the columns, and of an id that others used too when it was this player's."""
-    periods = {"periods": [period._asdict() for period in one.periods]} if one.is_shared else {}
-    return {**_row(one.identity), **periods}
+def _identity(owned: OwnedId) -> dict[str, Any]:
+    """Return the columns of an id and, if other players own it too, the periods in which it was this player's."""
+    periods = {"periods": [period._asdict() for period in owned.periods]} if owned.is_shared else {}
+    return {**_row(owned.identity), **periods}
 
 
 def _with_deliveries(person: Person) -> QuerySet[Any]:
@@ -92,7 +92,7 @@ def _paged(rows: QuerySet[Any], by: str) -> Iterator[Any]:
 
 
 def _row(row: Model) -> dict[str, Any]:
-    """The columns of a row by their names; a foreign key is its number."""
+    """Return {column: value}; the value of a foreign key is the primary key of its row."""
     names = [field.attname for field in row._meta.concrete_fields if field.name not in OMITTED_COLUMNS]
     return {name: getattr(row, name) for name in names}
 

@@ -1,4 +1,4 @@
-"""What is stored about one player: counts, download, erasure. For admins; a download leaves an audit entry."""
+"""The data stored about one player: counts, download, erasure. For admins; a download leaves an audit entry."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -18,31 +18,31 @@ from audience.privacy.player_data import decisions_of, rejections_of
 from postbacks.hub.privacy import person_export
 from postbacks.models import Delivery
 
-# Rows counted at most. A player with more is a client's mistake: an id that thousands share.
+# Maximum number of rows counted per label. More are a client's mistake: one id sent for thousands of players.
 MAX_COUNTED = 10_000
 MAX_DECISIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class RowCount:
-    """The number of one kind of row; `more` if not all were counted."""
+    """The number of one kind of row; `is_capped` if not all were counted."""
 
     label: str
     number: int
-    more: bool
+    is_capped: bool
 
 
 @game_view(role=Role.ADMIN)
 def privacy_person(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
     person = _person(membership, pk)
-    handle = erasure_identity(person)
+    erasure_id = erasure_identity(person)
     decisions = decisions_of(membership.game_id, owned_ids(person)).order_by("-decided_at", "-id")
     context = {
         "person": person,
         "title": person_rows([person], addresses=True)[0].title,
         "counts": counts_of(person),
         "decisions": list(decisions[:MAX_DECISIONS]),
-        "form": ErasePersonForm(subject=handle.as_sent) if handle else None,
+        "form": ErasePersonForm(subject=erasure_id.as_sent) if erasure_id else None,
     }
     return page(request, "hub/privacy/person.html", membership, **context)
 
@@ -57,7 +57,7 @@ def privacy_export(request: HubRequest, membership: Membership, pk: UUID) -> Str
 
 
 def counts_of(person: Person) -> list[RowCount]:
-    """Return the counts by label."""
+    """Return a count per kind of row, at most MAX_COUNTED each."""
     ids = owned_ids(person)
     kinds = {
         "Events": events_of(person.game_id, ids),
@@ -71,14 +71,14 @@ def counts_of(person: Person) -> list[RowCount]:
     }
     counted = {label: rows.order_by()[: MAX_COUNTED + 1].count() for label, rows in kinds.items()}
     return [
-        RowCount("Traits", len(person.traits), more=False),
-        RowCount("IDs", min(len(ids), MAX_COUNTED), more=len(ids) > MAX_COUNTED),
-        *(RowCount(label, min(number, MAX_COUNTED), more=number > MAX_COUNTED) for label, number in counted.items()),
+        RowCount("Traits", len(person.traits), is_capped=False),
+        RowCount("IDs", min(len(ids), MAX_COUNTED), is_capped=len(ids) > MAX_COUNTED),
+        *(RowCount(label, min(count, MAX_COUNTED), is_capped=count > MAX_COUNTED) for label, count in counted.items()),
     ]
 
 
 def _person(membership: Membership, pk: UUID) -> Person:
-    found = Person.objects.select_related("game").filter(game=membership.game, pk=pk).first()
-    if found is None:
+    person = Person.objects.select_related("game").filter(game=membership.game, pk=pk).first()
+    if person is None:
         raise Http404("This player was joined with another, or erased.")
-    return found
+    return person

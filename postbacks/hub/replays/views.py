@@ -21,10 +21,10 @@ from postbacks.hub.toolkit.network_pages import live_configs, network_or_404
 from postbacks.models import Delivery, PostbackConfig, Replay
 from postbacks.networks.interface.call import Verdict
 
-MAX_LISTED = 5  # replays listed
-# URL names of the pages with a button to send one delivery again; its view redirects back to them.
+MAX_REPLAYS = 5  # newest ones listed
+# URL names of the pages with a button to send one delivery again, to which its view redirects.
 PAGES_WITH_BUTTON = {"conversion", "conversions", "attempt"}
-# A minute in the browser's date picker.
+# A date picker with hours and minutes.
 MINUTE_INPUT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 VERDICTS = (
     ("", "Any"),
@@ -35,7 +35,7 @@ VERDICTS = (
 
 
 class ReplayForm(forms.Form):
-    """Which failed deliveries to send again. `failed_from` and `failed_until` may be blank; both are in UTC."""
+    """A filter of failed deliveries. `failed_from` and `failed_until` are in UTC, or blank for no limit."""
 
     config = forms.ModelChoiceField(PostbackConfig.objects.none(), label="Postback", empty_label=None)
     failed_from = forms.DateTimeField(required=False, widget=MINUTE_INPUT, label="Failed from (UTC)")
@@ -44,9 +44,9 @@ class ReplayForm(forms.Form):
 
     def __init__(self, *args: Any, configs: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        chosen = self.fields["config"]
-        assert isinstance(chosen, forms.ModelChoiceField)
-        chosen.queryset = configs
+        field = self.fields["config"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = configs
 
     def clean_failed_until(self) -> datetime | None:
         end: datetime | None
@@ -57,30 +57,29 @@ class ReplayForm(forms.Form):
 
 
 def section_context(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
-    """Return what can be sent again and the replays, newest first."""
-    known = {config.pk: config for config in configs}
-    newest = Replay.objects.filter(config__in=known).order_by("-created_at")
-    rows = list(newest.prefetch_related("requested_by")[:MAX_LISTED])
+    """Return the failures that can be sent again, and the newest replays with their progress."""
+    by_id = {config.pk: config for config in configs}
+    newest = Replay.objects.filter(config__in=by_id).order_by("-created_at")
+    rows = list(newest.prefetch_related("requested_by")[:MAX_REPLAYS])
     for row in rows:
-        row.config = known[row.config_id]
-    found = failed_deliveries.progress(rows)
-    running = {row.replay.config_id for row in found if row.is_running}
+        row.config = by_id[row.config_id]
+    progress = failed_deliveries.progress(rows)
+    running = {row.replay.config_id for row in progress if row.is_running}
     offers = [offer for offer in failed_deliveries.offers(configs) if offer.config.pk not in running]
-    return {"offers": offers, "replays": found, "has_running_replay": bool(running)}
+    return {"offers": offers, "replays": progress, "has_running_replay": bool(running)}
 
 
 @game_view()
 def replay_list(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """Show the section alone for its refresh, else a page with the filter and its counts."""
-    found, game = network_or_404(network), membership.game
-    context: dict[str, Any] = {"network": found, **section_context(list(live_configs(game, network)))}
+    """Show the section for its refresh, or a page with the filter and its counts."""
+    ad_network, game = network_or_404(network), membership.game
+    context: dict[str, Any] = {"network": ad_network, **section_context(list(live_configs(game, network)))}
     if request.htmx:
         return page(request, "hub/replays/_replays.html", membership, **context)
     form = ReplayForm(request.GET if "config" in request.GET else None, configs=live_configs(game, network))
     if form.is_bound and form.is_valid():
-        answers = form.cleaned_data
-        context["counts"] = failed_deliveries.preview(**answers)
-        context["blocked"] = block_of(answers["config"])
+        context["counts"] = failed_deliveries.preview(**form.cleaned_data)
+        context["blocked"] = block_of(form.cleaned_data["config"])
     return page(request, "hub/replays/page.html", membership, form=form, **context)
 
 
@@ -118,15 +117,15 @@ def delivery_send_again(request: HubRequest, membership: Membership, pk: UUID) -
 
 
 def _return_url(request: HubRequest, slug: str) -> str:
-    """Return the page with the button by the Referer, else the Conversions page."""
+    """Return the page that the Referer names if it has the button, else the Conversions page."""
     fallback = reverse("conversions", kwargs={"slug": slug})
     referer = request.headers.get("Referer", "")
     if not url_has_allowed_host_and_scheme(referer, {request.get_host()}):
         return fallback
     parts = urlsplit(referer)
     try:
-        found = resolve(parts.path)
+        match = resolve(parts.path)
     except Resolver404:
         return fallback
-    has_button = found.url_name in PAGES_WITH_BUTTON and found.kwargs.get("slug") == slug
+    has_button = match.url_name in PAGES_WITH_BUTTON and match.kwargs.get("slug") == slug
     return urlunsplit(("", "", parts.path, parts.query, "")) if has_button else fallback

@@ -32,7 +32,7 @@ def postback_enable(request: HubRequest, membership: Membership, network: str, p
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
 def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """GET counts the deliveries that would not be sent. POST disables, or with `ask` first redirects there if any are."""
+    """GET counts what would not be sent. POST disables; with `ask` and unsent deliveries it redirects to GET."""
     config = config_or_404(membership, network, pk)
     unsent = unsent_counts.count_unsent(config)
     if request.method != "POST":
