@@ -222,7 +222,7 @@ def test_each_member_is_notified_as_they_chose(game: Game, other_game: Game, con
 def test_a_digest_chosen_after_its_hour_begins_tomorrow(game: Game, hour: int, first: int | None) -> None:
     user = member(game, Role.VIEWER)
     with time_machine.travel(datetime(2026, 3, 1, hour, tzinfo=UTC), tick=False):
-        choose(game=game, user=user, told=AlertFrequency.BOTH)
+        choose(game=game, user=user, frequency=AlertFrequency.BOTH)
     row = AlertChoice.objects.get()
     assert (row.told, row.digest_sent_on and row.digest_sent_on.day) == ("both", first)
 

@@ -52,8 +52,8 @@ FAILING = {"delivered": 289, "failed": 131, "first_failed_at": ago(hours=3), "la
         ({"attempts": 4, "delivered": 4, "enabled": False}, Health.QUIET),
         (LIMITED, Health.RATE_LIMITED),
         ({"limited_at": ago(seconds=61), "attempts": 1}, Health.HEALTHY),
-        ({"limited_at": ago(hours=1), "resting_until": NOW + timedelta(minutes=5)}, Health.RATE_LIMITED),
-        ({"limited_at": ago(hours=1), "resting_until": NOW, "attempts": 1}, Health.HEALTHY),
+        ({"limited_at": ago(hours=1), "next_slot_at": NOW + timedelta(minutes=5)}, Health.RATE_LIMITED),
+        ({"limited_at": ago(hours=1), "next_slot_at": NOW, "attempts": 1}, Health.HEALTHY),
         (FAILING, Health.DEGRADED),
         ({"delivered": 95, "failed": 5}, Health.DEGRADED),
         ({"delivered": 96, "failed": 5, "attempts": 1}, Health.HEALTHY),
@@ -63,7 +63,7 @@ FAILING = {"delivered": 289, "failed": 131, "first_failed_at": ago(hours=3), "la
         ({"attempts": 10, "retried": 2, "delivered": 8}, Health.DEGRADED),
         ({"attempts": 11, "retried": 2, "delivered": 9}, Health.HEALTHY),
         ({"attempts": 9, "retried": 9}, Health.HEALTHY),
-        ({"attempts": 6, "tripped": True, "waiting": 6}, Health.DEGRADED),
+        ({"attempts": 6, "breaker_open": True, "waiting": 6}, Health.DEGRADED),
         ({"attempts": 6, "waiting": 6, "overdue_since": ago(minutes=10)}, Health.DEGRADED),
         ({"attempts": 6, "waiting": 6, "overdue_since": ago(minutes=9)}, Health.HEALTHY),
         ({"attempts": 3, "waiting": 1, "failing_since": ago(minutes=11)}, Health.DEGRADED),
@@ -102,7 +102,7 @@ def test_states_of_health_are_ordered_by_severity() -> None:
 
 def test_a_hold_says_since_when_what_the_network_said_and_what_to_do() -> None:
     found = judge(counts(**HELD))
-    assert (found.since, found.why, found.next_step) == (
+    assert (found.since, found.explanation, found.next_step) == (
         ago(hours=1),
         "Nothing is sent; 12 conversions are held. The token (“expired”) is refused.",
         "Rotate the access token: choose Edit, then Rotate credentials. What is held goes out once it is accepted.",
@@ -119,7 +119,7 @@ def test_a_hold_for_the_pixel_names_the_pixel() -> None:
 
 def test_failures_are_shown_as_a_share_of_ended_deliveries() -> None:
     found = judge(counts(**FAILING, failed_message="Invalid currency", failed_by={"payload": 131}))
-    assert (found.since, found.share, found.cause, found.next_step) == (
+    assert (found.since, found.figures, found.cause, found.next_step) == (
         ago(hours=3),
         "31 % of 420 sends failed.",
         "TikTok Ads says: “Invalid currency”.",
@@ -129,7 +129,7 @@ def test_failures_are_shown_as_a_share_of_ended_deliveries() -> None:
 
 def test_a_silent_postback_shows_the_most_frequent_reasons() -> None:
     found = judge(counts(skipped={"consent": 2, "no_click": 35, "no_match_key": 1}, first_conversion_at=ago(hours=5)))
-    assert (found.since, found.why, found.came) == (
+    assert (found.since, found.explanation, found.considered) == (
         ago(hours=5),
         "38 conversions came, none could be sent: 35 had no ad click, 2 lacked the player's consent, "
         "1 held nothing to match the player by.",
@@ -139,16 +139,16 @@ def test_a_silent_postback_shows_the_most_frequent_reasons() -> None:
 
 
 def test_a_quiet_postback_shows_that_conversions_are_missing() -> None:
-    assert judge(counts()).why == "No conversion was attributed to TikTok Ads in 24 h."
-    assert judge(counts(skipped={"other_network": 1})).why == (
+    assert judge(counts()).explanation == "No conversion was attributed to TikTok Ads in 24 h."
+    assert judge(counts(skipped={"other_network": 1})).explanation == (
         "No conversion was attributed to TikTok Ads in 24 h. 1 conversion came from other networks' clicks."
     )
-    assert judge(counts(enabled=False)).why == "It is disabled: nothing is sent."
+    assert judge(counts(enabled=False)).explanation == "It is disabled: nothing is sent."
 
 
 def test_a_backlog_says_how_long_the_oldest_waits() -> None:
     found = judge(counts(waiting=1200, overdue_since=ago(minutes=75)))
-    assert found.why == "1,200 conversions wait, the oldest for 75 minutes."
+    assert found.explanation == "1,200 conversions wait, the oldest for 75 minutes."
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_every_count_comes_from_its_rows(config: PostbackConfig) -> None:
     assert (found.delivered, found.failed, found.waiting, found.held) == (1, 1, 1, 2)
     assert (found.failed_by, found.skipped) == ({"payload": 1}, {"no_click": 2, "consent": 1})
     assert found.first_failed_at == found.last_failed_at == now - timedelta(minutes=3)
-    assert (found.overdue_since, found.limited_at, found.tripped) == (now - timedelta(minutes=2), now, True)
+    assert (found.overdue_since, found.limited_at, found.breaker_open) == (now - timedelta(minutes=2), now, True)
 
 
 def test_of_many_rows_the_newest_are_counted(config: PostbackConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def alert_choice(request: HubRequest, membership: Membership) -> HttpResponse:
     form = ChoiceForm(request.POST)
     if form.is_valid():
         frequency = AlertFrequency(form.cleaned_data["told"])
-        recipients.choose(game=membership.game, user=request.user, told=frequency)
+        recipients.choose(game=membership.game, user=request.user, frequency=frequency)
         messages.success(request, f"Saved: {frequency.label[0].lower()}{frequency.label[1:]}.")
     else:
         messages.error(request, "Nothing was saved: choose one of the four.")

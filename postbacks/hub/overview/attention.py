@@ -90,7 +90,7 @@ def _postbacks(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
             title=judgement.health.label,
             subject=str(row.config),
             href=reverse("integration", kwargs={"slug": game.slug, "network": row.config.network}),
-            cause=judgement.why,
+            cause=judgement.explanation,
             next_step=judgement.next_step,
             since=judgement.since,
         )

@@ -1,8 +1,8 @@
-"""The daily digest: yesterday's numbers, for members who chose it.
+"""The daily digest: the numbers of the day before, for members who chose it.
 
 Written once per member, game and day, at the first check after DIGEST_HOUR: `digest_sent_on` and the Notice are stored
 in one transaction, and the Notice is sent and retried like every message. After days of downtime there is one digest,
-of yesterday. Failing members are isolated.
+of the day before. Failing members are isolated.
 """
 
 from collections.abc import Callable
@@ -28,20 +28,20 @@ from postbacks.networks import NETWORKS
 
 @dataclass(slots=True)
 class NetworkDay:
-    """One network on one day, by time of the events."""
+    """The numbers of one network and day (of the events), and its alerts that are open now."""
 
     conversions: int = 0
     delivered: int = 0
     failed: int = 0
     may_have_arrived: int = 0
-    open: list[Alert] = field(default_factory=list)
+    open_alerts: list[Alert] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return any((self.conversions, self.delivered, self.failed, self.may_have_arrived, self.open))
+        return any((self.conversions, self.delivered, self.failed, self.may_have_arrived, self.open_alerts))
 
 
 def day_of(written_at: datetime) -> date:
-    """Return the day that a digest covers: the one before it was written (UTC)."""
+    """Return the day that a digest covers: the one before the day it was written (UTC)."""
     return written_at.astimezone(UTC).date() - timedelta(days=1)
 
 
@@ -71,7 +71,7 @@ def _unsent(now: datetime) -> QuerySet[AlertChoice]:
 
 @transaction.atomic
 def _write(choice: AlertChoice, now: datetime, has_content: Callable[[Game], bool]) -> bool:
-    # Of two concurrent workers one updates the row.
+    # Only one of concurrent workers updates the row.
     if not _unsent(now).filter(pk=choice.pk).update(digest_sent_on=now.date()):
         return False
     if not has_content(choice.game) or choice.user_id not in {member.user_id for member in members(choice.game)}:
@@ -100,7 +100,7 @@ def read(*, game: Game, day: date) -> dict[str, NetworkDay]:
         days[kind].may_have_arrived = number
     for alert in Alert.objects.filter(game=game, recovered_at=None).select_related("config", "game"):
         if alert.config.network in days:
-            days[alert.config.network].open.append(alert)
+            days[alert.config.network].open_alerts.append(alert)
     return days
 
 
@@ -113,7 +113,7 @@ def text(*, game: Game, day: date) -> str:
             f"{NETWORKS[kind].label}: {numbers.conversions:,} attributed conversion{pluralize(numbers.conversions)}, "
             f"{numbers.delivered:,} delivered, {numbers.failed:,} failed{unknown}."
         ]
-        for alert in numbers.open:
+        for alert in numbers.open_alerts:
             state = f"{Health(alert.health).label} since {labels.moment(alert.opened_at)}"
             lines.append(f"  Open alert: {alert.config.pixel_id}, {state}. {alert.cause} {alert.next_step}".rstrip())
             lines.append(f"  {labels.integration_url(alert)}")

@@ -1,7 +1,7 @@
-"""Webhooks: adding, switching and testing them, and sending messages as signed calls.
+"""Webhooks: adding, enabling, disabling and testing them, and sending messages as signed calls.
 
 The receiver verifies `Afterclick-Signature: t=<unix seconds>,v1=<hex>`, where v1 is the HMAC-SHA256 of `<t>.<body>`
-with the webhook's secret, refuses an old `t`, and detects repetitions by `Afterclick-Id`. Anything but 2xx is retried
+with the webhook's secret, refuses an old `t`, and detects duplicates by `Afterclick-Id`. Anything but 2xx is retried
 (postbacks/monitoring/alerts/notices.py).
 """
 
@@ -27,7 +27,7 @@ from postbacks.networks.interface import answers
 from postbacks.networks.interface.call import Request
 from postbacks.networks.interface.network import USER_AGENT
 
-MAX_HOOKS = 10  # of a game
+MAX_HOOKS = 10  # per game
 TIMEOUT_SECONDS = 10.0
 FAILURES = {**answers.FAILURES, "dns": "The name of the host could not be resolved"}
 PRIVATE = "Not sent: this address is not on the public internet. The operator can allow it with ALERT_PRIVATE_HOSTS."
@@ -41,27 +41,27 @@ class HookRefused(Exception):
 def add_hook(*, game: Game, url: str, created_by: Any) -> tuple[AlertHook, str]:
     """Create a webhook; return it and its secret, which is shown once. Raises HookRefused."""
     url = url.strip()
-    why = http.refusal(url, private_hosts=settings.ALERT_PRIVATE_HOSTS)
-    if why:
-        raise HookRefused(f"This address cannot be called: {why}.")
-    present = AlertHook.objects.filter(game=Game.objects.select_for_update(no_key=True).get(pk=game.pk))
-    if present.filter(url=url).exists():
+    refusal = http.refusal(url, private_hosts=settings.ALERT_PRIVATE_HOSTS)
+    if refusal:
+        raise HookRefused(f"This address cannot be called: {refusal}.")
+    existing = AlertHook.objects.filter(game=Game.objects.select_for_update(no_key=True).get(pk=game.pk))
+    if existing.filter(url=url).exists():
         raise HookRefused("This address is told already.")
-    if present.count() >= MAX_HOOKS:
+    if existing.count() >= MAX_HOOKS:
         raise HookRefused(f"A game has at most {MAX_HOOKS} hooks. Delete one first.")
     secret = f"whsec_{secrets.token_urlsafe(32)}"
     return AlertHook.objects.create(game=game, url=url, secret={"key": secret}, created_by=created_by), secret
 
 
 def switch_hook(*, hook: AlertHook, enabled: bool) -> None:
-    """Enable or disable a webhook. Messages waiting for a disabled one end as failed."""
+    """Enable or disable a webhook. Waiting messages to a disabled webhook fail."""
     hook.enabled = enabled
     hook.save(update_fields=["enabled"])
 
 
 @transaction.atomic
 def request_test(*, hook: AlertHook) -> Notice:
-    """Enqueue a message of kind `test`; return the waiting one if there is one."""
+    """Enqueue and return a message of kind `test`, or return the waiting one."""
     locked = AlertHook.objects.select_for_update(no_key=True).get(pk=hook.pk)
     waiting = Notice.objects.filter(hook=locked, kind=NoticeKind.TEST, state=NoticeState.WAITING).first()
     notice = waiting or Notice.objects.create(game=locked.game, hook=locked, kind=NoticeKind.TEST)
@@ -70,7 +70,7 @@ def request_test(*, hook: AlertHook) -> Notice:
 
 
 def send(notice: Notice) -> str:
-    """Call the webhook and return its answer. Raises SendingFailed, or NoReceiver if the webhook is disabled."""
+    """Call the webhook and return its answer as a sentence. Raises SendingFailed, or NoReceiver if it is disabled."""
     hook = notice.hook
     if hook is None or not hook.enabled:
         raise NoReceiver("The hook is switched off.")
@@ -83,41 +83,41 @@ def send(notice: Notice) -> str:
         raise SendingFailed(PRIVATE)
     if response.status is None:
         raise SendingFailed(f"{FAILURES.get(response.failure or '', 'The hook could not be reached')}.")
-    answered = f"It answered {response.status}"
+    answer = f"It answered {response.status}"
     if 300 <= response.status < 400:
-        raise SendingFailed(f"{answered}, a redirect, which is not followed: enter the address it leads to.")
+        raise SendingFailed(f"{answer}, a redirect, which is not followed: enter the address it leads to.")
     if not 200 <= response.status < 300:
-        raise SendingFailed(f"{answered}.")
-    return f"{answered}."
+        raise SendingFailed(f"{answer}.")
+    return f"{answer}."
 
 
 def host_of(url: str) -> str:
-    """Return the host of a webhook's URL, since the path is often a secret."""
+    """Return the host of a webhook's URL, to show it without its path, which is often a secret."""
     return urlsplit(url).hostname or ""
 
 
 def _request(notice: Notice, url: str, secret: str) -> Request:
     body = json.dumps(payload(notice)).encode()
-    at = int(clock.now().timestamp())
-    signed = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256)
+    timestamp = int(clock.now().timestamp())
+    signed = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
     headers = {
         "Content-Type": "application/json",
         "User-Agent": USER_AGENT,
         "Afterclick-Event": event(notice),
         "Afterclick-Id": str(notice.pk),
-        "Afterclick-Signature": f"t={at},v1={signed.hexdigest()}",
+        "Afterclick-Signature": f"t={timestamp},v1={signed.hexdigest()}",
     }
     return Request("POST", url, headers, body)
 
 
 def event(notice: Notice) -> str:
-    """Return `alert.opened`, `alert.recovered` (ended in the way of `ending`) or `test`."""
+    """Return `alert.opened`, `alert.recovered` (for every end; `ending` in the body says which) or `test`."""
     return notice.kind if notice.alert is None else f"alert.{notice.kind}"
 
 
 def payload(notice: Notice) -> dict[str, Any]:
     """Return the body. `text` is one line for chat servers; times are ISO 8601 in UTC."""
-    facts: dict[str, Any] = {
+    common: dict[str, Any] = {
         "id": str(notice.pk),
         "event": event(notice),
         "created_at": notice.created_at.isoformat(),
@@ -125,8 +125,8 @@ def payload(notice: Notice) -> dict[str, Any]:
     }
     if notice.alert is None:
         text = f"{notice.game}: this is a test from Afterclick."
-        return {**facts, "text": text, "url": labels.page_url("alerts", notice.game)}
-    return {**facts, **_alert(notice.alert, notice.kind)}
+        return {**common, "text": text, "url": labels.page_url("alerts", notice.game)}
+    return {**common, **_alert(notice.alert, notice.kind)}
 
 
 def _alert(alert: Alert, kind: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Reminders that an API key reaches the last day that an admin has set: one mail to each admin of its game.
+"""Reminders that an API key will end on the day that an admin has set: one email to each admin of its game.
 
-There is none for the end of a rotation, which the Overview shows.
+The end of a key after a rotation is shown on the Overview only.
 """
 
 from django.db import transaction
@@ -30,14 +30,14 @@ def _due() -> QuerySet[ApiKey]:
 
 @transaction.atomic
 def _write(key: ApiKey) -> int:
-    # Of two concurrent workers one updates the row.
+    # Only one of concurrent workers updates the row.
     if not _due().filter(pk=key.pk).update(remind_at=None):
         return 0
     now = clock.now()
-    silent = set(AlertChoice.objects.filter(game=key.game, told=AlertFrequency.NEVER).values_list("user_id", flat=True))
-    admins = [m.user_id for m in members(key.game) if m.role == Role.ADMIN and m.user_id not in silent]
-    new = {"game": key.game, "key": key, "kind": NoticeKind.KEY_ENDS, "created_at": now, "next_attempt_at": now}
-    Notice.objects.bulk_create(Notice(user_id=user_id, **new) for user_id in admins)
+    muted = set(AlertChoice.objects.filter(game=key.game, told=AlertFrequency.NEVER).values_list("user_id", flat=True))
+    admins = [row.user_id for row in members(key.game) if row.role == Role.ADMIN and row.user_id not in muted]
+    fields = {"game": key.game, "key": key, "kind": NoticeKind.KEY_ENDS, "created_at": now, "next_attempt_at": now}
+    Notice.objects.bulk_create(Notice(user_id=user_id, **fields) for user_id in admins)
     wake(NOTICES_TASK)
     return len(admins)
 
@@ -47,11 +47,11 @@ def text(key: ApiKey) -> tuple[str, str]:
     name = labels.one_line(f"{key.game}: API key {key.name}")
     if not key.is_live or key.expires_at is None:
         return f"{name} needs no attention any more", "It was revoked, has ended or no longer has an end."
-    at = labels.moment(key.expires_at)
+    end = labels.moment(key.expires_at)
     used = f"It was last used on {labels.moment(key.last_used_at)}." if key.last_used_at else "It was never used."
     body = (
-        f"The key {key.prefix}… stops working on {at}. Requests with it are refused from then on, and their events "
+        f"The key {key.prefix}… stops working on {end}. Requests with it are refused from then on, and their events "
         f"are lost. {used}\n\nWhat to do: put another key in place, or give this one a later last day. If nobody "
         f"needs it any more, do nothing.\n\n{labels.page_url('keys', key.game)}"
     )
-    return f"{name} ends on {at}", body
+    return f"{name} ends on {end}", body

@@ -1,4 +1,4 @@
-"""The texts of messages, the same for mail and webhooks. They contain no personal data and no credential."""
+"""Texts of messages, used by mail and webhooks. They contain no personal data and no credentials."""
 
 from datetime import datetime
 
@@ -10,8 +10,8 @@ from postbacks.models import Alert, AlertEnding, NoticeKind
 from postbacks.monitoring.health.types import Health
 
 
-def moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+def moment(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def one_line(text: str) -> str:
@@ -20,7 +20,7 @@ def one_line(text: str) -> str:
 
 
 def headline(alert: Alert, kind: str) -> str:
-    """Return `Starfall: TikTok Ads CABC is on hold`."""
+    """Return a subject such as `Starfall: TikTok Ads CABC is on hold`."""
     postback = one_line(f"{alert.game}: {alert.config}")
     if kind == NoticeKind.RECOVERED:
         if alert.ending in (AlertEnding.DISABLED, AlertEnding.DELETED):
@@ -36,7 +36,7 @@ def headline(alert: Alert, kind: str) -> str:
 
 
 def ending(alert: Alert) -> str:
-    """Return why an alert ended, as of its end."""
+    """Return a sentence about how an alert ended."""
     if alert.ending == AlertEnding.DELETED:
         return "The postback was deleted: nothing is sent through it any more."
     if alert.ending == AlertEnding.DISABLED:
@@ -48,6 +48,6 @@ def integration_url(alert: Alert) -> str:
     return page_url("integration", alert.game, network=alert.config.network)
 
 
-def page_url(name: str, game: Game, **parts: str) -> str:
-    """Return the address of a page of the game; `name` is that of its route, `parts` what the route needs besides."""
-    return settings.PUBLIC_URL + reverse(name, kwargs={"slug": game.slug, **parts})
+def page_url(name: str, game: Game, **kwargs: str) -> str:
+    """Return the URL of a page of the game; `name` and `kwargs` are those of its route."""
+    return settings.PUBLIC_URL + reverse(name, kwargs={"slug": game.slug, **kwargs})

@@ -9,7 +9,7 @@ from postbacks.monitoring.alerts.recipients import NoReceiver, SendingFailed
 
 
 def send(notice: Notice) -> str:
-    """Send a message and return ''. Raises SendingFailed, or NoReceiver if the member has left the game."""
+    """Send a message and return '' for its answer. Raises SendingFailed, or NoReceiver if the member has left."""
     user = notice.user
     if user is None or not user.is_active or not user.email:
         raise NoReceiver("The account has no email address any more, or was closed.")
@@ -21,7 +21,7 @@ def send(notice: Notice) -> str:
         subject=f"[Afterclick] {subject}",
         body=f"{body}\n\n-- \n{footer}\n",
         to=[user.email],
-        # The same on every attempt, so that a mailbox shows a repeated mail once.
+        # The same on every attempt, so that a mail client shows a repeated mail once.
         headers={"Message-ID": f"<{notice.pk}@afterclick>", "Auto-Submitted": "auto-generated"},
     )
     try:

@@ -1,8 +1,8 @@
 """Sends due messages: each is claimed, sent without an open transaction, and closed with the outcome.
 
-If a worker dies in between, a message may be sent twice, never lost: mails repeat their Message-ID, webhooks their id.
-Messages that cannot be claimed or closed are isolated, and one that was sent is not sent again because its outcome
-could not be stored.
+If a worker dies in between, a message may be sent twice, but is never lost: mails repeat their Message-ID, webhooks
+their id. Messages that cannot be claimed or closed are isolated. If only the outcome could not be stored, the message
+is not sent again.
 """
 
 import time
@@ -36,48 +36,48 @@ SCHEDULE = (
 )
 # Longer than a mail server (10 s to connect and for each answer) or a webhook (10 s in all) may take.
 LEASE = timedelta(minutes=2)
-# At once.
+# Per run.
 MAX_NOTICES = 500
 MAX_SECONDS = 30.0
 OUTCOME_NOT_STORED = "What came of this attempt could not be written at first."
 
 
 def deliver_notices() -> int:
-    """Send due messages until none is left or a limit is reached; return the number tried.
+    """Send due messages until there are none or a limit is reached; return the number of attempts.
 
-    Those that another transaction holds are left to the next run.
+    Messages that another transaction has locked are skipped until the next run.
     """
-    until, tried = time.monotonic() + MAX_SECONDS, 0
-    held: list[UUID] = []
+    deadline, tried = time.monotonic() + MAX_SECONDS, 0
+    locked: list[UUID] = []
     isolation.retry(Queue.NOTICE, _retry)
     due = _due().filter(not_failed(Queue.NOTICE)).order_by("next_attempt_at", "pk").only("pk", "game")
-    while tried < MAX_NOTICES and time.monotonic() < until and (row := due.exclude(pk__in=held).first()):
+    while tried < MAX_NOTICES and time.monotonic() < deadline and (row := due.exclude(pk__in=locked).first()):
         key = isolation.FailureKey(str(row.pk), row.game_id)
         for notice in isolation.process_alone(Queue.NOTICE, key, partial(claim, row.pk)):
             if notice is None:
-                held.append(row.pk)
+                locked.append(row.pk)
             else:
                 send(notice)
         tried += 1
-    return tried - len(held)
+    return tried - len(locked)
 
 
 def _retry(failure: FailedWork) -> None:
-    """Store the outcome of a message, or retry it alone."""
+    """Store the outcome of a message that was sent, or send the message alone."""
     if failure.kept:
         row = Notice.objects.filter(pk=failure.row, attempts_made=failure.kept["attempt"]).first()
         if row is not None:
-            _settle(row, failure.kept["how"], OUTCOME_NOT_STORED)
+            _store_outcome(row, failure.kept["how"], OUTCOME_NOT_STORED)
         return
     notice = claim(UUID(failure.row))
     if notice is not None:
-        FailedWork.objects.filter(pk=failure.pk).delete()  # from here on the outcome is recorded
+        FailedWork.objects.filter(pk=failure.pk).delete()  # from now on the attempt is recorded
         send(notice)
 
 
 @transaction.atomic
 def claim(pk: UUID) -> Notice | None:
-    """Lease a message and count the attempt; None if it is not due, or another worker has it."""
+    """Lease a message, count the attempt and return it; None if it is not due or another worker has it."""
     due = _due().filter(pk=pk).select_related("game", "alert__config", "user", "hook", "key__game")
     notice = due.select_for_update(skip_locked=True, of=("self",)).first()
     if notice is not None:
@@ -90,47 +90,49 @@ def claim(pk: UUID) -> Notice | None:
 def _due() -> QuerySet[Notice]:
     now = clock.now()
     same_receiver = Q(user=OuterRef("user")) | Q(hook=OuterRef("hook"))
-    unopened = Notice.objects.filter(alert=OuterRef("alert"), kind=NoticeKind.OPENED, state=NoticeState.WAITING)
+    waiting_opened = Notice.objects.filter(alert=OuterRef("alert"), kind=NoticeKind.OPENED, state=NoticeState.WAITING)
     due = Notice.objects.filter(state=NoticeState.WAITING, next_attempt_at__lte=now)
     unclaimed = due.filter(Q(leased_until=None) | Q(leased_until__lt=now))
     # The end of an alert is not sent before its beginning.
-    return unclaimed.exclude(Q(kind=NoticeKind.RECOVERED) & Exists(unopened.filter(same_receiver)))
+    return unclaimed.exclude(Q(kind=NoticeKind.RECOVERED) & Exists(waiting_opened.filter(same_receiver)))
 
 
 def send(notice: Notice) -> None:
-    """Send a claimed message once and store the outcome; a failure is retried where that may help."""
-    how, message = _attempt(notice)
-    key = isolation.FailureKey(str(notice.pk), notice.game_id, {"how": how, "attempt": notice.attempts_made})
-    isolation.process_alone(Queue.NOTICE, key, partial(_settle, notice, how, message))
+    """Send a claimed message once and store the outcome; a failure that a retry may solve is scheduled again."""
+    outcome, message = _attempt(notice)
+    key = isolation.FailureKey(str(notice.pk), notice.game_id, {"how": outcome, "attempt": notice.attempts_made})
+    isolation.process_alone(Queue.NOTICE, key, partial(_store_outcome, notice, outcome, message))
 
 
 def _attempt(notice: Notice) -> tuple[str, str]:
-    """Return how the attempt ended, "sent", "failed" permanently or "later" for a retry, and its message."""
+    """Return the outcome, "sent", "failed" (permanently) or "later" (to be retried), and its message."""
     try:
         return "sent", hooks.send(notice) if notice.hook_id else mail.send(notice)
     except NoReceiver as error:
         return "failed", str(error)
     except SendingFailed as failure:
         return "later", str(failure)
-    except Exception as error:  # an unexpected error must not be retried without end
+    except Exception as error:  # so that an unexpected error counts as an attempt
         logger.exception("notice_crashed", notice_id=str(notice.pk))
         return "later", f"Afterclick failed while sending this ({type(error).__name__})."
 
 
-def _settle(notice: Notice, how: str, message: str) -> None:
-    if how == "later":
-        _try_later(notice, message)
+def _store_outcome(notice: Notice, outcome: str, message: str) -> None:
+    if outcome == "later":
+        _schedule_retry(notice, message)
     else:
-        _close(notice, NoticeState.SENT if how == "sent" else NoticeState.FAILED, message)
+        _close(notice, NoticeState.SENT if outcome == "sent" else NoticeState.FAILED, message)
 
 
-def _try_later(notice: Notice, message: str) -> None:
+def _schedule_retry(notice: Notice, message: str) -> None:
     if notice.kind == NoticeKind.TEST or notice.attempts_made > len(SCHEDULE):
         _close(notice, NoticeState.FAILED, message)
         return
-    at = clock.now() + timedelta(seconds=SCHEDULE[notice.attempts_made - 1])
-    _unchanged(notice).update(message=message, next_attempt_at=at, leased_until=None)
-    logger.warning("notice_retried", notice_id=str(notice.pk), attempt=notice.attempts_made, next_at=at.isoformat())
+    next_at = clock.now() + timedelta(seconds=SCHEDULE[notice.attempts_made - 1])
+    _unchanged(notice).update(message=message, next_attempt_at=next_at, leased_until=None)
+    logger.warning(
+        "notice_retried", notice_id=str(notice.pk), attempt=notice.attempts_made, next_at=next_at.isoformat()
+    )
 
 
 def _close(notice: Notice, state: NoticeState, message: str) -> None:
@@ -139,5 +141,5 @@ def _close(notice: Notice, state: NoticeState, message: str) -> None:
 
 
 def _unchanged(notice: Notice) -> QuerySet[Notice]:
-    """Return the row unless its lease expired and another worker took it."""
+    """Return a query for the row, empty if its lease expired and another worker has claimed it."""
     return Notice.objects.filter(pk=notice.pk, state=NoticeState.WAITING, attempts_made=notice.attempts_made)

@@ -1,4 +1,4 @@
-"""The recipients of alerts: members by their choice, and webhooks; and why a message did not reach one."""
+"""The recipients of alerts: members by their choice, and webhooks; and the errors of sending to one."""
 
 from datetime import datetime
 from typing import Any
@@ -18,15 +18,15 @@ DAILY = (AlertFrequency.DAILY, AlertFrequency.BOTH)
 
 
 class SendingFailed(Exception):
-    """Not delivered, with a sentence; a retry may succeed."""
+    """The message was not delivered, for the reason in the text; a retry may succeed."""
 
 
 class NoReceiver(Exception):
-    """There is no receiver any more, with a sentence."""
+    """The message has no receiver any more, for the reason in the text."""
 
 
 def default_choice(role: str) -> AlertFrequency:
-    """Return the choice of a member who made none: viewers get no mails."""
+    """Return what a member without a choice receives: viewers get no emails."""
     return AlertFrequency.NEVER if role == Role.VIEWER else AlertFrequency.AT_ONCE
 
 
@@ -36,16 +36,16 @@ def choice_of(*, game: Game, user: Any, role: str) -> AlertFrequency:
 
 
 @transaction.atomic
-def choose(*, game: Game, user: Any, told: AlertFrequency) -> None:
-    """Store how `user` receives alerts. A digest chosen after its hour begins tomorrow."""
+def choose(*, game: Game, user: Any, frequency: AlertFrequency) -> None:
+    """Store how often `user` receives alerts. A digest that is chosen after DIGEST_HOUR begins on the next day."""
     now = clock.now()
-    sent = {"digest_sent_on": now.date()} if now.hour >= DIGEST_HOUR else {}
-    row, made = AlertChoice.objects.select_for_update().get_or_create(
-        game=game, user=user, defaults={"told": told, **sent}
+    skip_today = {"digest_sent_on": now.date()} if now.hour >= DIGEST_HOUR else {}
+    row, created = AlertChoice.objects.select_for_update().get_or_create(
+        game=game, user=user, defaults={"told": frequency, **skip_today}
     )
-    if not made and row.told != told:
-        started = sent if told in DAILY and row.told not in DAILY else {}
-        AlertChoice.objects.filter(pk=row.pk).update(told=told, **started)
+    if not created and row.told != frequency:
+        starts_daily = frequency in DAILY and row.told not in DAILY
+        AlertChoice.objects.filter(pk=row.pk).update(told=frequency, **(skip_today if starts_daily else {}))
 
 
 def members(game: Game) -> list[Membership]:
@@ -56,12 +56,12 @@ def members(game: Game) -> list[Membership]:
 
 @transaction.atomic
 def notify(*, alert: Alert, kind: NoticeKind, now: datetime) -> None:
-    """Store a Notice for every member with immediate mails and every enabled webhook. Idempotent."""
+    """Store a Notice for every member who gets immediate emails and every enabled webhook. Idempotent."""
     choices = dict(AlertChoice.objects.filter(game=alert.game_id).values_list("user_id", "told"))
-    mailed = [m for m in members(alert.game) if choices.get(m.user_id, default_choice(m.role)) in AT_ONCE]
+    mailed = [row for row in members(alert.game) if choices.get(row.user_id, default_choice(row.role)) in AT_ONCE]
     hooks = AlertHook.objects.filter(game=alert.game_id, enabled=True)
-    new = {"game_id": alert.game_id, "alert": alert, "kind": kind, "next_attempt_at": now, "created_at": now}
-    rows = [Notice(user_id=membership.user_id, **new) for membership in mailed]
-    rows += [Notice(hook=hook, **new) for hook in hooks]
+    fields = {"game_id": alert.game_id, "alert": alert, "kind": kind, "next_attempt_at": now, "created_at": now}
+    rows = [Notice(user_id=membership.user_id, **fields) for membership in mailed]
+    rows += [Notice(hook=hook, **fields) for hook in hooks]
     Notice.objects.bulk_create(rows, ignore_conflicts=True)
     wake(NOTICES_TASK)

@@ -1,12 +1,13 @@
-"""Opens and ends alerts by the health of postbacks. The rules:
+"""Opens and ends alerts by the health of postbacks, by these rules:
 
 1. An alert opens when a config is on hold, its credential is refused, or it is degraded; when it has been rate limited
-   for LIMITED_FOR, since short rate limiting is normal; and when it is silent over SILENT_FROM conversions or more.
-2. A config has at most one open alert. While its health changes from bad to bad (suspected, on hold, then degraded)
-   the alert is rewritten and no message is sent.
-3. An alert recovers when the config has been healthy or quiet for RECOVERED_AFTER, so that a state that comes and goes
-   is one alert. The alert of a disabled or deleted config ends at once, as not recovered.
-4. Any number of workers may run it: a unique constraint opens and a conditional update recovers.
+   for MIN_RATE_LIMITED, since short rate limiting is normal; and when it is silent over MIN_SILENT conversions or more.
+2. A config has at most one open alert. While its health changes from one bad state to another (suspected, on hold, then
+   degraded), the alert is updated and no message is sent.
+3. An alert recovers when the config has been healthy or quiet for RECOVERED_AFTER, so that an intermittent state is
+   one alert. The alert of a disabled or deleted config ends at once, as not recovered.
+4. Any number of workers may run it: a unique constraint allows one of them to open an alert, a conditional update one
+   to end it.
 5. Failing configs are isolated.
 """
 
@@ -29,8 +30,8 @@ from postbacks.monitoring.health.types import Health, Judgement
 logger = structlog.get_logger(__name__)
 
 RECOVERED_AFTER = timedelta(seconds=60)
-LIMITED_FOR = timedelta(minutes=5)
-SILENT_FROM = 10  # conversions
+MIN_RATE_LIMITED = timedelta(minutes=5)
+MIN_SILENT = 10  # conversions
 
 
 def watch(*, now: datetime | None = None) -> int:
@@ -39,13 +40,13 @@ def watch(*, now: datetime | None = None) -> int:
     current = Alert.objects.filter(recovered_at=None)
     has_alert = Exists(current.filter(config=OuterRef("pk")))
     configs = PostbackConfig.objects.filter(Q(deleted_at=None, enabled=True) | has_alert).select_related("game")
-    plain = configs.defer("credential", "previous_credential")
-    isolation.retry(Queue.ALERT, lambda failure: _watch(list(plain.filter(pk=failure.row)), now))
-    rows = list(plain.filter(not_failed(Queue.ALERT)))
+    without_secrets = configs.defer("credential", "previous_credential")
+    isolation.retry(Queue.ALERT, lambda failure: _watch(list(without_secrets.filter(pk=failure.row)), now))
+    rows = list(without_secrets.filter(not_failed(Queue.ALERT)))
     changed = isolation.process_together(
         Queue.ALERT,
         rows,
-        lambda some: _watch(some, now),
+        lambda chunk: _watch(chunk, now),
         row_of=lambda config: isolation.FailureKey(str(config.pk), config.game_id),
     )
     return sum(changed)
@@ -64,7 +65,7 @@ def _update_alert(config: PostbackConfig, judgement: Judgement, alert: Alert | N
             alert, AlertEnding.DELETED if config.deleted_at else AlertEnding.DISABLED, now
         )
     if _is_bad(judgement, now):
-        return _open(config, judgement, now) if alert is None else _rewrite(alert, judgement)
+        return _open(config, judgement, now) if alert is None else _update_texts(alert, judgement)
     if alert is None:
         return False
     if judgement.health == Health.RATE_LIMITED:  # neither bad enough to open an alert, nor good
@@ -78,9 +79,9 @@ def _update_alert(config: PostbackConfig, judgement: Judgement, alert: Alert | N
 
 def _is_bad(judgement: Judgement, now: datetime) -> bool:
     if judgement.health == Health.RATE_LIMITED:
-        return judgement.since is not None and now - judgement.since >= LIMITED_FOR
+        return judgement.since is not None and now - judgement.since >= MIN_RATE_LIMITED
     if judgement.health == Health.SILENT:
-        return judgement.came >= SILENT_FROM
+        return judgement.considered >= MIN_SILENT
     return judgement.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED)
 
 
@@ -95,18 +96,18 @@ def _open(config: PostbackConfig, judgement: Judgement, now: datetime) -> bool:
     return True
 
 
-def _rewrite(alert: Alert, judgement: Judgement) -> bool:
-    # A released hold whose first delivery is not sent yet: the present text of the alert says more.
+def _update_texts(alert: Alert, judgement: Judgement) -> bool:
+    # Released from hold, with the first delivery not sent yet: the present texts are more specific.
     released = alert.health == Health.ON_HOLD and judgement.health == Health.CREDENTIAL_PROBLEM
-    words = {} if released else _alert_fields(judgement)
-    if alert.good_since is not None or any(getattr(alert, name) != value for name, value in words.items()):
-        Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None, **words)
+    fields = {} if released else _alert_fields(judgement)
+    if alert.good_since is not None or any(getattr(alert, name) != value for name, value in fields.items()):
+        Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None, **fields)
     return False
 
 
 @transaction.atomic
 def _end(alert: Alert, ending: AlertEnding, now: datetime) -> bool:
-    # With the same good_since: another worker may have found it bad and cleared it.
+    # With the same good_since, which another worker clears when the health is bad again.
     current = Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=alert.good_since)
     if not current.update(recovered_at=now, ending=ending):
         return False
@@ -116,4 +117,4 @@ def _end(alert: Alert, ending: AlertEnding, now: datetime) -> bool:
 
 
 def _alert_fields(judgement: Judgement) -> dict[str, str]:
-    return {"health": judgement.health.value, "cause": judgement.why, "next_step": judgement.next_step}
+    return {"health": judgement.health.value, "cause": judgement.explanation, "next_step": judgement.next_step}

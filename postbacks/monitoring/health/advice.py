@@ -1,4 +1,4 @@
-"""Sentences about health: numbers in words, quotations of networks without personal data, and next steps."""
+"""Texts about health: quotations of networks without personal data, the reasons of skips, and next steps."""
 
 import re
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from postbacks.networks.interface.call import Verdict
 from postbacks.outbox.reasons import TEXTS
 
 MAX_QUOTED_LENGTH = 400
-# What a network may repeat of an event: IP addresses, and click ids, hashes and tokens, which are all longer than a
-# pixel id. Quotations are stored with alerts.
+# Personal data that a network may repeat: IP addresses, and click ids, hashes and tokens, which are longer than a pixel
+# id. Quotations are stored with alerts.
 ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{0,4}\b")
 OPAQUE = re.compile(r"(?=[\w.\-+/=%]*\d)[\w.\-+/=%]{24,}")
 MAX_REASONS = 3
@@ -20,9 +20,9 @@ BEHIND = "Check that a worker and the beat are running; sending goes on by itsel
 
 
 def top_reasons(skipped: Mapping[str, int]) -> str:
-    """Return the most frequent ones: `35 had no ad click, 2 lacked the player's consent`."""
-    most = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))[:MAX_REASONS]
-    return ", ".join(f"{number:,} {TEXTS[reason].clause}" for reason, number in most)
+    """Return the most frequent reasons: `35 had no ad click, 2 lacked the player's consent`."""
+    top = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))[:MAX_REASONS]
+    return ", ".join(f"{number:,} {TEXTS[reason].clause}" for reason, number in top)
 
 
 def quote(counts: HealthCounts, message: str) -> str:
@@ -32,13 +32,13 @@ def quote(counts: HealthCounts, message: str) -> str:
 
 
 def without_personal_data(message: str, *, keep: str = "") -> str:
-    """Return one line without email and IP addresses, phone numbers and long opaque words other than `keep`."""
+    """Return one line without email and IP addresses, phone numbers and long opaque strings except `keep`."""
     line = without_addresses(ADDRESS.sub(ELLIPSIS, " ".join(message.split())))
-    line = OPAQUE.sub(lambda found: found[0] if keep and keep in found[0] else f"{found[0][:6]}{ELLIPSIS}", line)
+    line = OPAQUE.sub(lambda match: match[0] if keep and keep in match[0] else f"{match[0][:6]}{ELLIPSIS}", line)
     return line if len(line) <= MAX_QUOTED_LENGTH else line[: MAX_QUOTED_LENGTH - 1] + ELLIPSIS
 
 
-def on_credential(counts: HealthCounts, held_for: str) -> str:
+def credential_step(counts: HealthCounts, held_for: str) -> str:
     """Return what to do about a credential; `held_for` is "token", "pixel" or ''."""
     token = counts.kind.credential_label.lower()
     rotate = f"Rotate the {token}: choose Edit, then Rotate credentials."
@@ -48,16 +48,16 @@ def on_credential(counts: HealthCounts, held_for: str) -> str:
     return f"{rotate} What is held goes out once it is accepted." if counts.held else rotate
 
 
-def on_outage(counts: HealthCounts) -> str:
+def outage_step(counts: HealthCounts) -> str:
     return f"Nothing to do: it is tried again by itself. If this lasts, look at the status page of {counts.kind.label}."
 
 
-def on_failures(counts: HealthCounts) -> str:
+def failure_step(counts: HealthCounts) -> str:
     if counts.failed_by.get(Verdict.PAYLOAD, 0):
         return "Open the failed attempts in the delivery log, fix what the network names, and replay them."
     return "Open the failed attempts in the delivery log, and replay what is not too old."
 
 
-def next_step(counts: HealthCounts, reason: str) -> str:
-    """Return what to check if most conversions are not sent for this reason."""
+def unsent_step(counts: HealthCounts, reason: str) -> str:
+    """Return what to check if `reason` is why most conversions are not sent."""
     return TEXTS[reason].next_step.format(click_param=counts.kind.click_param or "a click ID")

@@ -1,7 +1,7 @@
-"""Counts what health is judged by, for a list of configs, in two queries.
+"""Counts the attempts and deliveries by which health is judged, for a list of configs, in two queries.
 
-Each part reads an index backwards and stops after SCAN_LIMIT rows: a busy pixel has a million attempts in 24 hours, and
-pages refresh every few seconds. Shares are then those of the newest rows.
+Each subquery reads an index backwards and stops after SCAN_LIMIT rows, since a busy pixel has a million attempts in 24
+hours, and pages refresh every few seconds. Shares are then those of the newest rows.
 """
 
 import json
@@ -19,12 +19,12 @@ from postbacks.networks import NETWORKS
 PERIOD = timedelta(hours=24)
 SCAN_LIMIT = 1_000
 
-# `last_verdict` is the newest that proves or disproves the credential. A transient failure does neither; an event
+# `last_verdict` is the newest one about the credential: a transient failure shows nothing about it, an event that was
 # refused for its content shows that the credential was accepted.
 ATTEMPTS = """
 SELECT config.id, config.network, config.pixel_id, config.enabled AND config.deleted_at IS NULL AS enabled,
        config.suspected_at, config.held_at, config.held_for, config.held_message,
-       flow.limited_at, flow.next_slot_at AS resting_until, coalesce(flow.failures, 0) AS failures, found.*
+       flow.limited_at, flow.next_slot_at, coalesce(flow.failures, 0) AS failures, recent.*
 FROM postbacks_postbackconfig config
 LEFT JOIN postbacks_flow flow ON flow.network = config.network AND flow.pixel_id = config.pixel_id
 CROSS JOIN LATERAL (
@@ -40,29 +40,29 @@ CROSS JOIN LATERAL (
       FILTER (WHERE verdict IN ('success', 'payload', 'credential')))[1] AS last_verdict,
     coalesce((array_agg(message ORDER BY started_at DESC, number DESC) FILTER (WHERE verdict = 'credential'))[1], '')
       AS refused_message,
-    min(started_at) FILTER (WHERE verdict = 'credential' AND (let_in_at IS NULL OR started_at > let_in_at))
+    min(started_at) FILTER (WHERE verdict = 'credential' AND (accepted_at IS NULL OR started_at > accepted_at))
       AS refused_since,
     min(started_at) FILTER (WHERE verdict = 'transient' AND (answered_at IS NULL OR started_at > answered_at))
       AS failing_since
   FROM (
-    SELECT *, max(started_at) FILTER (WHERE verdict IN ('success', 'payload')) OVER () AS let_in_at,
+    SELECT *, max(started_at) FILTER (WHERE verdict IN ('success', 'payload')) OVER () AS accepted_at,
       max(started_at) FILTER (WHERE verdict IN ('success', 'payload', 'credential')) OVER () AS answered_at
     FROM (
       SELECT status, verdict, message, started_at, number FROM postbacks_deliveryattempt
       WHERE config_id = config.id AND started_at >= %(since)s ORDER BY started_at DESC LIMIT %(limit)s
     ) newest
-  ) placed
-) found
+  ) windowed
+) recent
 WHERE config.id = ANY(%(ids)s)
 """
 
-# Without those set aside, which the Overview shows separately.
+# Deliveries set aside are not overdue; the Overview shows them separately.
 IS_SET_ASIDE = """EXISTS (SELECT 1 FROM audience_failedwork failed WHERE failed.game_id = delivery.game_id
       AND failed.queue IN ('sending', 'closing') AND failed.row = delivery.id::text
       AND failed.set_aside_at IS NOT NULL)"""
 # Test traffic, repeated launches and erased players are not missing conversions.
 DELIVERIES = f"""
-SELECT config.id, made.*, failed.*, due.*, held.*
+SELECT config.id, created.*, failed.*, due.*, held.*
 FROM postbacks_postbackconfig config
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(n) FILTER (WHERE state = 'delivered'), 0)::int AS delivered,
@@ -77,7 +77,7 @@ CROSS JOIN LATERAL (
       WHERE config_id = config.id AND created_at >= %(since)s ORDER BY created_at DESC LIMIT %(limit)s
     ) newest GROUP BY state, reason
   ) grouped
-) made
+) created
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(n), 0)::int AS failed, jsonb_object_agg(verdict, n) AS failed_by,
     min(first) AS first_failed_at, max(last) AS last_failed_at
@@ -99,7 +99,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
   SELECT count(*) AS held FROM (
     SELECT 1 FROM postbacks_delivery WHERE config_id = config.id AND state = 'held' LIMIT %(limit)s
-  ) waiting_for_a_credential
+  ) counted
 ) held
 WHERE config.id = ANY(%(ids)s)
 """
@@ -126,8 +126,8 @@ def _rows(query: str, params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _counts(row: dict[str, Any], deliveries: dict[str, Any], now: datetime) -> HealthCounts:
-    facts = {name: value for name, value in row.items() if name not in ("id", "network", "failures")}
+    columns = {name: value for name, value in row.items() if name not in ("id", "network", "failures")}
     for name in ("skipped", "failed_by"):
         deliveries[name] = json.loads(deliveries[name]) if deliveries[name] else {}
-    tripped = row["failures"] >= breaker.FAILURE_THRESHOLD
-    return HealthCounts(kind=NETWORKS[row["network"]], now=now, tripped=tripped, **facts, **deliveries)
+    breaker_open = row["failures"] >= breaker.FAILURE_THRESHOLD
+    return HealthCounts(kind=NETWORKS[row["network"]], now=now, breaker_open=breaker_open, **columns, **deliveries)

@@ -1,6 +1,6 @@
-"""The health of postbacks, derived from the rows of the last 24 hours and not stored.
+"""Judges the health of postbacks by the rows of the last 24 hours; it is not stored.
 
-Turns counts into a state and sentences: since when, how much, why (quoting the network), and what to do.
+A judgement is a state and its start, with the figures, the cause (which quotes the network) and the next step.
 """
 
 import uuid
@@ -17,74 +17,74 @@ from postbacks.monitoring.health.types import Health, HealthCounts, Judgement
 from postbacks.networks.interface.call import Verdict
 from postbacks.reporting.labels import conversions
 
-# Share of final failures among ended deliveries.
+# Degraded from this share of failures in ended deliveries on.
 FAILED_SHARE = 0.05
-# Share of attempts to be retried, and the minimum number of attempts for it to count.
+# Degraded from this share of retried attempts on, if there are at least MIN_ATTEMPTS.
 RETRIED_SHARE = 0.20
 MIN_ATTEMPTS = 10
-# The oldest waiting delivery is overdue by this much.
+# Degraded if the oldest waiting delivery is overdue for this long.
 OVERDUE_AFTER = timedelta(minutes=10)
-# A share over 24 hours still shows past trouble. It counts only if the last failure is more recent than this, or
-# nothing was accepted since.
+# A share over 24 hours includes past failures. It counts only if the last failure is more recent than this, or nothing
+# was accepted since.
 ONGOING_FOR = timedelta(minutes=15)
-# After a 429: long enough to span the calls between two such answers.
+# Rate limited for this long after a 429, which is longer than the time between two such answers.
 LIMITED_FOR = timedelta(minutes=1)
 
 
 def judge_configs(configs: Iterable[PostbackConfig], *, now: datetime | None = None) -> dict[uuid.UUID, Judgement]:
-    """Return {config id: Judgement}, in two queries for the whole list."""
+    """Return {config id: Judgement}, in two queries."""
     counted = count([config.pk for config in configs], now=now or clock.now())
     return {pk: judge(counts) for pk, counts in counted.items()}
 
 
 def judge(counts: HealthCounts) -> Judgement:
-    """Return the worst state that applies, by the precedence of Health. Pure."""
-    degraded = (_failing_for_good, _breaker_open, _retrying, _overdue)
-    for check in (_on_hold, _credential_problem, _switched_off, _rate_limited, *degraded, _silent, _quiet):
-        if found := check(counts):
-            return found
+    """Return the judgement of the first check that applies."""
+    degraded = (_failing, _breaker_open, _retrying, _overdue)
+    for check in (_on_hold, _credential_problem, _disabled, _rate_limited, *degraded, _silent, _quiet):
+        if judgement := check(counts):
+            return judgement
     ended = counts.delivered + counts.failed
-    share = f"{counts.delivered:,} of {ended:,} sends accepted." if ended else ""
-    return _judgement(counts, Health.HEALTHY, None, share, "", "")
+    figures = f"{counts.delivered:,} of {ended:,} sends accepted." if ended else ""
+    return _judgement(counts, Health.HEALTHY, None, figures, "", "")
 
 
 def _judgement(
-    counts: HealthCounts, health: Health, since: datetime | None, share: str, cause: str, next_step: str
+    counts: HealthCounts, health: Health, since: datetime | None, figures: str, cause: str, next_step: str
 ) -> Judgement:
-    came = counts.eligible + sum(counts.skipped.values())
-    return Judgement(health, since, share, cause, next_step, came=came, attempted=counts.attempts > 0)
+    considered = counts.eligible + sum(counts.skipped.values())
+    attempted = counts.attempts > 0
+    return Judgement(health, since, figures, cause, next_step, considered=considered, attempted=attempted)
 
 
 def _on_hold(counts: HealthCounts) -> Judgement | None:
     if counts.held_at is None:
         return None
-    share = f"Nothing is sent; {conversions(counts.held, 'is', 'are')} held."
-    # A whole sentence that quotes the network.
+    figures = f"Nothing is sent; {conversions(counts.held, 'is', 'are')} held."
+    # A sentence that quotes the network already.
     held_message = advice.without_personal_data(counts.held_message, keep=counts.pixel_id)
     cause = held_message or advice.quote(counts, counts.refused_message)
     return _judgement(
-        counts, Health.ON_HOLD, counts.held_at, share, cause, advice.on_credential(counts, counts.held_for)
+        counts, Health.ON_HOLD, counts.held_at, figures, cause, advice.credential_step(counts, counts.held_for)
     )
 
 
 def _credential_problem(counts: HealthCounts) -> Judgement | None:
-    """Suspected, or refused by the newest answer about the credential. The next accepted postback clears it, a rotation
-    does not.
-    """
+    """Applies if the credential is suspected or was refused last, until a postback is accepted (not until a rotation)."""
     if counts.suspected_at is None and counts.last_verdict != Verdict.CREDENTIAL:
         return None
     since = counts.refused_since or counts.suspected_at
     cause = advice.quote(counts, counts.refused_message)
     if counts.suspected_at is not None:
-        share = f"{counts.kind.label} refused the credential once and is being asked again; nothing is sent meanwhile."
-        return _judgement(counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.SUSPECTED)
-    share = "No postback was accepted since."
+        figures = f"{counts.kind.label} refused the credential once and is being asked again; "
+        figures += "nothing is sent meanwhile."
+        return _judgement(counts, Health.CREDENTIAL_PROBLEM, since, figures, cause, advice.SUSPECTED)
+    figures = "No postback was accepted since."
     return _judgement(
-        counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.on_credential(counts, counts.held_for)
+        counts, Health.CREDENTIAL_PROBLEM, since, figures, cause, advice.credential_step(counts, counts.held_for)
     )
 
 
-def _switched_off(counts: HealthCounts) -> Judgement | None:
+def _disabled(counts: HealthCounts) -> Judgement | None:
     if counts.enabled:
         return None
     return _judgement(counts, Health.QUIET, None, "", "It is disabled: nothing is sent.", "Enable it to send again.")
@@ -92,33 +92,33 @@ def _switched_off(counts: HealthCounts) -> Judgement | None:
 
 def _rate_limited(counts: HealthCounts) -> Judgement | None:
     limited_at = counts.limited_at
-    resting = counts.resting_until is not None and counts.resting_until > counts.now + timedelta(seconds=1)
-    if limited_at is None or not (resting or counts.now - limited_at < LIMITED_FOR):
+    is_paused = counts.next_slot_at is not None and counts.next_slot_at > counts.now + timedelta(seconds=1)
+    if limited_at is None or not (is_paused or counts.now - limited_at < LIMITED_FOR):
         return None
-    accepts = counts.last_success_at is not None and counts.last_success_at > limited_at
-    since = min(filter(None, (limited_at, counts.failing_since, None if not accepts else counts.overdue_since)))
-    share = f"{conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more."
+    has_accepted = counts.last_success_at is not None and counts.last_success_at > limited_at
+    since = min(filter(None, (limited_at, counts.failing_since, counts.overdue_since if has_accepted else None)))
+    figures = f"{conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more."
     cause = advice.quote(counts, counts.retried_message)
     next_step = f"Nothing to do: sending goes on at the pace {counts.kind.label} allows, and nothing is lost."
-    return _judgement(counts, Health.RATE_LIMITED, since, share, cause, next_step)
+    return _judgement(counts, Health.RATE_LIMITED, since, figures, cause, next_step)
 
 
-def _failing_for_good(counts: HealthCounts) -> Judgement | None:
+def _failing(counts: HealthCounts) -> Judgement | None:
     ended = counts.delivered + counts.failed
     if not counts.failed or counts.failed / ended < FAILED_SHARE or not _is_ongoing(counts, counts.last_failed_at):
         return None
-    share = f"{counts.failed / ended:.0%} of {ended:,} sends failed.".replace("%", " %", 1)
+    figures = f"{counts.failed / ended:.0%} of {ended:,} sends failed.".replace("%", " %", 1)
     cause = advice.quote(counts, counts.failed_message) or "They were too old for the network to accept."
-    return _judgement(counts, Health.DEGRADED, counts.first_failed_at, share, cause, advice.on_failures(counts))
+    return _judgement(counts, Health.DEGRADED, counts.first_failed_at, figures, cause, advice.failure_step(counts))
 
 
 def _breaker_open(counts: HealthCounts) -> Judgement | None:
-    if not counts.tripped:
+    if not counts.breaker_open:
         return None
-    share = f"{counts.kind.label} fails again and again and is left alone for minutes at a time; "
-    share += f"{conversions(counts.waiting, 'waits', 'wait')}."
+    figures = f"{counts.kind.label} fails again and again and is left alone for minutes at a time; "
+    figures += f"{conversions(counts.waiting, 'waits', 'wait')}."
     cause = advice.quote(counts, counts.retried_message)
-    return _judgement(counts, Health.DEGRADED, counts.failing_since, share, cause, advice.on_outage(counts))
+    return _judgement(counts, Health.DEGRADED, counts.failing_since, figures, cause, advice.outage_step(counts))
 
 
 def _retrying(counts: HealthCounts) -> Judgement | None:
@@ -126,51 +126,51 @@ def _retrying(counts: HealthCounts) -> Judgement | None:
         return None
     if not _is_ongoing(counts, counts.last_retried_at):
         return None
-    share = f"{counts.retried / counts.attempts:.0%} of {counts.attempts:,} sends had to be repeated."
+    figures = f"{counts.retried / counts.attempts:.0%} of {counts.attempts:,} sends had to be repeated."
     cause = advice.quote(counts, counts.retried_message)
     since = counts.failing_since or counts.last_retried_at
-    return _judgement(counts, Health.DEGRADED, since, share.replace("%", " %", 1), cause, advice.on_outage(counts))
+    return _judgement(counts, Health.DEGRADED, since, figures.replace("%", " %", 1), cause, advice.outage_step(counts))
 
 
 def _overdue(counts: HealthCounts) -> Judgement | None:
-    """The oldest delivery is overdue: no worker runs, or the rate limit is too low."""
-    failing = counts.failing_since if counts.waiting else None
-    since = min(filter(None, (counts.overdue_since, failing)), default=None)
+    """Applies if the oldest delivery is overdue: no worker runs, the network fails, or the rate limit is too low."""
+    failing_since = counts.failing_since if counts.waiting else None
+    since = min(filter(None, (counts.overdue_since, failing_since)), default=None)
     if since is None or counts.now - since < OVERDUE_AFTER:
         return None
     minutes = (counts.now - since) // timedelta(minutes=1)
-    share = f"{conversions(counts.waiting, 'waits', 'wait')}, the oldest for {minutes:,} minutes."
-    cause = advice.quote(counts, counts.retried_message) if failing else ""
+    figures = f"{conversions(counts.waiting, 'waits', 'wait')}, the oldest for {minutes:,} minutes."
+    cause = advice.quote(counts, counts.retried_message) if failing_since else ""
     return _judgement(
-        counts, Health.DEGRADED, since, share, cause, advice.on_outage(counts) if failing else advice.BEHIND
+        counts, Health.DEGRADED, since, figures, cause, advice.outage_step(counts) if failing_since else advice.BEHIND
     )
 
 
-def _is_ongoing(counts: HealthCounts, last: datetime | None) -> bool:
-    if last is None or counts.now - last < ONGOING_FOR:
+def _is_ongoing(counts: HealthCounts, last_failed_at: datetime | None) -> bool:
+    if last_failed_at is None or counts.now - last_failed_at < ONGOING_FOR:
         return True
-    return counts.last_success_at is None or counts.last_success_at < last
+    return counts.last_success_at is None or counts.last_success_at < last_failed_at
 
 
 def _silent(counts: HealthCounts) -> Judgement | None:
-    """Conversions arrived and none could be sent. If all clicks were of other networks, the campaign has no clicks."""
+    """Applies if there were conversions and none could be sent, unless all their clicks were of other networks."""
     reasons = {reason: n for reason, n in counts.skipped.items() if reason != Reason.OTHER_NETWORK}
-    unclicked = sum(reasons.get(reason, 0) for reason in ATTRIBUTION_REASONS)
-    own = sum(reasons.values()) - unclicked
-    elsewhere = counts.skipped.get(Reason.OTHER_NETWORK, 0)
-    if counts.eligible or not reasons or (elsewhere and not own):
+    unattributed = sum(reasons.get(reason, 0) for reason in ATTRIBUTION_REASONS)
+    attributed = sum(reasons.values()) - unattributed
+    other_networks = counts.skipped.get(Reason.OTHER_NETWORK, 0)
+    if counts.eligible or not reasons or (other_networks and not attributed):
         return None
-    came = sum(counts.skipped.values())
-    share = f"{conversions(came, 'came', 'came')}, none could be sent: {advice.top_reasons(counts.skipped)}."
+    total = sum(counts.skipped.values())
+    figures = f"{conversions(total, 'came', 'came')}, none could be sent: {advice.top_reasons(counts.skipped)}."
     top = max(reasons, key=lambda reason: reasons[reason])
-    return _judgement(counts, Health.SILENT, counts.first_conversion_at, share, "", advice.next_step(counts, top))
+    return _judgement(counts, Health.SILENT, counts.first_conversion_at, figures, "", advice.unsent_step(counts, top))
 
 
 def _quiet(counts: HealthCounts) -> Judgement | None:
     if counts.eligible or counts.attempts:
         return None
-    elsewhere = counts.skipped.get(Reason.OTHER_NETWORK, 0)
+    other_networks = counts.skipped.get(Reason.OTHER_NETWORK, 0)
     cause = f"No conversion was attributed to {counts.kind.label} in 24 h."
-    if elsewhere:
-        cause += f" {conversions(elsewhere, 'came', 'came')} from other networks' clicks."
-    return _judgement(counts, Health.QUIET, None, "", cause, advice.next_step(counts, Reason.NO_CLICK))
+    if other_networks:
+        cause += f" {conversions(other_networks, 'came', 'came')} from other networks' clicks."
+    return _judgement(counts, Health.QUIET, None, "", cause, advice.unsent_step(counts, Reason.NO_CLICK))

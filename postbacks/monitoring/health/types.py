@@ -1,4 +1,4 @@
-"""The types of health: counts and judgement."""
+"""The types of health: its states, the counts, and the judgement."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Health(TextChoices):
 
 
 class Indicator(TextChoices):
-    """The icon of a postback in a list; none while it is healthy."""
+    """The icon of a postback in a list, if there is one."""
 
     CREDENTIAL_FAILURES = "credential_failures", "Credential failures detected"
     NO_ACTIVITY = "no_activity", "No recent activity"
@@ -43,9 +43,9 @@ class HealthCounts:
     held_message: str = ""
     # Of Flow: rate limiter and circuit breaker of the pixel.
     limited_at: datetime | None = None
-    resting_until: datetime | None = None
-    tripped: bool = False
-    # Attempts: all, those to be retried, and the newest verdict that shows whether the credential works.
+    next_slot_at: datetime | None = None
+    breaker_open: bool = False
+    # Attempts: all, those to be retried, and the newest verdict about the credential.
     attempts: int = 0
     retried: int = 0
     last_retried_at: datetime | None = None
@@ -55,11 +55,11 @@ class HealthCounts:
     refused_message: str = ""
     refused_since: datetime | None = None
     last_success_at: datetime | None = None
-    # The first transient failure since the last proper answer.
+    # The first transient failure since the network's last answer.
     failing_since: datetime | None = None
-    # Deliveries: by state, and the skipped ones by reason. `overdue_since`: when the longest-waiting one fell due.
+    # Deliveries: by state, and the skipped ones by reason. `overdue_since`: when the oldest waiting one became due.
     delivered: int = 0
-    may_have_arrived: int = 0  # cancelled after a call without an answer; not among the skipped
+    may_have_arrived: int = 0  # skipped or cancelled after a call without an answer; not counted in `skipped`
     failed: int = 0
     failed_by: Mapping[str, int] = field(default_factory=dict)  # by verdict
     first_failed_at: datetime | None = None
@@ -72,7 +72,7 @@ class HealthCounts:
 
     @property
     def eligible(self) -> int:
-        """Conversions of the last 24 hours that were, may have been, are being or could not be sent to this config."""
+        """The conversions of the 24 hours that this config sent, tried to send, or still has to send."""
         return self.delivered + self.may_have_arrived + self.failed + self.waiting + self.held
 
 
@@ -80,16 +80,16 @@ class HealthCounts:
 class Judgement:
     """The health of a config. `since` is None while it is healthy; `cause` quotes the network if it sent a text.
 
-    `share`, `cause` and `next_step` are whole sentences or ''. `came` is the number of conversions considered,
-    `attempted` whether anything was sent in the 24 hours.
+    `figures`, `cause` and `next_step` are whole sentences or ''. `considered` is the number of conversions in the 24
+    hours, skipped ones included, `attempted` whether any call was made.
     """
 
     health: Health
     since: datetime | None
-    share: str
+    figures: str
     cause: str
     next_step: str
-    came: int = 0
+    considered: int = 0
     attempted: bool = True
 
     @property
@@ -99,9 +99,9 @@ class Judgement:
         return None if self.attempted else Indicator.NO_ACTIVITY
 
     @property
-    def why(self) -> str:
-        """How much and what, as one or two sentences; '' while it is healthy."""
-        return " ".join(filter(None, (self.share, self.cause)))
+    def explanation(self) -> str:
+        """The figures and the cause, in at most two sentences."""
+        return " ".join(filter(None, (self.figures, self.cause)))
 
     @property
     def dot(self) -> str:
