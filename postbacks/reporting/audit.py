@@ -1,4 +1,4 @@
-"""The ledger: checks in the tables that no conversion was lost and none counted twice.
+"""Audits the ledger: checks the tables for conversions that were lost or counted twice.
 
 Reads one snapshot, so that running traffic causes no false violations, and writes nothing.
 """
@@ -17,9 +17,9 @@ from postbacks.reporting import balance, invariants
 from postbacks.reporting.report import QueuedWork, Report
 
 DAYS = 7
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-# No postback is due if skipped for one of these: the click is another network's, or the conversion does not count.
-NOT_OWED = (*ATTRIBUTION_REASONS, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Reasons for which no postback is due: the click is another network's, or the conversion does not count.
+NOT_DUE = (*ATTRIBUTION_REASONS, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH)
 
 UNDECIDED = """
     SELECT game_id, what, count(*), min(since) FROM (
@@ -35,7 +35,7 @@ UNDECIDED = """
 
 
 def run(*, game: Game | None = None, days: int = DAYS) -> Report:
-    """Audit a game, or all, over the events of the last `days` UTC days including today; 0 is the whole history."""
+    """Audit a game, or all, over the events of the last `days` UTC days including today, or of all days for 0."""
     with _snapshot() as now:
         games = Game.objects.filter(pk=game.pk) if game else Game.objects.all()
         slugs: dict[int, str] = dict(games.values_list("pk", "slug"))
@@ -44,7 +44,7 @@ def run(*, game: Game | None = None, days: int = DAYS) -> Report:
             games=sorted(slugs.values()),
             taken_at=now,
             since=scope["since"] if days else None,
-            lines=balance.balance_rows(slugs, scope),
+            rows=balance.balance_rows(slugs, scope),
             repeats=balance.count_repeats(scope),
             findings=invariants.run(scope),
             undecided=_undecided(slugs, scope),
@@ -53,7 +53,7 @@ def run(*, game: Game | None = None, days: int = DAYS) -> Report:
 
 @contextmanager
 def _snapshot() -> Iterator[datetime]:
-    """Provide one read-only snapshot and its time by the database's clock; the transaction of a caller is used."""
+    """Provide a read-only snapshot and its time by the database's clock. Inside a transaction that one is used."""
     outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
         if outermost:
@@ -63,14 +63,14 @@ def _snapshot() -> Iterator[datetime]:
 
 
 def _scope(slugs: Mapping[int, str], now: datetime, days: int) -> dict[str, Any]:
-    """Return the parameters that the queries share."""
+    """Return the parameters of the queries."""
     midnight = datetime.combine(now.date(), time.min, tzinfo=UTC)
-    since = midnight - timedelta(days=days - 1) if days else BEGINNING
+    since = midnight - timedelta(days=days - 1) if days else EPOCH
     return {
         "games": list(slugs),
         "networks": list(NETWORKS),
         "triggers": list(Trigger.values),
-        "not_owed": [reason.value for reason in NOT_OWED],
+        "not_due": [reason.value for reason in NOT_DUE],
         "since": since,
         "first_day": since.date(),
         "now": now,

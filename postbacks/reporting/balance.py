@@ -1,4 +1,4 @@
-"""The balance per game, network and day: conversions for which a postback is due, and their outcomes.
+"""The balance per game, network and day: the conversions eligible for a postback, and their outcomes.
 
 Both sides are counted independently: `eligible` from conversions, clicks and configs, outcomes from Delivery rows. If
 they differ, a conversion was lost or counted twice.
@@ -13,8 +13,8 @@ from django.db import connection
 
 from postbacks.models import DeliveryState
 
-# One per config of the click's network that existed when the conversion was fanned out. Deliveries of erased players
-# are their only trace and are counted on this side too.
+# One per conversion and config of the click's network that existed at the fan-out. Only the deliveries of erased players
+# are stored; they are counted on this side too.
 ELIGIBLE = """
     SELECT game_id, network, day, sum(eligible), sum(erased) FROM (
         SELECT c.game_id, t.network, (c.event_at AT TIME ZONE 'UTC')::date AS day, count(*) AS eligible, 0 AS erased
@@ -29,11 +29,11 @@ ELIGIBLE = """
         SELECT d.game_id, d.network, (d.event_at AT TIME ZONE 'UTC')::date, count(*), count(*)
         FROM postbacks_delivery d
         WHERE d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s AND d.conversion_id IS NULL
-          AND NOT (d.state = 'skipped' AND d.reason = ANY(%(not_owed)s))
+          AND NOT (d.state = 'skipped' AND d.reason = ANY(%(not_due)s))
         GROUP BY 1, 2, 3
     ) AS sides GROUP BY 1, 2, 3
 """
-# Without launches that a merge made repeats after they were fanned out (`count_repeats`), and conversions that will be
+# Without launches that became repeats by a merge after their fan-out (`count_repeats`), and conversions that will be
 # fanned out again.
 ACCOUNTED = """
     SELECT d.game_id, d.network, (d.event_at AT TIME ZONE 'UTC')::date AS day, d.state,
@@ -41,7 +41,7 @@ ACCOUNTED = """
            count(*) FILTER (WHERE d.may_have_arrived AND d.state IN ('skipped', 'cancelled', 'failed'))
     FROM postbacks_delivery d LEFT JOIN audience_conversion c ON c.id = d.conversion_id
     WHERE d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s
-      AND NOT (d.state = 'skipped' AND d.reason = ANY(%(not_owed)s))
+      AND NOT (d.state = 'skipped' AND d.reason = ANY(%(not_due)s))
       AND (c.id IS NULL OR (c.fanned_out_at IS NOT NULL AND c.reason NOT IN ('repeat_launch', 'erased')))
     GROUP BY 1, 2, 3, 4, 5
 """
@@ -54,7 +54,7 @@ REPEATS = """
 
 @dataclass(slots=True, kw_only=True)
 class BalanceRow:
-    """One game, network and UTC day of events. `erased` of the eligible are known by their delivery only.
+    """One game, network and UTC day of events. `erased` is the part of `eligible` that belongs to erased players.
 
     `may_have_arrived`: skipped, cancelled or failed after a call without an answer.
     """
@@ -93,30 +93,30 @@ class BalanceRow:
 
 
 def balance_rows(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[BalanceRow]:
-    """Return both sides of every day with any, by game, network and day; `slugs` by game id."""
-    found: dict[tuple[int, str, date], BalanceRow] = {}
+    """Return the rows by game, network and day, without empty days. `slugs` is {game id: slug}."""
+    rows: dict[tuple[int, str, date], BalanceRow] = {}
 
-    def line(game_id: int, network: str, day: date) -> BalanceRow:
+    def row_of(game_id: int, network: str, day: date) -> BalanceRow:
         key = (game_id, network, day)
-        return found.setdefault(key, BalanceRow(game=slugs[game_id], network=network, day=day))
+        return rows.setdefault(key, BalanceRow(game=slugs[game_id], network=network, day=day))
 
     with connection.cursor() as cursor:
         cursor.execute(ELIGIBLE, scope)
         for *key, eligible, erased in cursor.fetchall():
-            one = line(*key)
-            one.eligible, one.erased = int(eligible), int(erased)
+            row = row_of(*key)
+            row.eligible, row.erased = int(eligible), int(erased)
         cursor.execute(ACCOUNTED, scope)
         for *key, state, reason, count, unknown in cursor.fetchall():
-            one = line(*key)
-            one.may_have_arrived += unknown
-            one.states[state] = one.states.get(state, 0) + count
+            row = row_of(*key)
+            row.may_have_arrived += unknown
+            row.states[state] = row.states.get(state, 0) + count
             if state == DeliveryState.SKIPPED:
-                one.skipped[reason] = count
-    return sorted(found.values(), key=lambda one: (one.game, one.network, one.day))
+                row.skipped[reason] = count
+    return sorted(rows.values(), key=lambda row: (row.game, row.network, row.day))
 
 
 def count_repeats(scope: Mapping[str, Any]) -> int:
-    """Count deliveries of launches that a merge made repeats while they were being sent; outside the balance."""
+    """Return the number of deliveries of launches that became repeats by a merge after their fan-out."""
     with connection.cursor() as cursor:
         cursor.execute(REPEATS, scope)
         return int(cursor.fetchone()[0])

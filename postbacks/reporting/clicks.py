@@ -1,4 +1,4 @@
-"""The clicks of a conversion's player, and why each was attributed or not."""
+"""Explains why each click of a conversion's player was attributed or not."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,31 +7,31 @@ from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Reason, Touch
 from postbacks.reporting import labels
 
-# Maximum number of clicks shown.
+# Maximum number of clicks shown, besides the attributed one.
 MAX_CLICKS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class ConsideredClick:
-    """A click of the player, and why it was attributed or not."""
+    """A click of the player. `verdict` is the reason why it was attributed or not."""
 
     touch: Touch
     network: str
     click_id: str
     page_url: str
-    won: bool
+    is_attributed: bool
     verdict: str
 
 
 def touches_of(conversion: Conversion) -> list[Touch]:
-    """Return the newest clicks of the player, including the attributed one."""
+    """Return the newest clicks of the player, and the attributed one."""
     newest = list(conversion.person.touches.order_by("-clicked_at", "pk")[:MAX_CLICKS])
-    won = conversion.touch
-    return newest if won is None or won in newest else [*newest, won]
+    attributed = conversion.touch
+    return newest if attributed is None or attributed in newest else [*newest, attributed]
 
 
 def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[ConsideredClick]:
-    """Return the player's clicks with the outcome of the rule (last paid click before the event, inside the window)."""
+    """Return the player's clicks with verdicts. The last paid click before the event, in the window, is attributed."""
     window = timedelta(days=conversion.game.attribution_window_days)
     return [
         ConsideredClick(
@@ -39,7 +39,7 @@ def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[Consid
             network=labels.network_label(touch.network),
             click_id=masked(touch.click_id, addresses=addresses),
             page_url=masked(touch.page_url, addresses=addresses),
-            won=touch.pk == conversion.touch_id,
+            is_attributed=touch.pk == conversion.touch_id,
             verdict=_verdict(conversion, touch, window),
         )
         for touch in touches_of(conversion)
@@ -47,15 +47,15 @@ def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[Consid
 
 
 def _verdict(conversion: Conversion, touch: Touch, window: timedelta) -> str:
-    before, winner = conversion.event_at - touch.clicked_at, conversion.touch
+    age, winner = conversion.event_at - touch.clicked_at, conversion.touch
     if touch.pk == conversion.touch_id:
-        return f"Won: the last paid click before the event, {_earlier(before)}"
-    if before < timedelta(0):
-        return f"After the event, by {labels.duration(-before)}"
+        return f"Won: the last paid click before the event, {_age_text(age)}"
+    if age < timedelta(0):
+        return f"After the event, by {labels.duration(-age)}"
     if conversion.reason in (Reason.REPEAT_LAUNCH, Reason.ERASED) and winner is None:
         return "Not asked for: this conversion does not count"
-    if before > window:
-        return f"Outside the {window.days}-day window, {_earlier(before)}"
+    if age > window:
+        return f"Outside the {window.days}-day window, {_age_text(age)}"
     if winner is not None and (touch.clicked_at, touch.network, touch.click_key) < (
         winner.clicked_at,
         winner.network,
@@ -65,5 +65,5 @@ def _verdict(conversion: Conversion, touch: Touch, window: timedelta) -> str:
     return "Not known yet when this conversion was decided"
 
 
-def _earlier(before: timedelta) -> str:
-    return f"{labels.duration(before)} before" if before >= timedelta(seconds=1) else "at the same moment"
+def _age_text(age: timedelta) -> str:
+    return f"{labels.duration(age)} before" if age >= timedelta(seconds=1) else "at the same moment"

@@ -1,7 +1,7 @@
 """The status of a conversion: exactly one, derived from its row and its deliveries.
 
-Computed in two ways, which a test compares: `with_status` annotates all conversions of a period, to count them;
-`selected` filters those of one status, newest first, to list fifty.
+There are two implementations, which a test compares: `with_status` annotates all conversions of a period, to count
+them; `selected` filters those of one status, for a page of a list.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
 
 
 class Status(models.TextChoices):
-    """The status of a conversion without a Reason; otherwise the reason is its status."""
+    """The statuses besides Reason: the status of a conversion that has a reason is the reason."""
 
     OTHER_CLICK = "other_click", "Another network’s click won"
     UNDECIDED = "undecided", "About to be decided"
@@ -30,7 +30,7 @@ class Status(models.TextChoices):
     DELIVERED = "delivered", "Delivered"
 
 
-# The statuses (Status or Reason) in which conversions stop between a step and the next.
+# The statuses (Status or Reason) of conversions that reached a step and not the next one.
 LOST: dict[str, tuple[str, ...]] = {
     CONVERSIONS: (
         Reason.NO_CLICK,
@@ -65,7 +65,7 @@ STATUSES = [*Status, *Reason]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionFilter:
-    """Conversions of `game` with an event since `since`; '' means every trigger, and clicks of every network."""
+    """Conversions of `game` with events since `since`; '' means all triggers, and the clicks of all networks."""
 
     game: Game
     since: datetime
@@ -78,8 +78,8 @@ def statuses_reaching(step: str) -> list[str]:
     return [Status.DELIVERED, *(status for later in STEPS[STEPS.index(step) :] for status in LOST[later])]
 
 
-# Of several postbacks of one conversion the best outcome counts, then the one that needs action.
-TRIED = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.HELD, DeliveryState.WAITING)
+# In order of precedence: the status of a conversion with several postbacks is the first of these.
+TRIED_STATES = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.HELD, DeliveryState.WAITING)
 
 
 def filtered(filters: ConversionFilter) -> QuerySet[Conversion]:
@@ -90,7 +90,7 @@ def filtered(filters: ConversionFilter) -> QuerySet[Conversion]:
 def with_status(filters: ConversionFilter) -> QuerySet[Conversion]:
     """Return all conversions of the filter annotated with their `status`."""
     reason, network = F("reason"), filters.network
-    whens = [
+    cases = [
         When(test=True, then=Value(Reason.TEST_TRAFFIC)),
         When(reason__in=UNCOUNTED, then=reason),
         When(touch=None, reason__in=(Reason.OUTSIDE_WINDOW, Reason.SHARED_ID), then=reason),
@@ -98,14 +98,14 @@ def with_status(filters: ConversionFilter) -> QuerySet[Conversion]:
         *([When(~Q(touch__network=network), then=Value(Status.OTHER_CLICK))] if network else []),
         When(fanned_out_at=None, then=Value(Status.UNDECIDED)),
         When(~Q(reason="") & (Q(reason=Reason.OTHER_NETWORK) | ~Q(_unanswered(filters))), then=reason),
-        *(When(_has_delivery(filters, state), then=Value(state.value)) for state in TRIED),
+        *(When(_has_delivery(filters, state), then=Value(state.value)) for state in TRIED_STATES),
         When(_unanswered(filters), then=Value(Status.MAY_HAVE_ARRIVED)),
     ]
-    return filtered(filters).annotate(status=Case(*whens, default=Value(Status.CANCELLED), output_field=CharField()))
+    return filtered(filters).annotate(status=Case(*cases, default=Value(Status.CANCELLED), output_field=CharField()))
 
 
 def selected(filters: ConversionFilter, key: str) -> QuerySet[Conversion]:
-    """Return the conversions of a step or status by its key; for any other key all of the filter."""
+    """Return the conversions of a step or status by its key; for any other key all conversions of the filter."""
     rows = filtered(filters)
     known = key != CONVERSIONS and key in (*STEPS, *STATUSES)
     return rows.filter(_condition(filters, key)) if known else rows
@@ -127,12 +127,12 @@ def _condition(filters: ConversionFilter, key: str) -> Q:
     clicked = counted & Q(touch__isnull=False)
     if key == Status.OTHER_CLICK:
         return clicked & ~Q(touch__network=filters.network) if filters.network else Q(pk__in=[])
-    own = clicked & Q(touch__network=filters.network) if filters.network else clicked
-    return own & _decided(filters, key)
+    attributed = clicked & Q(touch__network=filters.network) if filters.network else clicked
+    return attributed & _decided(filters, key)
 
 
 def _decided(filters: ConversionFilter, key: str) -> Q:
-    """Return the condition for conversions attributed to the filter's network."""
+    """Return the condition for a status or step of conversions that are attributed to the filter's network."""
     if key == ATTRIBUTED:
         return Q()
     if key == Status.UNDECIDED:
@@ -145,13 +145,13 @@ def _decided(filters: ConversionFilter, key: str) -> Q:
     if key in Reason.values:
         return decided & Q(reason=key) & ~Q(_unanswered(filters))
     if key == Status.MAY_HAVE_ARRIVED:
-        left = decided & Q(_unanswered(filters)) & ~Q(reason=Reason.OTHER_NETWORK)
-        return left & (~Q(reason="") | ~Q(_has_delivery(filters, *TRIED)))
-    better = TRIED[: TRIED.index(DeliveryState(key))] if key in TRIED else TRIED
-    found = decided & Q(reason="")
+        unanswered = decided & Q(_unanswered(filters)) & ~Q(reason=Reason.OTHER_NETWORK)
+        return unanswered & (~Q(reason="") | ~Q(_has_delivery(filters, *TRIED_STATES)))
+    better = TRIED_STATES[: TRIED_STATES.index(DeliveryState(key))] if key in TRIED_STATES else TRIED_STATES
+    condition = decided & Q(reason="")
     if better:
-        found &= ~Q(_has_delivery(filters, *better))
-    return found & Q(_has_delivery(filters, key)) if key in TRIED else found & ~Q(_unanswered(filters))
+        condition &= ~Q(_has_delivery(filters, *better))
+    return condition & (Q(_has_delivery(filters, key)) if key in TRIED_STATES else ~Q(_unanswered(filters)))
 
 
 def _unanswered(filters: ConversionFilter) -> Exists:
@@ -159,6 +159,6 @@ def _unanswered(filters: ConversionFilter) -> Exists:
 
 
 def _has_delivery(filters: ConversionFilter, *states: str) -> Exists:
-    # Game and time repeat the conversion's, to bound the rows read.
+    # The conditions on game and time are redundant, but limit the rows read.
     rows = Delivery.objects.filter(game=filters.game, event_at__gte=filters.since)
     return Exists(rows.filter(conversion=OuterRef("pk"), state__in=states))

@@ -35,20 +35,20 @@ COLUMNS = (
 
 
 def lines(rows: QuerySet[Conversion], *, addresses: bool) -> Iterator[str]:
-    """Yield lines of CSV with CRLF, column names first, then the newest conversion first.
+    """Yield CSV lines with CRLF: the column names, then the rows, the newest conversion first.
 
-    `addresses`: whether the reader may see email addresses, which a sender may have put into an id or event name.
+    Email addresses, which a sender may put into an id or event name, are masked unless `addresses`.
     """
     return spreadsheet.lines(COLUMNS, _rows(rows, addresses))
 
 
 def _rows(rows: QuerySet[Conversion], addresses: bool) -> Iterator[list[Any]]:
-    wanted = Delivery.objects.select_related("config").order_by("created_at")
-    wanted = wanted.only(
+    deliveries = Delivery.objects.select_related("config").order_by("created_at")
+    deliveries = deliveries.only(
         *("conversion", "network", "state", "reason", "finished_at", "attempts_made", "may_have_arrived"),
         "config__pixel_id",
     )
-    rows = rows.select_related("touch").prefetch_related(Prefetch("deliveries", wanted))
+    rows = rows.select_related("touch").prefetch_related(Prefetch("deliveries", deliveries))
     rows = rows.defer("properties", "context", "integrations", "touch__campaign", "touch__page_url", "touch__referrer")
     for conversion in newest_in_pages(rows, by="event_at", size=ROWS_PER_QUERY):
         yield from _rows_of(conversion, addresses)
@@ -73,5 +73,5 @@ def _rows_of(conversion: Conversion, addresses: bool) -> Iterator[list[Any]]:
 
 
 def _outcome(row: Delivery) -> list[Any]:
-    delivered = row.finished_at if row.state == DeliveryState.DELIVERED else None
-    return [delivered.isoformat() if delivered else "", row.attempts_made, "yes" if row.is_unknown else ""]
+    delivered_at = row.finished_at if row.state == DeliveryState.DELIVERED else None
+    return [delivered_at.isoformat() if delivered_at else "", row.attempts_made, "yes" if row.is_unknown else ""]

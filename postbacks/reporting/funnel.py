@@ -1,7 +1,7 @@
 """The funnel of a period: events seen, conversions, attributed, eligible, delivered.
 
-Each step counts the statuses that reached it; what it loses is the sum of the statuses listed under it, and the list of
-a status holds exactly the conversions counted there.
+A step counts the conversions whose statuses reached it. The losses before the next step are listed by status, and the
+list of a status contains exactly the conversions counted there.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ from postbacks.reporting.conversion_status import (
 # The newest conversions that are counted; a longer period begins with the oldest of them. Counting 100,000 takes
 # PostgreSQL 0.15 s of one core.
 MAX_CONVERSIONS = 100_000
-# Events read for the names of conversions, which no index supports.
+# The newest events, counted by the names of conversions, which no index has.
 SCAN_LIMIT = 20_000
 SEEN = "seen"
 LABELS: dict[str, str] = {
@@ -58,7 +58,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class FunnelStep:
-    """One step and its losses before the next; `at_least` if not all were counted."""
+    """One step, and the losses before the next one by status. `at_least`: not all were counted."""
 
     key: str
     tally: Tally
@@ -72,8 +72,8 @@ class FunnelStep:
 
 def count_steps(filters: ConversionFilter) -> list[FunnelStep]:
     """Return the steps in order, from one query over conversions and one over the newest events."""
-    everything: Any = with_status(filters).order_by()
-    rows = everything.values_list("status", "currency").annotate(Count("pk"), Sum("value"))
+    conversions: Any = with_status(filters).order_by()
+    rows = conversions.values_list("status", "currency").annotate(Count("pk"), Sum("value"))
     tallies: dict[str, Tally] = defaultdict(Tally)
     for status, currency, count, value in rows:
         tallies[status] += Tally(count, {} if value is None else {currency: value})
@@ -89,13 +89,13 @@ def count_steps(filters: ConversionFilter) -> list[FunnelStep]:
 
 
 def count_events(filters: ConversionFilter, *, least: int) -> FunnelStep:
-    """Count track events with names of conversions; `at_least` is set if not all events were read."""
+    """Count track events with names of conversions, but return at least `least`: not all events are read or stored."""
     names = [filters.trigger] if filters.trigger else trigger_names(filters.game)
     events = Event.objects.filter(game_id=filters.game.pk, day__gte=(filters.since - timedelta(days=1)).date())
     floor = events.scan_floor(limit=SCAN_LIMIT)
-    # By time, not by day alone, since correcting a clock changes the time and not the day.
-    found = events.filter(pk__gt=floor, event_at__gte=filters.since, kind=Kind.TRACK, name__in=names).count()
-    return FunnelStep(SEEN, Tally(max(found, least)), [], at_least=bool(floor) or found < least)
+    # By time too, since correcting a clock changes the time and not the day.
+    count = events.filter(pk__gt=floor, event_at__gte=filters.since, kind=Kind.TRACK, name__in=names).count()
+    return FunnelStep(SEEN, Tally(max(count, least)), [], at_least=bool(floor) or count < least)
 
 
 def trigger_names(game: Game) -> list[str]:
@@ -104,7 +104,7 @@ def trigger_names(game: Game) -> list[str]:
 
 
 def counting_start(game: Game, since: datetime) -> tuple[datetime, bool]:
-    """Return since when conversions are counted, and whether MAX_CONVERSIONS made it later."""
+    """Return the time from which conversions are counted, and whether it is after `since` due to MAX_CONVERSIONS."""
     rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at")
     last = rows.values_list("event_at", flat=True)[MAX_CONVERSIONS - 1 : MAX_CONVERSIONS].first()
     return (last, True) if last else (since, False)

@@ -1,4 +1,4 @@
-"""Invariants of the tables: each a sentence and a query for the rows that violate it."""
+"""Invariants of the tables, each with a query for the rows that violate it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from django.db import connection
 
 from audience.models.keys import MIN_RETENTION_DAYS
 
-EXAMPLES = 5
+MAX_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Invariant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """How many rows violate an invariant, and the first few."""
+    """The number of rows that violate an invariant, and the ids of the first few."""
 
     name: str
     sentence: str
@@ -47,8 +47,8 @@ INVARIANTS = (
     Invariant(
         "events_converted",
         "Every digested launch, purchase and goal event has its conversion.",
-        # Not for batches in the queue or set aside. A digest may miss a goal that is committed while it reads, hence
-        # the ten seconds.
+        # Without batches in the queue or set aside. The ten seconds are for goals that are committed while a digest
+        # reads, which may miss them.
         """
         WITH queued AS MATERIALIZED (
             SELECT unnest(event_ids) AS id FROM audience_batch
@@ -66,7 +66,7 @@ INVARIANTS = (
     ),
     Invariant(
         "conversions_fanned_out",
-        "Every decided conversion has exactly one delivery per postback that the game had then.",
+        "Every conversion that was fanned out has exactly one delivery per postback of the game at that time.",
         f"""
         SELECT c.id::text FROM audience_conversion c
         JOIN postbacks_postbackconfig p ON p.game_id = c.game_id AND p.network = ANY(%(networks)s)
@@ -78,7 +78,7 @@ INVARIANTS = (
     ),
     Invariant(
         "conversions_explained",
-        "Every decided conversion is on its way, was sent, or says why not.",
+        "Every conversion that was fanned out is waiting, was sent, or has a reason.",
         # Cancelling a row right before it is sent updates its conversion in a later transaction.
         f"""
         SELECT c.id::text FROM audience_conversion c
@@ -111,7 +111,7 @@ INVARIANTS = (
     ),
     Invariant(
         "accepted_are_delivered",
-        "Whatever a network accepted is delivered, or was cancelled by an erasure meanwhile.",
+        "Every delivery that a network accepted is delivered, or was cancelled by an erasure.",
         f"SELECT d.id::text {ATTEMPTS} AND a.status = 'success' AND d.state NOT IN ('delivered', 'cancelled')"
         " AND d.confirmation <> 'refused'",
     ),
@@ -123,7 +123,7 @@ INVARIANTS = (
     ),
     Invariant(
         "held_have_a_cause",
-        "Every held row belongs to a postback whose credential is on hold or being asked about.",
+        "Every held row belongs to a postback whose credential is on hold or suspected.",
         f"""
         SELECT d.id::text FROM postbacks_delivery d JOIN postbacks_postbackconfig p ON p.id = d.config_id
         WHERE {DELIVERIES} AND d.state = 'held' AND p.held_at IS NULL AND p.suspected_at IS NULL
@@ -131,7 +131,7 @@ INVARIANTS = (
     ),
     Invariant(
         "skipped_have_a_reason",
-        "Every row that was not sent says why.",
+        "Every skipped row has a reason.",
         f"SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.state = 'skipped' AND d.reason = ''",
     ),
     Invariant(
@@ -143,7 +143,7 @@ INVARIANTS = (
     Invariant(
         "attempts_in_time",
         "No attempt started after its delivery's deadline.",
-        # The last one of a delivery that was refused later asked about it and sent nothing.
+        # The last attempt of a delivery that the network refused later was a query, which sends nothing.
         f"SELECT d.id::text {ATTEMPTS} AND a.started_at > least(d.dead_after, d.safe_until)"
         " AND NOT (d.confirmation = 'refused' AND a.number = d.attempts_made)",
     ),
@@ -154,14 +154,14 @@ INVARIANTS = (
     ),
     Invariant(
         "versions_are_kept",
-        "Every version that a delivery or an attempt names can be looked up.",
-        # Versions are stored from one number on; older numbers have no row.
+        "Every version that a delivery or an attempt refers to is stored.",
+        # Versions older than the first stored one of a config have no row.
         f"""
-        WITH named AS (
+        WITH used AS (
             SELECT d.config_id, d.config_version AS number FROM postbacks_delivery d WHERE {DELIVERIES}
             UNION SELECT a.config_id, a.config_version {ATTEMPTS}
         )
-        SELECT n.config_id::text || ' v' || n.number FROM named n
+        SELECT n.config_id::text || ' v' || n.number FROM used n
         WHERE NOT EXISTS (SELECT 1 FROM postbacks_configversion v WHERE v.config_id = n.config_id
               AND v.number = n.number)
           AND n.number >= coalesce(
@@ -170,7 +170,7 @@ INVARIANTS = (
     ),
     Invariant(
         "erased_are_closed",
-        "Nothing of an erased player is still to be sent, and no sent body is kept.",
+        "No delivery of an erased player waits to be sent, and no sent body is stored.",
         f"""
         SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.conversion_id IS NULL
           AND (d.state IN ('waiting', 'held') OR EXISTS (
@@ -179,8 +179,8 @@ INVARIANTS = (
     ),
     Invariant(
         "nothing_set_aside",
-        "Nothing was set aside after failing again and again.",
-        # Of any age, since work set aside waits for a person. Work of no game counts for each game.
+        "No work was set aside after repeated failures.",
+        # Of any age, since it waits for a person. Work that belongs to no game counts for each game.
         """
         SELECT f.queue || ' ' || f.row FROM audience_failedwork f
         WHERE f.set_aside_at IS NOT NULL AND (f.game_id = ANY(%(games)s) OR f.game_id IS NULL)
@@ -191,14 +191,14 @@ INVARIANTS = (
 
 
 def run(scope: Mapping[str, Any]) -> list[Finding]:
-    """Check every invariant over `scope`, in order."""
-    return [_run(check, scope) for check in INVARIANTS]
+    """Return a finding per invariant, in order. `scope` holds the parameters of the queries (audit.py)."""
+    return [_run(invariant, scope) for invariant in INVARIANTS]
 
 
-def _run(check: Invariant, scope: Mapping[str, Any]) -> Finding:
+def _run(invariant: Invariant, scope: Mapping[str, Any]) -> Finding:
     with connection.cursor() as cursor:
-        query = f"SELECT id, count(*) OVER () FROM ({check.violating}) AS violating (id) ORDER BY id LIMIT {EXAMPLES}"
-        cursor.execute(query, scope)
+        violating = f"SELECT id, count(*) OVER () FROM ({invariant.violating}) AS violating (id)"
+        cursor.execute(f"{violating} ORDER BY id LIMIT {MAX_EXAMPLES}", scope)
         rows = cursor.fetchall()
     count = int(rows[0][1]) if rows else 0
-    return Finding(name=check.name, sentence=check.sentence, count=count, examples=[row[0] for row in rows])
+    return Finding(name=invariant.name, sentence=invariant.sentence, count=count, examples=[row[0] for row in rows])

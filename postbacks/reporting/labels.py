@@ -1,4 +1,4 @@
-"""Labels of conversions: names, states, and remedies."""
+"""Labels of networks, outcomes and durations, and the remedies of deliveries."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Verdict
 from postbacks.outbox import reasons
 
-# The label of a delivery's state, and its dot.
+# The label of a delivery's state, and the CSS class of its dot.
 STATES = {
     DeliveryState.DELIVERED: ("Delivered", "good"),
     DeliveryState.WAITING: ("Waiting", "busy"),
@@ -33,17 +33,17 @@ BY_VERDICT = {
     Verdict.CREDENTIAL.value: "Rotate the credential under Integrations, then send this again.",
     Verdict.TRANSIENT.value: "Send it again: the network could not be reached in time.",
 }
-IN_DOUBT = "Look for the event ID in the network’s own reports, which alone can tell whether it was counted."
+UNKNOWN_REMEDY = "Look for the event ID in the network’s own reports, which alone can tell whether it was counted."
 PAST_DEADLINE = "Nothing any more: its deadline has passed, and a repeat could be refused or counted twice."
 
 
 def network_label(network: str) -> str:
-    """Return a network's name, also of one that attribution knows without a postback."""
+    """Return the name of a network, which may be one of attribution only, without postbacks."""
     return NETWORKS[network].label if network in NETWORKS else network.capitalize()
 
 
 def outcome_label(delivery: Delivery) -> tuple[str, str]:
-    """Return the label of a delivery's outcome and its dot; it is unknown after a call without an answer."""
+    """Return the label of a delivery's outcome and the CSS class of its dot; without an answer the outcome is unknown."""
     if not delivery.is_unknown:
         return STATES[DeliveryState(delivery.state)]
     failed = delivery.state == DeliveryState.FAILED
@@ -51,7 +51,7 @@ def outcome_label(delivery: Delivery) -> tuple[str, str]:
 
 
 def remedy(*, state: str, reason: str, verdict: str, in_time: bool) -> str:
-    """Return what to do about one delivery, in a sentence or two; '' if there is nothing to do."""
+    """Return what to do about a delivery; '' if there is nothing to do. `in_time`: its deadline has not passed."""
     if state == DeliveryState.FAILED and not in_time:
         return PAST_DEADLINE
     if reason:
@@ -61,13 +61,13 @@ def remedy(*, state: str, reason: str, verdict: str, in_time: bool) -> str:
     return BY_STATE.get(DeliveryState(state), "")
 
 
-def conversions(number: int, one: str, many: str) -> str:
+def conversions(number: int, singular: str, plural: str) -> str:
     """Return `1 conversion waits`, `38 conversions wait`."""
-    return f"{number:,} conversion{'' if number == 1 else 's'} {one if number == 1 else many}"
+    return f"{number:,} conversion{'' if number == 1 else 's'} {singular if number == 1 else plural}"
 
 
 def duration(length: timedelta) -> str:
-    """Return "3 hours", "2 days", "40 seconds": a duration in its largest unit."""
+    """Return a duration in its largest unit: `3 hours`, `2 days`, `40 seconds`."""
     seconds = int(length.total_seconds())
     for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
         count = seconds // size

@@ -1,4 +1,4 @@
-"""Latencies of networks from a histogram, exact enough for a page and additive.
+"""Percentiles of network latencies from a histogram, whose counts can be added up over minutes and configs.
 
 The SQL function postbacks_latency_bucket (migration counts_by_the_minute) assigns attempts to these buckets.
 """
@@ -10,17 +10,17 @@ BOUNDS = (
     5, 10, 15, 20, 25, 30, 40, 50, 60, 75, 100, 125, 150, 175, 200, 250, 300, 350, 400, 500, 600, 750, 1000, 1250, 1500,
     2000, 2500, 3000, 4000, 5000, 6000, 7500, 10000, 15000,
 )  # fmt: skip
-UNANSWERED = -1
+UNANSWERED = -1  # the bucket of calls without an answer
 
 
 def percentile(buckets: Mapping[int, int], share: float) -> int | None:
-    """Return the milliseconds within which `share` of the answers arrived: the upper bound of the bucket that reaches
-    the share. None without answers.
+    """Return the milliseconds within which `share` (0 to 1) of the answers arrived, rounded up to a bound; None without
+    answers.
     """
     answered = {bucket: number for bucket, number in buckets.items() if bucket != UNANSWERED}
-    wanted, seen = share * sum(answered.values()), 0
+    target, total = share * sum(answered.values()), 0
     for bucket, number in sorted(answered.items()):
-        seen += number
-        if number and seen >= wanted:
+        total += number
+        if number and total >= target:
             return BOUNDS[min(bucket, len(BOUNDS) - 1)]
     return None

@@ -1,4 +1,4 @@
-"""Which match keys recently sent events had, read from the bodies as sent."""
+"""Counts which match keys recently sent events had, read from the bodies as sent."""
 
 from datetime import timedelta
 
@@ -11,13 +11,13 @@ from postbacks.networks.interface.matching import MatchQuality, compute_quality
 from postbacks.networks.interface.network import Network
 
 PERIOD = timedelta(days=7)
-# The newest bodies: enough for a share within two percent, read in some 30 ms on two busy cores.
+# Enough bodies for a share within two per cent, read in about 30 ms on two busy cores.
 MAX_BODIES = 2_000
 
-# One query per postback, each by the index attempt_by_status; for several at once PostgreSQL would sort the attempts of
-# the whole week.
-SENT = """
-SELECT {carried}, count(*)
+# A subquery per postback, which uses the index attempt_by_status: for several at once PostgreSQL would sort the attempts
+# of the whole week.
+KEY_COUNTS = """
+SELECT {has_keys}, count(*)
 FROM (
     SELECT attempt.payload
     FROM unnest(%s::uuid[]) AS config (id)
@@ -31,21 +31,21 @@ FROM (
     ORDER BY attempt.started_at DESC
     LIMIT %s
 ) AS sent
-GROUP BY {places}
+GROUP BY {columns}
 """
 
 
 def quality_of(game: Game, network: Network) -> MatchQuality:
-    """Return the quality of the newest 2,000 accepted events of the last 7 days; erased bodies do not count."""
+    """Return the quality of the newest MAX_BODIES accepted events of the last 7 days. Erased bodies are not counted."""
     keys = network.match_keys
     configs = PostbackConfig.objects.filter(game=game, network=network.kind).values_list("pk", flat=True)
-    carried = ", ".join(" AND ".join("sent.payload #> %s IS NOT NULL" for _ in key.paths) for key in keys)
-    places = ", ".join(str(place) for place in range(1, len(keys) + 1))
+    has_keys = ", ".join(" AND ".join("sent.payload #> %s IS NOT NULL" for _ in key.paths) for key in keys)
+    columns = ", ".join(str(number) for number in range(1, len(keys) + 1))
     paths = [list(path) for key in keys for path in key.paths]
     since = clock.now() - PERIOD
     with connection.cursor() as cursor:
         cursor.execute(
-            SENT.format(carried=carried, places=places),
+            KEY_COUNTS.format(has_keys=has_keys, columns=columns),
             [*paths, list(configs), AttemptStatus.SUCCESS.value, since, MAX_BODIES, MAX_BODIES],
         )
         return compute_quality(keys, {tuple(row[:-1]): row[-1] for row in cursor.fetchall()})

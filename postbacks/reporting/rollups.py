@@ -2,8 +2,8 @@
 
 from audience.storage.rollups import Rollup
 
-GAME_OF = "SELECT game_id FROM postbacks_postbackconfig WHERE id::text = %s"
+GAME_QUERY = "SELECT game_id FROM postbacks_postbackconfig WHERE id::text = %s"
 ROLLUPS = (
-    Rollup("postbacks_delivery", ("config_id", "starts_at", "state"), ("number",), GAME_OF),
-    Rollup("postbacks_attempt", ("config_id", "starts_at", "status", "bucket"), ("number",), GAME_OF),
+    Rollup("postbacks_delivery", ("config_id", "starts_at", "state"), ("number",), GAME_QUERY),
+    Rollup("postbacks_attempt", ("config_id", "starts_at", "status", "bucket"), ("number",), GAME_QUERY),
 )

@@ -1,4 +1,4 @@
-"""Finds a conversion by an id of its own, of its click or of its player, compared exactly."""
+"""Finds conversions by an id of the conversion, its click or its player, compared exactly."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -11,15 +11,15 @@ from audience.intake.messages.message import SERVER_ID_PREFIX
 from audience.models import Conversion, Game, Person, Touch
 from postbacks.models import Delivery
 
-# Results per kind of id; an address or device shared by more players identifies none of them.
+# Maximum results per kind of id; an email address or device of more players identifies none of them.
 MAX_RESULTS = 500
-# Deliveries read for an event id given by the sender, which no index supports.
+# The newest deliveries, searched for an event id that the sender set, which no index has.
 SCAN_LIMIT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """`click` and `person` are set if the query names one without conversions."""
+    """`click` and `person` are the first ones that the query names, which may have no conversions."""
 
     rows: QuerySet[Conversion]
     click: Touch | None = None
@@ -30,7 +30,7 @@ def find(game: Game, query: str) -> SearchResult:
     """Return the game's conversions that `query` names: the id of a conversion, message, click or player, or an email
     address.
 
-    Each kind of id is a query of its own, for its own index.
+    Each kind of id is a separate query, to use its index.
     """
     touches = list(Touch.objects.filter(game=game, click_id=query).exclude(click_id="")[:MAX_RESULTS])
     people = list(matching_people(game, query).only("pk")[:MAX_RESULTS])
@@ -45,16 +45,16 @@ def find(game: Game, query: str) -> SearchResult:
     if uuid:
         lookups.append(conversions.filter(Q(pk=uuid) | Q(person=uuid)))
         people += Person.objects.filter(game=game, pk=uuid)
-    found = {pk for lookup in lookups for pk in lookup.order_by().values_list("pk", flat=True)[:MAX_RESULTS]}
+    ids = {pk for lookup in lookups for pk in lookup.order_by().values_list("pk", flat=True)[:MAX_RESULTS]}
     return SearchResult(
-        rows=conversions.filter(pk__in=found),
+        rows=conversions.filter(pk__in=ids),
         click=touches[0] if touches else None,
         person=people[0] if people else None,
     )
 
 
 def _sent_as(game: Game, query: str) -> list[UUID]:
-    """Return conversions sent under this event id, if the sender gave one."""
+    """Return the ids of conversions that were sent with this event id, if the sender set one."""
     newest = Delivery.objects.filter(game=game, conversion__isnull=False).order_by("-event_at").values("pk")
-    found = Delivery.objects.filter(pk__in=newest[:SCAN_LIMIT], event_id=query)
-    return [pk for pk in found.values_list("conversion", flat=True)[:MAX_RESULTS] if pk]
+    rows = Delivery.objects.filter(pk__in=newest[:SCAN_LIMIT], event_id=query)
+    return [pk for pk in rows.values_list("conversion", flat=True)[:MAX_RESULTS] if pk]

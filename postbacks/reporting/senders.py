@@ -7,7 +7,7 @@ from audience.models import ApiKey, Conversion, Event
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The key and web page of a conversion. `key` is None if it was deleted or not stored."""
+    """`key` is None if it was deleted or not stored, `description` a text about it; `origin` is the web page or ''."""
 
     key: ApiKey | None
     description: str
@@ -15,7 +15,7 @@ class Sender:
 
 
 def sender_of(conversion: Conversion, event: Event | None) -> Sender:
-    """Return the sender; for old conversions it is read from the event."""
+    """Return the sender of a conversion; for old conversions it is read from the event."""
     key_id = conversion.key_id or (event.key_id if event else None)
     origin = conversion.origin or (event.origin if event else "")
     key = ApiKey.objects.filter(game=conversion.game_id, pk=key_id or 0).first()

@@ -1,4 +1,4 @@
-"""Rows that fail repeatedly, and their texts in place of "waiting"."""
+"""Texts for conversions and deliveries that fail repeatedly, shown instead of "waiting"."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from django.db.models.functions import Cast, JSONObject
 
 from audience.models import Conversion, FailedWork, Queue
 
-WHAT = {
+FAILURES = {
     Queue.FAN_OUT: "It could not be given to the postbacks",
     Queue.SENDING: "It could not be taken up to be sent",
     Queue.CLOSING: "The network answered, and the answer could not be written down, so that it is not sent again",
 }
 SET_ASIDE = "It was set aside after {} attempts: an admin of the game can have it tried again on the Overview."
-AGAIN = "It is tried again by itself."
+RETRIED = "It is tried again by itself."
 
 
 @dataclass(frozen=True, slots=True)
 class StuckWork:
-    """`sentence` says what failed, with which error, and what happens next."""
+    """`sentence` names the failure, its error, and what happens next."""
 
     is_set_aside: bool
     sentence: str
@@ -29,26 +29,30 @@ class StuckWork:
 def find_stuck(game_id: int, ids: Iterable[UUID]) -> dict[UUID, StuckWork]:
     """Return {id: StuckWork} of these conversions and deliveries of a game, in one query."""
     by_row = {str(pk): pk for pk in ids}
-    found = FailedWork.objects.filter(game=game_id, queue__in=WHAT, row__in=by_row).order_by("set_aside_at")
-    rows = found.values_list("row", "queue", "error", "attempts", "set_aside_at")
-    return {by_row[row]: _stuck(queue, error, attempts, aside) for row, queue, error, attempts, aside in rows}
+    failures = FailedWork.objects.filter(game=game_id, queue__in=FAILURES, row__in=by_row).order_by("set_aside_at")
+    rows = failures.values_list("row", "queue", "error", "attempts", "set_aside_at")
+    return {
+        by_row[row]: _stuck(queue, error, attempts, set_aside_at) for row, queue, error, attempts, set_aside_at in rows
+    }
 
 
 def with_failures(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
-    """Return `rows` with what `undecided` reads."""
-    known = FailedWork.objects.filter(game=OuterRef("game"), queue=Queue.FAN_OUT, row=Cast(OuterRef("pk"), CharField()))
-    failure = JSONObject(error="error", attempts="attempts", aside="set_aside_at")
-    return rows.annotate(failure=Subquery(known.values(failure=failure)[:1]))
+    """Return `rows` with the annotation that `undecided` reads."""
+    failures = FailedWork.objects.filter(
+        game=OuterRef("game"), queue=Queue.FAN_OUT, row=Cast(OuterRef("pk"), CharField())
+    )
+    failure = JSONObject(error="error", attempts="attempts", set_aside_at="set_aside_at")
+    return rows.annotate(failure=Subquery(failures.values(failure=failure)[:1]))
 
 
 def undecided(conversion: Conversion) -> StuckWork | None:
-    """Return why one of `with_failures` is not fanned out although it was tried, or None."""
+    """Return the failure because of which a conversion of `with_failures` is not fanned out; None if there is none."""
     failure = getattr(conversion, "failure", None)
     if failure is None or conversion.fanned_out_at is not None:
         return None
-    return _stuck(Queue.FAN_OUT, failure["error"], failure["attempts"], failure["aside"])
+    return _stuck(Queue.FAN_OUT, failure["error"], failure["attempts"], failure["set_aside_at"])
 
 
-def _stuck(queue: str, error: str, attempts: int, aside: object) -> StuckWork:
-    ends = SET_ASIDE.format(attempts) if aside else AGAIN
-    return StuckWork(bool(aside), f"{WHAT[Queue(queue)]}: {error.rstrip('.')}. {ends}")
+def _stuck(queue: str, error: str, attempts: int, set_aside_at: object) -> StuckWork:
+    next_step = SET_ASIDE.format(attempts) if set_aside_at else RETRIED
+    return StuckWork(bool(set_aside_at), f"{FAILURES[Queue(queue)]}: {error.rstrip('.')}. {next_step}")

@@ -115,7 +115,7 @@ def test_every_conversion_is_accounted_for_by_game_network_and_day() -> None:
     world()
     report = audit.run()
     assert report.violations == []
-    lines = {line.network: line for line in report.lines}
+    lines = {line.network: line for line in report.rows}
     tiktok, reddit = lines["tiktok"], lines["reddit"]
     assert (tiktok.game, tiktok.day.isoformat()) == ("starfall", today())
     assert (tiktok.eligible, tiktok.erased) == (6, 2)
@@ -130,9 +130,9 @@ def test_the_balance_has_a_row_per_day_within_the_period() -> None:
     for days in (0, 1, 1, 9):
         factories.conversion(player, touch=click, event_at=timezone.now() - timedelta(days=days, seconds=1))
     fan_out.fan_out_due()
-    assert [line.eligible for line in audit.run().lines] == [2, 1]
-    assert [line.eligible for line in audit.run(days=1).lines] == [1]
-    assert [line.eligible for line in audit.run(days=0).lines] == [1, 2, 1]
+    assert [line.eligible for line in audit.run().rows] == [2, 1]
+    assert [line.eligible for line in audit.run(days=1).rows] == [1]
+    assert [line.eligible for line in audit.run(days=0).rows] == [1, 2, 1]
 
 
 def test_a_postback_created_after_or_deleted_before_the_fan_out_is_not_due() -> None:
@@ -144,7 +144,7 @@ def test_a_postback_created_after_or_deleted_before_the_fan_out_is_not_due() -> 
     fan_out.fan_out_due()
     config(game, pixel_id="LATELATELATELATELATE")
     PostbackConfig.objects.filter(pixel_id__startswith="LATE").update(created_at=timezone.now())
-    assert [line.eligible for line in audit.run().lines] == [1]
+    assert [line.eligible for line in audit.run().rows] == [1]
     assert broken() == {}
     assert set(Delivery.objects.values_list("config", flat=True)) == {row.pk} != {gone.pk}
 
@@ -155,8 +155,8 @@ def test_a_launch_made_a_repeat_by_a_merge_after_it_was_sent_is_counted_apart_fr
     delivered(delivery)
     Conversion.objects.update(trigger="game_launch", reason="repeat_launch")
     report = audit.run()
-    assert (report.lines, report.repeats, report.violations) == ([], 1, [])
-    assert "Besides: 1 for launches that a merge made repeats" in report.text()
+    assert (report.rows, report.repeats, report.violations) == ([], 1, [])
+    assert "Not counted: 1 for launches that became repeats by a merge" in report.text()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -292,7 +292,7 @@ def test_a_missing_delivery_breaks_the_balance() -> None:
     delivery.delete()
     report = audit.run()
     assert report.violations == ["balance", "conversions_fanned_out"]
-    assert [(line.eligible, line.accounted, line.balances) for line in report.lines] == [(1, 0, False)]
+    assert [(line.eligible, line.accounted, line.balances) for line in report.rows] == [(1, 0, False)]
 
 
 def test_a_delivery_skipped_as_another_networks_although_it_was_its_own_breaks_the_balance() -> None:
@@ -393,7 +393,7 @@ def test_the_table_shows_the_outcomes_of_the_eligible_conversions() -> None:
     reddit = f"starfall  reddit   {today()}         2          0        1     0       0        1          0"
     tiktok = f"starfall  tiktok   {today()}         6          2        1     1       1        0          1"
     assert said[2:5] == [heading, f"{reddit}  skipped: consent 1", tiktok]
-    assert said[5] == "2 of the eligible belong to erased players: their delivery is the only trace left."
+    assert said[5] == "2 of the eligible are of erased players, of whom only the delivery is stored."
     assert "ok         balance. Eligible is the sum of what became of them." in said
     assert said[-1] == "The ledger balances."
 

@@ -78,7 +78,7 @@ def test_the_attributed_click_is_shown_even_beyond_the_limit(game: Game) -> None
         factories.touch(player, click_id=f"later-{number}")
     found = clicks.considered_clicks(row, addresses=True)
     assert len(found) == clicks.MAX_CLICKS + 1
-    assert [click.touch.click_key for click in found if click.won] == ["won"]
+    assert [click.touch.click_key for click in found if click.is_attributed] == ["won"]
 
 
 def decided(game: Game, level: Level, at: datetime) -> None:
@@ -106,17 +106,17 @@ def test_the_consent_level_states_its_source(
     row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level=stated, event_at=NOW)
     found = conversion_detail.consent_of(row)
     assert found.level == level
-    assert why in found.why
+    assert why in found.explanation
     by_record = bool(recorded) and not stated
-    assert found.at == (NOW - 9 * HOUR + (len(recorded) - 1) * HOUR if by_record else None)
+    assert found.decided_at == (NOW - 9 * HOUR + (len(recorded) - 1) * HOUR if by_record else None)
 
 
 def test_the_withdrawal_of_consent_is_named_with_its_source_and_time(game: Game) -> None:
     decided(game, Level.ANONYMOUS, NOW)
     row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level="full", event_at=NOW - HOUR)
     found = conversion_detail.consent_of(row)
-    assert (found.level, found.at) == (Level.ANONYMOUS, NOW)
-    assert found.why == "Stated in the message itself. Withdrawn since, by banner."
+    assert (found.level, found.decided_at) == (Level.ANONYMOUS, NOW)
+    assert found.explanation == "Stated in the message itself. Withdrawn since, by banner."
 
 
 def test_every_state_has_a_remedy() -> None:

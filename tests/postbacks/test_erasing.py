@@ -74,14 +74,14 @@ def test_the_ledger_balances_after_an_erasure_in_every_state(config: PostbackCon
     PostbackConfig.objects.update(held_at=timezone.now(), held_for="token")
     waiting = bought(player)
     Delivery.objects.filter(pk=waiting.pk).update(state="waiting", next_attempt_at=timezone.now())
-    (before,) = audit.run().lines
+    (before,) = audit.run().rows
     assert audit.run().violations == []
     assert (before.eligible, before.erased) == (5, 0)
     assert before.states == {"delivered": 1, "failed": 1, "skipped": 1, "held": 1, "waiting": 1}
 
     assert erase(player)["postbacks_cancelled"] == 2
 
-    (after,) = audit.run().lines
+    (after,) = audit.run().rows
     assert audit.run().violations == []
     assert (after.eligible, after.erased) == (5, 5)
     assert after.states == {"delivered": 1, "failed": 1, "skipped": 1, "cancelled": 2}
@@ -203,4 +203,4 @@ def test_a_conversion_recorded_as_erased_is_skipped_and_not_audited(config: Post
     row = Delivery.objects.get()
     assert (row.state, row.reason) == ("skipped", "erased")
     report = audit.run()
-    assert (report.lines, report.violations) == ([], [])
+    assert (report.rows, report.violations) == ([], [])

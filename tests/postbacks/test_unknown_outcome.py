@@ -123,7 +123,7 @@ def test_a_delivery_cancelled_after_an_unanswered_call_is_shown_as_may_have_arri
         assert "Not sent" not in found.split("<main", 1)[-1].split("Attempt", 1)[0]
     (line,) = csv.DictReader(io.StringIO(b"".join(marketer.get(f"/g/{game.slug}/conversions/export/")).decode()))
     assert (line["state"], line["may_have_arrived"], line["reason"]) == (state, "yes", reason)
-    (balance,) = audit.run().lines
+    (balance,) = audit.run().rows
     assert (balance.may_have_arrived, balance.states, balance.balances) == (1, {state: 1}, True)
     # Of rows made up here: a config without its versions, a deadline moved to before the attempt.
     assert set(audit.run().violations) <= {"versions_are_kept", "attempts_in_time"}
@@ -219,7 +219,7 @@ def test_an_erasure_after_a_call_that_was_cut_off_keeps_may_have_arrived(sandbox
     erase(row.game)
     row.refresh_from_db()
     assert (row.state, row.reason, row.is_unknown) == ("cancelled", "erased", True)
-    assert audit.run().lines[0].may_have_arrived == 1
+    assert audit.run().rows[0].may_have_arrived == 1
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def _on_hold(counts: HealthCounts) -> Judgement | None:
 
 
 def _credential_problem(counts: HealthCounts) -> Judgement | None:
-    """Applies if the credential is suspected or was refused last, until a postback is accepted (not until a rotation)."""
+    """Applies if the credential is suspected or was refused last. An accepted postback ends it, a rotation does not."""
     if counts.suspected_at is None and counts.last_verdict != Verdict.CREDENTIAL:
         return None
     since = counts.refused_since or counts.suspected_at
