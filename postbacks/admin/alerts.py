@@ -1,4 +1,4 @@
-"""Alerts, their receivers, the messages sent, and server troubles with the mails about them."""
+"""Alerts, their receivers and messages, and server troubles."""
 
 from django.contrib import admin
 
@@ -19,7 +19,7 @@ class AlertAdmin(ReadOnly):
 
 @admin.register(AlertChoice)
 class AlertChoiceAdmin(ReadOnly):
-    """Each member's own choice, made in the Hub."""
+    """How members receive alerts, as they chose in the Hub."""
 
     list_display = ["user", "game", "told", "digest_sent_on"]
     list_filter = ["told", "game"]
@@ -30,7 +30,7 @@ class AlertChoiceAdmin(ReadOnly):
 
 @admin.register(AlertHook)
 class AlertHookAdmin(ReadOnly):
-    """Identified by host, since the path of a URL is often a secret."""
+    """Shows the host only, since the path of a URL is often a secret."""
 
     list_display = ["host", "game", "enabled", "created_by", "created_at"]
     list_filter = ["enabled", "game"]

@@ -1,4 +1,4 @@
-"""Deliveries, replays, and the limiter of each pixel."""
+"""Deliveries, replays, and the rate limiters of pixels."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class DeliveryAdmin(ReadOnly):
 
     @admin.display(description="Event ID", ordering="event_id")
     def short_event_id(self, delivery: Delivery) -> str:
-        """The beginning of the id, which is enough to identify a row."""
+        """Return the beginning of the id, which is enough to identify a row."""
         return f"{delivery.event_id[:8]}…" if len(delivery.event_id) > 9 else delivery.event_id
 
     def view_on_site(self, delivery: Delivery) -> str | None:
@@ -46,7 +46,7 @@ class DeliveryAdmin(ReadOnly):
         "Send again",
         permission="operate",
         title="Send these deliveries again?",
-        warning="Each goes out under the event ID it had, so that the network counts it once.",
+        warning="Each is sent with the same event ID as before, so that the network counts it once.",
     )
     def send_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         sent = 0
@@ -76,7 +76,7 @@ class ReplayAdmin(ReadOnly):
 
 @admin.register(Flow)
 class FlowAdmin(ReadOnly):
-    """Rate limiter and circuit breaker of each pixel."""
+    """The rate limiter and circuit breaker of each pixel."""
 
     list_display = ["pixel_id", "network", "failures", "open_until", "probing", "limited_at", "next_slot_at"]
     list_filter = ["network", "probing", ("open_until", admin.EmptyFieldListFilter)]

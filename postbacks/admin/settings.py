@@ -9,7 +9,7 @@ from postbacks.models import ConfigVersion, CredentialCheck, PostbackConfig
 
 @admin.register(PostbackConfig)
 class PostbackConfigAdmin(ReadOnly):
-    """Read-only: settings are accepted by the network first, which an edit here would skip."""
+    """Read-only: the network has to accept settings first, which an edit here would skip."""
 
     list_display = ["pixel_id", "network", "game", "enabled", "has_credential", "version", "validated_at", "deleted_at"]
     list_filter = [

@@ -15,16 +15,16 @@ from postbacks.outbox import consent_levels, conversion_facts, gate, once_per_pl
 from postbacks.outbox.goals import goals_of, match_goal
 
 DAYS = 7
-MAX_CONVERSIONS = 20_000  # the newest
-CHUNK = 1000
-SCAN_LIMIT = 20_000  # events read for goals whose names make no conversions yet
+MAX_CONVERSIONS = 20_000  # the newest ones
+CHUNK_SIZE = 1000
+SCAN_LIMIT = 20_000  # newest events, searched for those of goals whose names make no conversions yet
 COLUMNS = ("trigger", "event_at", "created_at", "reason", "test", "touch__network")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonCount:
-    """Conversions that would not be sent for one reason, and their number under the present settings (None if there are
-    none to compare with).
+    """The number of conversions that would not be sent for a reason; `before` with the current settings, None without
+    any.
     """
 
     reason: Reason
@@ -32,13 +32,13 @@ class ReasonCount:
     before: int | None
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         return reasons.TEXTS[self.reason].total or str(self.reason.label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventCount:
-    """An event of a goal that makes no conversions yet. `at_least`: not all events of the week were read."""
+    """The events of a goal whose name makes no conversions yet. `at_least`: not all events of the week were read."""
 
     event: str
     count: int
@@ -54,8 +54,8 @@ class DryRun:
     is_capped: bool
     sent: int
     sent_before: int | None
-    lines: list[ReasonCount]
-    seen: list[EventCount]
+    reasons: list[ReasonCount]
+    new_events: list[EventCount]
 
     @property
     def not_sent(self) -> int:
@@ -71,11 +71,10 @@ class DryRun:
 
 
 def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
-    """Evaluate the conversions of the last 7 days (at most the newest 20,000) with `proposed`, and with `current` to
-    compare.
+    """Evaluate the newest conversions of the last 7 days with `proposed` and, to compare, with `current`.
 
-    `proposed` need not be stored. A conversion's age is taken as of its arrival, so that none is too old only because
-    it is evaluated later. Reads only.
+    `proposed` need not be stored. A conversion's age is that at its arrival, so that none is too old only because it is
+    evaluated later. Nothing is written.
     """
     since = clock.now() - timedelta(days=DAYS)
     verdicts: Counter[Reason | None] = Counter()
@@ -94,33 +93,33 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
         is_capped=is_capped,
         sent=verdicts[None],
         sent_before=None if before is None else before[None],
-        lines=_lines(verdicts, before),
-        seen=_seen(proposed, since),
+        reasons=_count_reasons(verdicts, before),
+        new_events=_count_new_events(proposed, since),
     )
 
 
 def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversion]]:
-    """Yield conversions newest first, loaded as the gate needs them; fewer columns if another click or none won."""
+    """Yield conversions, newest first. Those that are not of the network's clicks have only COLUMNS."""
     rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at", "-pk")
     ids = list(rows.values_list("pk", "touch__network", "test")[:MAX_CONVERSIONS])
-    for start in range(0, len(ids), CHUNK):
-        some = ids[start : start + CHUNK]
-        own = [pk for pk, won_by, test in some if won_by == network and not test]
-        whole = list(Conversion.objects.filter(pk__in=own).select_related("game", "touch", "person"))
+    for start in range(0, len(ids), CHUNK_SIZE):
+        chunk = ids[start : start + CHUNK_SIZE]
+        attributed = [pk for pk, winner, test in chunk if winner == network and not test]
+        whole = list(Conversion.objects.filter(pk__in=attributed).select_related("game", "touch", "person"))
         conversion_facts.load_names(whole)
         # Only consent and match keys need the other columns, which are most of a row.
-        others = [pk for pk, won_by, test in some if won_by != network or test]
-        found = [*whole, *Conversion.objects.filter(pk__in=others).select_related("touch").only(*COLUMNS)]
-        if found:
-            yield sorted(found, key=lambda conversion: conversion.event_at, reverse=True)
+        others = [pk for pk, winner, test in chunk if winner != network or test]
+        rows = [*whole, *Conversion.objects.filter(pk__in=others).select_related("touch").only(*COLUMNS)]
+        if rows:
+            yield sorted(rows, key=lambda conversion: conversion.event_at, reverse=True)
 
 
 def _verdicts(
     chunk: Sequence[Conversion], config: PostbackConfig, levels: dict[uuid.UUID, Level]
 ) -> Iterator[Reason | None]:
-    own = [conversion for conversion in chunk if gate.is_eligible(conversion, config)]
-    matches = {(conversion.pk, config.pk): match_goal(config, conversion) for conversion in own}
-    repeats = once_per_player.repeats([(conversion, config) for conversion in own], matches)
+    eligible = [conversion for conversion in chunk if gate.is_eligible(conversion, config)]
+    matches = {(conversion.pk, config.pk): match_goal(config, conversion) for conversion in eligible}
+    repeats = once_per_player.repeats([(conversion, config) for conversion in eligible], matches)
     for conversion in chunk:
         key, level = (conversion.pk, config.pk), levels.get(conversion.pk, Level.NONE)
         yield gate.reason_not_to_send(
@@ -133,19 +132,19 @@ def _verdicts(
         )
 
 
-def _lines(verdicts: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[ReasonCount]:
-    found = [reason for reason in {**verdicts, **(before or {})} if reason is not None]
-    lines = [ReasonCount(reason=r, count=verdicts[r], before=None if before is None else before[r]) for r in found]
-    return sorted(lines, key=lambda line: (-line.count, reasons.ORDER.index(line.reason)))
+def _count_reasons(verdicts: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[ReasonCount]:
+    occurring = [reason for reason in {**verdicts, **(before or {})} if reason is not None]
+    rows = [ReasonCount(reason=r, count=verdicts[r], before=None if before is None else before[r]) for r in occurring]
+    return sorted(rows, key=lambda row: (-row.count, reasons.ORDER.index(row.reason)))
 
 
-def _seen(proposed: PostbackConfig, since: datetime) -> list[EventCount]:
-    """Count events of goals whose names make no conversions in this game yet."""
-    new = sorted({goal.event for goal in goals_of(proposed)} - conversion_event_names(game=proposed.game))
-    if not new:
+def _count_new_events(proposed: PostbackConfig, since: datetime) -> list[EventCount]:
+    """Count the events of goals whose names make no conversions in this game yet."""
+    names = sorted({goal.event for goal in goals_of(proposed)} - conversion_event_names(game=proposed.game))
+    if not names:
         return []
     recent = Event.objects.filter(game_id=proposed.game_id, day__gte=(since - timedelta(days=1)).date())
     floor = recent.scan_floor(limit=SCAN_LIMIT)
-    found = recent.filter(pk__gt=floor, kind=Kind.TRACK, test=False, name__in=new, event_at__gte=since)
-    counts = Counter(found.values_list("name", flat=True))
-    return [EventCount(event=name, count=counts[name], at_least=bool(floor)) for name in new]
+    events = recent.filter(pk__gt=floor, kind=Kind.TRACK, test=False, name__in=names, event_at__gte=since)
+    counts = Counter(events.values_list("name", flat=True))
+    return [EventCount(event=name, count=counts[name], at_least=bool(floor)) for name in names]

@@ -1,6 +1,6 @@
-"""Finds which field of a network's body holds which fact, by building the body twice with one fact changed.
+"""Finds the fields of a network's body that a fact fills, by building the body twice with the fact changed.
 
-So no list per network has to be maintained, and empty fields can be named too.
+This needs no list of fields per network, and finds empty fields too.
 """
 
 import json
@@ -16,7 +16,7 @@ from postbacks.networks import NETWORKS
 from postbacks.networks.interface.facts import Consent, Facts, Item
 from postbacks.networks.interface.network import Network
 
-# Facts with their labels, in the order of the page.
+# The labels of facts, in the order of the page.
 LABELS = {
     "trigger": "Event",
     "object_id": "ID of the goal at the network",
@@ -41,13 +41,13 @@ LABELS = {
 }
 HASH = re.compile(r"[0-9a-f]{64}")
 COOKIES = [name for network in NETWORKS.values() for name in network.cookies]
-AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-ONE = Facts(
+SAMPLE_TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SAMPLE = Facts(
     trigger="purchase",
     event_id="one",
-    event_at=AT,
+    event_at=SAMPLE_TIME,
     object_id="111111",
-    clicked_at=AT,
+    clicked_at=SAMPLE_TIME,
     click_id="one",
     cookies=dict.fromkeys(COOKIES, "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a33"),
     email="one@example.com",
@@ -64,12 +64,12 @@ ONE = Facts(
     items=(Item(id="one", name="one", category="one", price=Decimal(1), quantity=1),),
     consent=Consent(tcf="one", gdpr=True, gpp="one", us_privacy="one", ad_user_data=True, ad_personalization=True),
 )
-OTHER: dict[str, Any] = {
+CHANGED: dict[str, Any] = {
     "trigger": "game_launch",
     "event_id": "two",
-    "event_at": AT + timedelta(hours=1),
+    "event_at": SAMPLE_TIME + timedelta(hours=1),
     "object_id": "222222",
-    "clicked_at": AT + timedelta(hours=1),
+    "clicked_at": SAMPLE_TIME + timedelta(hours=1),
     "click_id": "two",
     "cookies": dict.fromkeys(COOKIES, "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a34"),
     "email": "two@example.com",
@@ -98,16 +98,17 @@ class BodyField:
 
 @cache
 def fields_by_fact(kind: str) -> dict[str, list[BodyField]]:
-    """Return the fields per fact that the network uses, in the order of the body."""
+    """Return {fact: its fields in the order of the body}, without the facts that the network does not use."""
     network = NETWORKS[kind]
-    plain = _values(network, ONE)
-    found = {fact: _changed(plain, _values(network, replace(ONE, **{fact: OTHER[fact]}))) for fact in LABELS}
-    return {fact: there for fact, there in found.items() if there}
+    sample = _values(network, SAMPLE)
+    changed = {fact: _values(network, replace(SAMPLE, **{fact: CHANGED[fact]})) for fact in LABELS}
+    by_fact = {fact: _differing(sample, values) for fact, values in changed.items()}
+    return {fact: body_fields for fact, body_fields in by_fact.items() if body_fields}
 
 
-def _changed(plain: dict[str, list[Any]], other: dict[str, list[Any]]) -> list[BodyField]:
-    paths = [path for path in {**plain, **other} if plain.get(path) != other.get(path)]
-    return [BodyField(path, _is_hash(plain.get(path, other.get(path, [])))) for path in paths]
+def _differing(sample: dict[str, list[Any]], changed: dict[str, list[Any]]) -> list[BodyField]:
+    paths = [path for path in {**sample, **changed} if sample.get(path) != changed.get(path)]
+    return [BodyField(path, _is_hash(sample.get(path, changed.get(path, [])))) for path in paths]
 
 
 def _is_hash(values: list[Any]) -> bool:
@@ -119,7 +120,7 @@ def _values(network: Network, facts: Facts) -> dict[str, list[Any]]:
 
 
 def body_of(network: Network, facts: Facts, *, pixel_id: str) -> dict[str, Any]:
-    """Return the body exactly as the sender builds it, without a credential. Raises what the network's build raises."""
+    """Return the body exactly as sending builds it, without a credential. Raises the errors of `network.build`."""
     credential = {part.name: "not-needed" for part in network.credential_fields}
     target = network.target(pixel_id=pixel_id, credential=credential, base_url="https://not.sent")
     body: dict[str, Any] = json.loads(network.build(target, facts).body or b"{}")
@@ -127,14 +128,15 @@ def body_of(network: Network, facts: Facts, *, pixel_id: str) -> dict[str, Any]:
 
 
 def values_of(body: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return every value by its path without indexes, in the order of the body."""
-    found: dict[str, list[Any]] = {}
+    """Return {path: values} in the order of the body; paths have no indexes, so that a path may have several values."""
+    values: dict[str, list[Any]] = {}
     for path, value in leaves(body, ""):
-        found.setdefault(path, []).append(value)
-    return found
+        values.setdefault(path, []).append(value)
+    return values
 
 
 def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield (path, value) of each value that is no object and no array."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from leaves(inner, f"{path}.{name}" if path else name)

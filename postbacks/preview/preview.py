@@ -1,4 +1,4 @@
-"""Previews what a network would receive of a past conversion, with the build function that the sender uses."""
+"""Previews what a network would receive about a past conversion, built by the function that sending uses."""
 
 import uuid
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from postbacks.outbox import consent_levels, conversion_facts, gate
 from postbacks.outbox.goals import Goal, match_goal
 from postbacks.preview import fields
 
-SCAN_LIMIT = 5000  # conversions searched for those of a network
-MAX_OFFERED = 10
-# Facts that identify a player, shortened for viewers.
+SCAN_LIMIT = 5000  # newest conversions, searched for those of a network
+MAX_CHOICES = 10
+# Facts that identify a player; viewers see only their beginnings.
 PERSONAL = ("click_id", "cookies", "email", "phone", "external_id", "ip", "user_agent", "order_id")
-ADDRESSES = ("page_url", "referrer")
+URLS = ("page_url", "referrer")
 EMPTY: tuple[object, ...] = (None, "", (), {})
 
 
@@ -35,19 +35,19 @@ class FillState(TextChoices):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewField:
-    """One fact: its label, its field in the body, and its value."""
+    """A fact: its label, the paths of its fields in the body, and their values."""
 
-    what: str
+    label: str
     paths: list[str]
-    filling: FillState
+    state: FillState
     value: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """`body` is None if nothing could be built or consent allows nothing; `problem` then says why.
+    """`body` is None if it cannot be built or consent allows nothing, which `problem` explains.
 
-    `reason` is why it would not be sent although it can be built.
+    `reason` is why the conversion would not be sent although the body can be built.
     """
 
     conversion: Conversion
@@ -63,17 +63,18 @@ def recent(game: Game, network: str) -> list[Conversion]:
     """Return conversions to choose from: the newest attributed to the network, else the newest of all."""
     real = _conversions(game).filter(test=False).order_by("-event_at", "-pk")
     newest = list(real.values_list("pk", "touch__network")[:SCAN_LIMIT])
-    own = [pk for pk, won_by in newest if won_by == network] or [pk for pk, _ in newest]
-    return list(real.filter(pk__in=own[:MAX_OFFERED]))
+    attributed = [pk for pk, winner in newest if winner == network]
+    ids = attributed or [pk for pk, _ in newest]
+    return list(real.filter(pk__in=ids[:MAX_CHOICES]))
 
 
-def chosen(game: Game, pk: str, among: Sequence[Conversion]) -> Conversion | None:
-    """Return the conversion with this id, else the first of `among`, else None."""
+def chosen(game: Game, pk: str, choices: Sequence[Conversion]) -> Conversion | None:
+    """Return the conversion with this id, else the first of `choices`, else None."""
     try:
-        asked = _conversions(game).filter(pk=uuid.UUID(pk)).first()
+        requested = _conversions(game).filter(pk=uuid.UUID(pk)).first()
     except ValueError:
-        asked = None
-    return asked or next(iter(among), None)
+        requested = None
+    return requested or next(iter(choices), None)
 
 
 def _conversions(game: Game) -> QuerySet[Conversion]:
@@ -81,18 +82,18 @@ def _conversions(game: Game) -> QuerySet[Conversion]:
 
 
 def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Preview:
-    """Return what `config` would send of `conversion` with the consent in force now. Without `addresses` values are
-    shortened.
+    """Return what `config` would send about `conversion` with the consent in force now.
 
-    Its age is taken as of its arrival, so that an old example is as good as a new one.
+    Its age is that at its arrival, so that an old conversion can be previewed too. Personal values are shortened unless
+    `addresses`.
     """
     level = consent_levels.levels([conversion])[conversion.pk]
     match = match_goal(config, conversion)
     goal = match if isinstance(match, Goal) else Goal("")
     event_id = gate.event_id(conversion, config)
-    given: dict[str, Any] = {"event_id": event_id, "sent_as": goal.sent_as, "object_id": goal.object_id}
-    known = conversion_facts.read_facts(conversion, level=Level.FULL, **given)
-    allowed = conversion_facts.read_facts(conversion, level=level, **given)
+    parameters: dict[str, Any] = {"event_id": event_id, "sent_as": goal.sent_as, "object_id": goal.object_id}
+    known = conversion_facts.read_facts(conversion, level=Level.FULL, **parameters)
+    allowed = conversion_facts.read_facts(conversion, level=level, **parameters)
     body, problem = _build(allowed, config, level)
     shown = None if body is None else _masked_body(body, config.network, addresses=addresses)
     return Preview(
@@ -118,33 +119,33 @@ def _build(allowed: Facts, config: PostbackConfig, level: Level) -> tuple[dict[s
 def _fields(
     known: Facts, allowed: Facts | None, body: dict[str, Any] | None, shown: dict[str, Any] | None, network: str
 ) -> list[PreviewField]:
-    there, visible = fields.values_of(body or {}), fields.values_of(shown or {})
-    found = []
-    for fact, places in fields.fields_by_fact(network).items():
+    present, visible = fields.values_of(body or {}), fields.values_of(shown or {})
+    rows = []
+    for fact, body_fields in fields.fields_by_fact(network).items():
         # The event name has a field per kind of event; only one of them is filled.
-        filled = [place for place in places if place.path in there]
-        filling = _fill_state(filled, getattr(known, fact), getattr(allowed, fact, None))
-        paths = [place.path for place in filled or places]
+        filled = [field for field in body_fields if field.path in present]
+        state = _fill_state(filled, getattr(known, fact), getattr(allowed, fact, None))
+        paths = [field.path for field in filled or body_fields]
         value = ", ".join(str(value) for path in paths for value in visible.get(path, []))
-        found.append(PreviewField(what=fields.LABELS[fact], paths=paths, filling=filling, value=value))
-    return found
+        rows.append(PreviewField(label=fields.LABELS[fact], paths=paths, state=state, value=value))
+    return rows
 
 
 def _fill_state(filled: Sequence[fields.BodyField], known: Any, allowed: Any) -> FillState:
     if filled:
-        return FillState.HASHED if any(place.is_hashed for place in filled) else FillState.FILLED
+        return FillState.HASHED if any(field.is_hashed for field in filled) else FillState.FILLED
     if known in EMPTY:
         return FillState.MISSING
     return FillState.WITHHELD if allowed in EMPTY else FillState.UNUSABLE
 
 
 def _masked_body(body: dict[str, Any], network: str, *, addresses: bool) -> dict[str, Any]:
-    """Return the body as this reader may see it."""
+    """Return the body with personal values shortened unless `addresses`."""
     if addresses:
         return body
-    places = fields.fields_by_fact(network)
-    personal = {place.path for fact in PERSONAL for place in places.get(fact, [])}
-    pages = {place.path for fact in ADDRESSES for place in places.get(fact, [])}
+    by_fact = fields.fields_by_fact(network)
+    personal = {field.path for fact in PERSONAL for field in by_fact.get(fact, [])}
+    urls = {field.path for fact in URLS for field in by_fact.get(fact, [])}
 
     def mask(value: Any, path: str) -> Any:
         if isinstance(value, dict):
@@ -153,13 +154,13 @@ def _masked_body(body: dict[str, Any], network: str, *, addresses: bool) -> dict
             return [mask(inner, f"{path}[]") for inner in value]
         if path in personal:
             return shortened(value)
-        return _without_query(value) if path in pages else masked(value, addresses=False)
+        return _without_query(value) if path in urls else masked(value, addresses=False)
 
     return {name: mask(inner, name) for name, inner in body.items()}
 
 
 def _without_query(url: str) -> str:
-    """Remove the query of a page's URL, which may hold click ids and addresses."""
+    """Return a URL without its query, which may contain click ids and email addresses."""
     parts = urlsplit(url)
     query = ELLIPSIS if parts.query else ""
     return str(masked(urlunsplit((parts.scheme, parts.netloc, parts.path, query, "")), addresses=False))

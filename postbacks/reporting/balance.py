@@ -13,8 +13,8 @@ from django.db import connection
 
 from postbacks.models import DeliveryState
 
-# One per conversion and config of the click's network that existed at the fan-out. Only the deliveries of erased players
-# are stored; they are counted on this side too.
+# One per conversion and config of the click's network that existed at the fan-out. Of erased players only the
+# deliveries are stored; they are counted on this side too.
 ELIGIBLE = """
     SELECT game_id, network, day, sum(eligible), sum(erased) FROM (
         SELECT c.game_id, t.network, (c.event_at AT TIME ZONE 'UTC')::date AS day, count(*) AS eligible, 0 AS erased

@@ -43,7 +43,7 @@ def network_label(network: str) -> str:
 
 
 def outcome_label(delivery: Delivery) -> tuple[str, str]:
-    """Return the label of a delivery's outcome and the CSS class of its dot; without an answer the outcome is unknown."""
+    """Return the label of a delivery's outcome, unknown without an answer, and the CSS class of its dot."""
     if not delivery.is_unknown:
         return STATES[DeliveryState(delivery.state)]
     failed = delivery.state == DeliveryState.FAILED

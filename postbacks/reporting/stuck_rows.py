@@ -31,9 +31,7 @@ def find_stuck(game_id: int, ids: Iterable[UUID]) -> dict[UUID, StuckWork]:
     by_row = {str(pk): pk for pk in ids}
     failures = FailedWork.objects.filter(game=game_id, queue__in=FAILURES, row__in=by_row).order_by("set_aside_at")
     rows = failures.values_list("row", "queue", "error", "attempts", "set_aside_at")
-    return {
-        by_row[row]: _stuck(queue, error, attempts, set_aside_at) for row, queue, error, attempts, set_aside_at in rows
-    }
+    return {by_row[row]: _stuck(queue, error, attempts, aside_at) for row, queue, error, attempts, aside_at in rows}
 
 
 def with_failures(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:

@@ -1,1 +1,1 @@
-"""The server around the networks' imitations, for demos and tests. All state is in memory."""
+"""The HTTP server of the networks' imitations, for demos and tests. All state is in memory."""

@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints under `/sandbox/`: received requests, faults, latency and revoked tokens."""
+"""The endpoints under `/sandbox/`: received requests, faults, latency and revoked tokens."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
-from postbacks.networks.interface.imitation import FAULTS as ANSWERED
+from postbacks.networks.interface.imitation import FAULTS as NETWORK_FAULTS
 from postbacks.networks.interface.imitation import Imitation, ImitationResponse
 from postbacks.sandbox.state import SandboxState
 
@@ -15,25 +15,25 @@ BAD_GATEWAY = ImitationResponse(
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     "<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
 )
-SILENT = ("timeout", "reset")  # unanswered: the connection is held, or reset
-FAULTS = (*ANSWERED, "html_502", *SILENT)
+UNANSWERED_FAULTS = ("timeout", "reset")  # the connection is held open, or reset
+FAULTS = (*NETWORK_FAULTS, "html_502", *UNANSWERED_FAULTS)
 MAX_FAULT_TIMES = 100_000
 MAX_DELAY_MS = 60_000
 
 
 class InvalidRequest(ValueError):
-    """A request to the sandbox's own endpoints with a wrong value; its text is the answer."""
+    """A request to a sandbox endpoint with an invalid value; the text is the answer."""
 
 
 def respond(state: SandboxState, method: str, target: str, body: bytes) -> ImitationResponse:
-    """Answer one request that is not for a network."""
+    """Return the answer to a request that is not for a network."""
     path, _, query = target.partition("?")
     if path in ("", "/"):
         return ImitationResponse(200, help_page(state.imitations))
     endpoint = ENDPOINTS.get((method, path))
     if endpoint is None:
-        known = any(path == other for _, other in ENDPOINTS)
-        return ImitationResponse(405 if known else 404, {"error": f"{method} {path} is not an endpoint; see GET /"})
+        exists = any(path == other for _, other in ENDPOINTS)
+        return ImitationResponse(405 if exists else 404, {"error": f"{method} {path} is not an endpoint; see GET /"})
     try:
         return endpoint(state, {name: values[-1] for name, values in parse_qs(query).items()}, body)
     except InvalidRequest as error:
@@ -41,8 +41,8 @@ def respond(state: SandboxState, method: str, target: str, body: bytes) -> Imita
 
 
 def list_requests(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
-    wanted = query.get("test", "") not in ("", "0", "false")
-    entries = [entry for entry in state.requests(_optional_network(state, query)) if entry.test is wanted]
+    is_test = query.get("test", "") not in ("", "0", "false")
+    entries = [entry for entry in state.requests(_optional_network(state, query)) if entry.test is is_test]
     return ImitationResponse(
         200, json.dumps([entry.as_json(decoded_body) for entry in entries]), {"Content-Type": "application/json"}
     )
@@ -79,7 +79,7 @@ def set_revoked(state: SandboxState, query: dict[str, str], body: bytes, *, revo
     fields = _fields(body)
     network, credential = _network(state, fields), fields.get("credential")
     if not isinstance(credential, str) or credential not in state.imitations[network].accounts.by_credential():
-        raise InvalidRequest(f"credential is none of the tokens that the {network} sandbox knows; see GET /.")
+        raise InvalidRequest(f"credential must be one of the tokens of {network}; see GET /.")
     state.revoke(network, credential, revoked=revoked)
     return ImitationResponse(200, {"network": network, "revoked": revoked})
 
@@ -99,7 +99,7 @@ ENDPOINTS: dict[tuple[str, str], Callable[[SandboxState, dict[str, str], bytes],
 
 
 def decoded_body(body: bytes) -> Any:
-    """The body as JSON when it is JSON, else as text."""
+    """Return the body parsed as JSON if it is JSON, else as text."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -124,22 +124,24 @@ def _optional_network(state: SandboxState, query: dict[str, str]) -> str | None:
     return _network(state, dict(query)) if "network" in query else None
 
 
-def _integer(fields: dict[str, Any], name: str, least: int, most: int, *, default: int | None = None) -> int:
+def _integer(fields: dict[str, Any], name: str, minimum: int, maximum: int, *, default: int | None = None) -> int:
     value = fields.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidRequest(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        raise InvalidRequest(f"{name} must be a whole number from {minimum} to {maximum}, not {value!r}.")
     return value
 
 
 def help_page(imitations: Mapping[str, Imitation]) -> str:
-    """Plain text: the endpoints, the faults and every credential that works."""
+    """Return plain text with the endpoints, the faults and every accepted credential."""
     lines = [f"Afterclick sandbox: imitations of {', '.join(imitations)}. Nothing leaves this machine.", ""]
-    lines += ["Networks", *(f"  {line}" for each in imitations.values() for line in each.endpoints), ""]
+    lines += ["Networks", *(f"  {line}" for imitation in imitations.values() for line in imitation.endpoints), ""]
     lines += ["Controls", *(f"  {method} {path}" for method, path in ENDPOINTS), ""]
     lines += [
-        f"GET /sandbox/requests takes ?network={'|'.join(imitations)} and &test=1 (test events are listed apart)."
+        f"GET /sandbox/requests takes ?network={'|'.join(imitations)} and &test=1 (test events are listed separately)."
     ]
-    lines += ["GET /sandbox/summary counts per network: answers, events taken as new, duplicates, the busiest second."]
+    lines += [
+        "GET /sandbox/summary counts per network: answers, events accepted as new, duplicates, the busiest second."
+    ]
     lines += ['POST /sandbox/faults takes {"network", "fault", "times"}; faults: ' + ", ".join(FAULTS) + ".", ""]
     for network, imitation in imitations.items():
         lines += [f"{network} accepts"]

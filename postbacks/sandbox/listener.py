@@ -15,9 +15,9 @@ from postbacks.networks.interface.imitation import Imitation, ImitationRequest, 
 from postbacks.sandbox import control
 from postbacks.sandbox.state import ReceivedRequest, SandboxState
 
-MAX_HEADER_BYTES = 64 * 1024  # bytes, of one header
+MAX_HEADER_BYTES = 64 * 1024  # per header
 MAX_BODY_BYTES = 8 * 1024 * 1024
-HOLD_SECONDS = 20.0  # a held connection outlasts the sender's 10 s
+HOLD_SECONDS = 20.0  # longer than the sender's timeout of 10 s
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST instead of FIN
 Logger = Callable[[str], object]
 
@@ -25,28 +25,28 @@ Logger = Callable[[str], object]
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body are sent in one segment
+    wbufsize = -1  # buffered, so that headers and body are sent in one segment
     server: "SandboxServer"
     raw_requestline: bytes
-    written_headers: dict[str, str]  # by name as written
+    sent_headers: dict[str, str]  # by name as sent
     lower_headers: dict[str, str]  # by lower-case name
 
     def parse_request(self) -> bool:
-        """Read the request line and the headers; the base class spends a third of a request's time on them."""
+        """Read the request line and the headers. The base class would take a third of a request's time for that."""
         self.requestline = self.raw_requestline.decode("latin-1").strip()
-        words = self.requestline.split()
+        parts = self.requestline.split()
         # send_error() reads these.
-        self.command, self.request_version, self.close_connection = words[0] if words else "", "HTTP/1.1", True
-        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        self.command, self.request_version, self.close_connection = parts[0] if parts else "", "HTTP/1.1", True
+        if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
             self.send_error(400)
             return False
-        self.command, self.path, self.request_version = words
-        given = read_headers(self.rfile)
-        if given is None:
+        self.command, self.path, self.request_version = parts
+        headers = read_headers(self.rfile)
+        if headers is None:
             return False
-        self.written_headers, self.lower_headers = given, {name.lower(): value for name, value in given.items()}
+        self.sent_headers, self.lower_headers = headers, {name.lower(): value for name, value in headers.items()}
         connection = self.lower_headers.get("connection", "").lower()
-        self.close_connection = connection == "close" or (words[2] == "HTTP/1.0" and connection != "keep-alive")
+        self.close_connection = connection == "close" or (parts[2] == "HTTP/1.0" and connection != "keep-alive")
         if self.lower_headers.get("expect", "").lower() == "100-continue":
             self.handle_expect_100()
             self.wfile.flush()
@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         body = self._read_body()
         if body is not None and len(body) < int(self.lower_headers.get("content-length", "0")):
-            # The connection ended within the body: not a request.
+            # The connection ended within the body: the request is not recorded.
             self.close_connection = True
             return None
         if body is None:
@@ -64,15 +64,15 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(ImitationResponse(413, {"error": error}))
         for network, imitation in self.server.state.imitations.items():
             if self.path.startswith(imitation.prefixes):
-                return self._network(network, imitation, body)
+                return self._serve_network(network, imitation, body)
         return self._send(control.respond(self.server.state, self.command, self.path, body))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any
 
-    def _network(self, network: str, imitation: Imitation, body: bytes) -> None:
-        """Answer as `network` does, or with the next fault; the request is recorded before the answer is sent."""
+    def _serve_network(self, network: str, imitation: Imitation, body: bytes) -> None:
+        """Answer as the network does or with the next fault. The request is recorded before the answer is sent."""
         state, started = self.server.state, time.monotonic()
-        shown = self.path.partition("?")[0]  # some networks take their token in the query
+        path = self.path.partition("?")[0]  # without the query, in which some networks take their token
         received_at = state.count_request(network)
         self.server.stopping.wait(state.delay(network))
         fault = state.next_fault(network)
@@ -83,8 +83,8 @@ class Handler(BaseHTTPRequestHandler):
             ReceivedRequest(
                 network=network,
                 method=self.command,
-                path=shown,
-                headers=self.written_headers,
+                path=path,
+                headers=self.sent_headers,
                 body=body,
                 test=test,
                 received_at=received_at,
@@ -96,15 +96,15 @@ class Handler(BaseHTTPRequestHandler):
             code=answer.code if answer else "",
         )
         if answer is None:
-            self._break(hold=fault == "timeout")
+            self._break_connection(hold=fault == "timeout")
         else:
             self._send(answer)
         duration_ms = round((time.monotonic() - started) * 1000)
         outcome = _summary(answer, fault, test=test, duplicate=duplicate)
-        self.server.log(f"sandbox {network} {self.command} {shown} {outcome} {duration_ms} ms")
+        self.server.log(f"sandbox {network} {self.command} {path} {outcome} {duration_ms} ms")
 
     def _answer(self, network: str, imitation: Imitation, body: bytes, fault: str | None) -> ImitationResponse | None:
-        if fault in control.SILENT:
+        if fault in control.UNANSWERED_FAULTS:
             return None
         if fault == "html_502":
             return control.BAD_GATEWAY
@@ -123,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         )
 
-    def _break(self, *, hold: bool) -> None:
+    def _break_connection(self, *, hold: bool) -> None:
         self.close_connection = True
         if hold:
             self.server.stopping.wait(self.server.hold)
@@ -137,8 +137,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(length))
 
     def _send(self, answer: ImitationResponse) -> None:
-        kind, body = answer.encoded()
-        headers = {"Content-Type": kind, **answer.headers}
+        content_type, body = answer.encoded()
+        headers = {"Content-Type": content_type, **answer.headers}
         if answer.status != 204:
             headers["Content-Length"] = str(len(body))
         self.send_response(answer.status)
@@ -152,31 +152,31 @@ class Handler(BaseHTTPRequestHandler):
         return "afterclick-sandbox"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """_network writes one line per request; the base class would write another."""
+        """Log nothing, since _serve_network logs each request."""
 
 
 class SandboxServer(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a held connection must not delay the shutdown
+    block_on_close = False  # so that a held connection does not delay the shutdown
     request_queue_size = 512
 
     def __init__(self, address: tuple[str, int], state: SandboxState, log: Logger, hold: float) -> None:
         self.state, self.log, self.hold = state, log, hold
         self.stopping = threading.Event()
-        self.open: set[socket.socket] = set()
+        self.connections: set[socket.socket] = set()
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer's own looks up the host name in DNS.
+        # HTTPServer's method would look up the host name in DNS.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self.open.add(request)
+        self.connections.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        self.open.discard(request)
+        self.connections.discard(request)
         if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(ABORT)) == ABORT:
             request.close()  # without the FIN of an orderly shutdown
         else:
@@ -189,15 +189,15 @@ class SandboxServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     def stop(self) -> None:
-        """Stop accepting connections and end held and idle ones."""
+        """Stop accepting connections, and close held and idle ones."""
         self.stopping.set()
         self.shutdown()
         self.server_close()
-        for connection in list(self.open):
+        for connection in list(self.connections):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # its own thread has closed it
+                continue  # closed by its thread already
 
 
 def _summary(answer: ImitationResponse | None, fault: str | None, *, test: bool, duplicate: bool) -> str:
@@ -210,7 +210,7 @@ def _summary(answer: ImitationResponse | None, fault: str | None, *, test: bool,
 
 
 def read_headers(stream: io.BufferedIOBase) -> dict[str, str] | None:
-    """Names as written; of a repeated one the last. None when the connection ends before the empty line."""
+    """Return {name as sent: last value}; None if the connection ends before the empty line."""
     headers: dict[str, str] = {}
     while line := stream.readline(MAX_HEADER_BYTES):
         if line in (b"\r\n", b"\n"):

@@ -1,4 +1,4 @@
-"""Starts and stops a sandbox, for the management command and for tests in their own process."""
+"""Starts and stops a sandbox in this process, for the management command and for tests."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ def all_imitations() -> dict[str, Imitation]:
 
 
 class Sandbox:
-    """The sandbox on a thread of its own: `with Sandbox() as sandbox: sandbox.url`. Port 0 picks a free port."""
+    """A sandbox that runs on a thread: `with Sandbox() as sandbox: sandbox.url`. With port 0 a free port is used."""
 
     def __init__(
         self,
@@ -52,5 +52,5 @@ class Sandbox:
         self.stop()
 
     def received(self, network: str, *, test: bool = False) -> list[dict[str, Any]]:
-        """What `GET /sandbox/requests` lists."""
-        return [r.as_json(control.decoded_body) for r in self.state.requests(network) if r.test is test]
+        """Return the list of `GET /sandbox/requests`."""
+        return [row.as_json(control.decoded_body) for row in self.state.requests(network) if row.test is test]

@@ -14,13 +14,12 @@ from postbacks.sandbox.tally import NetworkTally
 
 MAX_REQUESTS = 50_000
 MAX_EVENTS = 200_000
-DEDUPLICATION_SECONDS = 48 * 60 * 60  # after the first of the same id
+DEDUPLICATION_SECONDS = 48 * 60 * 60  # after the first event with an id
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One request and its answer; `status` is None if a fault left it unanswered. `received_at` is in Unix seconds,
-    before any configured latency."""
+    """A request and its answer; `status` is None without one. `received_at` is in Unix seconds, before the latency."""
 
     network: str
     method: str
@@ -35,8 +34,8 @@ class ReceivedRequest:
     fault: str | None
 
     def as_json(self, decode: Callable[[bytes], Any]) -> dict[str, Any]:
-        at = datetime.fromtimestamp(self.received_at, UTC).isoformat(timespec="milliseconds")
-        return asdict(self) | {"body": decode(self.body), "received_at": at}
+        received_at = datetime.fromtimestamp(self.received_at, UTC).isoformat(timespec="milliseconds")
+        return asdict(self) | {"body": decode(self.body), "received_at": received_at}
 
 
 class SandboxState:
@@ -50,19 +49,19 @@ class SandboxState:
         self._events: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._tallies = {network: NetworkTally() for network in imitations}
         self._faults: dict[str, deque[str]] = defaultdict(deque)
-        self._accounts = {network: each.accounts.by_credential() for network, each in imitations.items()}
+        self._accounts = {name: imitation.accounts.by_credential() for name, imitation in imitations.items()}
         self._delay: dict[str, float] = {}
 
     def count_request(self, network: str) -> float:
-        """Count a request; returns the time of its receipt in Unix seconds."""
+        """Count a request and return the time of its receipt in Unix seconds."""
         with self._lock:
             now = self.clock()
             self._tallies[network].count_request(now)
             return now
 
     def record(self, received: ReceivedRequest, *, code: str = "") -> None:
-        """Record a request with its answer; `code` is the network's own code for it."""
-        # Every request repeats the same long token: keep one copy.
+        """Record a request with its answer; `code` is the network's code for it."""
+        # Requests repeat the same long token, which interning stores once.
         for name, value in received.headers.items():
             received.headers[name] = sys.intern(value)
         with self._lock:
@@ -75,28 +74,28 @@ class SandboxState:
             return [entry for entry in self._received if network in (None, entry.network)]
 
     def delete_requests(self, network: str | None = None) -> None:
-        """Delete received requests, their counts and the events known from them."""
+        """Delete received requests, their counts and their events."""
         with self._lock:
-            kept = [entry for entry in self._received if network not in (None, entry.network)]
+            others = [entry for entry in self._received if network not in (None, entry.network)]
             self._received.clear()
-            self._received.extend(kept)
+            self._received.extend(others)
             for key in [key for key in self._events if network in (None, key[0])]:
                 del self._events[key]
             self._tallies |= {name: NetworkTally() for name in self._tallies if network in (None, name)}
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """The counts per network since the start or the last deletion."""
+        """Return the counts per network since the start or the last deletion."""
         with self._lock:
             return {network: tally.as_json() for network, tally in self._tallies.items()}
 
     def record_events(self, network: str, events: tuple[tuple[str, ...], ...]) -> bool:
-        """Record accepted events (pixel first, event id last); whether one was accepted in the 48 hours before."""
+        """Record accepted events (pixel first, event id last); return whether one of them is a duplicate."""
         now, repeated = self.clock(), False
         with self._lock:
             for event in events:
                 key = (network, *event)
-                first = self._events.get(key)
-                duplicate = first is not None and now - first < DEDUPLICATION_SECONDS
+                first_at = self._events.get(key)
+                duplicate = first_at is not None and now - first_at < DEDUPLICATION_SECONDS
                 self._tallies[network].count_event(event[0], event[-1], duplicate=duplicate)
                 if duplicate:
                     repeated = True
@@ -116,16 +115,16 @@ class SandboxState:
             return self._faults[network].popleft() if self._faults[network] else None
 
     def faults(self) -> dict[str, list[str]]:
-        """Pending faults per network, next first."""
+        """Return the pending faults per network, the next one first."""
         with self._lock:
-            return {network: list(waiting) for network, waiting in self._faults.items() if waiting}
+            return {network: list(pending) for network, pending in self._faults.items() if pending}
 
     def clear_faults(self) -> None:
         with self._lock:
             self._faults.clear()
 
     def over_quota(self, network: str) -> bool:
-        """Count one call; whether the network's calls of this second are used up."""
+        """Count one call; return whether it exceeds the network's quota per second."""
         second, quota = int(self.clock()), self.imitations[network].quota
         with self._lock:
             last, calls = self._calls.get(network, (second, 0))
@@ -133,16 +132,16 @@ class SandboxState:
             return quota is not None and self._calls[network][1] > quota
 
     def accounts(self, network: str) -> dict[str, frozenset[str]]:
-        """credential -> pixels, without the revoked ones."""
+        """Return {credential: its pixels}, without revoked credentials."""
         return self._accounts[network]
 
     def revoke(self, network: str, credential: str, *, revoked: bool) -> None:
         with self._lock:
-            known = dict(self._accounts[network])
-            known.pop(credential, None)
+            accounts = dict(self._accounts[network])
+            accounts.pop(credential, None)
             if not revoked:
-                known[credential] = self.imitations[network].accounts.by_credential()[credential]
-            self._accounts[network] = known
+                accounts[credential] = self.imitations[network].accounts.by_credential()[credential]
+            self._accounts[network] = accounts
 
     def set_delay(self, network: str, seconds: float) -> None:
         with self._lock:

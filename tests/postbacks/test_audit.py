@@ -445,7 +445,7 @@ def test_the_audit_can_be_limited_to_one_game() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
-    [(["--game", "nowhere"], "There is no game “nowhere”."), (["--days", "-1"], "--days counts from 0.")],
+    [(["--game", "nowhere"], "There is no game “nowhere”."), (["--days", "-1"], "--days must not be negative.")],
 )
 def test_a_wrong_argument_of_the_audit_command_is_explained(arguments: list[str], problem: str) -> None:
     with pytest.raises(CommandError, match=problem):

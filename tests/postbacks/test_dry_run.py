@@ -45,7 +45,7 @@ def clicked(game: Game, *, network: str = "tiktok", **given: Any) -> Conversion:
 
 
 def reasons(run: dry_run.DryRun) -> dict[str, tuple[int, int | None]]:
-    return {line.reason.value: (line.count, line.before) for line in run.lines}
+    return {line.reason.value: (line.count, line.before) for line in run.reasons}
 
 
 def event(game: Game, name: str, *, ago: timedelta = timedelta(hours=1), **given: Any) -> None:
@@ -132,9 +132,9 @@ def test_an_event_that_makes_no_conversions_yet_is_counted_as_seen(config: Postb
     event(config.game, "level_failed")
     event(factories.game(), "level_complete")
     run = dry_run.run(proposed=proposed(config, goals=[LEVEL]), current=config)
-    assert run.seen == [dry_run.EventCount(event="level_complete", count=3, at_least=False)]
+    assert run.new_events == [dry_run.EventCount(event="level_complete", count=3, at_least=False)]
     GoalEvent.objects.create(game=config.game, name="level_complete")
-    assert dry_run.run(proposed=proposed(config, goals=[LEVEL]), current=config).seen == []
+    assert dry_run.run(proposed=proposed(config, goals=[LEVEL]), current=config).new_events == []
 
 
 def test_of_too_many_events_only_the_newest_are_looked_through(
@@ -144,7 +144,7 @@ def test_of_too_many_events_only_the_newest_are_looked_through(
     for _ in range(4):
         event(config.game, "level_complete")
     run = dry_run.run(proposed=proposed(config, goals=[LEVEL]), current=config)
-    assert run.seen == [dry_run.EventCount(event="level_complete", count=2, at_least=True)]
+    assert run.new_events == [dry_run.EventCount(event="level_complete", count=2, at_least=True)]
 
 
 def test_of_too_many_conversions_the_newest_are_judged_and_it_says_so(

@@ -116,6 +116,6 @@ def test_rotation_leaves_and_reports_what_it_cannot_decrypt(game: Game, settings
     factories.config(game, credential={"token": TOKEN})
     before = ciphertext()
     settings.CREDENTIAL_KEYS = [NEW]
-    with pytest.raises(CommandError, match="None of CREDENTIAL_KEYS opens 1 of them"):
+    with pytest.raises(CommandError, match="None of CREDENTIAL_KEYS decrypts 1 of them"):
         rotate()
     assert ciphertext() == before

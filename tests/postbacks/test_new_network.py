@@ -67,7 +67,8 @@ def sandbox(project: Path) -> Iterator[str]:
     try:
         assert process.stderr is not None
         assert (
-            process.stderr.readline() == f"sandbox networks on http://127.0.0.1:{port} (GET / explains them)\n".encode()
+            process.stderr.readline()
+            == f"sandbox networks on http://127.0.0.1:{port} (GET / lists the controls)\n".encode()
         )
         yield f"http://127.0.0.1:{port}"
     finally:

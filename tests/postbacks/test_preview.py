@@ -35,7 +35,7 @@ def purchase(game: Game, *, network: str = "tiktok", user: str = "", **given: An
 
 
 def table(found: preview.Preview) -> dict[str, tuple[str, str]]:
-    return {field.what: (field.filling.value, field.value) for field in found.fields}
+    return {field.label: (field.state.value, field.value) for field in found.fields}
 
 
 @pytest.fixture

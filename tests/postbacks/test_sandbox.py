@@ -548,7 +548,7 @@ def test_a_network_with_a_quota_refuses_the_calls_beyond_it_until_the_second_is_
         (
             "/sandbox/tokens/revoke",
             {"network": "tiktok", "credential": "x"},
-            "credential is none of the tokens that the tiktok sandbox knows; see GET /.",
+            "credential must be one of the tokens of tiktok; see GET /.",
         ),
     ],
 )
@@ -659,7 +659,7 @@ def test_the_command_serves_without_a_database_until_sigterm():
     port = free_port()
     with command(port) as process:
         assert process.stderr is not None
-        assert process.stderr.readline() == f"sandbox networks on http://127.0.0.1:{port} (GET / explains them)\n"
+        assert process.stderr.readline() == f"sandbox networks on http://127.0.0.1:{port} (GET / lists the controls)\n"
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         connection.request("GET", "/sandbox/health")
         assert json.loads(connection.getresponse().read()) == {"status": "ok"}

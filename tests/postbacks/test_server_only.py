@@ -182,7 +182,7 @@ def test_a_dry_run_and_a_preview_show_what_a_server_only_goal_refuses(game: Game
 
     run = dry_run.run(proposed=proposed, current=config)
     assert (run.sent, run.sent_before) == (1, 2)
-    assert [(line.reason, line.count, line.before) for line in run.lines] == [(Reason.NOT_FROM_SERVER, 1, 0)]
+    assert [(line.reason, line.count, line.before) for line in run.reasons] == [(Reason.NOT_FROM_SERVER, 1, 0)]
     assert preview.build_preview(forged, proposed, addresses=True).reason == Reason.NOT_FROM_SERVER
 
 

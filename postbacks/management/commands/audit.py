@@ -11,7 +11,7 @@ from postbacks.reporting import audit
 
 class Command(BaseCommand):
     help = (
-        "Prove that no conversion was lost and none counted twice: per game, network and day, eligible = delivered + "
+        "Check that no conversion was lost or counted twice: per game, network and day, eligible = delivered + "
         "waiting + held + failed + skipped + cancelled, and further checks. Changes nothing and may run at any time; "
         "exits with 1 on a violation."
     )
@@ -22,13 +22,13 @@ class Command(BaseCommand):
             "--days",
             type=int,
             default=audit.DAYS,
-            help="events of the last so many UTC days, today included (default %(default)s; 0: all)",
+            help="events of this number of UTC days, today included (default %(default)s; 0: all)",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["days"] < 0:
-            raise CommandError("--days counts from 0.")
+            raise CommandError("--days must not be negative.")
         report = audit.run(game=_game(options["game"]), days=options["days"])
         self.stdout.write(json.dumps(report.as_json()) if options["json"] else report.text())
         if report.violations:

@@ -22,8 +22,8 @@ ENCRYPTED_COLUMNS: tuple[tuple[type[Model], str, str], ...] = (
     (AlertHook, "secret", "alert hooks"),
     (ReceiptKey, "sealed", "keys of receipts"),
 )
-# What was done with a secret.
-ROTATED, CURRENT, UNREADABLE = "re-encrypted", "already under the first key", "unreadable"
+# The outcomes for a secret.
+OUTCOMES = ROTATED, CURRENT, UNREADABLE = "re-encrypted", "already under the first key", "unreadable"
 
 
 class Command(BaseCommand):
@@ -40,20 +40,20 @@ class Command(BaseCommand):
         factors = Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).iterator()
         unreadable += self._report("second factors", Counter(map(_rotate_second_factor, factors)))
         if unreadable:
-            raise CommandError(f"None of CREDENTIAL_KEYS opens {unreadable} of them: put the missing key back.")
+            raise CommandError(f"None of CREDENTIAL_KEYS decrypts {unreadable} of them: add the missing key again.")
 
     def _report(self, name: str, counts: Counter[str]) -> int:
-        self.stdout.write(f"{name}: " + ", ".join(f"{counts[done]} {done}" for done in (ROTATED, CURRENT, UNREADABLE)))
+        self.stdout.write(f"{name}: " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES))
         return counts[UNREADABLE]
 
 
 def _rows_with_secret(model: type[Model], column: str) -> Any:
-    """Return rows with a secret, and its ciphertext as `text` (a cast, since the field would decrypt it)."""
+    """Return the rows with a secret, and its ciphertext as `text` (by a cast, since the field would decrypt it)."""
     return model._default_manager.exclude(**{column: ""}).annotate(text=Cast(column, TextField()))
 
 
-def _renewed(text: str) -> tuple[str, str]:
-    """Return the new ciphertext and a description of what was done."""
+def _reencrypted(text: str) -> tuple[str, str]:
+    """Return the new ciphertext, and ROTATED, CURRENT or UNREADABLE."""
     try:
         Fernet(settings.CREDENTIAL_KEYS[0]).decrypt(text.encode())
         return text, CURRENT
@@ -66,19 +66,19 @@ def _renewed(text: str) -> tuple[str, str]:
 
 
 def _rotate_second_factor(authenticator: Any) -> str:
-    """Rotate an authenticator app's secret, or the seed of recovery codes, in allauth's JSON."""
+    """Re-encrypt the secret of an authenticator app, or the seed of recovery codes, in allauth's JSON column."""
     name = "secret" if authenticator.type == Authenticator.Type.TOTP else "seed"
-    renewed, done = _renewed(authenticator.data[name])
-    if done == ROTATED:
+    ciphertext, outcome = _reencrypted(authenticator.data[name])
+    if outcome == ROTATED:
         # Compare and swap, as below: a recovery code may be used meanwhile.
-        read = Authenticator.objects.filter(pk=authenticator.pk, data=authenticator.data)
-        read.update(data={**authenticator.data, name: renewed})
-    return done
+        unchanged = Authenticator.objects.filter(pk=authenticator.pk, data=authenticator.data)
+        unchanged.update(data={**authenticator.data, name: ciphertext})
+    return outcome
 
 
 def _rotate(model: type[Model], column: str, pk: Any, text: str) -> str:
-    renewed, done = _renewed(text)
-    if done == ROTATED:
+    ciphertext, outcome = _reencrypted(text)
+    if outcome == ROTATED:
         # Compare and swap: a credential saved meanwhile is newer, and encrypted with the first key.
-        _rows_with_secret(model, column).filter(pk=pk, text=text).update(**{column: Value(renewed, TextField())})
-    return done
+        _rows_with_secret(model, column).filter(pk=pk, text=text).update(**{column: Value(ciphertext, TextField())})
+    return outcome

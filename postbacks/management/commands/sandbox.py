@@ -12,7 +12,7 @@ from postbacks.sandbox.server import Sandbox
 
 
 class Command(BaseCommand):
-    help = "Serve imitations of the ad networks' conversion APIs; GET / explains the controls."
+    help = "Serve imitations of the ad networks' conversion APIs; GET / lists the controls."
     # Runs without the database and the rest of the project.
     requires_system_checks: list[str] = []
     requires_migrations_checks = False
@@ -22,16 +22,16 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        done = threading.Event()
+        stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: done.set())
+            signal.signal(number, lambda *_: stopped.set())
         try:
             sandbox = Sandbox(options["host"], options["port"], log=_line)
         except OSError as error:
             raise CommandError(f"Cannot listen on {options['host']}:{options['port']}: {error.strerror}.") from error
         with sandbox:
-            _line(f"sandbox networks on {sandbox.url} (GET / explains them)")
-            done.wait()
+            _line(f"sandbox networks on {sandbox.url} (GET / lists the controls)")
+            stopped.wait()
 
 
 def _line(text: str) -> None:
