@@ -23,9 +23,7 @@ COLUMNS = ("trigger", "event_at", "created_at", "reason", "test", "touch__networ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonCount:
-    """The number of conversions that would not be sent for a reason; `before` with the current settings, None without
-    any.
-    """
+    """The number of conversions not sent for a reason; `before`: with the current settings, None if there are none."""
 
     reason: Reason
     count: int

@@ -102,8 +102,7 @@ def fields_by_fact(kind: str) -> dict[str, list[BodyField]]:
     network = NETWORKS[kind]
     sample = _values(network, SAMPLE)
     changed = {fact: _values(network, replace(SAMPLE, **{fact: CHANGED[fact]})) for fact in LABELS}
-    by_fact = {fact: _differing(sample, values) for fact, values in changed.items()}
-    return {fact: body_fields for fact, body_fields in by_fact.items() if body_fields}
+    return {fact: differing for fact, values in changed.items() if (differing := _differing(sample, values))}
 
 
 def _differing(sample: dict[str, list[Any]], changed: dict[str, list[Any]]) -> list[BodyField]:

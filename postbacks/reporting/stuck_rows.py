@@ -36,9 +36,8 @@ def find_stuck(game_id: int, ids: Iterable[UUID]) -> dict[UUID, StuckWork]:
 
 def with_failures(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     """Return `rows` with the annotation that `undecided` reads."""
-    failures = FailedWork.objects.filter(
-        game=OuterRef("game"), queue=Queue.FAN_OUT, row=Cast(OuterRef("pk"), CharField())
-    )
+    pk = Cast(OuterRef("pk"), CharField())
+    failures = FailedWork.objects.filter(game=OuterRef("game"), queue=Queue.FAN_OUT, row=pk)
     failure = JSONObject(error="error", attempts="attempts", set_aside_at="set_aside_at")
     return rows.annotate(failure=Subquery(failures.values(failure=failure)[:1]))
 

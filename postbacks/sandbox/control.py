@@ -137,10 +137,8 @@ def help_page(imitations: Mapping[str, Imitation]) -> str:
     lines += ["Networks", *(f"  {line}" for imitation in imitations.values() for line in imitation.endpoints), ""]
     lines += ["Controls", *(f"  {method} {path}" for method, path in ENDPOINTS), ""]
     lines += [
-        f"GET /sandbox/requests takes ?network={'|'.join(imitations)} and &test=1 (test events are listed separately)."
-    ]
-    lines += [
-        "GET /sandbox/summary counts per network: answers, events accepted as new, duplicates, the busiest second."
+        f"GET /sandbox/requests takes ?network={'|'.join(imitations)} and &test=1 (test events are listed separately).",
+        "GET /sandbox/summary counts per network: answers, events accepted as new, duplicates, the busiest second.",
     ]
     lines += ['POST /sandbox/faults takes {"network", "fault", "times"}; faults: ' + ", ".join(FAULTS) + ".", ""]
     for network, imitation in imitations.items():

@@ -18,10 +18,7 @@ TONES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class BarPiece:
-    """A part of a bar: the conversions that reach the next step, whose key `key` is, or those with the status `key`.
-
-    `x` and `width` are in thousandths of the width.
-    """
+    """A part of a bar: the conversions that reach the step `key`, or have the status `key`. Lengths in thousandths."""
 
     key: str
     tally: Tally

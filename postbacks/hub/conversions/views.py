@@ -33,10 +33,7 @@ MAX_QUERY_LENGTH = 2048
 
 @dataclass(frozen=True, slots=True)
 class ConversionListFilter:
-    """The filters of the URL. `only` is a step or status of the funnel; `query` searches all periods.
-
-    `is_capped`: the funnel begins later than the period (funnel.MAX_CONVERSIONS).
-    """
+    """The filters of the URL. `only` is a step or status; `is_capped`: the funnel begins later than the period."""
 
     period: Filter
     trigger: Filter

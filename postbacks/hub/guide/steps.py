@@ -26,8 +26,7 @@ TITLES = {
 @dataclass(frozen=True, slots=True)
 class GuideStep:
     """One step. `evidence` names the row that completed it, `problem` the obstacle, which the page `href` shows;
-    `occurred_at` is the time of either. All may be empty.
-    """
+    `occurred_at` is the time of either. All may be empty."""
 
     key: str
     done: bool = False

@@ -32,9 +32,8 @@ WHERE config.game_id = %s
 
 @dataclass(frozen=True, slots=True)
 class NetworkTotals:
-    """One network in a period. `p95` is in milliseconds, rounded up to a bucket (postbacks/reporting/latency.py), None
-    before the first answer; `due_since`: when the oldest waiting delivery became due, None if none waits.
-    `may_have_arrived` counts deliveries that were cancelled after a call without an answer.
+    """One network in a period. `p95` is in milliseconds (latency.percentile); `due_since`: when the oldest waiting
+    delivery became due; both may be None. `may_have_arrived`: cancelled after a call without an answer.
     """
 
     network: Network
@@ -78,9 +77,7 @@ def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list
 
 
 def _configs(game: Game) -> tuple[dict[UUID, str], dict[str, list[datetime]]]:
-    """Return the network of each config, deleted ones included, and by network when the oldest delivery of each config
-    became due.
-    """
+    """Return the network per config, deleted ones included, and per network when the oldest deliveries became due."""
     networks: dict[UUID, str] = {}
     due: dict[str, list[datetime]] = defaultdict(list)
     with connection.cursor() as cursor:

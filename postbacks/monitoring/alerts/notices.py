@@ -1,8 +1,7 @@
 """Sends due messages: each is claimed, sent without an open transaction, and closed with the outcome.
 
-If a worker dies in between, a message may be sent twice, but is never lost: mails repeat their Message-ID, webhooks
-their id. Messages that cannot be claimed or closed are isolated. If only the outcome could not be stored, the message
-is not sent again.
+If a worker dies in between, a message may be sent twice, with the same Message-ID or webhook id, but is never lost.
+Messages that cannot be claimed or closed are isolated. A message is not sent again if its outcome cannot be stored.
 """
 
 import time
@@ -128,11 +127,10 @@ def _schedule_retry(notice: Notice, message: str) -> None:
     if notice.kind == NoticeKind.TEST or notice.attempts_made > len(SCHEDULE):
         _close(notice, NoticeState.FAILED, message)
         return
-    next_at = clock.now() + timedelta(seconds=SCHEDULE[notice.attempts_made - 1])
+    attempt = notice.attempts_made
+    next_at = clock.now() + timedelta(seconds=SCHEDULE[attempt - 1])
     _unchanged(notice).update(message=message, next_attempt_at=next_at, leased_until=None)
-    logger.warning(
-        "notice_retried", notice_id=str(notice.pk), attempt=notice.attempts_made, next_at=next_at.isoformat()
-    )
+    logger.warning("notice_retried", notice_id=str(notice.pk), attempt=attempt, next_at=next_at.isoformat())
 
 
 def _close(notice: Notice, state: NoticeState, message: str) -> None:

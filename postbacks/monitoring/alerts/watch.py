@@ -6,8 +6,7 @@
    degraded), the alert is updated and no message is sent.
 3. An alert recovers when the config has been healthy or quiet for RECOVERED_AFTER, so that an intermittent state is
    one alert. The alert of a disabled or deleted config ends at once, as not recovered.
-4. Any number of workers may run it: a unique constraint allows one of them to open an alert, a conditional update one
-   to end it.
+4. Any number of workers may run it: by a unique constraint one opens an alert, by a conditional update one ends it.
 5. Failing configs are isolated.
 """
 
