@@ -103,11 +103,11 @@ def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversi
     for start in range(0, len(ids), CHUNK_SIZE):
         chunk = ids[start : start + CHUNK_SIZE]
         attributed = [pk for pk, winner, test in chunk if winner == network and not test]
-        whole = list(Conversion.objects.filter(pk__in=attributed).select_related("game", "touch", "person"))
-        conversion_facts.load_names(whole)
+        complete = list(Conversion.objects.filter(pk__in=attributed).select_related("game", "touch", "person"))
+        conversion_facts.load_names(complete)
         # Only consent and match keys need the other columns, which are most of a row.
         others = [pk for pk, winner, test in chunk if winner != network or test]
-        rows = [*whole, *Conversion.objects.filter(pk__in=others).select_related("touch").only(*COLUMNS)]
+        rows = [*complete, *Conversion.objects.filter(pk__in=others).select_related("touch").only(*COLUMNS)]
         if rows:
             yield sorted(rows, key=lambda conversion: conversion.event_at, reverse=True)
 

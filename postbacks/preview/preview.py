@@ -59,7 +59,7 @@ class Preview:
     has_match_key: bool
 
 
-def recent(game: Game, network: str) -> list[Conversion]:
+def recent_conversions(game: Game, network: str) -> list[Conversion]:
     """Return conversions to choose from: the newest attributed to the network, else the newest of all."""
     real = _conversions(game).filter(test=False).order_by("-event_at", "-pk")
     newest = list(real.values_list("pk", "touch__network")[:SCAN_LIMIT])
@@ -68,7 +68,7 @@ def recent(game: Game, network: str) -> list[Conversion]:
     return list(real.filter(pk__in=ids[:MAX_CHOICES]))
 
 
-def chosen(game: Game, pk: str, choices: Sequence[Conversion]) -> Conversion | None:
+def chosen_conversion(game: Game, pk: str, choices: Sequence[Conversion]) -> Conversion | None:
     """Return the conversion with this id, else the first of `choices`, else None."""
     try:
         requested = _conversions(game).filter(pk=uuid.UUID(pk)).first()

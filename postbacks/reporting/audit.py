@@ -22,10 +22,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOT_DUE = (*ATTRIBUTION_REASONS, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH)
 
 UNDECIDED = """
-    SELECT game_id, what, count(*), min(since) FROM (
+    SELECT game_id, queue, count(*), min(since) FROM (
         SELECT game_id, CASE WHEN id::text IN (
             SELECT row FROM audience_failedwork WHERE queue = 'fan_out' AND set_aside_at IS NOT NULL
-        ) THEN 'conversions set aside' ELSE 'conversions' END AS what, created_at AS since
+        ) THEN 'conversions set aside' ELSE 'conversions' END AS queue, created_at AS since
         FROM audience_conversion WHERE fanned_out_at IS NULL
         UNION ALL
         SELECT game_id, CASE state WHEN 'pending' THEN 'batches' ELSE 'batches set aside' END, received_at
@@ -53,7 +53,7 @@ def run(*, game: Game | None = None, days: int = DAYS) -> Report:
 
 @contextmanager
 def _snapshot() -> Iterator[datetime]:
-    """Provide a read-only snapshot and its time by the database's clock. Inside a transaction that one is used."""
+    """Provide a read-only snapshot and its time by the database's clock. An open transaction is used instead."""
     outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
         if outermost:
@@ -81,7 +81,7 @@ def _undecided(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[Queue
     with connection.cursor() as cursor:
         cursor.execute(UNDECIDED, scope)
         rows = [
-            QueuedWork(game=slugs[game_id], what=what, count=count, age=scope["now"] - since)
-            for game_id, what, count, since in cursor.fetchall()
+            QueuedWork(game=slugs[game_id], queue=queue, count=count, age=scope["now"] - since)
+            for game_id, queue, count, since in cursor.fetchall()
         ]
-    return sorted(rows, key=lambda row: (row.game, row.what))
+    return sorted(rows, key=lambda row: (row.game, row.queue))

@@ -92,7 +92,7 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
     network = conversion.touch.network if conversion.touch else ""
     deliveries = sorted(conversion.deliveries.all(), key=lambda delivery: delivery.network != network)
     versions = _versions(deliveries)
-    known = {delivery.config_id for delivery in deliveries}
+    config_ids = {delivery.config_id for delivery in deliveries}
     configs = PostbackConfig.objects.kept().filter(game=conversion.game).order_by("created_at")
     stuck = stuck_rows.find_stuck(conversion.game_id, [delivery.pk for delivery in deliveries])
     undecided = stuck_rows.undecided(conversion)
@@ -104,7 +104,9 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
         clicks=clicks.considered_clicks(conversion, addresses=addresses),
         consent=consent_of(conversion),
         postbacks=[_postback(delivery, versions, stuck.get(delivery.pk), addresses) for delivery in deliveries],
-        added_later=[config for config in configs.defer("credential", "previous_credential") if config.pk not in known],
+        added_later=[
+            config for config in configs.defer("credential", "previous_credential") if config.pk not in config_ids
+        ],
         stuck=undecided.sentence if undecided else "",
     )
 
@@ -179,10 +181,10 @@ def _postback(delivery: Delivery, versions: Versions, stuck: StuckWork | None, a
 def _goal(version: ConfigVersion, delivery: Delivery) -> str:
     """Return the goal of this version that matched the conversion; '' if no goal has its event name."""
     config = PostbackConfig(goals=version.goals, triggers=version.triggers)
-    named = [goal for goal in goals_of(config) if goal.event == delivery.trigger]
+    candidates = [goal for goal in goals_of(config) if goal.event == delivery.trigger]
     conversion = delivery.conversion
-    matching = [goal for goal in named if conversion is not None and goal.accepts(conversion)]
-    return " or ".join(str(goal) for goal in matching[:1] or named)
+    matching = [goal for goal in candidates if conversion is not None and goal.accepts(conversion)]
+    return " or ".join(str(goal) for goal in matching[:1] or candidates)
 
 
 def _remedy(delivery: Delivery, in_time: bool) -> str:

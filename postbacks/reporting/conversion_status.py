@@ -107,8 +107,8 @@ def with_status(filters: ConversionFilter) -> QuerySet[Conversion]:
 def selected(filters: ConversionFilter, key: str) -> QuerySet[Conversion]:
     """Return the conversions of a step or status by its key; for any other key all conversions of the filter."""
     rows = filtered(filters)
-    known = key != CONVERSIONS and key in (*STEPS, *STATUSES)
-    return rows.filter(_condition(filters, key)) if known else rows
+    is_known = key != CONVERSIONS and key in (*STEPS, *STATUSES)
+    return rows.filter(_condition(filters, key)) if is_known else rows
 
 
 UNCOUNTED = (Reason.REPEAT_LAUNCH, Reason.ERASED)

@@ -27,14 +27,14 @@ class QueuedWork:
     """Work that is still in a queue; `age` is that of the oldest row."""
 
     game: str
-    what: str
+    queue: str
     count: int
     age: timedelta
 
     def as_json(self) -> dict[str, Any]:
         return {
             "game": self.game,
-            "what": self.what,
+            "what": self.queue,
             "count": self.count,
             "oldest_seconds": round(self.age.total_seconds()),
         }
@@ -104,7 +104,7 @@ class Report:
 
     def _undecided(self) -> Iterator[str]:
         for row in self.undecided:
-            yield f"Undecided: {row.count} {row.what} of {row.game}, the oldest for {short_duration(row.age)}."
+            yield f"Undecided: {row.count} {row.queue} of {row.game}, the oldest for {short_duration(row.age)}."
 
     def _summary(self) -> Iterator[str]:
         violated = len(self.violations)

@@ -338,10 +338,10 @@ def test_events_still_in_the_queue_or_set_aside_are_undecided_not_lost(key: NewK
     Batch.objects.filter(pk=Batch.objects.latest("pk").pk).update(state=BatchState.FAILED)
     report = audit.run()
     assert report.violations == ["nothing_set_aside"]
-    assert [(row.what, row.count) for row in report.undecided] == [("batches", 1), ("batches set aside", 1)]
+    assert [(row.queue, row.count) for row in report.undecided] == [("batches", 1), ("batches set aside", 1)]
     queue.drain()
     report = audit.run()
-    assert [(row.what, row.count) for row in report.undecided] == [("batches set aside", 1), ("conversions", 1)]
+    assert [(row.queue, row.count) for row in report.undecided] == [("batches set aside", 1), ("conversions", 1)]
     assert "Undecided: 1 conversions of sky-raiders, the oldest for 0 s." in report.text()
 
 
@@ -350,13 +350,13 @@ def test_a_conversion_set_aside_is_undecided_and_a_violation_of_its_game(game: G
     given: dict[str, Any] = {"queue": "fan_out", "row": str(row.pk)}
     failure = FailedWork.objects.create(game=game, attempts=3, **given)
     assert audit.run(game=game).violations == []
-    assert [row.what for row in audit.run(game=game).undecided] == ["conversions"]
+    assert [row.queue for row in audit.run(game=game).undecided] == ["conversions"]
 
     FailedWork.objects.filter(pk=failure.pk).update(set_aside_at=timezone.now())
     report = audit.run(game=game)
     assert report.violations == ["nothing_set_aside"]
     assert [finding.examples for finding in report.findings if finding.count] == [[f"fan_out {row.pk}"]]
-    assert [(row.what, row.count) for row in report.undecided] == [("conversions set aside", 1)]
+    assert [(row.queue, row.count) for row in report.undecided] == [("conversions set aside", 1)]
     assert audit.run(game=other_game).violations == []
 
     FailedWork.objects.create(game=None, queue="prune", row="old rejections", set_aside_at=timezone.now())

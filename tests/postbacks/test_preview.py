@@ -136,15 +136,15 @@ def test_a_preview_takes_a_conversions_age_as_of_its_arrival(config: PostbackCon
 
 
 def test_the_newest_conversions_of_the_network_are_offered_else_the_newest_of_all(game: Game) -> None:
-    assert preview.recent(game, "tiktok") == []
+    assert preview.recent_conversions(game, "tiktok") == []
     other = purchase(game, network="reddit")
-    assert preview.recent(game, "tiktok") == [other]
+    assert preview.recent_conversions(game, "tiktok") == [other]
     older = purchase(game, event_at=NOW - timedelta(hours=3))
     newer = purchase(game, event_at=NOW - timedelta(hours=2))
     purchase(game, test=True)
     purchase(game, reason="erased")
     purchase(factories.game())
-    assert preview.recent(game, "tiktok") == [newer, older]
+    assert preview.recent_conversions(game, "tiktok") == [newer, older]
 
 
 # Pages ------------------------------------------------------------------------------------------

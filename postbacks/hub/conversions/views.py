@@ -73,7 +73,7 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
         "before": before,
         "filters": filters,
         "result": result,
-        "game_has_any": bool(listed.rows) or Conversion.objects.filter(game=membership.game).exists(),
+        "game_has_conversions": bool(listed.rows) or Conversion.objects.filter(game=membership.game).exists(),
     }
     if is_partial_request(request):
         return page(request, "hub/conversions/_rows.html", membership, **context)
@@ -116,7 +116,7 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
         "properties": as_json(masked(row.properties, addresses=addresses)),
         "remedy": reasons.TEXTS[row.reason].remedy if row.reason else "",
         "window_days": membership.game.attribution_window_days,
-        "most_clicks": clicks.MAX_CLICKS,
+        "max_clicks": clicks.MAX_CLICKS,
     }
     return page(request, "hub/conversions/conversion.html", membership, **context)
 
@@ -139,7 +139,7 @@ def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
 
 
 def listed_conversions(filters: ConversionListFilter) -> tuple[QuerySet[Conversion], SearchResult | None]:
-    """Return the conversions of the list, and the search result if there is a query: that ignores the other filters."""
+    """Return the conversions of the list and, for a query, the search result. A query ignores the other filters."""
     if filters.query:
         result = find(filters.scope.game, filters.query)
         return result.rows, result

@@ -13,7 +13,7 @@ from audience.hub.toolkit.masking import masked
 from audience.models import Game, Membership, trigger_label
 from audience.models.goals import conversion_event_names
 from postbacks.hub.delivery_log import attempts
-from postbacks.hub.toolkit.network_pages import frame, network_or_404
+from postbacks.hub.toolkit.network_pages import base_template, network_or_404
 from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import outcome_label
@@ -83,7 +83,7 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
         "siblings": siblings,
         "state_label": state_label,
         "stuck": stuck.get(delivery.pk),
-        "frame": frame(request),
+        "base_template": base_template(request),
     }
     return page(request, "hub/delivery_log/attempt.html", membership, **context)
 

@@ -39,7 +39,7 @@ def description(drawn: charts.Chart) -> str:
 def per_hour(configs: Sequence[UUID], *, now: datetime) -> dict[datetime, dict[str, int]]:
     """Return {start of the hour: {status: attempts}}, oldest first. Calls without an outcome yet are not counted."""
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    hours = [last - back * HOUR for back in reversed(range(HOURS))]
+    hours = [last - offset * HOUR for offset in reversed(range(HOURS))]
     by_hour: dict[datetime, dict[str, int]] = {hour: {} for hour in hours}
     rows: Any = AttemptCount.objects.filter(config_id__in=configs, starts_at__gte=hours[0], starts_at__lt=last + HOUR)
     counts = rows.filter(status__in=SERIES).values_list(TruncHour("starts_at", tzinfo=UTC), "status")

@@ -54,9 +54,9 @@ class NetworkTotals:
 def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[NetworkTotals]:
     """Return every network in the order of NETWORKS, in four queries. `since` is the start of an hour."""
     networks, due = _configs(game)
-    of_period = {"config_id__in": list(networks), "starts_at__gte": since}
-    states = _sums(DeliveryCount.objects.filter(**of_period).values_list("config_id", "state"), networks)
-    buckets = _sums(AttemptCount.objects.filter(**of_period).values_list("config_id", "bucket"), networks)
+    period = {"config_id__in": list(networks), "starts_at__gte": since}
+    states = _sums(DeliveryCount.objects.filter(**period).values_list("config_id", "state"), networks)
+    buckets = _sums(AttemptCount.objects.filter(**period).values_list("config_id", "bucket"), networks)
     unknown = dict(
         Delivery.objects.filter(OUTCOME_UNKNOWN, game=game, created_at__gte=since)
         .values_list("network")

@@ -19,7 +19,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The current hour or day and those before it, `count` in all (UTC)."""
+    """The last `count` hours or days (UTC), the current one included."""
 
     key: str
     label: str
@@ -30,7 +30,7 @@ class Period:
         """Return the start of each hour or day, oldest first."""
         last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         last = last if self.step == HOUR else last.replace(hour=0)
-        return [last - back * self.step for back in reversed(range(self.count))]
+        return [last - offset * self.step for offset in reversed(range(self.count))]
 
 
 PERIODS = {

@@ -53,8 +53,8 @@ def preview_page(request: HubRequest, membership: Membership, network: str) -> H
     configs = list(live_configs(game, network))
     config = next((row for row in configs if str(row.pk) == request.GET.get("config")), None)
     config = config or next(iter(configs), None)
-    choices = preview.recent(game, network)
-    conversion = preview.chosen(game, request.GET.get("conversion", ""), choices)
+    choices = preview.recent_conversions(game, network)
+    conversion = preview.chosen_conversion(game, request.GET.get("conversion", ""), choices)
     context: dict[str, Any] = {"network": ad_network, "configs": configs, "config": config, "choices": choices}
     if conversion:
         target = config or PostbackConfig(game=game, network=network, triggers=list(Trigger.values))

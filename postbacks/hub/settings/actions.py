@@ -98,8 +98,8 @@ def _start_check(
 def postback_history(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     """Show the versions with their authors, and the checks with their results."""
     ad_network = network_or_404(network)
-    all_of_game = PostbackConfig.objects.filter(game=membership.game, network=network)
-    config = get_object_or_404(all_of_game.defer("credential", "previous_credential"), pk=pk)
+    configs = PostbackConfig.objects.filter(game=membership.game, network=network)
+    config = get_object_or_404(configs.defer("credential", "previous_credential"), pk=pk)
     versions = config.versions.select_related("set_by").order_by("-number")[:MAX_LISTED]
     checks = CredentialCheck.objects.filter(config=config).select_related("requested_by").defer("credential")
     checks = checks.order_by("-created_at")[:MAX_LISTED]

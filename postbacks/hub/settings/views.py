@@ -20,7 +20,7 @@ from postbacks.configs import credentials, lifecycle, unsent_counts
 from postbacks.configs.forms import PostbackForm
 from postbacks.configs.rules import SettingsRefused
 from postbacks.hub.settings.forms import bound_form, without_test_code
-from postbacks.hub.toolkit.network_pages import config_or_404, frame, network_or_404
+from postbacks.hub.toolkit.network_pages import base_template, config_or_404, network_or_404
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks.interface.network import Network
 
@@ -86,7 +86,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
         "network": network,
         "config": config,
         "form": without_test_code(form),
-        "frame": frame(request),
+        "base_template": base_template(request),
         "rotates": "rotate" in request.GET or is_refused or any(field.errors for field in form.credential_fields),
     }
     return page(request, template, membership, **context)

@@ -33,6 +33,6 @@ def live_configs(game: Game, network: str) -> QuerySet[PostbackConfig]:
     return rows.defer("credential", "previous_credential").order_by("created_at")
 
 
-def frame(request: HubRequest) -> str:
-    """Return the template that the page extends: the whole Hub, or the side panel."""
+def base_template(request: HubRequest) -> str:
+    """Return the template that the page extends: that of the Hub, or of the side panel."""
     return "hub/side_panel.html" if request.htmx and request.htmx.target == PANEL else "hub/base.html"

@@ -36,8 +36,8 @@ def _begin_text(trouble: ServerTrouble) -> tuple[str, list[str]]:
 
 def _end_text(trouble: ServerTrouble) -> tuple[str, list[str]]:
     assert trouble.ended_at
-    lasted = f"It lasted from {_moment(trouble.began_at)} to {_moment(trouble.ended_at)}."
-    return f"Over: {trouble.title}", [lasted, f"What it was: {trouble.sentence}"]
+    period = f"It lasted from {_moment(trouble.began_at)} to {_moment(trouble.ended_at)}."
+    return f"Over: {trouble.title}", [period, f"What it was: {trouble.sentence}"]
 
 
 def _moment(moment: datetime) -> str:

@@ -88,9 +88,9 @@ def due(now: datetime) -> list[ServerTrouble]:
     """Return troubles with a due mail. The end of a trouble is mailed only if its beginning was."""
     if not settings.OPERATORS_EMAIL:
         return []
-    begun = Q(ended_at=None, begin_mailed_at=None)
-    over = Q(ended_at__gt=now - MAIL_DROPPED_AFTER, begin_mailed_at__isnull=False, end_mailed_at=None)
-    return list(ServerTrouble.objects.filter(begun | over, next_mail_at__lte=now).order_by("pk"))
+    begin_due = Q(ended_at=None, begin_mailed_at=None)
+    end_due = Q(ended_at__gt=now - MAIL_DROPPED_AFTER, begin_mailed_at__isnull=False, end_mailed_at=None)
+    return list(ServerTrouble.objects.filter(begin_due | end_due, next_mail_at__lte=now).order_by("pk"))
 
 
 def claim_mail(trouble: ServerTrouble, now: datetime) -> bool:
