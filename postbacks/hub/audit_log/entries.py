@@ -58,7 +58,7 @@ EMPTY_TEXTS = {"", "None", "[]", "{}"}
 MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")
 # The text that auditlog stores for a reverse relation of a new row: "audience.Membership.None".
 RELATED_MANAGER = re.compile(r"\w+\.\w+\.None")
-# A secret key pasted into a name; the prefixes that are stored of keys are shorter.
+# A secret key that was pasted into a name; the stored prefixes of keys are shorter.
 SECRET_KEY = re.compile(r"\b(sk_[\w\-]{16})[\w\-]{16,}")
 MAX_VALUE_LENGTH = 300
 SYSTEM_NAME = "Afterclick"

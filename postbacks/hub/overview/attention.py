@@ -22,7 +22,7 @@ BAD, WARN = "bad", "warn"
 MAX_PLACEHOLDERS = 3
 # How long before its end a key is listed: at least the longest overlap of a rotation.
 KEY_END_NOTICE = timedelta(days=7)
-# The states that need action; quiet does not, and silent and rate limited are also in the table.
+# All states except quiet and healthy, which need no action.
 ATTENTION_STATES = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
 # Server troubles that this page reports with the game's figures instead.
 REPORTED_BY_GAME = {TroubleKind.DIGEST_BEHIND, TroubleKind.BATCHES_SET_ASIDE}

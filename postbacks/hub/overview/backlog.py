@@ -1,4 +1,4 @@
-"""How far behind a game's processing is."""
+"""The backlog of a game: events that wait to be digested, and overdue deliveries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from postbacks.reporting.labels import short_duration
 
 # Longer than the beat's sweep and a slow network's calls together.
 BEHIND_AFTER = timedelta(minutes=1)
-# Pending requests read for the oldest, which is among the first due.
+# Pending batches searched for the oldest, which is among those due first.
 MAX_BATCHES_READ = 1_000
 
 

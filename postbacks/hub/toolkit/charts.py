@@ -89,7 +89,7 @@ class Rank:
 def stacked(points: Sequence[Point], *, series: Sequence[Series]) -> Chart:
     """Return stacked columns, the first series at the bottom.
 
-    The first and about every sixth part of the columns (TICKS) have an axis label; every second label is minor.
+    About TICKS columns have an axis label, among them the first one; every second label is minor.
     """
     top = ceiling(max((sum(point.values) for point in points), default=0))
     step = max(1, round(len(points) / TICKS))

@@ -28,7 +28,7 @@ SCHEDULE = (
     60,  # a deploy, a greylisting mail server
     5 * 60,
     15 * 60,
-    60 * 60,  # somebody is working on it
+    60 * 60,  # an outage that is being repaired
     2 * 60 * 60,
     6 * 60 * 60,
     12 * 60 * 60,  # an outage overnight

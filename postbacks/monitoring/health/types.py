@@ -30,7 +30,7 @@ class Indicator(TextChoices):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCounts:
-    """Counts of one config in the 24 hours before `now`; of many rows the newest (counting.SCAN_LIMIT)."""
+    """Counts of one config in the 24 hours before `now`, at most of the newest counting.SCAN_LIMIT rows each."""
 
     kind: Network
     pixel_id: str
