@@ -71,7 +71,7 @@ class DryRun:
 def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
     """Evaluate the newest conversions of the last 7 days with `proposed` and, to compare, with `current`.
 
-    `proposed` need not be stored. A conversion's age is that at its arrival, so that none is too old only because it is
+    `proposed` need not be stored. A conversion's age at its arrival counts, so that none is too old only because it is
     evaluated later. Nothing is written.
     """
     since = clock.now() - timedelta(days=DAYS)

@@ -84,8 +84,8 @@ def _conversions(game: Game) -> QuerySet[Conversion]:
 def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Preview:
     """Return what `config` would send about `conversion` with the consent in force now.
 
-    Its age is that at its arrival, so that an old conversion can be previewed too. Personal values are shortened unless
-    `addresses`.
+    The conversion's age at its arrival counts, so that old ones can be previewed too. Personal values are shortened
+    unless `addresses`.
     """
     level = consent_levels.levels([conversion])[conversion.pk]
     match = match_goal(config, conversion)

@@ -53,7 +53,7 @@ def run(*, game: Game | None = None, days: int = DAYS) -> Report:
 
 @contextmanager
 def _snapshot() -> Iterator[datetime]:
-    """Provide a read-only snapshot and its time by the database's clock. An open transaction is used instead."""
+    """Provide a read-only snapshot and its time by the database's clock. Inside a transaction, that one is used."""
     outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
         if outermost:

@@ -60,9 +60,8 @@ class PostbackDetail:
 
 @dataclass(frozen=True, slots=True)
 class ConversionDetail:
-    """`added_later` are postbacks that were added after the fan-out.
-
-    `stuck` is a sentence about the failure because of which it is not fanned out, or ''.
+    """`added_later` are postbacks that were added after the fan-out. `stuck` is a sentence about the failure that
+    prevents the fan-out, or ''.
     """
 
     conversion: Conversion

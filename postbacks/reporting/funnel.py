@@ -29,7 +29,7 @@ from postbacks.reporting.conversion_status import (
 # The newest conversions that are counted; a longer period begins with the oldest of them. Counting 100,000 takes
 # PostgreSQL 0.15 s of one core.
 MAX_CONVERSIONS = 100_000
-# The newest events, counted by the names of conversions, which no index has.
+# The newest events searched for the names of conversions, since no index has the names.
 SCAN_LIMIT = 20_000
 SEEN = "seen"
 LABELS: dict[str, str] = {

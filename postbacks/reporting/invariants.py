@@ -143,7 +143,7 @@ INVARIANTS = (
     Invariant(
         "attempts_in_time",
         "No attempt started after its delivery's deadline.",
-        # The last attempt of a delivery that the network refused later was a query, which sends nothing.
+        # The last attempt of a delivery that was refused after it was acknowledged only queried the network.
         f"SELECT d.id::text {ATTEMPTS} AND a.started_at > least(d.dead_after, d.safe_until)"
         " AND NOT (d.confirmation = 'refused' AND a.number = d.attempts_made)",
     ),

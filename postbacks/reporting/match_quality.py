@@ -14,8 +14,8 @@ PERIOD = timedelta(days=7)
 # Enough bodies for a share within two per cent, read in about 30 ms on two busy cores.
 MAX_BODIES = 2_000
 
-# A subquery per postback, which uses the index attempt_by_status: PostgreSQL would sort the attempts of the whole week
-# for several at once.
+# A subquery per postback, by the index attempt_by_status: one condition over all postbacks would sort the attempts of
+# the whole week.
 KEY_COUNTS = """
 SELECT {has_keys}, count(*)
 FROM (

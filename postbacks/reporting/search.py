@@ -13,7 +13,7 @@ from postbacks.models import Delivery
 
 # Maximum results per kind of id; an email address or device of more players identifies none of them.
 MAX_RESULTS = 500
-# The newest deliveries, searched for an event id that the sender set, which no index has.
+# The newest deliveries searched for an event id that the sender set, since no index has it.
 SCAN_LIMIT = 20_000
 
 

@@ -43,7 +43,7 @@ def with_failures(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
 
 
 def undecided(conversion: Conversion) -> StuckWork | None:
-    """Return the failure because of which a conversion of `with_failures` is not fanned out; None if there is none."""
+    """Return the failure that prevents the fan-out of a conversion of `with_failures`, or None."""
     failure = getattr(conversion, "failure", None)
     if failure is None or conversion.fanned_out_at is not None:
         return None
