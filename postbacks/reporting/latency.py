@@ -14,7 +14,7 @@ UNANSWERED = -1  # the bucket of calls without an answer
 
 
 def percentile(buckets: Mapping[int, int], share: float) -> int | None:
-    """Return the milliseconds, one of BOUNDS, within which `share` (0 to 1) of the answers arrived; None without any."""
+    """Return the milliseconds, one of BOUNDS, within which `share` (0 to 1) of the answers arrived, or None."""
     answered = {bucket: number for bucket, number in buckets.items() if bucket != UNANSWERED}
     target, total = share * sum(answered.values()), 0
     for bucket, number in sorted(answered.items()):
