@@ -107,9 +107,9 @@ def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversi
         conversion_facts.load_names(complete)
         # Only consent and match keys need the other columns, which are most of a row.
         others = [pk for pk, winner, test in chunk if winner != network or test]
-        rows = [*complete, *Conversion.objects.filter(pk__in=others).select_related("touch").only(*COLUMNS)]
-        if rows:
-            yield sorted(rows, key=lambda conversion: conversion.event_at, reverse=True)
+        loaded = [*complete, *Conversion.objects.filter(pk__in=others).select_related("touch").only(*COLUMNS)]
+        if loaded:
+            yield sorted(loaded, key=lambda conversion: conversion.event_at, reverse=True)
 
 
 def _verdicts(

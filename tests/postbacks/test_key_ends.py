@@ -42,7 +42,7 @@ def ending(game: Game) -> NewKey:
 
 def items(game: Game) -> list[AttentionItem]:
     """What the Overview says of keys; a clock that is moved has it say more of the server."""
-    found = attention.items(game, [], backlog.read(game, []))
+    found = attention.items(game, [], backlog.read_backlog(game, []))
     return [item for item in found if item.title == "Key ends soon"]
 
 

@@ -150,7 +150,7 @@ def test_the_success_rate_is_100_percent_only_without_failures() -> None:
 
 def items(game: Game) -> list[AttentionItem]:
     configs = config_rows(game)
-    return views.notices(game, configs, backlog.read(game, attention.sendable(configs)))
+    return views.notices(game, configs, backlog.read_backlog(game, attention.sendable(configs)))
 
 
 def test_a_healthy_game_has_no_notices(game: Game, config: PostbackConfig, viewer: Client) -> None:
@@ -237,7 +237,7 @@ def test_the_oldest_of_many_waiting_batches_is_found_among_those_due_first(
     for minutes in (1, 9, 5):
         at = timezone.now() - timedelta(minutes=minutes)
         batch(game, at, accepted=1, state="pending", next_attempt_at=at)
-    assert backlog.read(game, []).lag == "9 min"
+    assert backlog.read_backlog(game, []).lag == "9 min"
 
 
 def test_the_notice_of_batches_set_aside_quotes_the_error_without_addresses(game: Game) -> None:
