@@ -394,7 +394,7 @@ def test_the_table_shows_the_outcomes_of_the_eligible_conversions() -> None:
     tiktok = f"starfall  tiktok   {today()}         6          2        1     1       1        0          1"
     assert said[2:5] == [heading, f"{reddit}  skipped: consent 1", tiktok]
     assert said[5] == "2 of the eligible are of erased players, of whom only the delivery is stored."
-    assert "ok         balance. Eligible is the sum of what became of them." in said
+    assert "ok         balance. Eligible is the sum of the outcomes." in said
     assert said[-1] == "The ledger balances."
 
 
@@ -406,7 +406,7 @@ def test_a_violation_sets_the_exit_code() -> None:
         call_command("audit", stdout=out)
     assert left.value.code == 1
     assert "VIOLATION: 1 eligible, 0 accounted for" in out.getvalue()
-    assert "VIOLATION  conversions_fanned_out: 1. Every decided conversion" in out.getvalue()
+    assert "VIOLATION  conversions_fanned_out: 1. Every conversion that was fanned out" in out.getvalue()
     assert f"           for example {delivery.conversion_id}" in out.getvalue()
     assert out.getvalue().endswith("2 of 16 checks found violations.\n")
 

@@ -151,7 +151,7 @@ def test_of_too_many_conversions_the_newest_are_judged_and_it_says_so(
     config: PostbackConfig, marketer: Client, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dry_run, "MAX_CONVERSIONS", 5)
-    monkeypatch.setattr(dry_run, "CHUNK", 2)
+    monkeypatch.setattr(dry_run, "CHUNK_SIZE", 2)
     times = [NOW - timedelta(hours=hours) for hours in range(1, 8)]
     for at in times:
         clicked(config.game, event_at=at)
