@@ -137,7 +137,7 @@ def test_the_status_of_a_conversion_is_that_of_its_best_delivery(config: Postbac
     first = factories.delivery(config, state="failed")
     factories.delivery(second, conversion=first.conversion, state="delivered")
     asked = conversion_status.ConversionFilter(game=config.game, since=NOW - WEEK)
-    lengths = {state: conversion_status.selected(asked, state).count() for state in conversion_status.TRIED}
+    lengths = {state: conversion_status.selected(asked, state).count() for state in conversion_status.TRIED_STATES}
     assert lengths == {"delivered": 1, "failed": 0, "held": 0, "waiting": 0}
     assert {step.key: step.tally.count for step in funnel.count_steps(asked)}["delivered"] == 1
 

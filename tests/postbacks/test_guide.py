@@ -303,5 +303,5 @@ class WithoutClickParameter(TikTok):
 def test_a_snippet_for_a_network_without_a_click_parameter_has_no_click(db: None) -> None:
     for sdk in SDKS.values():
         found = snippets.render_snippets(sdk, key=None, network=WithoutClickParameter())
-        assert found.landing == snippets.LANDING
+        assert found.landing == snippets.LANDING_URL
         assert snippets.CLICK_ID not in found.first
