@@ -143,14 +143,15 @@ def _erased(
     if key is None:  # no trigger events, or nobody of this game was ever erased
         return set()
     known: dict[uuid.UUID, set[str]] = defaultdict(set)
-    for person_id, value in Identity.objects.filter(person_id__in=person_ids).values_list("person_id", "value"):
-        known[person_id].add(value)
-    alone = {event.pk: event.anonymous_id for event in triggers if not is_id(event.user_id)}
-    hashed = subject_hashes(game.pk, {*alone.values(), *chain.from_iterable(known.values())}, key=key)
+    identities = Identity.objects.filter(person_id__in=person_ids)
+    for person_id, value, spellings in identities.values_list("person_id", "value", "spellings"):
+        known[person_id].update([value, *spellings])
+    alone = {e.pk: {e.anonymous_id, canonical(e.anonymous_id)} for e in triggers if not is_id(e.user_id)}
+    hashed = subject_hashes(game.pk, set(chain(*alone.values(), *known.values())), key=key)
     receipts = list(Erasure.objects.filter(game=game, linked_hashes__overlap=list(hashed.values())))
 
     def is_erased(event: Event, receipt: Erasure) -> bool:
-        values = {alone.get(event.pk, "")} if receipt.is_of_shared_id else known[people[event.pk]]
+        values = alone.get(event.pk, set()) if receipt.is_of_shared_id else known[people[event.pk]]
         linked = {hashed[value] for value in values if value}
         return event.event_at < receipt.requested_at and not linked.isdisjoint(receipt.linked_hashes)
 

@@ -39,8 +39,8 @@ BY_DEVICE = IDENTITY_OF.format(column="device_id", namespace=DEVICE, name="d")
 MATTERS = """(kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
   OR coalesce(strpos(context ->> 'page_url', '?'), 0) > 0 OR context ? 'campaign' OR properties ?| %(clicks)s)"""
 # A user goes on with an id whose owner, or the latest of several, they are.
-GOES_ON = """({column} = '' OR {name}.owners IN ('one', 'several') AND {name}.person_id = u.person_id
-      AND first_at >= {name}.named_at)"""
+GOES_ON = """({column} = '' OR {name}.person_id = u.person_id AND ({name}.owners = 'one' AND first_at >= {name}.named_at
+      OR {name}.owners = 'several' AND first_at > {name}.named_at))"""
 OWNER = """WHEN {name}.owners NOT IN ('', 'other')
       THEN CASE WHEN {name}.owners <> 'several' OR first_at >= {name}.named_at THEN {name}.person_id END"""
 # The player of a group of events without links, if nothing about its ids is new: the order of ownership.Owning.player.

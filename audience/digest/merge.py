@@ -19,6 +19,7 @@ def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
         conversions.elect([launches])
     for model in (Identity, Device, Conversion):
         model._default_manager.filter(person_id__in=losers).update(person=winner)
+    Conversion.objects.filter(moved_to__in=losers).update(moved_to=winner)
     joined = [GroupMembership(group=group, person=winner) for group in Group.objects.filter(members__in=losers)]
     GroupMembership.objects.bulk_create(joined, ignore_conflicts=True)
     traits.merge_into(winner, persons[1:])

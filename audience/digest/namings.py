@@ -84,18 +84,27 @@ def namings_of(groups: Sequence[EventGroup], named: Named) -> Iterator[Naming]:
 
 
 def store_aliases(game: Game, namings: Iterable[Naming], known: Mapping[IdentityKey, KnownId]) -> None:
-    """Keep the aliases, since their previous id may turn out to be a user id."""
-    for one in namings:
-        if one.source != OwnershipSource.EVENT:
-            Ownership.objects.get_or_create(
-                game=game,
-                identity_id=known[one.key].pk,
-                user_id=known[one.user].pk,
-                first_at=one.first_at,
-                last_at=one.first_at,
-                message_id=one.message_id,
-                source=one.source,
-            )
+    """Store the aliases, since their previous id may turn out to be a user id."""
+    rows = [
+        Ownership(
+            game=game,
+            identity_id=known[one.key].pk,
+            user_id=known[one.user].pk,
+            first_at=one.first_at,
+            last_at=one.first_at,
+            message_id=one.message_id,
+            source=one.source,
+        )
+        for one in namings
+        if one.source != OwnershipSource.EVENT
+    ]
+    stored = Ownership.objects.filter(identity__in={row.identity_id for row in rows}).exclude(
+        source=OwnershipSource.EVENT
+    )
+    fields = ("identity_id", "user_id", "first_at", "message_id", "source")
+    before = set(stored.values_list(*fields)) if rows else set()
+    new = {key: row for row in rows if (key := tuple(getattr(row, name) for name in fields)) not in before}
+    Ownership.objects.bulk_create(new.values())
 
 
 def read_runs(

@@ -95,7 +95,8 @@ class Run(NamedTuple):
     last_at: datetime
 
     def covers(self, first_at: datetime, last_at: datetime) -> bool:
-        return self.first_at <= first_at and last_at <= self.last_at
+        """Whether all of these times are within the run, and at none of its ends, where others may be too."""
+        return self.first_at < first_at and last_at < self.last_at
 
 
 def known_ids(game: Game, keys: Iterable[IdentityKey]) -> dict[IdentityKey, KnownId]:

@@ -44,15 +44,20 @@ WHERE game_id = %(game)s AND {matters} AND NOT id = ANY(%(digesting)s)
 ORDER BY id DESC LIMIT %(limit)s
 """
 # More events than this are not moved: a load test, not a player.
-MAX_MOVED = 100_000
+MAX_MOVED = 10_000
+MOVED = """jsonb_to_recordset(%(rows)s) AS moved (message_id text, day date, person_id uuid)
+WHERE game_id = %(game)s AND conversion.message_id = moved.message_id AND event_day = moved.day
+  AND conversion.person_id <> moved.person_id"""
 # A conversion that was handed to a postback keeps its person. A launch is a repeat until `elect` decides.
-MOVE_CONVERSIONS = """
+MOVE_CONVERSIONS = f"""
 UPDATE audience_conversion conversion SET person_id = moved.person_id, touch_id = NULL, fanned_out_at = NULL,
   reason = CASE WHEN reason IN ('erased', 'test_traffic') THEN reason
     WHEN trigger = 'game_launch' AND NOT test THEN 'repeat_launch' ELSE '' END
-FROM jsonb_to_recordset(%(rows)s) AS moved (message_id text, day date, person_id uuid)
-WHERE game_id = %(game)s AND conversion.message_id = moved.message_id AND event_day = moved.day
-  AND conversion.person_id <> moved.person_id AND (fanned_out_at IS NULL OR reason <> '')
+FROM {MOVED} AND (fanned_out_at IS NULL OR reason <> '')
+"""
+RECORD_OWNER = f"""
+UPDATE audience_conversion conversion SET moved_to_id = moved.person_id
+FROM {MOVED} AND fanned_out_at IS NOT NULL AND reason = ''
 """
 # The time of a touch that is set anew from its events: attribution.UPSERT_TOUCH keeps the earliest.
 UNSET = datetime(9999, 1, 1, tzinfo=UTC)
@@ -176,7 +181,9 @@ def _move_conversions(game: Game, owners: Mapping[Event, uuid.UUID]) -> None:
     ]
     if rows:
         with connection.cursor() as cursor:
-            cursor.execute(MOVE_CONVERSIONS, {"game": game.pk, "rows": orjson.dumps(rows).decode()})
+            given: dict[str, Any] = {"game": game.pk, "rows": orjson.dumps(rows).decode()}
+            cursor.execute(RECORD_OWNER, given)
+            cursor.execute(MOVE_CONVERSIONS, given)
 
 
 def _move_touches(losers: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
@@ -185,19 +192,25 @@ def _move_touches(losers: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> 
     for event, person_id in owners.items():
         if click := clicks.read(properties=event.properties, context=event.context):
             clicked[click.network, click.click_id or f"message:{event.message_id}"].append(person_id)
-    for touch in Touch.objects.filter(person_id__in=losers, click_key__in={key for _, key in clicked}):
-        players = clicked.get((touch.network, touch.click_key), [])
-        if not players:
+    keys = {key for _, key in clicked}
+    players = {player for named in clicked.values() for player in named}
+    rows = Touch.objects.filter(person_id__in=losers | players, click_key__in=keys)
+    known = {(touch.person_id, touch.network, touch.click_key): touch for touch in rows}
+    changed = []
+    for (person_id, network, click_key), touch in list(known.items()):
+        named = clicked.get((network, click_key), [])
+        if person_id not in losers or not named:
             continue
-        if touch.person_id not in players:
-            same = Touch.objects.filter(person_id=players[0], network=touch.network, click_key=touch.click_key).first()
-            if same is not None:
+        if person_id not in named:
+            same = known.setdefault((named[0], network, click_key), touch)
+            if same is not touch:
                 Conversion.objects.filter(touch=touch).update(touch=same)
                 touch.delete()
                 continue
-            touch.person_id = players[0]
+            touch.person_id = named[0]
         touch.clicked_at = UNSET
-        touch.save(update_fields=["person", "clicked_at"])
+        changed.append(touch)
+    bulk.update(changed, ["person", "clicked_at"])
 
 
 def _remove_traits(losers: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:

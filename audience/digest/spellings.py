@@ -22,6 +22,8 @@ FROM jsonb_to_recordset(%(rows)s) AS sent (namespace text, value text, forms tex
 WHERE (game_id, known.namespace, known.value) = (%(game)s, sent.namespace, sent.value) AND NOT forms <@ spellings
 """
 
+FORMS = "SELECT DISTINCT {column} FROM audience_event WHERE game_id = %s AND audience_canonical_id({column}) = %s"
+
 
 def record(game: Game, groups: Iterable[EventGroup]) -> None:
     """Add the forms of ids that these events state to their identities."""
@@ -49,6 +51,16 @@ def forms(game_id: int, keys: Iterable[IdentityKey]) -> dict[IdentityKey, list[s
         if (namespace, value) in found:
             found[namespace, value] += spellings
     return found
+
+
+def complete(game: Game, identities: Iterable[Identity]) -> None:
+    """Read the forms of ids that were sent in more than MAX_SPELLINGS from all events. Not saved: for erasures."""
+    for identity in identities:
+        if len(identity.spellings) >= MAX_SPELLINGS and identity.namespace in (ANONYMOUS, USER, DEVICE):
+            query = FORMS.format(column=f"{identity.namespace}_id")
+            with connection.cursor() as cursor:
+                cursor.execute(query, [game.pk, identity.value])
+                identity.spellings = sorted({*identity.spellings, *(form for (form,) in cursor.fetchall())})
 
 
 def forms_of_anonymous(game_id: int, sent: Iterable[str]) -> dict[str, set[str]]:

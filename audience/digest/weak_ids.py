@@ -158,7 +158,7 @@ class WeakIds:
 
 def _is_known(naming: Naming, runs: Sequence[Run]) -> bool:
     """Whether events of an id with several owners change nothing: its latest owner goes on, or they are in a run."""
-    if runs[-1].person_id == naming.person_id and runs[-1].first_at <= naming.first_at:
+    if runs[-1].person_id == naming.person_id and runs[-1].first_at < naming.first_at:
         return True
     return any(run.person_id == naming.person_id and run.covers(naming.first_at, naming.last_at) for run in runs)
 

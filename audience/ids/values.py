@@ -25,7 +25,6 @@ PLACEHOLDER_IDS = frozenset(
         "nan",
         "unknown",
         "n/a",
-        "na",
         "not set",
         "(not set)",
         "true",
@@ -42,11 +41,16 @@ PLACEHOLDER_IDS = frozenset(
         "distinctid",
     }
 )
-# Only zeros and hyphens (https://support.twilio.com/hc/en-us/articles/43720564918427), and templates without a value:
-# {{userId}} ${userId} {userId} #{user_id} %s %1$s %@ <user_id> %%USER_ID%% __USER_ID__. Not a UUID in braces, as
-# Windows writes it.
+# The name of an id in a template: userId, user_id, USER-ID, player.uid, email.
+NAME = (
+    r"([a-z][a-z0-9]*[._ -])*(user|player|account|device|anonymous|visitor|customer|client|member|external|distinct)?"
+    r"(id|uid|uuid|guid|email|user|username|player)"
+)
+# Zeros and hyphens alone (https://support.twilio.com/hc/en-us/articles/43720564918427), and templates that were not
+# filled in: {{anything}} ${userId} {userId} #{user_id} %s %1$s %@ <user_id> %%USER_ID%% __USER_ID__. Not a UUID in
+# braces, as Windows writes it, and not a nickname in braces.
 PLACEHOLDER = re.compile(
-    r"\{?[0-]+\}?|[$#]?\{[a-z_][\w.$ ]*\}|\{\{[\w.$ |-]*\}\}|%(\d\$)?[sdi@]|<[a-z_][\w. -]*>|%%\w*%%|__[a-z_]+__",
+    rf"\{{?[0-]+\}}?|[$#]?\{{ ?{NAME} ?\}}|\{{\{{[\w.$ |-]*\}}\}}|%(\d\$)?[sdi@]|<{NAME}>|%%{NAME}%%|__{NAME}__",
     re.ASCII | re.IGNORECASE,
 )
 PLACEHOLDER_STARTS = frozenset("0-{$#%<_\"'`")
@@ -55,8 +59,9 @@ QUOTES = "\"'`"
 NON_ID_TEXTS: dict[type, tuple[str, str]] = {bool: ("false", "true"), dict: ("{}", "{}"), list: ("[]", "[]")}
 # Replaces characters that PostgreSQL cannot store (audience/intake/requests/body.py).
 REPLACEMENT = "\ufffd"
-# orjson decodes integers of more than 64 bits as floats.
-FIRST_INEXACT = 2.0**63
+# A float of this size may have lost digits: orjson decodes integers of more than 64 bits as floats, and some clients
+# write large ids as 7.656119796028793e+16.
+FIRST_INEXACT = 2.0**53
 UUID_FORM = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 

@@ -7,7 +7,7 @@ names them (audience/digest/spellings.py).
 import django.contrib.postgres.fields
 import django.db.models.deletion
 from django.db import migrations, models
-from django.db.models import Value
+from django.db.models import Q, Value
 
 # The same as audience.ids.values.canonical. PostgreSQL inlines it. The regular expression takes ten times as long as all
 # else, so that it is matched last; "C" makes lower() quick.
@@ -43,6 +43,21 @@ class Migration(migrations.Migration):
             "conversion",
             "anonymous_id",
             models.TextField(blank=True, db_default="", help_text="As of its Event, in its canonical form."),
+        ),
+        migrations.AddField(
+            "conversion",
+            "moved_to",
+            models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="audience.person",
+            ),
+        ),
+        migrations.AddIndex(
+            "conversion",
+            models.Index(condition=Q(("moved_to", None), _negated=True), fields=["moved_to"], name="conversion_moved"),
         ),
         migrations.CreateModel(
             name="PlaceholderCount",

@@ -20,7 +20,12 @@ WHERE sent.id = first.id AND NOT EXISTS (
   SELECT FROM audience_identity known WHERE (known.game_id, known.namespace, known.value)
     = (sent.game_id, sent.namespace, audience_canonical_id(sent.value)))
 """
-AS_SENT = "UPDATE audience_identity SET value = spellings[1] WHERE id BETWEEN %s AND %s AND spellings <> '{}'"
+AS_SENT = """
+UPDATE audience_identity canonical SET value = spellings[1]
+WHERE id BETWEEN %s AND %s AND spellings <> '{}' AND NOT EXISTS (
+  SELECT FROM audience_identity known WHERE (known.game_id, known.namespace, known.value)
+    = (canonical.game_id, canonical.namespace, canonical.spellings[1]))
+"""
 DECISIONS = """
 UPDATE consent_consentdecision SET anonymous_id = audience_canonical_id(anonymous_id)
 WHERE id BETWEEN %s AND %s AND anonymous_id <> audience_canonical_id(anonymous_id)

@@ -141,6 +141,8 @@ class Conversion(models.Model):
     # Whether that was a server key. None (conversions of version 0.1.0) counts as False.
     from_server = models.BooleanField(null=True, blank=True)
     origin = models.CharField(max_length=300, blank=True, db_default="", help_text="As of its Event.")
+    # Whose its event is by now, if it was handed to a postback before that changed: what was sent keeps its player.
+    moved_to = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversions")
     reason = models.CharField(max_length=16, choices=Reason.choices, blank=True)
     fanned_out_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -164,6 +166,7 @@ class Conversion(models.Model):
             models.Index(fields=["game", "-event_at"], name="conversion_newest"),
             # Merges and erasures.
             models.Index(fields=["person"], name="conversion_person"),
+            models.Index(fields=["moved_to"], condition=~Q(moved_to=None), name="conversion_moved"),
         ]
 
     def __str__(self) -> str:

@@ -14,12 +14,14 @@ from django.db import transaction
 
 from audience.background import isolation, wakeup
 from audience.database import clock
+from audience.digest import spellings
 from audience.digest.queue import lock_game
 from audience.ids.values import canonical
 from audience.models import Batch, BatchState, Erasure, ErasureState, Game, Identity, Owners, Queue
 from audience.models.erasure import ReceiptKeyLost, subject_hash, subject_hashes
 from audience.models.failed_work import not_failed
 from audience.privacy import player_erasure, shared_id_erasure
+from audience.privacy.deletion import Erased
 
 logger = structlog.get_logger(__name__)
 
@@ -99,14 +101,24 @@ def run(erasure_id: uuid.UUID) -> bool:
     return True
 
 
+def _erase_id(game: Game, key: tuple[str, str], known: Identity) -> Erased:
+    spellings.complete(game, [known])
+    if known.owners in SHARED:
+        return shared_id_erasure.erase(game, known)
+    return player_erasure.erase(game, key, known.person)
+
+
 def _erase(erasure: Erasure) -> None:
     game, key = erasure.game, (erasure.namespace, erasure.subject)
-    found = Identity.objects.filter(game=game, namespace=key[0], value=canonical(key[1]))
-    known = found.select_related("person").first()
-    if known is not None and known.owners in SHARED:
-        counts, values = shared_id_erasure.erase(game, known)
-    else:
-        counts, values = player_erasure.erase(game, key, known.person if known else None)
+    # Two forms of one id that version 0.2 stored may still be two players: both are erased.
+    forms = {key[1], canonical(key[1])}
+    found = Identity.objects.filter(game=game, namespace=key[0], value__in=forms).select_related("person")
+    by_person = {known.person_id: known for known in found.order_by("pk")}
+    parts = [_erase_id(game, key, known) for known in by_person.values()]
+    parts = parts or [player_erasure.erase(game, key, None)]
+    names = dict.fromkeys(name for part in parts for name in part.counts)
+    counts = {name: sum(part.counts.get(name, 0) for part in parts) for name in names}
+    values = {value for part in parts for value in part.values}
     hashes = subject_hashes(game.pk, sorted({*values, erasure.subject}))
     erasure.subject_hash, erasure.linked_hashes = hashes[erasure.subject], sorted(hashes.values())
     erasure.subject, erasure.error = "", ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from django.db.models import QuerySet
 
-from audience.digest import owned_ids, ownership
+from audience.digest import owned_ids, ownership, spellings
 from audience.digest.event_ids import IdentityKey, is_id
 from audience.digest.owned_ids import ALWAYS, OwnedId
 from audience.digest.ownership import KnownId, Run
@@ -32,6 +32,7 @@ DELETED_WITH_PERSON = {
 def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
     """Erase a player; without one, the events of an id that was not digested. `subject` is in any form."""
     ids = owned_ids.owned_ids(person) if person else []
+    spellings.complete(game, [one.identity for one in ids])
     personal = redaction.personal_values([person.pk] if person else [])
     events = owned_ids.events_of(game.pk, ids) if person else _undigested(game, subject)
     counts = _delete_conversions(game, events, person)
@@ -80,7 +81,8 @@ def _delete_conversions(game: Game, events: QuerySet[Event], person: Person | No
     player, and by conversions of others with its clicks.
     """
     others = Conversion.objects.exclude(person=person)
-    misplaced = others.filter(pk__in=deletion.conversions_of(game, events))
+    moved = Conversion.objects.filter(moved_to=person).values_list("pk", flat=True) if person else []
+    misplaced = others.filter(pk__in=[*deletion.conversions_of(game, events), *moved])
     clicked = others.filter(touch__person=person, touch__isnull=False).exclude(pk__in=misplaced.values("pk"))
     own = Conversion.objects.filter(person=person)
     ids = [pk for rows in (own, misplaced, clicked) for pk in rows.values_list("pk", flat=True)]

@@ -4,11 +4,11 @@ The users' own events stay, without the id.
 """
 
 import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Q, QuerySet
 
 from audience.background import wakeup
@@ -35,18 +35,14 @@ from audience.models import (
 from audience.models.people import ANONYMOUS, DEVICE, GroupMembership
 from audience.privacy import deletion
 from audience.privacy.deletion import Erased
+from audience.privacy.id_removal import without_id
 from consent.decisions import delete_decisions
 
-# Removes an id from events: from its column, its links, and the message's own fields of any name.
-FORGET = """
-UPDATE audience_event SET
-  anonymous_id = CASE WHEN anonymous_id = ANY(%(forms)s) THEN '' ELSE anonymous_id END,
-  links = (SELECT coalesce(jsonb_agg(link), '[]') FROM jsonb_array_elements(links) AS link
-    WHERE link ->> 1 <> ALL(%(forms)s)),
-  raw = (SELECT coalesce(jsonb_object_agg(name, value), '{}') FROM jsonb_each(raw) AS part (name, value)
-    WHERE (value #>> '{}' = ANY(%(forms)s)) IS NOT TRUE)
-WHERE game_id = %(game)s AND (anonymous_id = ANY(%(forms)s) AND anonymous_id <> '' OR message_id = ANY(%(aliases)s))
-"""
+Row = TypeVar("Row", Event, Conversion)
+
+# Fields of an event that may hold an id in any form.
+JSON_FIELDS = ("raw", "context", "properties", "traits")
+ROWS_AT_ONCE = 500
 
 
 @dataclass(slots=True)
@@ -112,19 +108,37 @@ def _told(game: Game, identity: Identity, events: QuerySet[Event]) -> Told:
 
 
 def _forget(game: Game, identity: Identity) -> int:
-    """Remove the id from the events that stay; return how many."""
-    aliases = Ownership.objects.filter(identity=identity).exclude(message_id="")
-    given: dict[str, Any] = {
-        "game": game.pk,
-        "forms": [identity.value, *identity.spellings],
-        "aliases": list(aliases.values_list("message_id", flat=True)),
-    }
+    """Remove the id from the events and conversions that stay; return how many events."""
+    forms = [identity.value, *identity.spellings]
+    aliases = Ownership.objects.filter(identity=identity).exclude(message_id="").values_list("message_id", flat=True)
     owners = Ownership.objects.filter(identity=identity).values("user__person")
     of_owners = Conversion.objects.filter(Q(person__in=owners) | Q(person=identity.person_id), game=game)
-    of_owners.filter(anonymous_id=identity.value).update(anonymous_id="")
-    with connection.cursor() as cursor:
-        cursor.execute(FORGET, given)
-        return int(cursor.rowcount)
+    for conversions in _in_parts(of_owners.filter(anonymous_id=identity.value)):
+        for conversion in conversions:
+            conversion.anonymous_id = ""
+            _remove(conversion, ("context", "properties"), identity.value)
+        bulk.update(conversions, ["anonymous_id", "context", "properties"])
+    named = Q(anonymous_id__in=forms) & ~Q(anonymous_id="") | Q(message_id__in=list(aliases))
+    kept = 0
+    for events in _in_parts(Event.objects.filter(named, game_id=game.pk)):
+        for event in events:
+            event.anonymous_id = "" if event.anonymous_id in forms else event.anonymous_id
+            event.links = [link for link in event.links if link[1] not in forms]
+            _remove(event, JSON_FIELDS, identity.value)
+        bulk.update(events, ["anonymous_id", "links", *JSON_FIELDS])
+        kept += len(events)
+    return kept
+
+
+def _in_parts(rows: QuerySet[Row]) -> Iterator[list[Row]]:
+    ids = list(rows.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        yield list(rows.filter(pk__in=ids[start : start + ROWS_AT_ONCE]))
+
+
+def _remove(row: Event | Conversion, names: Iterable[str], removed: str) -> None:
+    for name in names:
+        setattr(row, name, without_id(getattr(row, name), removed))
 
 
 def _take_back(game: Game, told: Told) -> tuple[int, int, int]:

@@ -1,9 +1,11 @@
 """Identity, consent and erasure where several of their rules meet."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from audience.digest import queue, weak_ids
 from audience.digest.id_history import note
@@ -13,7 +15,8 @@ from audience.models import Conversion, Dialect, Erasure, Event, Game, Identity,
 from audience.privacy import erasure
 from consent.decisions import record_decision
 from consent.models import ConsentDecision, Level
-from postbacks.outbox import consent_levels
+from postbacks.outbox import consent_levels, fan_out
+from tests import factories
 from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, message, purchase
 from tests.audience.wire import post
 
@@ -195,6 +198,76 @@ def test_a_move_makes_no_conversions_of_events_before_the_goal(game: Game, key: 
     goals.add_goal_events(game=game, names=["level_up"])
     digest(key, identify("ben", "pc", eventTimestamp=ago(minutes=30)))
     assert not Conversion.objects.exists()
+
+
+def test_an_erased_shared_id_is_removed_wherever_it_was_sent(game: Game, rudder: NewKey) -> None:
+    pc = "family-pc-77"
+    merged = [{"type": "anonymous", "value": pc}, {"type": "steam", "value": "s1"}]
+    sent: list[dict[str, Any]] = [
+        {"type": "identify", "userId": "anna", "anonymousId": f" {pc} ", "context": {"traits": {"anonymousId": pc}}},
+        {"type": "identify", "userId": "ben", "anonymousId": pc, "context": {"anonymousId": pc}},
+        {"type": "merge", "userId": "anna", "mergeProperties": merged},
+    ]
+    post("/v1/batch", {"batch": sent}, rudder)
+    queue.drain()
+
+    assert erase(game, "anonymous", pc).is_of_shared_id
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT string_agg(row_to_json(event)::text, ' ') FROM audience_event event")
+        (kept,) = cursor.fetchone()
+    assert pc not in kept
+
+
+def test_both_players_of_two_stored_forms_of_one_id_are_erased(game: Game) -> None:
+    """Version 0.2 compared ids as they were sent."""
+    for form in (CAPITALS, SMALL):
+        factories.person(game, user=form)
+    erase(game, "user", CAPITALS)
+
+    assert not Person.objects.exists()
+
+
+def test_late_events_of_an_erased_player_count_as_erased_in_any_form(game: Game, key: NewKey) -> None:
+    digest(key, message(userId=SMALL, eventTimestamp=ago(minutes=50)))
+    digest(key, message(userId=CAPITALS, eventTimestamp=ago(minutes=50)))
+    erase(game, "user", SMALL)
+    digest(key, purchase(CAPITALS, eventTimestamp=ago(minutes=30)))
+
+    assert Conversion.objects.get().reason == "erased"
+
+
+def test_a_handed_over_conversion_of_a_guest_is_erased_with_the_player_it_turned_out_to_be(
+    game: Game, key: NewKey
+) -> None:
+    factories.config(game)
+    digest(
+        key,
+        click("g", eventTimestamp=ago(minutes=55)),
+        purchase(ABSENT, anonymousId="g", eventTimestamp=ago(minutes=50)),
+        message(userId=ABSENT, anonymousId="g", eventTimestamp=ago(minutes=20)),
+    )
+    fan_out.fan_out_due()
+    digest(
+        key, identify("anna", "g", eventTimestamp=ago(minutes=45)), identify("ben", "g", eventTimestamp=ago(minutes=30))
+    )
+    Event.objects.filter(user_id="").delete()
+    erase(game, "user", "anna")
+
+    assert not Conversion.objects.exists()
+
+
+def test_more_forms_of_an_id_than_are_recorded_are_erased_too(game: Game, key: NewKey) -> None:
+    places = [place for place, letter in enumerate(SMALL) if letter.isalpha()][:5]
+    forms = {
+        "".join(letter.upper() if place in chosen else letter for place, letter in enumerate(SMALL))
+        for size in range(len(places) + 1)
+        for chosen in itertools.combinations(places, size)
+    }
+    digest(key, *(message(userId=form) for form in sorted(forms)))
+    erase(game, "user", SMALL)
+
+    assert len(forms) == 32
+    assert not Event.objects.exists()
 
 
 def test_another_games_events_and_erasures_leave_a_game_as_it_is(game: Game, other_game: Game, key: NewKey) -> None:

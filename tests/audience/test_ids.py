@@ -80,6 +80,9 @@ PLACEHOLDERS = [
     "[object Object]",
     "<user id>",
     "not set",
+    "{player.uid}",
+    "<YOUR-USER-ID>",
+    "%%email%%",
 ]
 
 
@@ -105,6 +108,15 @@ def test_a_placeholder_is_no_id(value: str) -> None:
         "<7>",
         "__x",
         "ünknown",
+        # Names that players give themselves.
+        "__shadow__",
+        "<bob>",
+        "{alice}",
+        "{david}",
+        "%%KING%%",
+        "NA",
+        "{DEADBEEF00112233DEADBEEF00112233}",
+        "__" + "a_" * 30 + "!__",
         "0" * 65,
     ],
 )

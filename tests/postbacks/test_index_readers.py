@@ -295,6 +295,7 @@ READERS: dict[str, dict[str, Reader]] = {
         "conversion_to_fan_out": fan_out_a_conversion,
         "conversion_newest": page("conversions"),
         "conversion_person": merge_two_players,
+        "conversion_moved": merge_two_players,
         "audience_conversion_touch_id": search_conversions,
     },
     "postbacks_delivery": {

@@ -4,7 +4,6 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +25,7 @@ CHUNK_BYTES = 64 * 1024
 # The maximum number of members of a gzip body. Clients write one, or two when they append; an empty one has 20 bytes.
 MAX_MEMBERS = 1000
 SURROGATE = re.compile("[\ud800-\udfff]")
+MAX_DIGITS = 18  # of an integer that surely fits 64 bits
 UTF_8_BOM = b"\xef\xbb\xbf"
 OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -108,7 +108,7 @@ def decode(body: bytes, *, keep_digits: bool = False) -> Any:
     if b"\\u0000" in body:
         body = ESCAPED_NUL.sub(rb"\1\\ufffd", body)
     try:
-        value = orjson.loads(body) if not keep_digits else _decode_leniently(body, "", _number_or_digits)
+        value = orjson.loads(body) if not keep_digits else _decode_leniently(body, "")
     except orjson.JSONDecodeError as error:
         value = _decode_leniently(body, str(error))
     # JSON with fewer brackets than levels is not nested too deeply.
@@ -122,12 +122,14 @@ def replace_nul(text: str) -> str:
     return text.replace("\x00", "\ufffd")
 
 
-def _decode_leniently(body: bytes, error: str, read_number: Callable[[str], float | str] | None = None) -> Any:
+def _decode_leniently(body: bytes, error: str) -> Any:
     """Parse JSON that orjson refuses or rounds: with large numbers, or with lone surrogates such as `\ud83d`, which
     browsers send when they cut a string within an emoji."""
     try:
         text = body.decode("utf-8", "replace")
-        value = json.loads(text, parse_constant=_refuse_constant, parse_int=read_number, parse_float=read_number)
+        value = json.loads(
+            text, parse_constant=_refuse_constant, parse_int=_number_or_digits, parse_float=_number_or_digits
+        )
         canonical = json.dumps(value, allow_nan=False, ensure_ascii=False)
         return orjson.loads(SURROGATE.sub("\ufffd", canonical))
     except (ValueError, RecursionError):
@@ -135,13 +137,13 @@ def _decode_leniently(body: bytes, error: str, read_number: Callable[[str], floa
 
 
 def _number_or_digits(text: str) -> float | str:
-    """A number, or the text of its digits if it has more than 64 bits. Raises ValueError beyond float's range."""
+    """A number, or the text of its digits if a float or 64 bits would lose some. Beyond float's range, the text."""
+    if text.lstrip("-").isdecimal():
+        return int(text) if len(text) <= MAX_DIGITS else text
     number = float(text)
     if math.isinf(number):
-        raise ValueError("It is beyond the range of a float.")
-    if abs(number) >= FIRST_INEXACT:
-        return str(int(Decimal(text)))
-    return int(text) if text.lstrip("-").isdecimal() else number
+        return text
+    return number if abs(number) < FIRST_INEXACT else str(int(Decimal(text)))
 
 
 def _refuse_constant(name: str) -> None:

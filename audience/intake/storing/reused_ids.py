@@ -13,6 +13,7 @@ from typing import NamedTuple
 import orjson
 from django.db import connection, transaction
 
+from audience.ids import values
 from audience.intake.messages.message import Message, Rejected
 from audience.intake.messages.message_ids import Fingerprint, fingerprint, replacement_id, stated_time
 from audience.intake.storing import statement
@@ -44,7 +45,15 @@ class StoredEvent(NamedTuple):
         """Whether the message is a copy of this event; with `at_any_time` also if it states another time."""
         expected = fingerprint(message)
         stated = stated_time(orjson.loads(self.raw), message.time_fields)
-        return expected == Fingerprint(*self[1:6], expected.stated_time if at_any_time else stated)
+        user_id, anonymous_id, device_id = map(_usable, (self.user_id, self.anonymous_id, self.device_id))
+        time = expected.stated_time if at_any_time else stated
+        return expected == Fingerprint(self.kind, self.name, user_id, anonymous_id, device_id, time)
+
+
+def _usable(stored: str) -> str:
+    """The id as messages have it now: version 0.2 stored placeholders and invisible characters too."""
+    value = values.clean(stored)
+    return "" if values.is_placeholder(value) else value
 
 
 # By message id.

@@ -11,6 +11,7 @@ from django.db.models import Q
 from audience.digest import id_history
 from audience.digest.id_history import Joining
 from audience.digest.owned_ids import OwnedId, owned_ids
+from audience.ids.values import canonical
 from audience.management import game_option
 from audience.models import Identity, Ownership, Person
 
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         persons = Person.objects.select_related("game")
         if (game := game_option.selected_game(options["game"])) is not None:
             persons = persons.filter(game=game)
-        identities = Identity.objects.filter(value=options["id"])
+        identities = Identity.objects.filter(value=canonical(options["id"]), game__in=persons.order_by().values("game"))
         owners = Ownership.objects.filter(identity__in=identities).values("user__person")
         matches = Q(pk__in=identities.values("person")) | Q(pk__in=owners) | Q(pk=_uuid(options["id"]))
         players = list(persons.filter(matches).order_by("first_seen_at", "pk")[:MAX_PLAYERS])
