@@ -6,7 +6,7 @@ What a postback was handed keeps its person and its click.
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,12 +14,11 @@ import structlog
 from django.db import connection
 from django.db.models import Q
 
-from audience.database import bulk
-from audience.digest import clicks, event_groups, ownership, spellings
+from audience.digest import event_groups, moved_facts, ownership, spellings
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id, weak_keys
 from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, Owning
 from audience.ids.values import canonical
-from audience.models import Conversion, Event, Game, Identity, Kind, Ownership, OwnershipSource, Person, Touch
+from audience.models import Event, Game, Identity, Kind, Ownership, OwnershipSource, Person
 from audience.models.people import ANONYMOUS, DEVICE, USER, GroupMembership
 
 logger = structlog.get_logger(__name__)
@@ -45,22 +44,6 @@ ORDER BY id DESC LIMIT %(limit)s
 """
 # More events than this are not moved: a load test, not a player.
 MAX_MOVED = 10_000
-MOVED = """jsonb_to_recordset(%(rows)s) AS moved (message_id text, day date, person_id uuid)
-WHERE game_id = %(game)s AND conversion.message_id = moved.message_id AND event_day = moved.day
-  AND conversion.person_id <> moved.person_id"""
-# A conversion that was handed to a postback keeps its person. A launch is a repeat until `elect` decides.
-MOVE_CONVERSIONS = f"""
-UPDATE audience_conversion conversion SET person_id = moved.person_id, touch_id = NULL, fanned_out_at = NULL,
-  reason = CASE WHEN reason IN ('erased', 'test_traffic') THEN reason
-    WHEN trigger = 'game_launch' AND NOT test THEN 'repeat_launch' ELSE '' END
-FROM {MOVED} AND (fanned_out_at IS NULL OR reason <> '')
-"""
-RECORD_OWNER = f"""
-UPDATE audience_conversion conversion SET moved_to_id = moved.person_id
-FROM {MOVED} AND fanned_out_at IS NOT NULL AND reason = ''
-"""
-# The time of a touch that is set anew from its events: attribution.UPSERT_TOUCH keeps the earliest.
-UNSET = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class WeakEvents(NamedTuple):
@@ -128,9 +111,9 @@ def reassign(
     owning = ownership.load(game, {key for event in events for key in _weak_keys(event)})
     users = ownership.known_ids(game, {(USER, canonical(event.user_id)) for event in events if is_id(event.user_id)})
     owners = {event: person_id for event in events if (person_id := _owner(event, owning, users))}
-    _move_conversions(game, owners)
-    _move_touches(losers, owners)
-    _remove_traits(losers, owners)
+    moved_facts.move_conversions(game, owners)
+    moved_facts.move_touches(losers, owners)
+    moved_facts.remove_traits(losers, owners)
     groups = {event.group_id for event in owners if event.kind == Kind.GROUP}
     GroupMembership.objects.filter(person_id__in=losers, group__game=game, group__group_id__in=groups).delete()
     return owners
@@ -171,59 +154,6 @@ def _events(
     for event in events:
         event.event_at = min(event.event_at, event.received_at)
     return sorted(events, key=lambda event: (event.event_at, event.pk))
-
-
-def _move_conversions(game: Game, owners: Mapping[Event, uuid.UUID]) -> None:
-    rows = [
-        {"message_id": event.message_id, "day": event.day, "person_id": person_id}
-        for event, person_id in owners.items()
-        if event.kind == Kind.TRACK
-    ]
-    if rows:
-        with connection.cursor() as cursor:
-            given: dict[str, Any] = {"game": game.pk, "rows": orjson.dumps(rows).decode()}
-            cursor.execute(RECORD_OWNER, given)
-            cursor.execute(MOVE_CONVERSIONS, given)
-
-
-def _move_touches(losers: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
-    """Move the clicks that others told of, and have the time of the rest set anew."""
-    clicked: dict[tuple[str, str], list[uuid.UUID]] = defaultdict(list)
-    for event, person_id in owners.items():
-        if click := clicks.read(properties=event.properties, context=event.context):
-            clicked[click.network, click.click_id or f"message:{event.message_id}"].append(person_id)
-    keys = {key for _, key in clicked}
-    players = {player for named in clicked.values() for player in named}
-    rows = Touch.objects.filter(person_id__in=losers | players, click_key__in=keys)
-    known = {(touch.person_id, touch.network, touch.click_key): touch for touch in rows}
-    changed = []
-    for (person_id, network, click_key), touch in list(known.items()):
-        named = clicked.get((network, click_key), [])
-        if person_id not in losers or not named:
-            continue
-        if person_id not in named:
-            same = known.setdefault((named[0], network, click_key), touch)
-            if same is not touch:
-                Conversion.objects.filter(touch=touch).update(touch=same)
-                touch.delete()
-                continue
-            touch.person_id = named[0]
-        touch.clicked_at = UNSET
-        changed.append(touch)
-    bulk.update(changed, ["person", "clicked_at"])
-
-
-def _remove_traits(losers: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
-    """Remove the traits that these events set."""
-    set_at = {(name, event.event_at.isoformat()) for event in owners for name in event.traits}
-    changed = []
-    for person in Person.objects.filter(pk__in=losers):
-        for name, at in list(person.trait_times.items()):
-            if (name, at) in set_at:
-                del person.trait_times[name]
-                person.traits.pop(name, None)
-                changed.append(person)
-    bulk.update(list(dict.fromkeys(changed)), ["traits", "trait_times"])
 
 
 def remove_empty(person_ids: Iterable[uuid.UUID]) -> None:

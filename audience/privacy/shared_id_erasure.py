@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 
 from audience.background import wakeup
 from audience.database import bulk
-from audience.digest import attribution, clicks, devices_and_groups, ownership, reassignment, traits
+from audience.digest import attribution, clicks, devices_and_groups, moved_facts, ownership, reassignment, traits
 from audience.digest.event_ids import is_id
 from audience.digest.identity import People
 from audience.digest.owned_ids import NAMES_NO_USER
@@ -153,7 +153,7 @@ def _take_back(game: Game, told: Told) -> tuple[int, int, int]:
     counted = goals.conversion_event_names(game=game)
     kept = reassignment.reassign(game, told.persons, [], counted, set())
     keys = {key for _, key in told.clicks}
-    touches = Touch.objects.filter(person__in=told.persons, click_key__in=keys).exclude(clicked_at=reassignment.UNSET)
+    touches = Touch.objects.filter(person__in=told.persons, click_key__in=keys).exclude(clicked_at=moved_facts.UNSET)
     lost = [touch.pk for touch in touches if (touch.network, touch.click_key) in told.clicks]
     attributed = Conversion.objects.filter(touch__in=lost)
     cancelled = deletion.cancel_postbacks(game, conversion_ids=attributed.values_list("pk", flat=True))

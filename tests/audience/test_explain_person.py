@@ -137,11 +137,11 @@ def test_a_viewer_sees_no_address_in_the_timeline(key: NewKey, game: Game) -> No
     assert "ada@players.example" not in page
 
 
-def test_the_page_of_a_crowds_player_says_that_its_id_owns_nothing(key: NewKey, game: Game) -> None:
+def test_the_page_of_a_crowds_player_says_that_its_id_belongs_to_nobody(key: NewKey, game: Game) -> None:
     digest(key, *(identify(f"user-{number}", BROWSER) for number in range(51)))
     digest(key, message(userId=ABSENT, anonymousId=BROWSER, eventName="of-nobody"))
     crowd = Identity.objects.get(value=BROWSER).person
-    sentence = "is used by more than 50 players, as on a kiosk or a test bench. It owns nothing"
+    sentence = "is used by more than 50 players, as on a kiosk or a test bench. It belongs to none of them"
     client = hub.member(game, Role.MARKETER)
     page = page_of(game, crowd, client)
     assert sentence in page
