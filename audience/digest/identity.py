@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from audience.digest import ownership, persons, reassignment, strong_ids, unnamed
+from audience.digest import ownership, persons, pruned_ids, reassignment, strong_ids, unnamed
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
 from audience.digest.ownership import Owning
@@ -75,8 +75,9 @@ def resolve(
 def _resolve(run: Run, people: People, merged: Merged) -> None:
     game, groups = run.game, run.groups
     known = ownership.known_ids(game, _keys(groups))
+    undecided = pruned_ids.restore_seen(game, groups, known)
     named = strong_ids.resolve(game, groups, known, merged)
-    changes = WeakIds(game, known, merged).decide(groups, named)
+    changes = WeakIds(game, known, merged).decide(groups, named, undecided)
     loose = unnamed.left_over(game, changes.freed, changes.affected)
     loose += [one for one in changes.affected.values() if not one.owners]
     run.add_affected({one.key for one in [*changes.affected.values(), *loose]})

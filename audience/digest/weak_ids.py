@@ -53,14 +53,15 @@ class WeakIds:
         self.game, self.known, self.merged = game, known, merged
         self.changes = Changes()
 
-    def decide(self, groups: Sequence[EventGroup], named: Named) -> Changes:
-        """Decide the owners of all weak ids of these groups."""
+    def decide(self, groups: Sequence[EventGroup], named: Named, undecided: Iterable[IdentityKey]) -> Changes:
+        """Decide the owners of all weak ids of these groups, and of `undecided`, of which earlier events are read."""
         namings = list(namings_of(groups, named))
         self._add_new(groups, namings)
         spellings.record(self.game, groups)
         store_aliases(self.game, namings, self.known)
         self.known |= ownership.known_ids(self.game, named.unaliased)
-        rebuild = {self.known[key].pk: self.known[key] for key in named.unaliased} | self._shared_ids_of_merged()
+        rebuild = {self.known[key].pk: self.known[key] for key in [*named.unaliased, *undecided]}
+        rebuild |= self._shared_ids_of_merged()
         by_key: dict[IdentityKey, list[Naming]] = defaultdict(list)
         for naming in namings:
             by_key[naming.key].append(naming)

@@ -8,3 +8,4 @@ from audience.models.heartbeats import Heartbeat, ProcessKind
 from audience.models.keys import ApiKey, AuditedInGame, Dialect, Environment, Game, KeyKind, Membership, Role
 from audience.models.members import Invitation
 from audience.models.people import Device, Group, Identity, Owners, Ownership, OwnershipSource, Person
+from audience.models.prune_positions import PrunePosition

@@ -14,12 +14,13 @@ from django.db import transaction
 
 from audience.background import isolation, wakeup
 from audience.database import clock
-from audience.digest import spellings
+from audience.digest import pruned_ids, spellings
 from audience.digest.queue import lock_game
 from audience.ids.values import canonical
 from audience.models import Batch, BatchState, Erasure, ErasureState, Game, Identity, Owners, Queue
 from audience.models.erasure import ReceiptKeyLost, subject_hash, subject_hashes
 from audience.models.failed_work import not_failed
+from audience.models.people import ANONYMOUS
 from audience.privacy import player_erasure, shared_id_erasure
 from audience.privacy.deletion import Erased
 
@@ -105,11 +106,15 @@ def _erase_id(game: Game, key: tuple[str, str], known: Identity) -> Erased:
     spellings.complete(game, [known])
     if known.owners in SHARED:
         return shared_id_erasure.erase(game, known)
+    if known.person is not None:
+        pruned_ids.recall_of(known.person)
     return player_erasure.erase(game, key, known.person)
 
 
 def _erase(erasure: Erasure) -> None:
     game, key = erasure.game, (erasure.namespace, erasure.subject)
+    if key[0] == ANONYMOUS:
+        pruned_ids.recall(game, [canonical(key[1])])
     # Two forms of one id that version 0.2 stored may still be two players: both are erased.
     forms = {key[1], canonical(key[1])}
     found = Identity.objects.filter(game=game, namespace=key[0], value__in=forms).select_related("person")

@@ -1,4 +1,5 @@
-"""Prunes rejections (7 days, 10,000 per game), digested batches, failed work, and events by each game's retention.
+"""Prunes rejections (7 days, 10,000 per game), digested batches, failed work, events by each game's retention,
+and anonymous ids that were seen once.
 
 Events can be deleted once they are digested: conversions and deliveries contain copies of all that they need.
 """
@@ -14,6 +15,7 @@ from audience.intake.messages.times import FIRST_DAY
 from audience.models import Game
 from audience.storage import partitions, prune_accounts, prune_steps
 from audience.storage.partitions import BATCHES, EVENTS, Partition
+from audience.storage.prune_ids import IdsSeenOnce
 from audience.storage.prune_steps import Pruned, PruneStep, StaleRows, WholePartition
 from audience.storage.retention import first_kept_day
 
@@ -64,6 +66,8 @@ def steps(now: datetime) -> Iterator[PruneStep]:
     yield from prune_accounts.steps(now)
     yield from _batch_steps(now)
     yield from _event_steps(games)
+    # Last, since it takes whole runs while it examines the identities of an earlier version.
+    yield IdsSeenOnce(now)
 
 
 def _rejections_beyond_limit(game: Game) -> StaleRows:

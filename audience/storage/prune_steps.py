@@ -8,7 +8,7 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from django.db import OperationalError, connection
@@ -141,7 +141,20 @@ class WholePartition:
         return preview if is_dropped else Pruned(self.what, 0, 0)
 
 
-PruneStep = StaleRows | WholePartition
+class PruneStep(Protocol):
+    """`key` is the same every day; `game_id` is set if the rows are of one game only."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def game_id(self) -> int | None: ...
+
+    def preview(self) -> Pruned:
+        """Return what would be deleted."""
+
+    def execute(self, until: float) -> Pruned:
+        """Delete until `until`, a time of time.monotonic()."""
 
 
 def run(steps: Iterable[PruneStep], *, dry_run: bool, seconds: float) -> Iterator[Pruned]:

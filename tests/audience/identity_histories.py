@@ -1,7 +1,7 @@
 """Random histories of players who share browsers and devices in the Immutable dialect, and random orders of arrival."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -176,8 +176,10 @@ def _arrivals(draw: st.DrawFn, count: int) -> Arrival:
     return Arrival(order, draw(st.lists(st.integers(0, 2), min_size=len(order), max_size=len(order))))
 
 
-def send(history: History, arrival: Arrival, *, game: Game, at: datetime) -> None:
-    """Send the history to `game` in the order of `arrival` and digest it. `at` is minute 0."""
+def send(
+    history: History, arrival: Arrival, *, game: Game, at: datetime, drain: Callable[[], object] = queue.drain
+) -> None:
+    """Send the history to `game` in the order of `arrival` and digest it with `drain`. `at` is minute 0."""
     key = create_key(game=game, name="web").key
     batch: list[dict[str, Any]] = []
     for position, end in zip(arrival.order, arrival.ends, strict=True):
@@ -186,9 +188,9 @@ def send(history: History, arrival: Arrival, *, game: Game, at: datetime) -> Non
             _send(key, batch)
             batch = []
         if end == 2:
-            queue.drain()
+            drain()
     _send(key, batch)
-    queue.drain()
+    drain()
 
 
 def _send(key: ApiKey, batch: list[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from django.db.models import Case, IntegerField, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
 from django.http import HttpResponse
 
+from audience.digest import pruned_ids
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.filters import search_text
 from audience.hub.toolkit.masking import masked
@@ -56,7 +57,8 @@ def matching_people(game: Game, query: str) -> QuerySet[Person]:
         return rows
     lookups = [rows.with_id(game, query), rows.filter(devices__game=game, devices__device_id=query)]
     lookups += [rows.with_email(query)] if "@" in query else []
-    return rows.filter(pk__in={pk for lookup in lookups for pk in lookup.values_list("pk", flat=True)[:MAX_MATCHES]})
+    found = {pk for lookup in lookups for pk in lookup.values_list("pk", flat=True)[:MAX_MATCHES]}
+    return rows.filter(pk__in=found or pruned_ids.players(game, query))
 
 
 def person_rows(persons: Sequence[Person], *, addresses: bool) -> list[PersonRow]:

@@ -10,8 +10,9 @@ from audience.intake.messages.message import Violation
 from audience.intake.messages.times import is_blank
 from audience.intake.requests import body
 from audience.models.people import ANONYMOUS, USER
+from audience.privacy import decisions
 from audience.privacy.erasure import request_erasure
-from consent.decisions import current_level, record_decision
+from consent.decisions import current_level
 from consent.models import Level
 
 MAX_BODY_BYTES = 64 * 1024
@@ -48,7 +49,7 @@ class TrackingConsentView(PrivacyView):
             raise self.error(400, 'The body must be an object: {"anonymousId", "status", "source"}.')
         if errors := _decision_violations(payload):
             raise self.error(400, errors[0].message, errors)
-        record_decision(
+        decisions.record(
             game_id=key.game_id,
             anonymous_id=canonical(rules.read_id(payload, "anonymousId")),
             level=Level(payload["status"]),

@@ -8,12 +8,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
-from audience.digest import id_history
+from audience.digest import id_history, pruned_ids
 from audience.digest.id_history import Joining
 from audience.digest.owned_ids import OwnedId, owned_ids
 from audience.ids.values import canonical
 from audience.management import game_option
-from audience.models import Identity, Ownership, Person
+from audience.models import Game, Identity, Ownership, Person
 
 # The most players that are printed: an id of a kiosk may belong to more.
 MAX_PLAYERS = 100
@@ -27,18 +27,23 @@ class Command(BaseCommand):
         game_option.add_game_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        persons = Person.objects.select_related("game")
-        if (game := game_option.selected_game(options["game"])) is not None:
-            persons = persons.filter(game=game)
-        identities = Identity.objects.filter(value=canonical(options["id"]), game__in=persons.order_by().values("game"))
-        owners = Ownership.objects.filter(identity__in=identities).values("user__person")
-        matches = Q(pk__in=identities.values("person")) | Q(pk__in=owners) | Q(pk=_uuid(options["id"]))
-        players = list(persons.filter(matches).order_by("first_seen_at", "pk")[:MAX_PLAYERS])
+        game = game_option.selected_game(options["game"])
+        players = _players([game] if game else Game.objects.all(), options["id"])
         if not players:
             raise CommandError(f"No player has the id “{options['id']}”.")
         for person in players:
             ids = owned_ids(person)
             self.stdout.write("\n".join([*_head(person), *_ids(ids), *_joinings(id_history.joinings(person, ids)), ""]))
+
+
+def _players(games: Iterable[Game], value: str) -> list[Person]:
+    persons = Person.objects.filter(game__in=games).select_related("game").order_by("first_seen_at", "pk")
+    identities = Identity.objects.filter(value=canonical(value), game__in=games)
+    owners = Ownership.objects.filter(identity__in=identities).values("user__person")
+    matches = Q(pk__in=identities.values("person")) | Q(pk__in=owners) | Q(pk=_uuid(value))
+    if players := list(persons.filter(matches)[:MAX_PLAYERS]):
+        return players
+    return list(persons.filter(pk__in=[pk for game in games for pk in pruned_ids.players(game, value)])[:MAX_PLAYERS])
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -1,0 +1,132 @@
+"""Anonymous ids whose rows were pruned: each was seen on one event, with a user (audience/storage/prune_ids.py).
+
+The event says what the row said, so the row is written again when it matters: when an event without a user or a consent
+decision has the id, and before an erasure. An event that names a user with it makes a new row at once, since the id is
+that user's from then on in any case; only for an event of an earlier time the stored events are read. An id whose event
+was deleted by the game's retention is a new one.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from audience.database import clock
+from audience.digest import ownership
+from audience.digest.event_groups import EventGroup
+from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id
+from audience.digest.ownership import NAMES_USER, KnownId
+from audience.digest.persons import Merged
+from audience.digest.strong_ids import Named
+from audience.digest.weak_ids import WeakIds
+from audience.ids.values import canonical
+from audience.models import Event, Game, Identity, Owners, Person
+from audience.models.people import ANONYMOUS, USER
+
+# Rows are pruned when their id was seen this long ago: SDKs repeat what they could not send within days.
+KEPT = timedelta(days=7)
+# The clocks of the hosts that prune and digest may differ.
+SLACK = timedelta(days=1)
+
+# The first event that names each player with each of these ids. An array that the planner does not know is looked up in
+# the index of each partition, which takes some microseconds per id and year. LIMIT: see event_groups.IDENTITY_OF.
+NAMINGS = f"""
+SELECT DISTINCT ON (anonymous_id, named.person_id) anonymous_id, named.person_id, at
+FROM (
+  SELECT anonymous_id, user_id, least(event_at, received_at) AS at FROM audience_event
+  WHERE game_id = %(game)s AND anonymous_id = ANY(ARRAY(SELECT jsonb_array_elements_text(%(values)s)))
+    AND anonymous_id <> '' AND day <= %(day)s AND links = '[]' AND {NAMES_USER}
+) AS event
+CROSS JOIN LATERAL (
+  SELECT person_id FROM audience_identity
+  WHERE (game_id, namespace, value) = (%(game)s, '{USER}', audience_canonical_id(event.user_id)) LIMIT 1
+) AS named
+ORDER BY anonymous_id, named.person_id, at
+"""
+
+
+def last_day(now: datetime) -> date:
+    """Return the last day whose events are those of pruned ids."""
+    return (now - KEPT).astimezone(UTC).date()
+
+
+def namings(game: Game, values: Iterable[str]) -> dict[str, dict[uuid.UUID, datetime]]:
+    """Return {anonymous id: {player: time}}: the first event that names each player with the id, in canonical form.
+
+    Events of the last week are left out, since their ids have rows.
+    """
+    asked = list(filter(is_id, values))
+    found: dict[str, dict[uuid.UUID, datetime]] = defaultdict(dict)
+    if asked:
+        given: dict[str, Any] = {"game": game.pk, "values": orjson.dumps(asked).decode()}
+        given |= {"day": last_day(clock.now() + SLACK), "nobody": list(PLACEHOLDER_IDS)}
+        with connection.cursor() as cursor:
+            cursor.execute(NAMINGS, given)
+            for value, person_id, at in cursor.fetchall():
+                found[value][person_id] = at
+    return found
+
+
+def players(game: Game, value: str) -> list[uuid.UUID]:
+    """Return the players that were named with an anonymous id, in any form, of which the row may be pruned."""
+    return list(namings(game, [canonical(value)]).get(canonical(value), ()))
+
+
+def restore_seen(game: Game, groups: Iterable[EventGroup], known: dict[IdentityKey, KnownId]) -> list[IdentityKey]:
+    """Restore the pruned ids whose owner decides whose these events are; return as `restore`."""
+    late = clock.now() - KEPT + SLACK
+    asked: set[str] = set()
+    for group in groups:
+        ids = group.ids
+        for namespace, value in [*ids.weak, *ids.aliased, (ANONYMOUS, ids.previous)]:
+            one = known.get((namespace, value))
+            if one is None:
+                matters = not ids.strong or group.first_at < late
+            else:
+                matters = one.owners == Owners.ONE and group.first_at < one.first_seen_at
+            if namespace == ANONYMOUS and matters:
+                asked.add(value)
+    return restore(game, asked, known)
+
+
+def restore(game: Game, values: Collection[str], known: dict[IdentityKey, KnownId]) -> list[IdentityKey]:
+    """Write the rows of the pruned ids among these, and add them to `known`.
+
+    Returns the ids that were named with another player than their only owner: their events decide. The game must be
+    locked.
+    """
+    found = namings(game, values)
+    pruned: dict[IdentityKey, tuple[datetime, uuid.UUID | None]] = {}
+    for value, players in found.items():
+        if (ANONYMOUS, value) not in known:
+            person_id = min(players, key=lambda one: players[one])
+            pruned[ANONYMOUS, value] = (players[person_id], person_id)
+    added = ownership.add(game, pruned)
+    for one in added.values():
+        one.owners, one.named_at = Owners.ONE, one.first_seen_at
+    ownership.change(game, added.values())
+    known |= added
+    keys = [((ANONYMOUS, value), players) for value, players in found.items()]
+    return [key for key, players in keys if known[key].owners == Owners.ONE and {known[key].person_id} != set(players)]
+
+
+def recall(game: Game, values: Iterable[str]) -> None:
+    """Make the rows of these anonymous ids what they were if none had been pruned. The game must be locked."""
+    asked = set(filter(is_id, values))
+    known = ownership.known_ids(game, [(ANONYMOUS, value) for value in asked])
+    if undecided := restore(game, asked, known):
+        WeakIds(game, known, Merged()).decide([], Named([]), undecided).write(game)
+
+
+def recall_of(person: Person) -> None:
+    """As `recall`, for the ids that were named with this person."""
+    rows = person.identities.filter(namespace=USER)
+    users = [form for row in rows for form in (row.value, *row.spellings)]
+    events = Event.objects.filter(game_id=person.game_id, user_id__in=users, day__lte=last_day(clock.now() + SLACK))
+    sent = events.exclude(anonymous_id="").order_by().values_list("anonymous_id", flat=True).distinct()
+    own = Identity.objects.filter(person=person, namespace=ANONYMOUS, owners=Owners.ONE).values_list("value", flat=True)
+    recall(Game(pk=person.game_id), {*own, *map(canonical, sent)})
