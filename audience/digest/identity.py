@@ -13,6 +13,7 @@ from datetime import datetime
 from audience.digest import ownership, persons, pruned_ids, reassignment, strong_ids, unnamed
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
+from audience.digest.owner_changes import differs_from
 from audience.digest.ownership import Owning
 from audience.digest.persons import Merged
 from audience.digest.reassignment import WeakEvents
@@ -142,7 +143,9 @@ def _move(
 ) -> None:
     """Move what earlier events told, where they belong to another player now."""
     moves: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
-    for old, new in (move for events in earlier for move in events.moves(before, after)):
+    keys = {key for events in earlier for key in events.keys}
+    differs = {key: differs_from(before, after, key) for key in keys}
+    for old, new in (move for events in earlier for move in events.moves(before, after, differs)):
         if old and new:
             moves[merged.final(old)].add(merged.final(new))
     for person_id, owner in gone.items():

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
@@ -20,10 +20,12 @@ from audience.digest.event_ids import IdentityKey
 from audience.models import Game, Owners, Ownership, OwnershipSource
 from audience.models.people import ANONYMOUS, DEVICE
 
-# A weak id named with more players than this owns nothing: a kiosk, a test bench, a load test. Nor does one whose owner
-# changes more often: two accounts that play at once, of which its events cannot tell whose they are.
+# A weak id named with more players than this belongs to none: a kiosk, a test bench, a load test. Nor does one whose
+# owner changes more often than a family's would: two accounts that play at once.
 MAX_OWNERS = 50
-MAX_RUNS = 1_000
+MAX_RUNS = 1_000  # within RUNS_PERIOD
+RUNS_PERIOD = timedelta(days=30)
+MAX_ALL_RUNS = 10_000
 
 # Rows are passed as one JSON text: psycopg formats arrays in Python, PostgreSQL parses JSON in C.
 KEYS = "jsonb_to_recordset(%(rows)s) AS asked (namespace text, value text)"

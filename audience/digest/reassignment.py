@@ -65,10 +65,19 @@ class WeakEvents(NamedTuple):
         keys = dict(self.keys)
         return owning.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), at or self.first_at)
 
-    def moves(self, before: Owning, after: Owning) -> Iterator[tuple[uuid.UUID | None, uuid.UUID | None]]:
-        """Yield (player before, player after), of each time between two changes of an owner."""
+    def moves(
+        self, before: Owning, after: Owning, differs: Mapping[IdentityKey, datetime | None]
+    ) -> Iterator[tuple[uuid.UUID | None, uuid.UUID | None]]:
+        """Yield (player before, player after) of each time between two changes of an owner.
+
+        `differs` is from when on the owner of an id differs (owner_changes.py); earlier times are left out.
+        """
+        since = min((at for key in self.keys if (at := differs[key]) is not None), default=None)
+        if since is None or since > self.last_at:
+            return
+        first = max(since, self.first_at)
         changes = {at for owning in (before, after) for key in self.keys for at in owning.changes(key)}
-        for at in [self.first_at, *(at for at in changes if self.first_at < at <= self.last_at)]:
+        for at in [first, *(at for at in changes if first < at <= self.last_at)]:
             yield self.player(before, at), self.player(after, at)
 
 

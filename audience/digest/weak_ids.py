@@ -13,7 +13,7 @@ from audience.digest import ownership, persons, spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
 from audience.digest.namings import Naming, namings_of, read_runs, store_aliases
-from audience.digest.ownership import MAX_OWNERS, MAX_RUNS, KnownId, Run
+from audience.digest.ownership import MAX_ALL_RUNS, MAX_OWNERS, MAX_RUNS, RUNS_PERIOD, KnownId, Run
 from audience.digest.persons import Merged
 from audience.digest.strong_ids import Named
 from audience.models import Game, Identity, Owners, Ownership, OwnershipSource
@@ -140,7 +140,7 @@ class WeakIds:
 
     def _set_runs(self, one: KnownId, runs: list[Run]) -> None:
         players = {run.person_id for run in runs}
-        is_crowd = len(players) > MAX_OWNERS or len(runs) > MAX_RUNS
+        is_crowd = len(players) > MAX_OWNERS or _change_too_often(runs)
         if is_crowd and one.owners == Owners.CROWD:
             return
         self.changes.runs[one.pk] = runs if len(players) > 1 else []
@@ -155,6 +155,12 @@ class WeakIds:
             person_id = uuid.uuid4()
             persons.make(self.game, {person_id: one.first_seen_at})
             self.changes.set_owners(one, Owners.CROWD, person_id, None)
+
+
+def _change_too_often(runs: Sequence[Run]) -> bool:
+    """Whether these runs of one id, in order of time, are too many to tell whose its events are."""
+    in_period = zip(runs, runs[MAX_RUNS:], strict=False)
+    return len(runs) > MAX_ALL_RUNS or any(last.first_at - first.first_at <= RUNS_PERIOD for first, last in in_period)
 
 
 def _is_known(naming: Naming, runs: Sequence[Run]) -> bool:

@@ -111,7 +111,7 @@ def test_the_page_of_a_player_shows_all_of_its_data(game: Game, ada: Person) -> 
         assert text in page, text
     for text in ("autumn", "The player did not consent", "event_1", "Purchase"):
         assert text in page, text
-    assert "In force: <strong>Full</strong>" in page
+    assert "Newest decision: <strong>Full</strong>" in page
     assert re.findall(r'data-label="Source">([^<]*)<', page) == ["stated with an event", "web"]
     assert "push token fcm-secr…" in page
     assert "secretsecret" not in page

@@ -150,7 +150,7 @@ def check(history: History, *, max_owners: int = MAX_OWNERS) -> None:
 
 
 random_histories = settings(
-    max_examples=300 if IN_FULL else 20,
+    max_examples=500 if IN_FULL else 20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     print_blob=True,
