@@ -145,7 +145,7 @@ def test_the_page_of_a_crowds_player_says_that_its_id_belongs_to_nobody(key: New
     client = hub.member(game, Role.MARKETER)
     page = page_of(game, crowd, client)
     assert sentence in page
-    assert "never posted" in page
+    assert "never sent to an ad network" in page
     assert "of-nobody" in section(page, "events")
     page = page_of(game, person_of("user-7"), client)
     assert sentence not in page
