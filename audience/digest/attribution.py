@@ -14,7 +14,7 @@ from audience.digest import clicks, conversions
 from audience.digest.identity import People
 from audience.models import Conversion, Event, Game, Identity, Owners, Reason, Touch
 
-# For this long a conversion without a click can still be attributed to one that arrives late, or by a merge.
+# How long a conversion without a click can still be attributed, to a click that arrives late or comes with a merge.
 OPEN_FOR = timedelta(days=7)
 
 UPSERT_TOUCH = """
@@ -32,20 +32,19 @@ UPSERT_TOUCH = """
 def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
     """Store the events' touches and conversions and decide all conversions they affect; return how many changed."""
     touched = _store_touches(game, events, people)
-    # The conversions of moved events were moved with them. One that has none is from before a goal counted it.
+    # Moved events have their conversions already, except events from before a goal counted them, which get none.
     moved = {event.pk for event in people.moved}
-    new = conversions.record(
-        game=game, events=[event for event in events if event.pk not in moved], people=people.by_event
-    )
+    unmoved = [event for event in events if event.pk not in moved]
+    new = conversions.record(game=game, events=unmoved, people=people.by_event)
     converted = {conversion.person_id for conversion in new}
-    elected = conversions.elect_launches(person_ids=people.changed | converted)
+    newly_counted = conversions.choose_launches(person_ids=people.changed | converted)
     # Locked, to wait for a fan-out in progress and see its decisions.
     affected = Conversion.objects.filter(person_id__in=people.changed | touched).order_by("pk")
     locked = affected.select_for_update(no_key=True, of=("self",))
     recent = locked.unattributed().filter(event_at__gte=clock.now() - OPEN_FOR)
     # Not fanned out yet: a late click still changes their attribution.
     undecided = locked.filter(fanned_out_at=None)
-    to_decide = {c.pk: c for c in [*recent, *undecided, *new, *elected] if c.reason not in conversions.SETTLED}
+    to_decide = {c.pk: c for c in [*recent, *undecided, *new, *newly_counted] if c.reason not in conversions.SETTLED}
     return _decide(game, list(to_decide.values()), new)
 
 
@@ -104,11 +103,8 @@ def _decide(game: Game, open_conversions: Sequence[Conversion], new: Sequence[Co
     for touch in Touch.objects.filter(person_id__in={c.person_id for c in open_conversions}):
         touches[touch.person_id].append(touch)
     window = timedelta(days=game.attribution_window_days)
-    crowds = set(
-        Identity.objects.filter(
-            person_id__in=[*{c.person_id for c in open_conversions}], owners=Owners.CROWD
-        ).values_list("person_id", flat=True)
-    )
+    identities = Identity.objects.filter(person_id__in={c.person_id for c in open_conversions}, owners=Owners.CROWD)
+    crowds = set(identities.values_list("person_id", flat=True))
     changed = []
     for conversion in open_conversions:
         before = (conversion.touch_id, conversion.reason)

@@ -1,4 +1,4 @@
-"""Reads an ad click out of an event, by URL parameters and campaign tags.
+"""Reads an ad click from an event, by URL parameters and campaign tags.
 
 The order and the names of networks follow the Immutable Audience attribution rules; the first rule that fits decides.
 """
@@ -66,7 +66,7 @@ class Click:
 def register(network: str, *, parameters: Iterable[str], sources: Iterable[str], cookies: Iterable[str]) -> None:
     """Add a network that has postbacks: its click parameters, its values of utm_source and its cookies.
 
-    A parameter of CLICK_IDS keeps its place there, any other comes last. Called at start-up.
+    A parameter of CLICK_IDS keeps its position there, any other is added last. Called at start-up.
     """
     CLICK_IDS.update((parameter.lower(), network) for parameter in parameters)
     SOURCES.update((source, network) for source in sources)
@@ -76,8 +76,8 @@ def register(network: str, *, parameters: Iterable[str], sources: Iterable[str],
 def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click | None:
     """Return the ad click of an event; None for an organic one.
 
-    The page URL is read first: a newer click in the same tab is only there, while properties may still carry
-    the one that opened the session.
+    The page URL is read first: it contains a newer click in the same tab, while properties may still contain the click
+    that opened the session.
     """
     page_url = _text(context.get("page_url"))
     for parameters in (_query(page_url), _parameters(properties), _campaign_parameters(context.get("campaign"))):
@@ -97,7 +97,7 @@ def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click 
 def _network(parameters: Mapping[str, str]) -> tuple[str, str]:
     """Return (network, click id) of a paid visit, or ('', '')."""
     for name, network in CLICK_IDS.items():
-        # Networks write ASCII. MAX_LENGTH characters of it fit a B-tree row (2,704 bytes); of Chinese they do not.
+        # Click ids of networks are ASCII. MAX_LENGTH other characters may not fit into a B-tree row (2,704 bytes).
         if parameters.get(name) and parameters[name].isascii():
             return network, parameters[name]
     source = parameters.get("utm_source", "").lower()
@@ -110,19 +110,18 @@ def _network(parameters: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _query(url: str) -> dict[str, str]:
-    """Return the query of a URL, of a repeated parameter the last value; {} for a URL that cannot be read."""
+    """Return {parameter: value} of a URL, with the last value of a repeated parameter; {} for an invalid URL."""
     try:
         query = urlsplit(url).query
     except ValueError:
         return {}
-    # PostgreSQL stores no NUL, which the URL has as %00.
+    # PostgreSQL cannot store NUL, which a URL may contain as %00.
     pairs = [(name.lower(), value.replace("\0", "\ufffd").strip()) for name, value in parse_qsl(query)]
     return {name: value for name, value in pairs if value}
 
 
-def _parameters(holder: Mapping[str, Any]) -> dict[str, str]:
-    wanted = (*CLICK_IDS, *CAMPAIGN)
-    return {name: text for name in wanted if (text := _text(holder.get(name)))}
+def _parameters(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: text for name in (*CLICK_IDS, *CAMPAIGN) if (text := _text(values.get(name)))}
 
 
 def _campaign_parameters(campaign: Any) -> dict[str, str]:
@@ -133,15 +132,16 @@ def _campaign_parameters(campaign: Any) -> dict[str, str]:
 
 
 def _cookies(network: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, str]:
-    """Return the network's own cookies, by their names in the browser; senders may leave out the first underscore.
+    """Return {cookie name: value} of the network's cookies; senders may omit a name's leading underscore.
 
-    One that is too long is left out: a network cannot match what was cut.
+    A value that is too long is left out, since a network cannot match a cut one.
     """
-    found = {}
+    cookies = {}
     for cookie in COOKIES.get(network, ()):
-        stated = (_text(holder.get(name)) for name in (cookie, cookie.lstrip("_")) for holder in (properties, context))
-        found[cookie] = next(filter(None, stated), "")
-    return {cookie: value for cookie, value in found.items() if 0 < len(value) <= MAX_COOKIE_LENGTH}
+        names = (cookie, cookie.lstrip("_"))
+        values = (_text(source.get(name)) for name in names for source in (properties, context))
+        cookies[cookie] = next(filter(None, values), "")
+    return {cookie: value for cookie, value in cookies.items() if 0 < len(value) <= MAX_COOKIE_LENGTH}
 
 
 def _text(value: Any) -> str:

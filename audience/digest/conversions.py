@@ -1,4 +1,4 @@
-"""Makes conversions of trigger events and of events that goals count. Of a person's launches exactly one counts."""
+"""Creates conversions from trigger events and events that goals count. Exactly one launch of each person counts."""
 
 import uuid
 from collections import defaultdict
@@ -14,7 +14,7 @@ from audience.models import ApiKey, Conversion, Erasure, Event, Game, Identity, 
 from audience.models.erasure import receipt_key, subject_hashes
 from audience.models.keys import SERVER_KINDS
 
-# Reasons that a later click does not change.
+# Reasons that a later click does not replace.
 SETTLED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
 # Conversion.value has 14 digits before the point and 6 after it.
 MAX_VALUE = Decimal(10) ** 14
@@ -22,9 +22,9 @@ VALUE_UNIT = Decimal("0.000001")
 
 
 def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> list[Conversion]:
-    """Store a Conversion for each trigger event; return the new ones. Launches are repeats until `elect_launches`."""
-    counted = goals.conversion_event_names(game=game)
-    triggers = [event for event in events if event.kind == Kind.TRACK and event.name in counted]
+    """Store a Conversion for each trigger event; return the new ones. Launches are repeats until `choose_launches`."""
+    names = goals.conversion_event_names(game=game)
+    triggers = [event for event in events if event.kind == Kind.TRACK and event.name in names]
     erased = _erased(game, {people[event.pk] for event in triggers}, triggers, people)
     servers = _server_keys(triggers)
     rows = [_conversion(game, event, people[event.pk], event.pk in erased, servers) for event in triggers]
@@ -35,8 +35,8 @@ def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUI
 
 def _server_keys(events: Sequence[Event]) -> set[int]:
     """Return which of the events' keys are server keys. A deleted key counts as public."""
-    named = {event.key_id for event in events if event.key_id is not None}
-    return set(ApiKey.objects.filter(pk__in=named, kind__in=SERVER_KINDS).values_list("pk", flat=True))
+    key_ids = {event.key_id for event in events if event.key_id is not None}
+    return set(ApiKey.objects.filter(pk__in=key_ids, kind__in=SERVER_KINDS).values_list("pk", flat=True))
 
 
 def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool, servers: Container[int]) -> Conversion:
@@ -89,12 +89,12 @@ def currency_code(value: Any) -> str:
     return code if len(code) == 3 and code.isascii() and code.isalpha() else ""
 
 
-def elect_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
+def choose_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
     """Decide which launch of each person counts; return those that count now and did not before."""
     launches: dict[uuid.UUID, list[Conversion]] = defaultdict(list)
     for launch in launches_of(person_ids):
         launches[launch.person_id].append(launch)
-    return elect(launches.values())
+    return choose_counted(launches.values())
 
 
 def launches_of(person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
@@ -103,28 +103,28 @@ def launches_of(person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
     return list(launches.order_by("pk").select_for_update(no_key=True))
 
 
-def elect(players: Iterable[Sequence[Conversion]]) -> list[Conversion]:
+def choose_counted(players: Iterable[Sequence[Conversion]]) -> list[Conversion]:
     """Decide which launch of each player counts and save the changes; return those that did not count before."""
-    demoted: list[Conversion] = []
-    promoted: list[Conversion] = []
+    repeats: list[Conversion] = []
+    newly_counted: list[Conversion] = []
     for launches in players:
-        elected = _first(launches)
-        demoted += (launch for launch in launches if launch is not elected and launch.reason != Reason.REPEAT_LAUNCH)
-        promoted += [elected] if elected.reason == Reason.REPEAT_LAUNCH else []
-    for launch in demoted:
-        # A repeat has no touch, except one that was handed over, which keeps its own.
+        counted = _first(launches)
+        repeats += (launch for launch in launches if launch is not counted and launch.reason != Reason.REPEAT_LAUNCH)
+        newly_counted += [counted] if counted.reason == Reason.REPEAT_LAUNCH else []
+    for launch in repeats:
+        # A repeat has no touch, except one that was fanned out, which keeps its touch.
         launch.touch_id = launch.touch_id if launch.fanned_out_at else None
         launch.reason, launch.fanned_out_at = Reason.REPEAT_LAUNCH, None
-    for launch in promoted:
+    for launch in newly_counted:
         launch.reason, launch.fanned_out_at = "", None
     # Before the promotion, since a constraint allows one counted launch per person.
-    bulk.update(demoted, ["touch", "reason", "fanned_out_at"])
-    bulk.update(promoted, ["reason", "fanned_out_at"])
-    return promoted
+    bulk.update(repeats, ["touch", "reason", "fanned_out_at"])
+    bulk.update(newly_counted, ["reason", "fanned_out_at"])
+    return newly_counted
 
 
 def _first(launches: Sequence[Conversion]) -> Conversion:
-    """Return the earliest launch. One that was handed to a postback is preferred, since it may have been sent.
+    """Return the earliest launch. A launch that was fanned out is preferred, since it may have been sent.
 
     Launches from servers precede others, since anyone can report an earlier launch with a publishable key.
     """
@@ -146,13 +146,13 @@ def _erased(
     identities = Identity.objects.filter(person_id__in=person_ids)
     for person_id, value, spellings in identities.values_list("person_id", "value", "spellings"):
         known[person_id].update([value, *spellings])
-    alone = {e.pk: {e.anonymous_id, canonical(e.anonymous_id)} for e in triggers if not is_id(e.user_id)}
-    hashed = subject_hashes(game.pk, set(chain(*alone.values(), *known.values())), key=key)
-    receipts = list(Erasure.objects.filter(game=game, linked_hashes__overlap=list(hashed.values())))
+    anonymous_ids = {e.pk: {e.anonymous_id, canonical(e.anonymous_id)} for e in triggers if not is_id(e.user_id)}
+    hashes = subject_hashes(game.pk, set(chain(*anonymous_ids.values(), *known.values())), key=key)
+    receipts = list(Erasure.objects.filter(game=game, linked_hashes__overlap=list(hashes.values())))
 
     def is_erased(event: Event, receipt: Erasure) -> bool:
-        values = alone.get(event.pk, set()) if receipt.is_of_shared_id else known[people[event.pk]]
-        linked = {hashed[value] for value in values if value}
+        values = anonymous_ids.get(event.pk, set()) if receipt.is_of_shared_id else known[people[event.pk]]
+        linked = {hashes[value] for value in values if value}
         return event.event_at < receipt.requested_at and not linked.isdisjoint(receipt.linked_hashes)
 
     return {event.pk for event in triggers if any(is_erased(event, receipt) for receipt in receipts)}

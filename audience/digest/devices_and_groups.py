@@ -24,8 +24,8 @@ def _register(game: Game, event: Event, person_id: uuid.UUID) -> None:
         # Another device has registered it since; registrations arrive in any order.
         token = ""
     values = {"person_id": person_id, "token": token, "details": details, "updated_at": event.event_at}
-    device, made = Device.objects.get_or_create(game=game, device_id=event.device_id, defaults=values)
-    if not made and device.updated_at <= event.event_at:
+    device, created = Device.objects.get_or_create(game=game, device_id=event.device_id, defaults=values)
+    if not created and device.updated_at <= event.event_at:
         # A registration without a token does not change the stored one.
         values["token"] = token or device.token
         Device.objects.filter(pk=device.pk).update(**values)
@@ -36,10 +36,10 @@ def _register(game: Game, event: Event, person_id: uuid.UUID) -> None:
 def _join(game: Game, event: Event, person_id: uuid.UUID) -> None:
     """Add the membership and the group's traits; per trait the later event wins."""
     values = {"traits": event.traits, "updated_at": event.event_at}
-    group, made = Group.objects.get_or_create(game=game, group_id=event.group_id, defaults=values)
-    if not made:
+    group, created = Group.objects.get_or_create(game=game, group_id=event.group_id, defaults=values)
+    if not created:
         late = event.event_at < group.updated_at
         group.traits = {**event.traits, **group.traits} if late else {**group.traits, **event.traits}
         group.updated_at = max(event.event_at, group.updated_at)
         group.save(update_fields=["traits", "updated_at"])
-    group.members.add(person_id)  # type: ignore[arg-type]  # the stubs know integer keys only
+    group.members.add(person_id)  # type: ignore[arg-type]  # the stubs accept integer keys only

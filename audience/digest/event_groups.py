@@ -1,7 +1,7 @@
 """Reads the events of a digest's batches. Most are completed in the database; only the others are returned.
 
 Most events are progress of a known player under known ids, without traits, clicks or conversions. They only show that
-the player was active, and PostgreSQL records that itself, since reading them takes longer than the rest of a digest.
+the player was active. The query itself records that, since reading them takes longer than the rest of a digest.
 """
 
 import uuid
@@ -30,23 +30,23 @@ IDENTITY_OF = """LEFT JOIN LATERAL (
     WHERE {column} <> ''
       AND (game_id, namespace, value) = (%(game)s, '{namespace}', audience_canonical_id({column})) LIMIT 1
   ) AS {name} ON true"""
-# Whether an id is absent, or known in the form in which it was sent: spellings.record adds new forms.
+# Whether an id is absent, or its spelling is known: spellings.record adds new ones.
 IS_KNOWN = "({column} = '' OR {name}.value = {column} OR {column} = ANY({name}.spellings))"
 BY_ANONYMOUS = IDENTITY_OF.format(column="anonymous_id", namespace=ANONYMOUS, name="a")
 BY_USER = IDENTITY_OF.format(column="user_id", namespace=USER, name="u")
 BY_DEVICE = IDENTITY_OF.format(column="device_id", namespace=DEVICE, name="d")
-# Whether an event may hold traits, a device, a group, a click or a conversion.
+# Whether an event may contain traits, a device, a group, a click or a conversion.
 MATTERS = """(kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
   OR coalesce(strpos(context ->> 'page_url', '?'), 0) > 0 OR context ? 'campaign' OR properties ?| %(clicks)s)"""
-# A user goes on with an id whose owner, or the latest of several, they are.
-GOES_ON = """({column} = '' OR {name}.person_id = u.person_id AND ({name}.owners = 'one' AND first_at >= {name}.named_at
-      OR {name}.owners = 'several' AND first_at > {name}.named_at))"""
+# Whether the user is the owner of an id, or the latest of several, at the time of the events.
+IS_OWNER = """({column} = '' OR {name}.person_id = u.person_id AND ({name}.owners = 'one'
+      AND first_at >= {name}.named_at OR {name}.owners = 'several' AND first_at > {name}.named_at))"""
 OWNER = """WHEN {name}.owners NOT IN ('', 'other')
       THEN CASE WHEN {name}.owners <> 'several' OR first_at >= {name}.named_at THEN {name}.person_id END"""
-# The player of a group of events without links, if nothing about its ids is new: the order of ownership.Owning.player.
+# The player of a group of events without links, if nothing about its ids is new; in the order of WeakOwners.player.
 PLAYER = f"""CASE
-    WHEN user_id <> '' THEN CASE WHEN {GOES_ON.format(column="anonymous_id", name="a")}
-      AND {GOES_ON.format(column="device_id", name="d")} THEN u.person_id END
+    WHEN user_id <> '' THEN CASE WHEN {IS_OWNER.format(column="anonymous_id", name="a")}
+      AND {IS_OWNER.format(column="device_id", name="d")} THEN u.person_id END
     {OWNER.format(name="a")}
     {OWNER.format(name="d")}
     WHEN (a.owners = 'other') IS NOT TRUE AND (d.owners = 'other') IS NOT TRUE
@@ -55,7 +55,7 @@ PLAYER = f"""CASE
 # event: the needed columns, so that each event's JSON is decoded once.
 # id_group: one row per combination of ids; events with links, or without any usable id, are not combined.
 # known: `person_id` is the player of these events. NULL if an id is new or was first seen later, or if the owner of a
-#   weak id may change or hangs on the time.
+#   weak id may change or depends on the time.
 # counted: counts placeholders that were sent in place of ids.
 # active: updates last_seen_at of known players.
 # least and greatest ignore NULL.
@@ -141,33 +141,33 @@ class EventGroup:
 
 
 def read(
-    *, game: Game, batches: Iterable[ClaimedBatch], counted: Iterable[str]
+    *, game: Game, batches: Iterable[ClaimedBatch], triggers: Iterable[str]
 ) -> tuple[list[EventGroup], list[Event]]:
     """Return the groups of events that need work, and the events that matter; record the activity of all others.
 
-    An event matters if it may hold traits, a device, a group, a click or a conversion. Such events are returned without
-    `raw`, in order of time. `counted` are the event names that make conversions.
+    An event matters if it may contain traits, a device, a group, a click or a conversion. Such events are returned
+    without `raw`, in order of time. `triggers` are the names of events that become conversions.
     """
     groups: list[EventGroup] = []
     events: list[Event] = []
-    given: dict[str, Any] = {"game": game.pk, "no_id": ["", *PLACEHOLDER_IDS], **matter_parameters(counted)}
-    # By the days of their batch, since an id is looked up in every partition of these days.
+    params: dict[str, Any] = {"game": game.pk, "no_id": ["", *PLACEHOLDER_IDS], **matter_parameters(triggers)}
+    # Grouped by the days of their batch, since an id is looked up in every partition of these days.
     by_days: dict[tuple[date | None, date | None], list[int]] = defaultdict(list)
     for batch in batches:
         by_days[batch.first_day, batch.last_day] += batch.event_ids
     for (first, last), ids in by_days.items():
         with connection.cursor() as cursor:
-            cursor.execute(READ_GROUPS, {**given, "ids": ids, "first": first, "last": last})
-            found = [EventGroup(*row) for row in cursor.fetchall()]
-        groups += found
-        if matter := [pk for one in found for pk in one.events]:
-            events += Event.objects.filter(pk__in=matter, day__gte=first, day__lte=last).defer("raw")
+            cursor.execute(READ_GROUPS, {**params, "ids": ids, "first": first, "last": last})
+            rows = [EventGroup(*row) for row in cursor.fetchall()]
+        groups += rows
+        if relevant_ids := [pk for group in rows for pk in group.events]:
+            events += Event.objects.filter(pk__in=relevant_ids, day__gte=first, day__lte=last).defer("raw")
     for event in events:
         # Version 0.1.0 stored times without this bound.
         event.event_at = min(event.event_at, event.received_at)
     return groups, sorted(events, key=lambda event: (event.event_at, event.pk))
 
 
-def matter_parameters(counted: Iterable[str]) -> dict[str, list[str]]:
+def matter_parameters(triggers: Iterable[str]) -> dict[str, list[str]]:
     """Return the parameters of MATTERS."""
-    return {"counted": list(counted), "clicks": [*clicks.CLICK_IDS, *clicks.CAMPAIGN]}
+    return {"counted": list(triggers), "clicks": [*clicks.CLICK_IDS, *clicks.CAMPAIGN]}

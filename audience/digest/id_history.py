@@ -25,11 +25,11 @@ EXPLICIT = "joined by an explicit call"
 
 
 class Joining(NamedTuple):
-    """The event that joined ids to a person, None if it is not kept; and how. `user_id` is the user it names."""
+    """The event that joined ids to a person, None if it is not kept. `user_id` is the user it names."""
 
-    at: datetime
+    event_at: datetime
     keys: list[IdentityKey]
-    how: str
+    description: str
     user_id: str
     event: Event | None
 
@@ -38,59 +38,62 @@ def joinings(person: Person, ids: Sequence[OwnedId]) -> list[Joining]:
     """Return the first event of each id, or the first that names the person with it, and the explicit calls; oldest
     first.
     """
-    moments = [(one.named_at or one.identity.first_seen_at, one) for one in ids]
+    moments = [(owned.named_at or owned.identity.first_seen_at, owned) for owned in ids]
     firsts = _events_at(person, moments)
-    found = [_first(at, one, firsts.get((one.key, at))) for at, one in moments]
-    users = [form for one in ids if one.key[0] == USER for form in one.forms]
+    rows = [_first(moment, owned, firsts.get((owned.key, moment))) for moment, owned in moments]
+    users = [spelling for owned in ids if owned.key[0] == USER for spelling in owned.spellings]
     calls = Event.objects.filter(game_id=person.game_id, user_id__in=users).exclude(links=[]).only(*FIELDS)
     for event in calls.order_by("event_at", "pk")[:MAX_CALLS]:
         keys = list(dict.fromkeys([(USER, event.user_id), *((str(name), str(value)) for name, value in event.links)]))
-        found.append(Joining(event.event_at, keys, f"{event.get_kind_display()}: {EXPLICIT}", event.user_id, event))
-    return sorted(found, key=lambda joining: joining.at)
+        rows.append(Joining(event.event_at, keys, f"{event.get_kind_display()}: {EXPLICIT}", event.user_id, event))
+    return sorted(rows, key=lambda joining: joining.event_at)
 
 
-def _first(at: datetime, one: OwnedId, event: Event | None) -> Joining:
-    sent = (one.key[0], one.identity.as_sent)
-    if one.key[0] not in WEAK:
-        return Joining(at, [sent], FIRST_SEEN, "", event)
-    if one.named_at is None:
-        return Joining(at, [sent], FIRST_SEEN if one.is_crowd else WITHOUT_USER, "", event)
-    return Joining(at, [sent], NAMED, event.user_id if event else "", event)
+def _first(moment: datetime, owned: OwnedId, event: Event | None) -> Joining:
+    sent = (owned.key[0], owned.identity.as_sent)
+    if owned.key[0] not in WEAK:
+        return Joining(moment, [sent], FIRST_SEEN, "", event)
+    if owned.named_at is None:
+        return Joining(moment, [sent], FIRST_SEEN if owned.is_crowd else WITHOUT_USER, "", event)
+    return Joining(moment, [sent], NAMED, event.user_id if event else "", event)
 
 
-def _events_at(person: Person, asked: Iterable[tuple[datetime, OwnedId]]) -> dict[tuple[IdentityKey, datetime], Event]:
+def _events_at(
+    person: Person, moments: Iterable[tuple[datetime, OwnedId]]
+) -> dict[tuple[IdentityKey, datetime], Event]:
     """Return the event with each id at a time; one that names a user is preferred."""
     condition = Q(pk__in=[])
-    for at, one in asked:
-        if one.key[0] in (ANONYMOUS, DEVICE, USER):
-            condition |= Q(**{f"{one.key[0]}_id__in": one.forms}, event_at=at)
-    found: dict[tuple[IdentityKey, datetime], Event] = {}
+    for moment, owned in moments:
+        if owned.key[0] in (ANONYMOUS, DEVICE, USER):
+            condition |= Q(**{f"{owned.key[0]}_id__in": owned.spellings}, event_at=moment)
+    events: dict[tuple[IdentityKey, datetime], Event] = {}
     rows = Event.objects.filter(condition, game_id=person.game_id).only(*FIELDS)
     for event in sorted(rows, key=lambda event: (not event.user_id, event.message_id)):
         for namespace in (ANONYMOUS, DEVICE, USER):
-            found.setdefault(((namespace, canonical(getattr(event, f"{namespace}_id"))), event.event_at), event)
-    return found
+            events.setdefault(((namespace, canonical(getattr(event, f"{namespace}_id"))), event.event_at), event)
+    return events
 
 
-def note(one: OwnedId) -> str:
-    """Return by whom else an id is used, and when it is this person's; '' if by nobody else."""
-    if one.is_crowd:
+def sharing_note(owned: OwnedId) -> str:
+    """Return a text about the other users of an id and the periods of this person; '' if nobody else uses it."""
+    if owned.is_crowd:
         return f"used by more than {MAX_OWNERS} players, so it belongs to none of them"
-    if one.identity.owners != Owners.SEVERAL:
+    if owned.identity.owners != Owners.SEVERAL:
         return ""
-    shown = ", ".join(map(_text, one.periods[:MAX_PERIODS])) + (" and later" if len(one.periods) > MAX_PERIODS else "")
-    others = f"{one.others} other player{'s' if one.others > 1 else ''}"
+    more = " and later" if len(owned.periods) > MAX_PERIODS else ""
+    shown = ", ".join(map(_text, owned.periods[:MAX_PERIODS])) + more
+    others = f"{owned.others} other player{'s' if owned.others > 1 else ''}"
     return f"also used by {others}; this player’s {shown}" if shown else f"also used by {others}"
 
 
 def _text(period: Period) -> str:
-    since, until = (time_text(at) if at else "" for at in period)
+    since, until = (time_text(bound) if bound else "" for bound in period)
     if since and until:
         return f"from {since} to {until}"
     return f"from {since}" if since else f"until {until}"
 
 
-def time_text(at: datetime) -> str:
+def time_text(moment: datetime) -> str:
     """Return a time in UTC, to the minute: "3 March 2026, 14:05"."""
-    utc = at.astimezone(UTC)
+    utc = moment.astimezone(UTC)
     return f"{utc.day} {utc:%B %Y, %H:%M}"

@@ -12,29 +12,29 @@ from audience.models.people import GroupMembership
 def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
     """Merge persons (at least one); return the id of the remaining one."""
     persons = list(Person.objects.filter(pk__in=person_ids).order_by("first_seen_at", "pk"))
-    winner, losers = persons[0], [person.pk for person in persons[1:]]
-    _merge_touches(winner.pk, [person.pk for person in persons])
+    remaining, merged_ids = persons[0], [person.pk for person in persons[1:]]
+    _merge_touches(remaining.pk, [person.pk for person in persons])
     # First, since a constraint allows one counted launch per person.
     if launches := conversions.launches_of(person_ids):
-        conversions.elect([launches])
+        conversions.choose_counted([launches])
     for model in (Identity, Device, Conversion):
-        model._default_manager.filter(person_id__in=losers).update(person=winner)
-    Conversion.objects.filter(moved_to__in=losers).update(moved_to=winner)
-    joined = [GroupMembership(group=group, person=winner) for group in Group.objects.filter(members__in=losers)]
+        model._default_manager.filter(person_id__in=merged_ids).update(person=remaining)
+    Conversion.objects.filter(moved_to__in=merged_ids).update(moved_to=remaining)
+    joined = [GroupMembership(group=group, person=remaining) for group in Group.objects.filter(members__in=merged_ids)]
     GroupMembership.objects.bulk_create(joined, ignore_conflicts=True)
-    traits.merge_into(winner, persons[1:])
-    Person.objects.filter(pk__in=losers).delete()
-    return winner.pk
+    traits.merge_into(remaining, persons[1:])
+    Person.objects.filter(pk__in=merged_ids).delete()
+    return remaining.pk
 
 
-def _merge_touches(winner_id: uuid.UUID, person_ids: Sequence[uuid.UUID]) -> None:
+def _merge_touches(remaining_id: uuid.UUID, person_ids: Sequence[uuid.UUID]) -> None:
     """Move all touches; of touches with the same click the earliest is kept."""
     same: dict[tuple[str, str], list[Touch]] = defaultdict(list)
     for touch in Touch.objects.filter(person_id__in=person_ids).order_by("clicked_at", "message_id"):
         same[touch.network, touch.click_key].append(touch)
-    for kept, *copies in same.values():
+    for earliest, *copies in same.values():
         if copies:
             copy_ids = [copy.pk for copy in copies]
-            Conversion.objects.filter(touch_id__in=copy_ids).update(touch=kept)
+            Conversion.objects.filter(touch_id__in=copy_ids).update(touch=earliest)
             Touch.objects.filter(pk__in=copy_ids).delete()
-    Touch.objects.filter(person_id__in=person_ids).update(person_id=winner_id)
+    Touch.objects.filter(person_id__in=person_ids).update(person_id=remaining_id)

@@ -1,4 +1,4 @@
-"""Moves what events say to the players they belong to now: conversions, clicks, traits."""
+"""Moves what earlier events added to players: conversions, clicks and traits go to the players of the events now."""
 
 import uuid
 from collections import defaultdict
@@ -16,7 +16,7 @@ from audience.models import Conversion, Event, Game, Kind, Person, Touch
 MOVED = """jsonb_to_recordset(%(rows)s) AS moved (message_id text, day date, person_id uuid)
 WHERE game_id = %(game)s AND conversion.message_id = moved.message_id AND event_day = moved.day
   AND conversion.person_id <> moved.person_id"""
-# A conversion that was handed to a postback keeps its person. A launch is a repeat until `elect` decides.
+# A conversion that was fanned out keeps its person. A launch is a repeat until conversions.choose_launches.
 MOVE_CONVERSIONS = f"""
 UPDATE audience_conversion conversion SET person_id = moved.person_id, touch_id = NULL, fanned_out_at = NULL,
   reason = CASE WHEN reason IN ('erased', 'test_traffic') THEN reason
@@ -27,7 +27,7 @@ RECORD_OWNER = f"""
 UPDATE audience_conversion conversion SET moved_to_id = moved.person_id
 FROM {MOVED} AND fanned_out_at IS NOT NULL AND reason = ''
 """
-# The time of a touch that is set anew from its events: attribution.UPSERT_TOUCH keeps the earliest.
+# The time of a touch until its events are digested again: attribution.UPSERT_TOUCH stores the earliest.
 UNSET = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -39,30 +39,30 @@ def move_conversions(game: Game, owners: Mapping[Event, uuid.UUID]) -> None:
     ]
     if rows:
         with connection.cursor() as cursor:
-            given: dict[str, Any] = {"game": game.pk, "rows": orjson.dumps(rows).decode()}
-            cursor.execute(RECORD_OWNER, given)
-            cursor.execute(MOVE_CONVERSIONS, given)
+            params: dict[str, Any] = {"game": game.pk, "rows": orjson.dumps(rows).decode()}
+            cursor.execute(RECORD_OWNER, params)
+            cursor.execute(MOVE_CONVERSIONS, params)
 
 
-def move_touches(losers: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
-    """Move the clicks that others told of, and have the time of the rest set anew."""
+def move_touches(former: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
+    """Move the clicks whose events are another player's now, and reset the time of the touches of all these events."""
     clicked: dict[tuple[str, str], list[uuid.UUID]] = defaultdict(list)
     for event, person_id in owners.items():
         if click := clicks.read(properties=event.properties, context=event.context):
             clicked[click.network, click.click_id or f"message:{event.message_id}"].append(person_id)
     keys = {key for _, key in clicked}
     players = {player for named in clicked.values() for player in named}
-    rows = Touch.objects.filter(person_id__in=losers | players, click_key__in=keys)
+    rows = Touch.objects.filter(person_id__in=former | players, click_key__in=keys)
     known = {(touch.person_id, touch.network, touch.click_key): touch for touch in rows}
     changed = []
     for (person_id, network, click_key), touch in list(known.items()):
         named = clicked.get((network, click_key), [])
-        if person_id not in losers or not named:
+        if person_id not in former or not named:
             continue
         if person_id not in named:
-            same = known.setdefault((named[0], network, click_key), touch)
-            if same is not touch:
-                Conversion.objects.filter(touch=touch).update(touch=same)
+            existing = known.setdefault((named[0], network, click_key), touch)
+            if existing is not touch:
+                Conversion.objects.filter(touch=touch).update(touch=existing)
                 touch.delete()
                 continue
             touch.person_id = named[0]
@@ -71,13 +71,13 @@ def move_touches(losers: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> N
     bulk.update(changed, ["person", "clicked_at"])
 
 
-def remove_traits(losers: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
+def remove_traits(former: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
     """Remove the traits that these events set."""
     set_at = {(name, event.event_at.isoformat()) for event in owners for name in event.traits}
     changed = []
-    for person in Person.objects.filter(pk__in=losers):
-        for name, at in list(person.trait_times.items()):
-            if (name, at) in set_at:
+    for person in Person.objects.filter(pk__in=former):
+        for name, set_time in list(person.trait_times.items()):
+            if (name, set_time) in set_at:
                 del person.trait_times[name]
                 person.traits.pop(name, None)
                 changed.append(person)

@@ -13,22 +13,22 @@ from audience.digest import spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey
 from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, Run
-from audience.digest.strong_ids import Named
+from audience.digest.strong_ids import NamedPersons
 from audience.models import Game, Ownership, OwnershipSource
 from audience.models.people import ANONYMOUS, USER
 
 # The events that name a user together with a weak id, and the aliases, as runs of one player in order of time.
 # `stored` are times of namings whose events may be deleted by now.
 HISTORY = """
-WITH asked AS (SELECT * FROM jsonb_to_recordset(%(rows)s) AS asked (id bigint, value text)),
+WITH weak_id AS (SELECT * FROM jsonb_to_recordset(%(rows)s) AS weak_id (id bigint, value text)),
 stored AS (
   SELECT * FROM jsonb_to_recordset(%(stored)s) AS stored (id bigint, named bigint, at timestamptz)
 ), by_event AS (
-  SELECT asked.id, named.id AS named, named.person_id, event.at, event.message_id FROM asked
+  SELECT weak_id.id, named.id AS named, named.person_id, event.at, event.message_id FROM weak_id
   CROSS JOIN LATERAL (
     SELECT user_id, least(event_at, received_at) AS at, message_id FROM audience_event
-    WHERE game_id = %(game)s AND {index} = asked.value AND {index} <> '' AND {column} <> '' AND {names_user}
-      AND NOT links @> jsonb_build_array(jsonb_build_array('user', asked.value))
+    WHERE game_id = %(game)s AND {index} = weak_id.value AND {index} <> '' AND {column} <> '' AND {names_user}
+      AND NOT links @> jsonb_build_array(jsonb_build_array('user', weak_id.value))
   ) AS event
   CROSS JOIN LATERAL (
     SELECT id, person_id FROM audience_identity
@@ -39,7 +39,7 @@ stored AS (
   UNION ALL
   SELECT identity_id, user_id, person_id, first_at, message_id FROM audience_ownership ownership
   JOIN audience_identity named ON named.id = ownership.user_id
-  WHERE identity_id IN (SELECT id FROM asked) AND source <> 'event'
+  WHERE identity_id IN (SELECT id FROM weak_id) AND source <> 'event'
   UNION ALL
   SELECT stored.id, named, person_id, at, '' FROM stored JOIN audience_identity known ON known.id = named
   WHERE NOT EXISTS (SELECT FROM by_event WHERE by_event.id = stored.id AND by_event.at = stored.at)
@@ -67,13 +67,13 @@ class Naming(NamedTuple):
     source: str
 
 
-def namings_of(groups: Sequence[EventGroup], named: Named) -> Iterator[Naming]:
-    """Yield what these groups of events name."""
-    for place, group in enumerate(groups):
-        person_id, ids = named.by_group[place], group.ids
+def namings_of(groups: Sequence[EventGroup], named: NamedPersons) -> Iterator[Naming]:
+    """Yield the namings of these groups of events."""
+    for index, group in enumerate(groups):
+        person_id, ids = named.by_group[index], group.ids
         if person_id is None:
             continue
-        # Of an event without a user id, HISTORY does not read whom it names.
+        # HISTORY does not read events without a user id, so their namings are stored like aliases.
         by_user = ids.strong[0][0] == USER
         keys = [(key, OwnershipSource.EVENT if by_user else OwnershipSource.TYPED_ALIAS) for key in ids.weak]
         keys += [(key, OwnershipSource.TYPED_ALIAS) for key in ids.aliased]
@@ -88,15 +88,15 @@ def store_aliases(game: Game, namings: Iterable[Naming], known: Mapping[Identity
     rows = [
         Ownership(
             game=game,
-            identity_id=known[one.key].pk,
-            user_id=known[one.user].pk,
-            first_at=one.first_at,
-            last_at=one.first_at,
-            message_id=one.message_id,
-            source=one.source,
+            identity_id=known[naming.key].pk,
+            user_id=known[naming.user].pk,
+            first_at=naming.first_at,
+            last_at=naming.first_at,
+            message_id=naming.message_id,
+            source=naming.source,
         )
-        for one in namings
-        if one.source != OwnershipSource.EVENT
+        for naming in namings
+        if naming.source != OwnershipSource.EVENT
     ]
     stored = Ownership.objects.filter(identity__in={row.identity_id for row in rows}).exclude(
         source=OwnershipSource.EVENT
@@ -110,18 +110,18 @@ def store_aliases(game: Game, namings: Iterable[Naming], known: Mapping[Identity
 def read_runs(
     game: Game, namespace: str, ids: Sequence[KnownId], stored: Iterable[Mapping[str, Any]]
 ) -> dict[int, list[Run]]:
-    """Return {identity: runs in order of time} of these weak ids of one namespace, as events and aliases tell it."""
-    forms = spellings.forms(game.pk, [known.key for known in ids])
+    """Return {identity id: runs in order of time} of these weak ids of one namespace, from events and aliases."""
+    sent = spellings.load(game.pk, [known.key for known in ids])
     query = HISTORY.format(index=f"{namespace}_id", column=COLUMNS[namespace], names_user=NAMES_USER)
-    given: dict[str, Any] = {
+    params: dict[str, Any] = {
         "game": game.pk,
         "nobody": list(PLACEHOLDER_IDS),
-        "rows": orjson.dumps([{"id": known.pk, "value": form} for known in ids for form in forms[known.key]]).decode(),
+        "rows": orjson.dumps([{"id": known.pk, "value": value} for known in ids for value in sent[known.key]]).decode(),
         "stored": orjson.dumps(list(stored)).decode(),
     }
-    found: dict[int, list[Run]] = defaultdict(list)
+    runs: dict[int, list[Run]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(query, given)
+        cursor.execute(query, params)
         for identity, *run in cursor.fetchall():
-            found[identity].append(Run._make(run))
-    return found
+            runs[identity].append(Run._make(run))
+    return runs

@@ -1,4 +1,4 @@
-"""Which ids a person has, when it owned the shared ones, and which events are its own (ownership.py)."""
+"""Which ids a person has, when it owned the shared ones, and which events belong to it (ownership.py)."""
 
 import uuid
 from collections import defaultdict
@@ -17,13 +17,13 @@ from audience.digest.ownership import Run
 from audience.models import Event, Game, Identity, Kind, Owners, OwnershipSource, Person
 from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
 
-# Of weak ids that were named with a user.
+# The `owners` of weak ids that were named with a user.
 NAMED = (Owners.ONE, Owners.SEVERAL, Owners.CROWD)
 NAMES_NO_USER = Q(user_id="") | Q(In(Lower(F("user_id")), sorted(PLACEHOLDER_IDS)))
 
 
 class Period(NamedTuple):
-    """From `since` on and before `until`; None for no bound."""
+    """The time from `since` until before `until`; None for no bound."""
 
     since: datetime | None
     until: datetime | None
@@ -34,10 +34,10 @@ ALWAYS = Period(None, None)
 
 @dataclass(frozen=True, slots=True)
 class OwnedId:
-    """An id of a person, with the periods in which it is this person's, and how many other players own it at others.
+    """An id of a person, the periods in which the person owns it, and how many other players own it at other times.
 
-    `named_at` is when a weak id was first named with this person. A crowd's id is owned by the person without a name
-    that its events make up; its users have no period, nor has an id whose events all have another id that tells.
+    `named_at` is when a weak id was first named with this person. A crowd's id is owned by a person without a name; its
+    users have no periods. An id has none either if another id determines the player of each of its events.
     """
 
     identity: Identity
@@ -50,8 +50,8 @@ class OwnedId:
         return self.identity.namespace, self.identity.value
 
     @property
-    def forms(self) -> list[str]:
-        """All forms in which it was sent."""
+    def spellings(self) -> list[str]:
+        """The canonical form and all others in which it was sent."""
         return [self.identity.value, *self.identity.spellings]
 
     @property
@@ -60,14 +60,14 @@ class OwnedId:
 
     @property
     def is_own(self) -> bool:
-        """Whether it tells of this person alone."""
+        """Whether it always belongs to this person."""
         return ALWAYS in self.periods
 
     @property
     def is_crowd(self) -> bool:
         return self.identity.owners == Owners.CROWD
 
-    def at(self, column: str) -> Q:
+    def in_periods(self, column: str) -> Q:
         """Return the condition that the time in `column` is in one of the periods."""
         condition = Q()
         for since, until in self.periods:
@@ -77,11 +77,11 @@ class OwnedId:
 
 
 def owned_ids(person: Person, *, limit: int | None = None) -> list[OwnedId]:
-    """Return the ids of a person, also those that it shares, the one seen first first. `limit` is how many at most."""
+    """Return the ids of a person, including shared ones, in the order of first_seen_at; at most `limit`."""
     shared = Identity.objects.filter(ownerships__user__person=person, ownerships__source=OwnershipSource.EVENT)
-    found = {row.pk: row for row in person.identities.order_by("first_seen_at", "pk")[:limit]}
-    found |= {row.pk: row for row in shared.order_by("first_seen_at", "pk").distinct()[:limit]}
-    rows = sorted(found.values(), key=lambda row: (row.first_seen_at, row.pk))[:limit]
+    rows_by_id = {row.pk: row for row in person.identities.order_by("first_seen_at", "pk")[:limit]}
+    rows_by_id |= {row.pk: row for row in shared.order_by("first_seen_at", "pk").distinct()[:limit]}
+    rows = sorted(rows_by_id.values(), key=lambda row: (row.first_seen_at, row.pk))[:limit]
     runs = ownership.runs(row.pk for row in rows if row.owners == Owners.SEVERAL)
     return [_owned(person, row, runs.get(row.pk, [])) for row in rows]
 
@@ -96,10 +96,10 @@ def _owned(person: Person, row: Identity, runs: Sequence[Run]) -> OwnedId:
 
 
 def _periods(person: Person, runs: Sequence[Run]) -> Iterator[Period]:
-    """Yield the periods of a person, which end where those of others begin. The first run has no beginning."""
+    """Yield the periods of a person, which end where those of others begin. The first period has no beginning."""
     since: datetime | None = None
-    for place, run in enumerate(runs):
-        following = runs[place + 1] if place + 1 < len(runs) else None
+    for index, run in enumerate(runs):
+        following = runs[index + 1] if index + 1 < len(runs) else None
         if following is not None and following.person_id == run.person_id:
             continue
         until = following.first_at if following else None
@@ -116,36 +116,38 @@ def events_of(game_id: int, ids: Iterable[OwnedId]) -> QuerySet[Event]:
     """
     rows = list(ids)
     grouped: dict[tuple[str, bool, tuple[Period, ...]], list[OwnedId]] = defaultdict(list)
-    for one in rows:
-        if one.key[0] in WEAK and one.periods:
-            grouped[one.key[0], one.identity.owners in NAMED, one.periods].append(one)
-    condition = Q(user_id__in=[form for one in rows if one.key[0] == USER for form in one.forms])
-    for (namespace, is_named, _), those in grouped.items():
-        told = Q(**{f"{namespace}_id__in": [form for one in those for form in one.forms]}) & those[0].at("event_at")
+    for owned in rows:
+        if owned.key[0] in WEAK and owned.periods:
+            grouped[owned.key[0], owned.identity.owners in NAMED, owned.periods].append(owned)
+    condition = Q(user_id__in=[spelling for owned in rows if owned.key[0] == USER for spelling in owned.spellings])
+    for (namespace, is_named, _), same_periods in grouped.items():
+        condition_of_group = Q(
+            **{f"{namespace}_id__in": [spelling for owned in same_periods for spelling in owned.spellings]}
+        ) & same_periods[0].in_periods("event_at")
         if namespace == DEVICE:
-            # A registration does not tell by its device, unless it has nothing else.
-            told &= (~Q(kind=Kind.DEVICE) | Q(anonymous_id="")) & ~_is_named(game_id, ANONYMOUS)
+            # The device id of a registration counts only if there is no anonymous id.
+            condition_of_group &= (~Q(kind=Kind.DEVICE) | Q(anonymous_id="")) & ~_is_named(game_id, ANONYMOUS)
         elif not is_named:
-            told &= Q(kind=Kind.DEVICE) | ~_is_named(game_id, DEVICE)
-        condition |= NAMES_NO_USER & told
+            condition_of_group &= Q(kind=Kind.DEVICE) | ~_is_named(game_id, DEVICE)
+        condition |= NAMES_NO_USER & condition_of_group
     return Event.objects.filter(Q(game_id=game_id) & condition)
 
 
 def _is_named(game_id: int, namespace: str) -> Q:
     """Return the condition that an event's id of this namespace was ever named with a user."""
     value = Func(OuterRef(f"{namespace}_id"), function="audience_canonical_id")
-    known = Identity.objects.filter(game=game_id, namespace=namespace, value=value)
-    return Q(Exists(known.filter(owners__in=NAMED)))
+    identities = Identity.objects.filter(game=game_id, namespace=namespace, value=value)
+    return Q(Exists(identities.filter(owners__in=NAMED)))
 
 
 def player_of(event: Event) -> uuid.UUID | None:
-    """Return whose an event is as of now; None before the digest, or without a usable id."""
+    """Return the current player of an event; None before the digest, or without a usable id."""
     game = Game(pk=event.game_id)
     ids = event_ids(
         event.anonymous_id, event.user_id, event.device_id if event.kind != Kind.DEVICE else "", event.links
     )
     strong = ownership.known_ids(game, [*ids.strong, (USER, ids.previous)])
     weak = {ANONYMOUS: ids.previous, **dict(ids.weak)}
-    named = next((strong[key].person_id for key in [*ids.strong, (USER, ids.previous)] if key in strong), None)
-    told = ownership.load(game, weak.items()).player(weak[ANONYMOUS], weak.get(DEVICE, ""), event.event_at)
-    return named or told
+    by_strong_ids = next((strong[key].person_id for key in [*ids.strong, (USER, ids.previous)] if key in strong), None)
+    by_weak_ids = ownership.load(game, weak.items()).player(weak[ANONYMOUS], weak.get(DEVICE, ""), event.event_at)
+    return by_strong_ids or by_weak_ids

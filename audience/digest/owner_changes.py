@@ -4,7 +4,7 @@ import uuid
 from datetime import UTC, datetime
 
 from audience.digest.event_ids import IdentityKey
-from audience.digest.ownership import Owning
+from audience.digest.ownership import WeakOwners
 from audience.models import Owners
 
 ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -12,16 +12,17 @@ ALWAYS = datetime.min.replace(tzinfo=UTC)
 Turns = list[tuple[datetime, uuid.UUID | None]]
 
 
-def differs_from(before: Owning, after: Owning, key: IdentityKey) -> datetime | None:
+def differs_from(before: WeakOwners, after: WeakOwners, key: IdentityKey) -> datetime | None:
     """Return the first time at which the owner of an id differs; ALWAYS for any time, None if it never does."""
     if before.is_named(key) != after.is_named(key):
         return ALWAYS
     old, new = _turns(before, key), _turns(after, key)
-    for number, (one, other) in enumerate(zip(old, new, strict=False)):
-        if one[1] != other[1]:
-            return min(one[0], other[0]) if number else ALWAYS
-        if number and one[0] != other[0]:
-            return min(one[0], other[0])
+    for number, (old_turn, new_turn) in enumerate(zip(old, new, strict=False)):
+        (old_start, old_owner), (new_start, new_owner) = old_turn, new_turn
+        if number == 0 and old_owner != new_owner:
+            return ALWAYS
+        if number and old_turn != new_turn:
+            return min(old_start, new_start)
     longer = max(old, new, key=len)
     shared = min(len(old), len(new))
     if len(longer) == shared:
@@ -29,10 +30,10 @@ def differs_from(before: Owning, after: Owning, key: IdentityKey) -> datetime | 
     return longer[shared][0] if shared else ALWAYS
 
 
-def _turns(owning: Owning, key: IdentityKey) -> Turns:
-    known = owning.known.get(key)
+def _turns(owners: WeakOwners, key: IdentityKey) -> Turns:
+    known = owners.known.get(key)
     if known is None:
         return []
     if known.owners == Owners.SEVERAL:
-        return [(run.first_at, run.person_id) for run in owning.runs[known.pk]]
+        return [(run.first_at, run.person_id) for run in owners.runs[known.pk]]
     return [(ALWAYS, known.person_id)]

@@ -1,8 +1,8 @@
-"""Who owns a weak id at which time, and whose each event is.
+"""The owners of weak ids over time, and the player of an event that names no user.
 
-An event that names a user is that user's. Otherwise its anonymous id tells whose it is, or its device id if the
-anonymous id was never named with a user. The owner of a weak id at a time is the user last named with it at or before
-that time, else the first one named after it. This depends on the times of the events alone, not on their arrival.
+An event that names a user is that user's. Otherwise it belongs to the owner of its anonymous id, or of its device id if
+the anonymous id was never named with a user. The owner of a weak id at a time is the user last named with it at or
+before that time, else the first one named after it. This depends on the times of events only, not on their arrival.
 """
 
 import uuid
@@ -20,21 +20,21 @@ from audience.digest.event_ids import IdentityKey
 from audience.models import Game, Owners, Ownership, OwnershipSource
 from audience.models.people import ANONYMOUS, DEVICE
 
-# A weak id named with more players than this belongs to none: a kiosk, a test bench, a load test. Nor does one whose
-# owner changes more often than a family's would: two accounts that play at once.
+# A weak id named with more players than this belongs to none of them: a kiosk, a test bench, a load test. Nor does one
+# whose owner changes more often: two accounts that play at the same time, so that its events may belong to either.
 MAX_OWNERS = 50
 MAX_RUNS = 1_000  # within RUNS_PERIOD
 RUNS_PERIOD = timedelta(days=30)
 MAX_ALL_RUNS = 10_000
 
 # Rows are passed as one JSON text: psycopg formats arrays in Python, PostgreSQL parses JSON in C.
-KEYS = "jsonb_to_recordset(%(rows)s) AS asked (namespace text, value text)"
+KEYS = "jsonb_to_recordset(%(rows)s) AS key (namespace text, value text)"
 # LIMIT: see event_groups.IDENTITY_OF.
 IDENTITIES = f"""
-SELECT found.* FROM {KEYS} CROSS JOIN LATERAL (
+SELECT identity.* FROM {KEYS} CROSS JOIN LATERAL (
     SELECT namespace, value, id, person_id, owners, named_at, first_seen_at FROM audience_identity
-    WHERE (game_id, namespace, value) = (%(game)s, asked.namespace, asked.value) LIMIT 1
-) AS found
+    WHERE (game_id, namespace, value) = (%(game)s, key.namespace, key.value) LIMIT 1
+) AS identity
 """
 ROWS = """jsonb_to_recordset(%(rows)s) AS row
 (id bigint, person_id uuid, namespace text, value text, owners text, named_at timestamptz, first_at timestamptz)"""
@@ -89,7 +89,7 @@ class KnownId:
 
 
 class Run(NamedTuple):
-    """Events in a row that name one player with a weak id; `user` is the id of the Identity."""
+    """Consecutive events that name one player with a weak id; `user` is the primary key of the user's Identity."""
 
     user: int
     person_id: uuid.UUID
@@ -97,114 +97,115 @@ class Run(NamedTuple):
     last_at: datetime
 
     def covers(self, first_at: datetime, last_at: datetime) -> bool:
-        """Whether all of these times are within the run, and at none of its ends, where others may be too."""
+        """Whether these times are inside the run and not at its ends, where other runs may have events too."""
         return self.first_at < first_at and last_at < self.last_at
 
 
 def known_ids(game: Game, keys: Iterable[IdentityKey]) -> dict[IdentityKey, KnownId]:
-    """Return the identities that are known by these ids."""
-    asked = [{"namespace": namespace, "value": value} for namespace, value in keys]
-    return {(row[0], row[1]): KnownId((row[0], row[1]), *row[2:]) for row in _execute(IDENTITIES, game, asked)}
+    """Return the stored identities of these ids."""
+    rows = [{"namespace": namespace, "value": value} for namespace, value in keys]
+    return {(row[0], row[1]): KnownId((row[0], row[1]), *row[2:]) for row in _execute(IDENTITIES, game, rows)}
 
 
 @dataclass(slots=True)
-class Owning:
+class WeakOwners:
     """The owners of weak ids, as stored at the time of loading."""
 
     known: dict[IdentityKey, KnownId]
-    # Of ids with several owners.
+    # {identity id: runs in order of time} of ids with several owners.
     runs: dict[int, list[Run]] = field(default_factory=dict)
 
     def add(self, game: Game, keys: Iterable[IdentityKey]) -> None:
-        """Load those of these ids that are missing."""
-        found = load(game, set(keys) - set(self.known))
-        self.known |= found.known
-        self.runs |= found.runs
+        """Load the owners of those ids that are not loaded yet."""
+        missing = load(game, set(keys) - set(self.known))
+        self.known |= missing.known
+        self.runs |= missing.runs
 
     def is_named(self, key: IdentityKey) -> bool:
         """Whether it is a weak id that was ever named with a user."""
         return key in self.known and self.known[key].is_named
 
-    def player(self, anonymous_id: str, device_id: str, at: datetime) -> uuid.UUID | None:
-        """Return whose an event with these ids ('' for none) and without a user is; None if they tell of nobody yet."""
+    def player(self, anonymous_id: str, device_id: str, moment: datetime) -> uuid.UUID | None:
+        """Return the player of an event with these ids ('' for none) and without a user; None if not known yet."""
         for key in ((ANONYMOUS, anonymous_id), (DEVICE, device_id)):
             if self.is_named(key):
-                return self._owner(self.known[key], at)
+                return self._owner(self.known[key], moment)
         known = (self.known.get((ANONYMOUS, anonymous_id)), self.known.get((DEVICE, device_id)))
-        return next((one.person_id for one in known if one and one.owners == Owners.NONE and one.person_id), None)
+        return next((row.person_id for row in known if row and row.owners == Owners.NONE and row.person_id), None)
 
     def changes(self, key: IdentityKey) -> list[datetime]:
         """Return when the owner of a weak id changes."""
         known = self.known.get(key)
         return [run.first_at for run in self.runs.get(known.pk, ())] if known else []
 
-    def _owner(self, known: KnownId, at: datetime) -> uuid.UUID | None:
+    def _owner(self, known: KnownId, moment: datetime) -> uuid.UUID | None:
         if known.owners != Owners.SEVERAL:
             return known.person_id
         runs = self.runs[known.pk]
-        return runs[max(bisect_right(runs, at, key=lambda run: run.first_at) - 1, 0)].person_id
+        return runs[max(bisect_right(runs, moment, key=lambda run: run.first_at) - 1, 0)].person_id
 
 
-def load(game: Game, keys: Iterable[IdentityKey]) -> Owning:
+def load(game: Game, keys: Iterable[IdentityKey]) -> WeakOwners:
     """Load the owners of these weak ids."""
     known = known_ids(game, keys)
-    return Owning(known, runs(one.pk for one in known.values() if one.owners == Owners.SEVERAL))
+    return WeakOwners(known, runs(row.pk for row in known.values() if row.owners == Owners.SEVERAL))
 
 
 def runs(identities: Iterable[int]) -> dict[int, list[Run]]:
-    """Return {identity: runs in order of time} as they are stored."""
-    asked = list(identities)
-    found: dict[int, list[Run]] = defaultdict(list)
-    if asked:
+    """Return the stored runs: {identity id: runs in order of time}."""
+    identity_ids = list(identities)
+    runs_by_identity: dict[int, list[Run]] = defaultdict(list)
+    if identity_ids:
         with connection.cursor() as cursor:
-            cursor.execute(RUNS, [asked])
+            cursor.execute(RUNS, [identity_ids])
             for identity, *run in cursor.fetchall():
-                found[identity].append(Run._make(run))
-    return found
+                runs_by_identity[identity].append(Run._make(run))
+    return runs_by_identity
 
 
 def add(game: Game, ids: Mapping[IdentityKey, tuple[datetime, uuid.UUID | None]]) -> dict[IdentityKey, KnownId]:
-    """Store new ids, each with the time it was first seen and its person; return them."""
+    """Store new ids: {key: (time first seen, person)}; return them."""
     rows = [
-        {"namespace": key[0], "value": key[1], "first_at": at, "person_id": person_id}
-        for key, (at, person_id) in ids.items()
+        {"namespace": key[0], "value": key[1], "first_at": seen_at, "person_id": person}
+        for key, (seen_at, person) in ids.items()
     ]
     added = _execute(ADD, game, rows)
-    stored = {(namespace, value): pk for namespace, value, pk in added}
-    return {key: KnownId(key, stored[key], person_id, Owners.NONE, None, at) for key, (at, person_id) in ids.items()}
+    pks = {(namespace, value): pk for namespace, value, pk in added}
+    return {key: KnownId(key, pks[key], person, Owners.NONE, None, seen_at) for key, (seen_at, person) in ids.items()}
 
 
 def change(game: Game, ids: Iterable[KnownId]) -> None:
-    """Write these identities' person, owners and times."""
+    """Update the person, owners and times of these identities."""
     _execute(
         CHANGE,
         game,
         [
-            {"id": one.pk, "person_id": one.person_id, "owners": one.owners, "named_at": one.named_at}
-            | {"first_at": one.first_seen_at}
-            for one in ids
+            {"id": row.pk, "person_id": row.person_id, "owners": row.owners, "named_at": row.named_at}
+            | {"first_at": row.first_seen_at}
+            for row in ids
         ],
     )
 
 
 def store(game: Game, runs: Mapping[int, Sequence[Run]]) -> None:
-    """Replace the runs of these weak ids; those of aliases stay. Unchanged ones at the beginning are not written."""
+    """Replace the runs of these weak ids, except unchanged ones at the beginning. Rows of aliases are not changed."""
     rows = Ownership.objects.filter(identity_id__in=list(runs), source=OwnershipSource.EVENT)
     stored: dict[int, list[Ownership]] = defaultdict(list)
     for row in rows.order_by("identity", "first_at", "pk"):
         stored[row.identity_id].append(row)
-    gone: list[int] = []
+    deleted: list[int] = []
     new: list[Ownership] = []
-    for identity, wanted in runs.items():
+    for identity, new_runs in runs.items():
         old = stored[identity]
-        same = (row.user_id == run.user and row.first_at == run.first_at for row, run in zip(old, wanted, strict=False))
-        kept = next((number for number, is_same in enumerate(same) if not is_same), min(len(old), len(wanted)))
-        gone += [row.pk for row in old[kept:]]
+        pairs = zip(old, new_runs, strict=False)
+        changed = (row.user_id != run.user or row.first_at != run.first_at for row, run in pairs)
+        start = next((index for index, is_changed in enumerate(changed) if is_changed), min(len(old), len(new_runs)))
+        deleted += [row.pk for row in old[start:]]
         new += [
             Ownership(game=game, identity_id=identity, user_id=run.user, first_at=run.first_at, last_at=run.last_at)
-            for run in wanted[kept:]
+            for run in new_runs[start:]
         ]
-    Ownership.objects.filter(pk__in=gone).delete()
+    Ownership.objects.filter(pk__in=deleted).delete()
     Ownership.objects.bulk_create(new)
 
 

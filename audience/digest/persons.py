@@ -19,12 +19,12 @@ Member = IdentityKey | int | uuid.UUID
 
 # Rows are passed as one JSON text: psycopg formats arrays in Python, PostgreSQL parses JSON in C.
 SPAN = "jsonb_to_recordset(%(spans)s) AS span (id uuid, first_at timestamptz, active_at timestamptz)"
-MAKE = f"""
+CREATE = f"""
 INSERT INTO audience_person (id, game_id, traits, trait_times, first_seen_at, last_seen_at)
 SELECT id, %(game)s, '{{}}', '{{}}', first_at, first_at FROM {SPAN}
 """
 # greatest() ignores NULL.
-WIDEN = f"""
+RECORD_SEEN = f"""
 UPDATE audience_person person
 SET first_seen_at = least(first_seen_at, first_at), last_seen_at = greatest(last_seen_at, active_at)
 FROM {SPAN} WHERE person.id = span.id AND (first_at < first_seen_at OR active_at > last_seen_at)
@@ -58,7 +58,7 @@ class Merged(dict[uuid.UUID, uuid.UUID]):
     """{merged person: remaining person}."""
 
     def final(self, person_id: uuid.UUID) -> uuid.UUID:
-        """Return the person that remains of this one."""
+        """Return the person that this one was merged into, or itself."""
         while person_id in self:
             person_id = self[person_id]
         return person_id
@@ -67,40 +67,40 @@ class Merged(dict[uuid.UUID, uuid.UUID]):
         """Merge these persons into the one seen first, and return it."""
         distinct = list(dict.fromkeys(map(self.final, person_ids)))
         remaining = merge.merge(person_ids=distinct) if len(distinct) > 1 else distinct[0]
-        self.update({one: remaining for one in distinct if one != remaining})
+        self.update({person_id: remaining for person_id in distinct if person_id != remaining})
         return remaining
 
 
-def of_roots(
+def find_or_create(
     game: Game, sets: UnionFind, first_at: Mapping[Member, datetime], merged: Merged
 ) -> dict[Member, uuid.UUID]:
-    """Return {root: person}: the known person among its members, merged if there are several, else a new one.
+    """Return {root: person}: the person in its set, after a merge if there are several, else a new one.
 
     `first_at` is when each root was first seen.
     """
-    had: dict[Member, list[uuid.UUID]] = {}
+    person_ids: dict[Member, list[uuid.UUID]] = {}
     for member in sets.members:
         if isinstance(member, uuid.UUID):
-            had.setdefault(sets.root(member), []).append(member)
-    old = {root: merged.merge(those) for root, those in had.items()}
-    new = {root: uuid.uuid4() for root in first_at if root not in old}
-    make(game, {person_id: first_at[root] for root, person_id in new.items()})
-    return {**old, **new}
+            person_ids.setdefault(sets.root(member), []).append(member)
+    known = {root: merged.merge(members) for root, members in person_ids.items()}
+    new = {root: uuid.uuid4() for root in first_at if root not in known}
+    create(game, {person_id: first_at[root] for root, person_id in new.items()})
+    return {**known, **new}
 
 
-def make(game: Game, first_at: Mapping[uuid.UUID, datetime]) -> None:
-    """Create these persons, first seen at these times."""
-    _execute(MAKE, game, [{"id": person_id, "first_at": at} for person_id, at in first_at.items()])
+def create(game: Game, first_at: Mapping[uuid.UUID, datetime]) -> None:
+    """Create persons: {id: time first seen}."""
+    _execute(CREATE, game, [{"id": person_id, "first_at": moment} for person_id, moment in first_at.items()])
 
 
-def widen(game: Game, seen: Mapping[uuid.UUID, Iterable[EventGroup]]) -> None:
+def record_seen(game: Game, seen: Mapping[uuid.UUID, Iterable[EventGroup]]) -> None:
     """Record when persons were first seen and last active."""
     spans = []
     for person_id, groups in seen.items():
         active = [group.active_at for group in groups if group.active_at]
         span = {"first_at": min(group.first_at for group in groups), "active_at": max(active, default=None)}
         spans.append({"id": person_id, **span})
-    _execute(WIDEN, game, spans)
+    _execute(RECORD_SEEN, game, spans)
 
 
 def _execute(query: str, game: Game, spans: list[dict[str, Any]]) -> None:

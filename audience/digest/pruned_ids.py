@@ -21,7 +21,7 @@ from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id
 from audience.digest.ownership import NAMES_USER, KnownId
 from audience.digest.persons import Merged
-from audience.digest.strong_ids import Named
+from audience.digest.strong_ids import NamedPersons
 from audience.digest.weak_ids import WeakIds
 from audience.ids.values import canonical
 from audience.models import Event, Game, Identity, Owners, Person
@@ -119,7 +119,7 @@ def recall(game: Game, values: Iterable[str]) -> None:
     asked = set(filter(is_id, values))
     known = ownership.known_ids(game, [(ANONYMOUS, value) for value in asked])
     if undecided := restore(game, asked, known):
-        WeakIds(game, known, Merged()).decide([], Named([]), undecided).write(game)
+        WeakIds(game, known, Merged()).decide([], NamedPersons([]), undecided).write(game)
 
 
 def recall_of(person: Person) -> None:

@@ -17,15 +17,7 @@ from django.db.models import Min
 
 from audience.background import isolation, wakeup
 from audience.database import clock
-from audience.digest import (
-    attribution,
-    devices_and_groups,
-    event_groups,
-    identity,
-    spellings,
-    stated_consent,
-    traits,
-)
+from audience.digest import attribution, devices_and_groups, event_groups, identity, spellings, stated_consent, traits
 from audience.digest.event_groups import ClaimedBatch
 from audience.models import Batch, BatchState, FailedWork, Game, Queue, goals
 from audience.models.events import BatchQuerySet
@@ -35,11 +27,11 @@ logger = structlog.get_logger(__name__)
 # Per run: enough for bulk statements, few enough to commit within a second.
 BATCHES_AT_ONCE = 2_000
 EVENTS_AT_ONCE = 10_000
-# A run has a fixed cost of some milliseconds. While events keep arriving, the next run waits until the oldest of them
+# A run has a fixed cost of some milliseconds. While events keep arriving, the next run starts when the oldest due batch
 # is this old.
-GATHER = timedelta(milliseconds=150)
+GATHER_AGE = timedelta(milliseconds=150)
 # After a failed run, this many batches are digested one by one before the next run.
-MAX_ALONE_AT_ONCE = 200
+MAX_ALONE_PER_RUN = 200
 # Seconds after which a drain ends; another task continues.
 MAX_DRAIN_SECONDS = 20.0
 # Game -> lock of the thread of this process that digests it or waits for more events.
@@ -63,7 +55,7 @@ def drain() -> int:
 
 
 def _due() -> BatchQuerySet:
-    """Return due batches, without those whose own row cannot be written, which are retried alone."""
+    """Return due batches, except those whose row cannot be written, which are retried alone."""
     unwritable = [int(row) for row in FailedWork.objects.of(Queue.BATCH).values_list("row", flat=True)]
     return Batch.objects.due().exclude(pk__in=unwritable)
 
@@ -77,13 +69,13 @@ def _digest_again(failure: FailedWork) -> None:
 
 
 def _digest_in_thread(game_id: int, due_since: datetime, *, gather: bool) -> int:
-    """Digest a game's due batches, with `gather` after waiting for more; return 0 if another thread has the game."""
+    """Digest a game's due batches, with `gather` after waiting for more; return 0 if another thread digests it."""
     lock = game_locks.setdefault(game_id, threading.Lock())
     if not lock.acquire(blocking=False):
         return 0
     try:
         if gather:
-            time.sleep(max(0.0, (due_since + GATHER - clock.now()).total_seconds()))
+            time.sleep(max(0.0, (due_since + GATHER_AGE - clock.now()).total_seconds()))
         return _digest_game(game_id)
     finally:
         lock.release()
@@ -95,8 +87,8 @@ def _digest_game(game_id: int) -> int:
         return digest(game_id=game_id)
     except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
-        logger.warning("digest_failed_together", game_id=game_id, exc_info=True)
-    batch_ids = list(_due().filter(game_id=game_id).values_list("pk", flat=True)[:MAX_ALONE_AT_ONCE])
+        logger.warning("digest_bulk_failed", game_id=game_id, exc_info=True)
+    batch_ids = list(_due().filter(game_id=game_id).values_list("pk", flat=True)[:MAX_ALONE_PER_RUN])
     return sum(_digest_alone(game_id, batch_id) for batch_id in batch_ids)
 
 
@@ -106,7 +98,7 @@ def _digest_alone(game_id: int, batch_id: int) -> int:
     except Exception as error:  # as above
         isolation.raise_if_unavailable(error)
         logger.exception("digest_failed", game_id=game_id, batch_id=batch_id)
-        # A batch whose row cannot be written is recorded as failed work, and so left out of the queue.
+        # A batch whose row cannot be written is recorded as failed work, which excludes it from the queue.
         row = isolation.FailureKey(str(batch_id), game_id)
         isolation.process_alone(Queue.BATCH, row, partial(postpone, batch_id, error))
         return 0
@@ -124,7 +116,7 @@ def postpone(batch_id: int, error: Exception) -> None:
 
 @transaction.atomic
 def digest(*, game_id: int, only: int | None = None) -> int:
-    """Digest the oldest due batches of a game; return their number, 0 if another worker has the game."""
+    """Digest the oldest due batches of a game; return their number, 0 if another worker digests it."""
     if not lock_game(game_id, wait=False):
         return 0
     claimed = _claimed(game_id, only)
@@ -135,12 +127,12 @@ def digest(*, game_id: int, only: int | None = None) -> int:
     if game is None:
         logger.warning("game_deleted", game_id=game_id, batches=len(claimed))
         return rows.update(state=BatchState.DONE, error="The game was deleted.")
-    counted = list(goals.conversion_event_names(game=game))
-    seen, events = event_groups.read(game=game, batches=claimed, counted=counted)
-    stating = {one.anonymous_id for one in seen if one.changes_consent}
-    stated_consent.store(game=game, forms=spellings.forms_of_anonymous(game_id, stating))
+    triggers = list(goals.conversion_event_names(game=game))
+    groups, events = event_groups.read(game=game, batches=claimed, triggers=triggers)
+    sent = {group.anonymous_id for group in groups if group.changes_consent}
+    stated_consent.store(game=game, spellings=spellings.load_anonymous(game_id, sent))
     digesting = {pk for batch in claimed for pk in batch.event_ids}
-    people = identity.resolve(game=game, seen=seen, events=events, digesting=digesting, counted=counted)
+    people = identity.resolve(game=game, groups=groups, events=events, digesting=digesting, triggers=triggers)
     events = sorted([*events, *people.moved], key=lambda event: (event.event_at, event.pk))
     if events or people.changed:
         traits.apply(events=events, people=people.by_event)

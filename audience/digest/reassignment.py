@@ -1,6 +1,6 @@
-"""Moves what earlier events told to another person, after the owner of a weak id has changed.
+"""Moves what earlier events added to a person, such as clicks and traits, after the owner of a weak id has changed.
 
-What a postback was handed keeps its person and its click.
+Conversions that were fanned out keep their person and their click.
 """
 
 import uuid
@@ -16,25 +16,25 @@ from django.db.models import Q
 
 from audience.digest import event_groups, moved_facts, ownership, spellings
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id, weak_keys
-from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, Owning
+from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, WeakOwners
 from audience.ids.values import canonical
 from audience.models import Event, Game, Identity, Kind, Ownership, OwnershipSource, Person
 from audience.models.people import ANONYMOUS, DEVICE, USER, GroupMembership
 
 logger = structlog.get_logger(__name__)
 
-# Events that only these weak ids tell, by the ids that they state.
+# Events with these weak ids and without a user, grouped by their ids.
 WEAK_EVENTS = """
 SELECT anonymous_id, device, min(at), max(at), (array_agg(message_id ORDER BY at, message_id))[1]
-FROM jsonb_to_recordset(%(rows)s) AS asked (value text) CROSS JOIN LATERAL (
+FROM jsonb_to_recordset(%(rows)s) AS weak_id (value text) CROSS JOIN LATERAL (
   SELECT least(event_at, received_at) AS at, message_id, anonymous_id, {device} AS device FROM audience_event
-  WHERE game_id = %(game)s AND {index} = asked.value AND {index} <> '' AND {column} <> ''
+  WHERE game_id = %(game)s AND {index} = weak_id.value AND {index} <> '' AND {column} <> ''
     AND NOT ({names_user}) AND links = '[]' AND NOT id = ANY(%(digesting)s)
 ) AS event
 GROUP BY anonymous_id, device
 """
-# The newest of persons that may lose some of them.
-FACTS = """
+# The newest events that matter of persons who may lose some of them.
+RELEVANT_EVENTS = """
 SELECT id, day FROM audience_event
 WHERE game_id = %(game)s AND {matters} AND NOT id = ANY(%(digesting)s)
   AND (user_id = ANY(%(users)s) AND user_id <> ''
@@ -42,12 +42,12 @@ WHERE game_id = %(game)s AND {matters} AND NOT id = ANY(%(digesting)s)
       AND NOT ({names_user}) AND links = '[]')
 ORDER BY id DESC LIMIT %(limit)s
 """
-# More events than this are not moved: a load test, not a player.
+# Maximum number of events to move. More come from a load test, not from a player.
 MAX_MOVED = 10_000
 
 
 class WeakEvents(NamedTuple):
-    """Events that name no user and state the same ids; `message_id` is that of the first."""
+    """Events without a user that have the same ids; `message_id` is that of the first."""
 
     anonymous_id: str
     device_id: str
@@ -60,33 +60,33 @@ class WeakEvents(NamedTuple):
         """Their usable ids."""
         return weak_keys(self.anonymous_id, self.device_id)
 
-    def player(self, owning: Owning, at: datetime | None = None) -> uuid.UUID | None:
-        """Return whose the event at this time is, by default the first."""
+    def player(self, lookup: WeakOwners, moment: datetime | None = None) -> uuid.UUID | None:
+        """Return the player of the event at this time, by default of the first event."""
         keys = dict(self.keys)
-        return owning.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), at or self.first_at)
+        return lookup.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), moment or self.first_at)
 
     def moves(
-        self, before: Owning, after: Owning, differs: Mapping[IdentityKey, datetime | None]
+        self, before: WeakOwners, after: WeakOwners, differs: Mapping[IdentityKey, datetime | None]
     ) -> Iterator[tuple[uuid.UUID | None, uuid.UUID | None]]:
-        """Yield (player before, player after) of each time between two changes of an owner.
+        """Yield (player before, player after) for each period between two changes of an owner.
 
-        `differs` is from when on the owner of an id differs (owner_changes.py); earlier times are left out.
+        `differs` is the time from which on the owner of an id differs (owner_changes.py); earlier times are left out.
         """
-        since = min((at for key in self.keys if (at := differs[key]) is not None), default=None)
+        since = min((moment for key in self.keys if (moment := differs[key]) is not None), default=None)
         if since is None or since > self.last_at:
             return
-        first = max(since, self.first_at)
-        changes = {at for owning in (before, after) for key in self.keys for at in owning.changes(key)}
-        for at in [first, *(at for at in changes if first < at <= self.last_at)]:
-            yield self.player(before, at), self.player(after, at)
+        start = max(since, self.first_at)
+        changes = {moment for lookup in (before, after) for key in self.keys for moment in lookup.changes(key)}
+        for moment in [start, *(moment for moment in changes if start < moment <= self.last_at)]:
+            yield self.player(before, moment), self.player(after, moment)
 
 
 def first_events(game: Game, ids: Sequence[KnownId]) -> dict[IdentityKey, WeakEvents]:
-    """Return the events of which one is the first with each of these weak ids."""
+    """Return {weak id: the events that include the first one with it}."""
     first: dict[IdentityKey, WeakEvents] = {}
-    asked = {one.key for one in ids}
+    keys = {row.key for row in ids}
     for event in sorted(weak_events(game, ids, set()), key=lambda event: (event.first_at, event.message_id)):
-        for key in asked.intersection(event.keys):
+        for key in keys.intersection(event.keys):
             first.setdefault(key, event)
     return first
 
@@ -94,46 +94,46 @@ def first_events(game: Game, ids: Sequence[KnownId]) -> dict[IdentityKey, WeakEv
 def weak_events(game: Game, ids: Iterable[KnownId], digesting: set[int]) -> list[WeakEvents]:
     """Return the digested events with any of these weak ids and without a user."""
     values: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for key, forms in spellings.forms(game.pk, [one.key for one in ids]).items():
-        values[key[0]] += [{"value": form} for form in forms]
-    found: dict[tuple[str, str], WeakEvents] = {}
+    for key, sent in spellings.load(game.pk, [row.key for row in ids]).items():
+        values[key[0]] += [{"value": value} for value in sent]
+    events_by_ids: dict[tuple[str, str], WeakEvents] = {}
     for namespace, rows in values.items():
         query = WEAK_EVENTS.format(
             index=f"{namespace}_id", column=COLUMNS[namespace], device=COLUMNS[DEVICE], names_user=NAMES_USER
         )
-        given: dict[str, Any] = {"game": game.pk, "rows": orjson.dumps(rows).decode(), "digesting": list(digesting)}
+        params: dict[str, Any] = {"game": game.pk, "rows": orjson.dumps(rows).decode(), "digesting": list(digesting)}
         with connection.cursor() as cursor:
-            cursor.execute(query, {**given, "nobody": list(PLACEHOLDER_IDS)})
-            found |= {row[:2]: WeakEvents._make(row) for row in cursor.fetchall()}
-    return list(found.values())
+            cursor.execute(query, {**params, "nobody": list(PLACEHOLDER_IDS)})
+            events_by_ids |= {row[:2]: WeakEvents._make(row) for row in cursor.fetchall()}
+    return list(events_by_ids.values())
 
 
 def reassign(
-    game: Game, losers: set[uuid.UUID], told: Sequence[WeakEvents], counted: Iterable[str], digesting: set[int]
+    game: Game, former: set[uuid.UUID], weak: Sequence[WeakEvents], triggers: Iterable[str], digesting: set[int]
 ) -> dict[Event, uuid.UUID]:
-    """Take from persons what their events do not tell any more; return those events with their persons as of now.
+    """Remove from the previous owners what their events added; return {event: its player now}.
 
-    They are to be digested once more, which adds their facts to these persons. `told` are the events of the ids whose
+    These events must be digested again, which adds their facts to these players. `weak` are the events of the ids whose
     owner has changed.
     """
-    events = _events(game, losers, told, counted, digesting)
-    owning = ownership.load(game, {key for event in events for key in _weak_keys(event)})
+    events = _events(game, former, weak, triggers, digesting)
+    lookup = ownership.load(game, {key for event in events for key in _weak_keys(event)})
     users = ownership.known_ids(game, {(USER, canonical(event.user_id)) for event in events if is_id(event.user_id)})
-    owners = {event: person_id for event in events if (person_id := _owner(event, owning, users))}
+    owners = {event: person_id for event in events if (person_id := _owner(event, lookup, users))}
     moved_facts.move_conversions(game, owners)
-    moved_facts.move_touches(losers, owners)
-    moved_facts.remove_traits(losers, owners)
+    moved_facts.move_touches(former, owners)
+    moved_facts.remove_traits(former, owners)
     groups = {event.group_id for event in owners if event.kind == Kind.GROUP}
-    GroupMembership.objects.filter(person_id__in=losers, group__game=game, group__group_id__in=groups).delete()
+    GroupMembership.objects.filter(person_id__in=former, group__game=game, group__group_id__in=groups).delete()
     return owners
 
 
-def _owner(event: Event, owning: Owning, users: Mapping[IdentityKey, KnownId]) -> uuid.UUID | None:
+def _owner(event: Event, lookup: WeakOwners, users: Mapping[IdentityKey, KnownId]) -> uuid.UUID | None:
     if is_id(event.user_id):
         known = users.get((USER, canonical(event.user_id)))
         return known.person_id if known else None
     keys = dict(_weak_keys(event))
-    return owning.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), event.event_at)
+    return lookup.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), event.event_at)
 
 
 def _weak_keys(event: Event) -> list[IdentityKey]:
@@ -141,30 +141,30 @@ def _weak_keys(event: Event) -> list[IdentityKey]:
 
 
 def _events(
-    game: Game, losers: set[uuid.UUID], told: Sequence[WeakEvents], counted: Iterable[str], digesting: set[int]
+    game: Game, former: set[uuid.UUID], weak: Sequence[WeakEvents], triggers: Iterable[str], digesting: set[int]
 ) -> list[Event]:
     """Return the digested events of these persons that matter, in order of time."""
     ids: dict[str, set[str]] = {ANONYMOUS: set(), USER: set(), DEVICE: set()}
-    owned = Ownership.objects.filter(user__person__in=losers, source=OwnershipSource.EVENT)
-    rows = Identity.objects.filter(Q(person__in=losers) | Q(pk__in=owned.values("identity")), namespace__in=ids)
-    keys = [*rows.values_list("namespace", "value"), *(key for event in told for key in event.keys)]
-    for (namespace, _), forms in spellings.forms(game.pk, keys).items():
-        ids[namespace].update(forms)
-    given: dict[str, Any] = {"users": list(ids[USER]), "anonymous": list(ids[ANONYMOUS]), "devices": list(ids[DEVICE])}
-    given |= {"game": game.pk, "digesting": list(digesting), "nobody": list(PLACEHOLDER_IDS), "limit": MAX_MOVED}
-    given |= event_groups.matter_parameters(counted)
+    owned = Ownership.objects.filter(user__person__in=former, source=OwnershipSource.EVENT)
+    identities = Identity.objects.filter(Q(person__in=former) | Q(pk__in=owned.values("identity")), namespace__in=ids)
+    keys = [*identities.values_list("namespace", "value"), *(key for event in weak for key in event.keys)]
+    for (namespace, _), sent in spellings.load(game.pk, keys).items():
+        ids[namespace].update(sent)
+    params: dict[str, Any] = {"users": list(ids[USER]), "anonymous": list(ids[ANONYMOUS]), "devices": list(ids[DEVICE])}
+    params |= {"game": game.pk, "digesting": list(digesting), "nobody": list(PLACEHOLDER_IDS), "limit": MAX_MOVED}
+    params |= event_groups.matter_parameters(triggers)
     with connection.cursor() as cursor:
-        cursor.execute(FACTS.format(matters=event_groups.MATTERS, names_user=NAMES_USER), given)
-        found = cursor.fetchall()
-    if len(found) == MAX_MOVED:
-        logger.warning("too_many_events_to_move", game_id=game.pk, persons=[str(person_id) for person_id in losers])
-    days = {day for _, day in found}
-    events = list(Event.objects.filter(pk__in=[pk for pk, _ in found], day__in=days).defer("raw")) if found else []
+        cursor.execute(RELEVANT_EVENTS.format(matters=event_groups.MATTERS, names_user=NAMES_USER), params)
+        rows = cursor.fetchall()
+    if len(rows) == MAX_MOVED:
+        logger.warning("too_many_events_to_move", game_id=game.pk, persons=[str(person_id) for person_id in former])
+    days = {day for _, day in rows}
+    events = list(Event.objects.filter(pk__in=[pk for pk, _ in rows], day__in=days).defer("raw")) if rows else []
     for event in events:
         event.event_at = min(event.event_at, event.received_at)
     return sorted(events, key=lambda event: (event.event_at, event.pk))
 
 
 def remove_empty(person_ids: Iterable[uuid.UUID]) -> None:
-    """Delete the persons of these that have neither ids nor conversions."""
+    """Delete those persons that have neither ids nor conversions."""
     Person.objects.filter(pk__in=list(person_ids), identities=None, conversions=None).delete()

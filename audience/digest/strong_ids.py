@@ -15,11 +15,11 @@ from audience.models.people import ANONYMOUS, USER
 
 
 @dataclass(slots=True)
-class Named:
-    """Who each group of events names: `by_group` has its person, or None.
+class NamedPersons:
+    """`by_group`: for each group of events the person that it names, or None.
 
-    `users`: previous ids of aliases that are user ids. `unaliased`: weak ids that lost the names of earlier aliases,
-    since they turned out to be user ids.
+    `users`: previous ids of aliases that are user ids. `unaliased`: weak ids without their earlier aliases, since they
+    turned out to be user ids.
     """
 
     by_group: list[uuid.UUID | None]
@@ -27,32 +27,34 @@ class Named:
     unaliased: set[IdentityKey] = field(default_factory=set)
 
 
-def resolve(game: Game, groups: Sequence[EventGroup], known: dict[IdentityKey, KnownId], merged: Merged) -> Named:
+def resolve(
+    game: Game, groups: Sequence[EventGroup], known: dict[IdentityKey, KnownId], merged: Merged
+) -> NamedPersons:
     """Find, create or merge the persons of all strong ids of these groups, and add the new ids to `known`."""
-    named = Named([None] * len(groups))
+    named = NamedPersons([None] * len(groups))
     direct = {key for group in groups for key in group.ids.strong}
     sets = UnionFind()
     first_at: dict[Member, datetime] = {}
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         ids = group.ids
         if ids.previous and ((USER, ids.previous) in known or (USER, ids.previous) in direct):
             named.users.add(ids.previous)
         if ids.strong:
-            sets.join([place, *ids.strong, *[(USER, ids.previous)] * (ids.previous in named.users)])
+            sets.join([index, *ids.strong, *[(USER, ids.previous)] * (ids.previous in named.users)])
     for key, person_id in _aliased(game, [key for key in direct if key not in known], named):
         sets.join([key, person_id])
     for key in sets.ids():
         if key in known:
             sets.join([known[key].strong_person_id, key])
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         if group.ids.strong:
-            root = sets.root(place)
+            root = sets.root(index)
             first_at[root] = min(group.first_at, first_at.get(root, group.first_at))
-    found = persons.of_roots(game, sets, first_at, merged)
-    for place, group in enumerate(groups):
+    persons_by_root = persons.find_or_create(game, sets, first_at, merged)
+    for index, group in enumerate(groups):
         if group.ids.strong:
-            named.by_group[place] = found[sets.root(place)]
-    owners = {key: found[sets.root(key)] for key in sets.ids()}
+            named.by_group[index] = persons_by_root[sets.root(index)]
+    owners = {key: persons_by_root[sets.root(key)] for key in sets.ids()}
     _store(game, groups, owners, known)
     return named
 
@@ -64,25 +66,22 @@ def _store(
     for group in groups:
         for key in group.ids.strong:
             seen[key] = min(group.first_at, seen.get(key, group.first_at))
-    known |= ownership.add(game, {key: (at, owners[key]) for key, at in seen.items() if key not in known})
-    earlier = [known[key] for key, at in seen.items() if at < known[key].first_seen_at]
-    for one in earlier:
-        one.first_seen_at, one.person_id = seen[one.key], owners[one.key]
+    known |= ownership.add(game, {key: (first_at, owners[key]) for key, first_at in seen.items() if key not in known})
+    earlier = [known[key] for key, first_at in seen.items() if first_at < known[key].first_seen_at]
+    for row in earlier:
+        row.first_seen_at, row.person_id = seen[row.key], owners[row.key]
     ownership.change(game, earlier)
 
 
-def _aliased(game: Game, new: Sequence[IdentityKey], named: Named) -> list[tuple[IdentityKey, uuid.UUID]]:
+def _aliased(game: Game, new: Sequence[IdentityKey], named: NamedPersons) -> list[tuple[IdentityKey, uuid.UUID]]:
     """Return the persons of earlier aliases whose previous id is one of these new user ids, and undo their naming."""
     values = [value for namespace, value in new if namespace == USER]
     if not values:
         return []
     rows = Ownership.objects.filter(
-        source=OwnershipSource.ALIAS,
-        identity__game=game,
-        identity__namespace=ANONYMOUS,
-        identity__value__in=values,
+        source=OwnershipSource.ALIAS, identity__game=game, identity__namespace=ANONYMOUS, identity__value__in=values
     )
-    found = list(rows.values_list("pk", "identity__value", "user__person_id"))
-    Ownership.objects.filter(pk__in=[pk for pk, _, _ in found]).delete()
-    named.unaliased.update((ANONYMOUS, value) for _, value, _ in found)
-    return [((USER, value), person_id) for _, value, person_id in found]
+    aliases = list(rows.values_list("pk", "identity__value", "user__person_id"))
+    Ownership.objects.filter(pk__in=[pk for pk, _, _ in aliases]).delete()
+    named.unaliased.update((ANONYMOUS, value) for _, value, _ in aliases)
+    return [((USER, value), person_id) for _, value, person_id in aliases]

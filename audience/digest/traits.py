@@ -17,9 +17,7 @@ def apply(*, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> None:
         if event.kind == Kind.IDENTIFY and event.traits:
             by_person[people[event.pk]].append(event)
     persons = Person.objects.in_bulk(list(by_person))
-    changed = [
-        persons[person_id] for person_id, identifies in by_person.items() if _apply_to(persons[person_id], identifies)
-    ]
+    changed = [persons[pk] for pk, identify_events in by_person.items() if _apply_to(persons[pk], identify_events)]
     bulk.update(changed, ["traits", "trait_times"])
 
 
@@ -31,15 +29,15 @@ def _apply_to(person: Person, events: Sequence[Event]) -> bool:
     return before != (person.traits, person.trait_times)
 
 
-def _set(person: Person, name: str, value: object, at: str) -> None:
+def _set(person: Person, name: str, value: object, set_at: str) -> None:
     """Set a trait unless a later event has set it; an explicit null deletes it.
 
     Of two events at the same time the greater value wins, so that the order of arrival does not matter.
     """
-    known = (datetime.fromisoformat(person.trait_times.get(name, at)), _tie_breaker(person.traits.get(name)))
-    if known > (datetime.fromisoformat(at), _tie_breaker(value)):
+    current = (datetime.fromisoformat(person.trait_times.get(name, set_at)), _tie_breaker(person.traits.get(name)))
+    if current > (datetime.fromisoformat(set_at), _tie_breaker(value)):
         return
-    person.trait_times[name] = at
+    person.trait_times[name] = set_at
     if value is None:
         person.traits.pop(name, None)
     else:
@@ -50,11 +48,11 @@ def _tie_breaker(value: object) -> str:
     return "" if value is None else json.dumps(value, sort_keys=True)
 
 
-def merge_into(winner: Person, losers: Sequence[Person]) -> None:
+def merge_into(remaining: Person, merged: Sequence[Person]) -> None:
     """Copy the losers' traits to the winner, each by the time it was set, and save it."""
-    for loser in losers:
-        for name, at in loser.trait_times.items():
-            _set(winner, name, loser.traits.get(name), at)
-        winner.first_seen_at = min(winner.first_seen_at, loser.first_seen_at)
-        winner.last_seen_at = max(winner.last_seen_at, loser.last_seen_at)
-    winner.save(update_fields=["traits", "trait_times", "first_seen_at", "last_seen_at"])
+    for other in merged:
+        for name, set_at in other.trait_times.items():
+            _set(remaining, name, other.traits.get(name), set_at)
+        remaining.first_seen_at = min(remaining.first_seen_at, other.first_seen_at)
+        remaining.last_seen_at = max(remaining.last_seen_at, other.last_seen_at)
+    remaining.save(update_fields=["traits", "trait_times", "first_seen_at", "last_seen_at"])

@@ -1,4 +1,4 @@
-"""Steps that both kinds of erasure have in common."""
+"""Steps shared by the erasure of a player and of a shared id."""
 
 import uuid
 from collections.abc import Callable, Iterable
@@ -10,45 +10,34 @@ from django.utils.module_loading import import_string
 
 from audience.digest import ownership, reassignment
 from audience.digest.event_ids import IdentityKey
-from audience.models import (
-    Batch,
-    BatchState,
-    Conversion,
-    Event,
-    FailedWork,
-    Game,
-    Identity,
-    Kind,
-    Owners,
-    Reason,
-)
+from audience.models import Batch, BatchState, Conversion, Event, FailedWork, Game, Identity, Kind, Owners, Reason
 from audience.privacy import redaction
 
 ROWS_PER_QUERY = 1_000
 
 
 class Erased(NamedTuple):
-    """The counts of a receipt, and the ids whose later events of earlier times are erased too."""
+    """The counts of a receipt, and the erased ids: their conversions that arrive later are not sent."""
 
     counts: dict[str, int]
     values: list[str]
 
 
 def conversions_of(game: Game, events: QuerySet[Event]) -> list[uuid.UUID]:
-    """Return the ids of the conversions that these events made, whosever they are."""
-    made = set(events.filter(kind=Kind.TRACK).values_list("message_id", "day"))
-    message_ids = sorted({message_id for message_id, _ in made})
-    found: list[uuid.UUID] = []
+    """Return the ids of the conversions of these events, whichever player they belong to."""
+    keys = set(events.filter(kind=Kind.TRACK).values_list("message_id", "day"))
+    message_ids = sorted({message_id for message_id, _ in keys})
+    pks: list[uuid.UUID] = []
     for start in range(0, len(message_ids), ROWS_PER_QUERY):
         rows = Conversion.objects.filter(game=game, message_id__in=message_ids[start : start + ROWS_PER_QUERY])
-        found += [pk for pk, *key in rows.values_list("pk", "message_id", "event_day") if tuple(key) in made]
-    return found
+        pks += [pk for pk, *key in rows.values_list("pk", "message_id", "event_day") if tuple(key) in keys]
+    return pks
 
 
 def cancel_postbacks(
     game: Game, *, person_ids: Iterable[uuid.UUID] = (), conversion_ids: Iterable[uuid.UUID] = ()
 ) -> int:
-    """Cancel the waiting postbacks of these persons and conversions, and forget their failures; return how many."""
+    """Cancel the waiting postbacks of these persons and conversions; return how many. Deletes their failed work too."""
     ids = list(conversion_ids)
     cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
     cancelled = cancel(person_ids=list(person_ids), conversion_ids=ids)
@@ -56,28 +45,28 @@ def cancel_postbacks(
     return cancelled
 
 
-def settle_without_click(conversions: QuerySet[Conversion]) -> None:
-    """Settle conversions of others that were handed to a postback with a click that is erased.
+def mark_click_erased(conversions: QuerySet[Conversion]) -> None:
+    """Mark conversions of other players that were fanned out with a click that is erased.
 
-    Otherwise they would be attributed to another click and reported once more.
+    Otherwise they would be attributed to another click and reported again.
     """
     conversions.exclude(fanned_out_at=None).filter(reason="").update(reason=Reason.ERASED)
 
 
-def leave_to_others(game: Game, keys: Iterable[IdentityKey]) -> set[IdentityKey]:
-    """Give each of these weak ids to the player of its first event that stays, of which another id tells.
+def assign_to_others(game: Game, keys: Iterable[IdentityKey]) -> set[IdentityKey]:
+    """Assign each of these weak ids to the player of its first remaining event, which is known by another id.
 
-    Those without an event any more are deleted, and returned.
+    Ids without remaining events are deleted, and returned.
     """
     ids = ownership.known_ids(game, keys)
     first = reassignment.first_events(game, list(ids.values()))
-    owning = ownership.load(game, {key for event in first.values() for key in event.keys})
+    lookup = ownership.load(game, {key for event in first.values() for key in event.keys})
     for key, event in first.items():
-        ids[key].person_id, ids[key].owners, ids[key].named_at = event.player(owning), Owners.OTHER, None
+        ids[key].person_id, ids[key].owners, ids[key].named_at = event.player(lookup), Owners.OTHER, None
     ownership.change(game, [ids[key] for key in first])
-    gone = ids.keys() - first.keys()
-    Identity.objects.filter(pk__in=[ids[key].pk for key in gone]).delete()
-    return gone
+    deleted = ids.keys() - first.keys()
+    Identity.objects.filter(pk__in=[ids[key].pk for key in deleted]).delete()
+    return deleted
 
 
 def redact_batch_errors(game: Game, values: list[str]) -> None:

@@ -1,9 +1,9 @@
 """Erasing a player: requested by the API or the Privacy page, done by a worker, with a receipt.
 
 Deleted are events, traits, identities, devices, group memberships, touches, consent decisions, rejections and
-conversions. Waiting deliveries are cancelled by the ERASURE_HOOK; delivered ones cannot be taken back. A user id names
-a player, and so does an anonymous id that was named with one user. Of one that several players share only what it alone
-tells is erased.
+conversions. Waiting deliveries are cancelled by the ERASURE_HOOK; delivered ones cannot be retracted. A user id names a
+player, and so does an anonymous id that was named with one user. If several players share the anonymous id, only the
+events are erased whose player no other id determines.
 """
 
 import uuid
@@ -28,20 +28,20 @@ logger = structlog.get_logger(__name__)
 
 # The pause while events accepted before the request are not digested yet.
 DIGEST_WAIT = timedelta(seconds=2)
-# Of anonymous ids that name no single player.
+# The `owners` of anonymous ids that name no single player.
 SHARED = (Owners.SEVERAL, Owners.CROWD, Owners.OTHER)
 
 
 def request_erasure(*, game: Game, namespace: str, subject: str, requested_by: str) -> Erasure:
     """Store the request and wake a worker. `namespace` is user or anonymous. Repeating a request is harmless."""
     with transaction.atomic():
-        named = _hash_of(game, subject)
+        hashed = _hash_of(game, subject)
         erasure = Erasure.objects.create(
             game=game,
             namespace=namespace,
             subject=subject,
-            subject_hash=named,
-            linked_hashes=[named] if named else [],
+            subject_hash=hashed,
+            linked_hashes=[hashed] if hashed else [],
             requested_by=requested_by,
         )
         wakeup.wake("audience.tasks.erase")
@@ -62,13 +62,13 @@ def drain() -> int:
     """Run the due erasures, each isolated from the others; return how many were finished."""
     due = Erasure.objects.filter(state=ErasureState.PENDING, next_attempt_at__lte=clock.now())
     rows = list(due.order_by("requested_at").values_list("pk", "game_id"))
-    done = isolation.process_each(
+    finished = isolation.process_each(
         Queue.ERASURE,
         rows,
         lambda row: _attempt(row[0]),
         row_of=lambda row: isolation.FailureKey(str(row[0]), row[1]),
     )
-    return sum(done)
+    return sum(finished)
 
 
 def _attempt(erasure_id: uuid.UUID) -> bool:
@@ -102,24 +102,24 @@ def run(erasure_id: uuid.UUID) -> bool:
     return True
 
 
-def _erase_id(game: Game, key: tuple[str, str], known: Identity) -> Erased:
-    spellings.complete(game, [known])
-    if known.owners in SHARED:
-        return shared_id_erasure.erase(game, known)
-    if known.person is not None:
-        pruned_ids.recall_of(known.person)
-    return player_erasure.erase(game, key, known.person)
+def _erase_id(game: Game, key: tuple[str, str], identity: Identity) -> Erased:
+    spellings.complete(game, [identity])
+    if identity.owners in SHARED:
+        return shared_id_erasure.erase(game, identity)
+    if identity.person is not None:
+        pruned_ids.recall_of(identity.person)
+    return player_erasure.erase(game, key, identity.person)
 
 
 def _erase(erasure: Erasure) -> None:
     game, key = erasure.game, (erasure.namespace, erasure.subject)
     if key[0] == ANONYMOUS:
         pruned_ids.recall(game, [canonical(key[1])])
-    # Two forms of one id that version 0.2 stored may still be two players: both are erased.
+    # Two spellings of one id that version 0.2 stored may still be two players: both are erased.
     forms = {key[1], canonical(key[1])}
-    found = Identity.objects.filter(game=game, namespace=key[0], value__in=forms).select_related("person")
-    by_person = {known.person_id: known for known in found.order_by("pk")}
-    parts = [_erase_id(game, key, known) for known in by_person.values()]
+    identities = Identity.objects.filter(game=game, namespace=key[0], value__in=forms).select_related("person")
+    by_person = {identity.person_id: identity for identity in identities.order_by("pk")}
+    parts = [_erase_id(game, key, identity) for identity in by_person.values()]
     parts = parts or [player_erasure.erase(game, key, None)]
     names = dict.fromkeys(name for part in parts for name in part.counts)
     counts = {name: sum(part.counts.get(name, 0) for part in parts) for name in names}

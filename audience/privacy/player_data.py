@@ -11,21 +11,21 @@ from consent.models import ConsentDecision
 
 
 def decisions_of(game_id: int, ids: Iterable[OwnedId]) -> QuerySet[ConsentDecision]:
-    """Return the consent decisions of the player's anonymous ids, made while it owned them."""
+    """Return the consent decisions of the player's anonymous ids, made while the player owned them."""
     condition = Q(pk__in=[])
-    for one in ids:
-        if one.key[0] == ANONYMOUS and one.periods:
-            condition |= Q(anonymous_id=one.key[1]) & one.at("decided_at")
+    for owned in ids:
+        if owned.key[0] == ANONYMOUS and owned.periods:
+            condition |= Q(anonymous_id=owned.key[1]) & owned.in_periods("decided_at")
     return ConsentDecision.objects.filter(condition, game_id=game_id)
 
 
 def rejections_of(game_id: int, ids: Iterable[OwnedId]) -> QuerySet[Rejection]:
-    """Return the refused messages that name the player, or nobody but an id that it owned at their receipt."""
-    rows = list(ids)
-    values = [form for one in rows for form in one.forms]
-    condition = Q(subjects__overlap=[form for one in rows if one.is_own for form in one.forms])
-    for one in rows:
-        if one.is_shared and one.periods:
-            only = Q(subjects__overlap=one.forms, subjects__contained_by=values)
-            condition |= only & one.at("received_at")
+    """Return the rejections that name the player by an unshared id, or only by ids that the player owned then."""
+    owned_ids = list(ids)
+    values = [spelling for owned in owned_ids for spelling in owned.spellings]
+    condition = Q(subjects__overlap=[spelling for owned in owned_ids if owned.is_own for spelling in owned.spellings])
+    for owned in owned_ids:
+        if owned.is_shared and owned.periods:
+            only_owned = Q(subjects__overlap=owned.spellings, subjects__contained_by=values)
+            condition |= only_owned & owned.in_periods("received_at")
     return Rejection.objects.filter(condition, game=game_id)

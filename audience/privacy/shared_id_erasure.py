@@ -1,6 +1,6 @@
-"""Erases an anonymous id of several players: what only it told, in whichever player it lies, and the id itself.
+"""Erases an anonymous id of several players: the events whose player no other id determines, and the id itself.
 
-The users' own events stay, without the id.
+Events with a user id are kept, without the anonymous id.
 """
 
 import uuid
@@ -40,14 +40,14 @@ from consent.decisions import delete_decisions
 
 Row = TypeVar("Row", Event, Conversion)
 
-# Fields of an event that may hold an id in any form.
+# Fields of an event that may contain an id in any spelling.
 JSON_FIELDS = ("raw", "context", "properties", "traits")
 ROWS_AT_ONCE = 500
 
 
 @dataclass(slots=True)
-class Told:
-    """What the events told that are erased."""
+class ErasedFacts:
+    """What the erased events added to players: (network, click key), (trait, ISO time) and ids."""
 
     persons: set[uuid.UUID] = field(default_factory=set)
     clicks: set[tuple[str, str]] = field(default_factory=set)
@@ -58,58 +58,58 @@ class Told:
 
 
 def erase(game: Game, identity: Identity) -> Erased:
-    forms = [identity.value, *identity.spellings]
-    events = Event.objects.filter(NAMES_NO_USER, game_id=game.pk, anonymous_id__in=forms, links=[])
-    told = _told(game, identity, events)
-    deletion.redact_batch_errors(game, forms)
-    # The player of a crowd's id has nothing else.
+    spellings = [identity.value, *identity.spellings]
+    events = Event.objects.filter(NAMES_NO_USER, game_id=game.pk, anonymous_id__in=spellings, links=[])
+    facts = _read_facts(game, identity, events)
+    deletion.redact_batch_errors(game, spellings)
+    # The person of a crowd's id has no other ids.
     crowd = identity.person if identity.owners == Owners.CROWD else None
     ids = {*deletion.conversions_of(game, events)}
     ids |= set(Conversion.objects.filter(person=crowd).values_list("pk", flat=True))
     conversions = Conversion.objects.filter(pk__in=ids)
-    told.persons |= set(conversions.values_list("person_id", flat=True))
+    facts.persons |= set(conversions.values_list("person_id", flat=True))
     counts = {"postbacks_cancelled": deletion.cancel_postbacks(game, conversion_ids=ids)}
     conversions.delete()
     counts["events"] = events.delete()[0]
-    counts["rejections"] = Rejection.objects.filter(game=game, subjects__overlap=forms).delete()[0]
+    counts["rejections"] = Rejection.objects.filter(game=game, subjects__overlap=spellings).delete()[0]
     counts["consent_decisions"] = delete_decisions(game_id=game.pk, anonymous_ids=[identity.value])
     counts["conversions"] = len(ids)
-    kept = _forget(game, identity)
+    updated = _remove_id(game, identity)
     identity.delete()
-    touches, devices, cancelled = _take_back(game, told)
+    touches, devices, cancelled = _remove_facts(game, facts)
     counts["postbacks_cancelled"] += cancelled
     counts |= {"touches": touches, "devices": devices}
-    others = Identity.objects.filter(game=game, namespace=DEVICE, value__in=told.device_ids, owners=Owners.OTHER)
-    gone = deletion.leave_to_others(game, others.values_list("namespace", "value"))
-    counts["identities"] = 1 + len(gone)
+    others = Identity.objects.filter(game=game, namespace=DEVICE, value__in=facts.device_ids, owners=Owners.OTHER)
+    deleted = deletion.assign_to_others(game, others.values_list("namespace", "value"))
+    counts["identities"] = 1 + len(deleted)
     counts["people"] = 1 if crowd else 0
     if crowd:
         crowd.delete()
-    return Erased({**counts, "events_kept": kept}, forms)
+    return Erased({**counts, "events_kept": updated}, spellings)
 
 
-def _told(game: Game, identity: Identity, events: QuerySet[Event]) -> Told:
-    told = Told(persons={identity.person_id} if identity.person_id else set())
+def _read_facts(game: Game, identity: Identity, events: QuerySet[Event]) -> ErasedFacts:
+    facts = ErasedFacts(persons={identity.person_id} if identity.person_id else set())
     device_ids = events.values_list("device_id", flat=True).distinct()
-    told.device_ids = {canonical(value) for value in device_ids if is_id(value)}
-    owning = ownership.load(game, [(ANONYMOUS, identity.value), *((DEVICE, value) for value in told.device_ids)])
+    facts.device_ids = {canonical(value) for value in device_ids if is_id(value)}
+    lookup = ownership.load(game, [(ANONYMOUS, identity.value), *((DEVICE, value) for value in facts.device_ids)])
     for event in events.defer("raw").order_by().iterator():
         device_id = canonical(event.device_id) if event.kind != Kind.DEVICE else ""
-        if player := owning.player(identity.value, device_id, event.event_at):
-            told.persons.add(player)
+        if player := lookup.player(identity.value, device_id, event.event_at):
+            facts.persons.add(player)
         if click := clicks.read(properties=event.properties, context=event.context):
-            told.clicks.add((click.network, click.click_id or f"message:{event.message_id}"))
+            facts.clicks.add((click.network, click.click_id or f"message:{event.message_id}"))
         if event.kind == Kind.GROUP:
-            told.groups.add(event.group_id)
+            facts.groups.add(event.group_id)
         if event.kind == Kind.DEVICE:
-            told.devices.add(event.device_id)
-        told.traits |= {(name, event.event_at.isoformat()) for name in event.traits}
-    return told
+            facts.devices.add(event.device_id)
+        facts.traits |= {(name, event.event_at.isoformat()) for name in event.traits}
+    return facts
 
 
-def _forget(game: Game, identity: Identity) -> int:
-    """Remove the id from the events and conversions that stay; return how many events."""
-    forms = [identity.value, *identity.spellings]
+def _remove_id(game: Game, identity: Identity) -> int:
+    """Remove the id from the remaining events and conversions; return the number of events."""
+    sent = [identity.value, *identity.spellings]
     aliases = Ownership.objects.filter(identity=identity).exclude(message_id="").values_list("message_id", flat=True)
     owners = Ownership.objects.filter(identity=identity).values("user__person")
     of_owners = Conversion.objects.filter(Q(person__in=owners) | Q(person=identity.person_id), game=game)
@@ -118,16 +118,16 @@ def _forget(game: Game, identity: Identity) -> int:
             conversion.anonymous_id = ""
             _remove(conversion, ("context", "properties"), identity.value)
         bulk.update(conversions, ["anonymous_id", "context", "properties"])
-    named = Q(anonymous_id__in=forms) & ~Q(anonymous_id="") | Q(message_id__in=list(aliases))
-    kept = 0
+    named = Q(anonymous_id__in=sent) & ~Q(anonymous_id="") | Q(message_id__in=list(aliases))
+    changed = 0
     for events in _in_parts(Event.objects.filter(named, game_id=game.pk)):
         for event in events:
-            event.anonymous_id = "" if event.anonymous_id in forms else event.anonymous_id
-            event.links = [link for link in event.links if link[1] not in forms]
+            event.anonymous_id = "" if event.anonymous_id in sent else event.anonymous_id
+            event.links = [link for link in event.links if link[1] not in sent]
             _remove(event, JSON_FIELDS, identity.value)
         bulk.update(events, ["anonymous_id", "links", *JSON_FIELDS])
-        kept += len(events)
-    return kept
+        changed += len(events)
+    return changed
 
 
 def _in_parts(rows: QuerySet[Row]) -> Iterator[list[Row]]:
@@ -141,39 +141,41 @@ def _remove(row: Event | Conversion, names: Iterable[str], removed: str) -> None
         setattr(row, name, without_id(getattr(row, name), removed))
 
 
-def _take_back(game: Game, told: Told) -> tuple[int, int, int]:
-    """Take from the players what no other event tells; return how many touches, devices and postbacks that were.
+def _remove_facts(game: Game, facts: ErasedFacts) -> tuple[int, int, int]:
+    """Remove what only the erased events added to players; return the numbers of touches, devices and postbacks.
 
-    The events that stay are digested once more: a click, trait, group or device that they tell too is theirs.
+    The remaining events are digested again, so that a click, trait, group or device that they contain too is kept.
     """
-    GroupMembership.objects.filter(person__in=told.persons, group__game=game, group__group_id__in=told.groups).delete()
-    registered = Device.objects.filter(game=game, person__in=told.persons, device_id__in=told.devices)
-    before = registered.count()
-    registered.delete()
-    counted = goals.conversion_event_names(game=game)
-    kept = reassignment.reassign(game, told.persons, [], counted, set())
-    keys = {key for _, key in told.clicks}
-    touches = Touch.objects.filter(person__in=told.persons, click_key__in=keys).exclude(clicked_at=moved_facts.UNSET)
-    lost = [touch.pk for touch in touches if (touch.network, touch.click_key) in told.clicks]
-    attributed = Conversion.objects.filter(touch__in=lost)
+    GroupMembership.objects.filter(
+        person__in=facts.persons, group__game=game, group__group_id__in=facts.groups
+    ).delete()
+    devices = Device.objects.filter(game=game, person__in=facts.persons, device_id__in=facts.devices)
+    before = devices.count()
+    devices.delete()
+    triggers = goals.conversion_event_names(game=game)
+    remaining = reassignment.reassign(game, facts.persons, [], triggers, set())
+    keys = {key for _, key in facts.clicks}
+    touches = Touch.objects.filter(person__in=facts.persons, click_key__in=keys).exclude(clicked_at=moved_facts.UNSET)
+    erased_ids = [touch.pk for touch in touches if (touch.network, touch.click_key) in facts.clicks]
+    attributed = Conversion.objects.filter(touch__in=erased_ids)
     cancelled = deletion.cancel_postbacks(game, conversion_ids=attributed.values_list("pk", flat=True))
-    deletion.settle_without_click(attributed)
-    Touch.objects.filter(pk__in=lost).delete()
-    _remove_traits(told)
-    by_event = {event.pk: person_id for event, person_id in kept.items()}
-    people = People(by_event=by_event, changed=set(told.persons), moved=list(kept))
-    traits.apply(events=list(kept), people=by_event)
-    devices_and_groups.apply(game=game, events=list(kept), people=by_event)
-    if attribution.attribute(game=game, events=list(kept), people=people):
+    deletion.mark_click_erased(attributed)
+    Touch.objects.filter(pk__in=erased_ids).delete()
+    _remove_traits(facts)
+    by_event = {event.pk: person_id for event, person_id in remaining.items()}
+    people = People(by_event=by_event, changed=set(facts.persons), moved=list(remaining))
+    traits.apply(events=list(remaining), people=by_event)
+    devices_and_groups.apply(game=game, events=list(remaining), people=by_event)
+    if attribution.attribute(game=game, events=list(remaining), people=people):
         wakeup.wake(settings.CONVERSIONS_READY_TASK)
-    return len(lost), before - registered.count(), cancelled
+    return len(erased_ids), before - devices.count(), cancelled
 
 
-def _remove_traits(told: Told) -> None:
-    persons = list(Person.objects.filter(pk__in=told.persons))
+def _remove_traits(facts: ErasedFacts) -> None:
+    persons = list(Person.objects.filter(pk__in=facts.persons))
     for person in persons:
-        for name, at in list(person.trait_times.items()):
-            if (name, at) in told.traits:
+        for name, set_at in list(person.trait_times.items()):
+            if (name, set_at) in facts.traits:
                 del person.trait_times[name]
                 person.traits.pop(name, None)
     bulk.update(persons, ["traits", "trait_times"])

@@ -84,7 +84,7 @@ class StaleRows:
             return self._run(DELETE)
         except Exception as error:  # any error of a row is isolated
             isolation.raise_if_unavailable(error)
-            logger.warning("prune_failed_together", what=self.what, error=type(error).__name__)
+            logger.warning("prune_bulk_failed", what=self.what, error=type(error).__name__)
         deleted = isolation.process_together(
             Queue.PRUNE, self._ids(), lambda ids: self._only(ids)._run(DELETE), row_of=self._failure_key
         )

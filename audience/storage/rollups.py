@@ -108,7 +108,7 @@ def _fold(rollup: Rollup, now: datetime) -> int:
         return _fold_groups(rollup, now, NOT_IN_GROUPS if excluded else "true", excluded)
     except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
-        logger.warning("fold_failed_together", rollup=rollup.name, error=type(error).__name__)
+        logger.warning("fold_bulk_failed", rollup=rollup.name, error=type(error).__name__)
     moved = isolation.process_together(
         Queue.ROLLUP,
         _groups(rollup, excluded),

@@ -89,7 +89,7 @@ def test_an_id_in_a_known_form_is_no_news(key: NewKey) -> None:
     digest(key, message(userId=CAPITALS), message(userId=SMALL))
 
     assert Identity.objects.get().spellings == [CAPITALS]
-    assert spellings.forms(Event.objects.first().game_id, [("user", SMALL)]) == {("user", SMALL): [SMALL, CAPITALS]}
+    assert spellings.load(Event.objects.first().game_id, [("user", SMALL)]) == {("user", SMALL): [SMALL, CAPITALS]}
 
 
 def test_a_network_is_sent_a_form_that_was_sent(game: Game) -> None:

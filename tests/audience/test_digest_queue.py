@@ -314,7 +314,7 @@ def test_a_drain_waits_for_more_events_before_every_run_but_the_first(
         send(key, purchase("user-1"))
         send(key, purchase("user-2"))
         assert queue.drain() == 2
-        assert waits == [queue.GATHER.total_seconds()]
+        assert waits == [queue.GATHER_AGE.total_seconds()]
 
         send(key, purchase("user-3"))
         send(key, purchase("user-4"))
