@@ -136,7 +136,7 @@ def read(key: NewKey, *messages: Any) -> tuple[list[EventGroup], list[Event]]:
     """What a digest would read of these messages, sent as one batch."""
     send(key, *messages)
     batches = [ClaimedBatch(*row) for row in Batch.objects.due().values_list(*ClaimedBatch._fields)]
-    return event_groups.read(game=key.key.game, batches=batches, counted=["purchase"])
+    return event_groups.read(game=key.key.game, batches=batches, triggers=["purchase"])
 
 
 def test_progress_of_a_known_player_stays_in_the_database(key: NewKey) -> None:
