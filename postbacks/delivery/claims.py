@@ -100,7 +100,7 @@ def _claim_isolated(network: str, config_id: UUID, limit: int) -> tuple[list[Cla
         return _claim(config_id, limit)
     except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
-        logger.warning("claim_failed_together", config_id=str(config_id), error=type(error).__name__)
+        logger.warning("claim_bulk_failed", config_id=str(config_id), error=type(error).__name__)
     rows = _due(config_id, clock.now()).values_list("pk", "game_id")[: max(limit, MAX_CANCELLED)]
     results = isolation.process_together(
         Queue.SENDING,

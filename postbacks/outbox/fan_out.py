@@ -67,7 +67,7 @@ def fan_out_due(*, limit: int = BATCH, condition: Q | None = None) -> int:
         return _fan_out(queue, limit=limit)
     except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
-        logger.warning("fan_out_failed_together", error=type(error).__name__)
+        logger.warning("fan_out_bulk_failed", error=type(error).__name__)
     isolation.process_together(
         Queue.FAN_OUT,
         list(queue.values_list("pk", "game_id")[:limit]),

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from audience.digest import queue, weak_ids
-from audience.digest.id_history import note
+from audience.digest.id_history import sharing_note
 from audience.digest.owned_ids import owned_ids
 from audience.games.keys import NewKey, create_key
 from audience.models import Conversion, Dialect, Erasure, Event, Game, Identity, Ownership, Person, goals
@@ -104,7 +104,7 @@ def test_an_anonymous_id_of_two_user_ids_of_one_player_erases_that_player(game: 
         digest(key, *batch)
     assert player("anna") == player("anna-2")
     row = Identity.objects.get(value="pc")
-    notes = [note(one) for one in owned_ids(Person.objects.get(pk=player("anna")))]
+    notes = [sharing_note(one) for one in owned_ids(Person.objects.get(pk=player("anna")))]
     receipt = erase(game, "anonymous", "pc")
     assert (row.owners, notes, receipt.is_of_shared_id, Event.objects.exists(), Person.objects.exists()) == (
         "one",

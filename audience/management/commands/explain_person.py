@@ -59,7 +59,7 @@ def _head(person: Person) -> list[str]:
 
 
 def _ids(ids: Iterable[OwnedId]) -> list[str]:
-    lines = [(" ".join(owned.key), id_history.note(owned)) for owned in ids]
+    lines = [(" ".join(owned.key), id_history.sharing_note(owned)) for owned in ids]
     return ["IDs:", *(f"  {key}{f': {note}' if note else ''}" for key, note in lines)]
 
 
@@ -71,7 +71,7 @@ def _joining(joining: Joining) -> str:
     ids = ", ".join(" ".join(key) for key in joining.keys)
     user = f" {joining.user_id}" if joining.user_id else ""
     event = f"{joining.event.kind}, message {joining.event.message_id}" if joining.event else "event not kept any more"
-    return f"  {_time(joining.at)}  {ids}: {joining.how}{user} ({event})"
+    return f"  {_time(joining.event_at)}  {ids}: {joining.description}{user} ({event})"
 
 
 def _time(moment: datetime) -> str:

@@ -76,7 +76,7 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
         "identities": [
             LabelledId(name, masked(value, addresses=addresses, name=name), row.identity.first_seen_at, note)
             for row in ids
-            for name, value, note in [(row.key[0], row.identity.as_sent, id_history.note(row))]
+            for name, value, note in [(row.key[0], row.identity.as_sent, id_history.sharing_note(row))]
         ],
         "has_more_identities": len(owned) > MAX_LISTED,
         "is_crowd": any(row.is_crowd and row.periods for row in ids),
@@ -151,9 +151,9 @@ def linked_ids_of(player: Person, ids: list[OwnedId], *, addresses: bool) -> lis
     """Return the ids that each event linked to the player, oldest first."""
     return [
         LinkedIds(
-            event_at=joining.at,
+            event_at=joining.event_at,
             ids=[(name, masked(value, addresses=addresses, name=name)) for name, value in joining.keys],
-            description=joining.how,
+            description=joining.description,
             user_id=masked(joining.user_id, addresses=addresses, name="user"),
             event=joining.event,
         )
