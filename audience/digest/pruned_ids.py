@@ -1,7 +1,7 @@
 """Anonymous ids whose rows were pruned: each was seen on one event, with a user (audience/storage/prune_ids.py).
 
-The event says what the row said, so the row is written again when it matters: when an event without a user or a consent
-decision has the id, and before an erasure. An event that names a user with it makes a new row at once, since the id is
+The event holds all that the row held, so the row is written again when it is needed: when an event without a user or a
+consent decision has the id, and before an erasure. An event that names a user with it makes a new row at once, since the id is
 that user's from then on in any case; only for an event of an earlier time the stored events are read. An id whose event
 was deleted by the game's retention is a new one.
 """
@@ -59,16 +59,16 @@ def namings(game: Game, values: Iterable[str]) -> dict[str, dict[uuid.UUID, date
 
     Events of the last week are left out, since their ids have rows.
     """
-    asked = list(filter(is_id, values))
-    found: dict[str, dict[uuid.UUID, datetime]] = defaultdict(dict)
-    if asked:
-        given: dict[str, Any] = {"game": game.pk, "values": orjson.dumps(asked).decode()}
-        given |= {"day": last_day(clock.now() + SLACK), "nobody": list(PLACEHOLDER_IDS)}
+    usable = list(filter(is_id, values))
+    times: dict[str, dict[uuid.UUID, datetime]] = defaultdict(dict)
+    if usable:
+        parameters: dict[str, Any] = {"game": game.pk, "values": orjson.dumps(usable).decode()}
+        parameters |= {"day": last_day(clock.now() + SLACK), "nobody": list(PLACEHOLDER_IDS)}
         with connection.cursor() as cursor:
-            cursor.execute(NAMINGS, given)
-            for value, person_id, at in cursor.fetchall():
-                found[value][person_id] = at
-    return found
+            cursor.execute(NAMINGS, parameters)
+            for value, person_id, named_at in cursor.fetchall():
+                times[value][person_id] = named_at
+    return times
 
 
 def players(game: Game, value: str) -> list[uuid.UUID]:
@@ -79,18 +79,18 @@ def players(game: Game, value: str) -> list[uuid.UUID]:
 def restore_seen(game: Game, groups: Iterable[EventGroup], known: dict[IdentityKey, KnownId]) -> list[IdentityKey]:
     """Restore the pruned ids whose owner decides whose these events are; return as `restore`."""
     late = clock.now() - KEPT + SLACK
-    asked: set[str] = set()
+    values: set[str] = set()
     for group in groups:
         ids = group.ids
         for namespace, value in [*ids.weak, *ids.aliased, (ANONYMOUS, ids.previous)]:
-            one = known.get((namespace, value))
-            if one is None:
+            row = known.get((namespace, value))
+            if row is None:
                 matters = not ids.strong or group.first_at < late
             else:
-                matters = one.owners == Owners.ONE and group.first_at < one.first_seen_at
+                matters = row.owners == Owners.ONE and group.first_at < row.first_seen_at
             if namespace == ANONYMOUS and matters:
-                asked.add(value)
-    return restore(game, asked, known)
+                values.add(value)
+    return restore(game, values, known)
 
 
 def restore(game: Game, values: Collection[str], known: dict[IdentityKey, KnownId]) -> list[IdentityKey]:
@@ -99,26 +99,26 @@ def restore(game: Game, values: Collection[str], known: dict[IdentityKey, KnownI
     Returns the ids that were named with another player than their only owner: their events decide. The game must be
     locked.
     """
-    found = namings(game, values)
+    times = namings(game, values)
     pruned: dict[IdentityKey, tuple[datetime, uuid.UUID | None]] = {}
-    for value, players in found.items():
+    for value, players in times.items():
         if (ANONYMOUS, value) not in known:
-            person_id = min(players, key=lambda one: players[one])
+            person_id = min(players, key=players.__getitem__)
             pruned[ANONYMOUS, value] = (players[person_id], person_id)
     added = ownership.add(game, pruned)
-    for one in added.values():
-        one.owners, one.named_at = Owners.ONE, one.first_seen_at
+    for row in added.values():
+        row.owners, row.named_at = Owners.ONE, row.first_seen_at
     ownership.change(game, added.values())
     known |= added
-    keys = [((ANONYMOUS, value), players) for value, players in found.items()]
+    keys = [((ANONYMOUS, value), players) for value, players in times.items()]
     return [key for key, players in keys if known[key].owners == Owners.ONE and {known[key].person_id} != set(players)]
 
 
 def recall(game: Game, values: Iterable[str]) -> None:
     """Make the rows of these anonymous ids what they were if none had been pruned. The game must be locked."""
-    asked = set(filter(is_id, values))
-    known = ownership.known_ids(game, [(ANONYMOUS, value) for value in asked])
-    if undecided := restore(game, asked, known):
+    usable = set(filter(is_id, values))
+    known = ownership.known_ids(game, [(ANONYMOUS, value) for value in usable])
+    if undecided := restore(game, usable, known):
         WeakIds(game, known, Merged()).decide([], NamedPersons([]), undecided).write(game)
 
 
@@ -128,5 +128,7 @@ def recall_of(person: Person) -> None:
     users = [form for row in rows for form in (row.value, *row.spellings)]
     events = Event.objects.filter(game_id=person.game_id, user_id__in=users, day__lte=last_day(clock.now() + SLACK))
     sent = events.exclude(anonymous_id="").order_by().values_list("anonymous_id", flat=True).distinct()
-    own = Identity.objects.filter(person=person, namespace=ANONYMOUS, owners=Owners.ONE).values_list("value", flat=True)
-    recall(Game(pk=person.game_id), {*own, *map(canonical, sent)})
+    owned = Identity.objects.filter(person=person, namespace=ANONYMOUS, owners=Owners.ONE).values_list(
+        "value", flat=True
+    )
+    recall(Game(pk=person.game_id), {*owned, *map(canonical, sent)})

@@ -1,8 +1,8 @@
 """Prunes anonymous ids that were seen on one event, with a user, a week ago.
 
 Some server SDKs send a random anonymous id beside the user id with every event, each of which would leave a row for
-ever. The event says what the row said, and audience/digest/pruned_ids.py reads it when the id comes again. Kept are ids
-that say more: those seen twice, without a user, in another form, by an alias, or with a consent decision.
+ever. The event holds the same facts, and audience/digest/pruned_ids.py reads it when the id comes again. Not pruned are
+ids with further facts: those seen twice, without a user, in another form, by an alias, or with a consent decision.
 
 Each identity is examined once, in order of creation: an id that has been seen twice is never pruned.
 """
@@ -35,7 +35,7 @@ TABLE = "audience_identity"
 
 CANDIDATE = f"""namespace = '{ANONYMOUS}' AND owners = 'one' AND spellings = '{{}}' AND named_at = first_seen_at"""
 # The last of the next identities before the first that is too young. A first event in the future, by the clock of a
-# wrong host, is none to wait for.
+# wrong host, is ignored.
 LAST = f"""
 SELECT coalesce(
   min(id) FILTER (WHERE {CANDIDATE} AND first_seen_at BETWEEN %(before)s AND %(now)s) - 1, max(id), %(after)s)
@@ -45,7 +45,7 @@ CANDIDATES = f"""
 SELECT game_id, array_agg(id ORDER BY id) FROM {TABLE} WHERE id > %(after)s AND id <= %(last)s AND {CANDIDATE}
 GROUP BY game_id ORDER BY game_id
 """
-# Those of a game's candidates whose one event says all that the row does. They are counted by the index alone, since
+# Those of a game's candidates whose one event holds all that the row does. They are counted by the index alone, since
 # most ids have many events. LIMIT: see audience/digest/event_groups.py.
 SEEN_ONCE = f"""
 WITH candidate AS MATERIALIZED (
@@ -109,14 +109,14 @@ class IdsSeenOnce:
         return Pruned(STEP, len(sizes), sum(sizes))
 
     @property
-    def _given(self) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, Any]:
         day = pruned_ids.last_day(self.now)
         return {"now": self.now, "before": self.now - pruned_ids.KEPT, "day": day, "nobody": list(PLACEHOLDER_IDS)}
 
     def _last(self, after: int) -> int:
         """Return the last identity after this one that can be examined together with those between."""
         with connection.cursor() as cursor:
-            cursor.execute(LAST, {**self._given, "after": after, "most": ROWS_AT_ONCE})
+            cursor.execute(LAST, {**self._parameters, "after": after, "most": ROWS_AT_ONCE})
             return int(cursor.fetchone()[0])
 
     def _candidates(self, after: int, last: int) -> list[tuple[int, list[int]]]:
@@ -128,25 +128,25 @@ class IdsSeenOnce:
     def _find(self, game_id: int, ids: Sequence[int]) -> dict[int, int]:
         """Return {identity: bytes} of those of a game's identities that can be pruned."""
         with _by_index() as cursor:
-            cursor.execute(MEASURE, {**self._given, "game": game_id, "ids": list(ids)})
+            cursor.execute(MEASURE, {**self._parameters, "game": game_id, "ids": list(ids)})
             return dict(cursor.fetchall())
 
     def _prune(self, game_id: int, ids: Sequence[int]) -> list[int]:
         """Delete those of a game's identities that can be pruned, each isolated; return their bytes."""
-        found = isolation.process_together(
+        sizes = isolation.process_together(
             Queue.PRUNE,
             list(self._find(game_id, ids)),
             partial(self._delete, game_id),
             row_of=partial(_failure_key, game_id),
         )
-        return [size for sizes in found for size in sizes]
+        return [size for part in sizes for size in part]
 
     def _delete(self, game_id: int, ids: Sequence[int]) -> list[int]:
         """Delete those of these identities that no event or decision has named meanwhile; return their bytes."""
         with _by_index() as cursor:
             lock_game(game_id, wait=True)
             cursor.execute(LOCK, {"ids": list(ids)})
-            cursor.execute(DELETE, {**self._given, "game": game_id, "ids": list(ids)})
+            cursor.execute(DELETE, {**self._parameters, "game": game_id, "ids": list(ids)})
             return [size for (size,) in cursor.fetchall()]
 
     def _delete_again(self, failure: FailedWork) -> None:
