@@ -1,9 +1,9 @@
 """Anonymous ids whose rows were pruned: each was seen on one event, with a user (audience/storage/prune_ids.py).
 
 The event holds all that the row held, so the row is written again when it is needed: when an event without a user or a
-consent decision has the id, and before an erasure. An event that names a user with the id makes a new row at once, since
-the id is that user's from then on in any case; only for an event of an earlier time, the stored events are read. An id
-whose event was deleted by the game's retention is a new one.
+consent decision has the id, and before an erasure. An event that names a user with the id makes a new row at once,
+since the id is that user's from then on in any case; only for an event of an earlier time, the stored events are read.
+An id whose event was deleted by the game's retention is a new one.
 """
 
 import uuid
