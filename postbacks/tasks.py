@@ -26,7 +26,7 @@ def fan_out() -> None:
 
 @shared_task
 def deliver(network: str = "") -> None:
-    """Send the due deliveries of one network; without a name enqueue one task per network."""
+    """Send the due deliveries of one network; without `network` enqueue one task per network."""
     for name in [] if network else NETWORKS:
         wake(outbox.DELIVER_TASK, name)
     clock.synchronise()

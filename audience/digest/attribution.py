@@ -84,7 +84,7 @@ def _touch_row(game: Game, event: Event, person_id: uuid.UUID, click: clicks.Cli
 def winner(*, event_at: datetime, touches: Iterable[Touch], window: timedelta) -> tuple[Touch | None, str]:
     """Return the last paid click at or before the event and inside the window, or None and the Reason.
 
-    Of two clicks at the same time the greater (network, click key) wins, so that the order of arrival does not matter.
+    Ties are broken by the greater (network, click key), so that the order of arrival does not matter.
     """
     before = [touch for touch in touches if touch.clicked_at <= event_at]
     if not before:

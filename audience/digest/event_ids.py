@@ -14,7 +14,7 @@ class EventIds(NamedTuple):
     """The ids of an event in their canonical form, without placeholders.
 
     `strong`: the ids that the event joins explicitly; the first one names its player. `weak`: its anonymous and device
-    id. `aliased`: weak ids that an alias names its player with. `previous`: the previous id of an alias that
+    id. `aliased`: weak ids that an alias assigns to the player. `previous`: the previous id of an alias that
     does not state its type; '' for none. It is a user id if any event names it as one, else an anonymous id.
     """
 

@@ -94,7 +94,7 @@ def _resolve(run: DigestRun, people: People, merged: Merged) -> None:
     changes.write(game)
     after = ownership.load(game, keys | {key for group in groups for key in group.ids.weak})
     named.by_group += [None] * (len(run.groups) - len(named.by_group))
-    # Events without any usable id are joined to nobody; those that matter are a player of their own.
+    # Events without any usable id are joined to nobody; each relevant one gets its own player.
     without_user = [(index, group) for index, group in enumerate(run.groups) if named.by_group[index] is None]
     without_user = [(index, group) for index, group in without_user if group.ids.weak or group.events]
     without_ids, emptied = unnamed.assign(game, without_user, earlier, unowned, set(changes.successors), after, merged)

@@ -1,4 +1,4 @@
-"""Which ids a person has, when it owned the shared ones, and which events belong to it (ownership.py)."""
+"""The ids of a person, when the person owned the shared ones, and the events of the person (ownership.py)."""
 
 import uuid
 from collections import defaultdict
@@ -36,8 +36,8 @@ ALWAYS = Period(None, None)
 class OwnedId:
     """An id of a person, the periods in which the person owns it, and how many other players own it at other times.
 
-    `named_at` is when a weak id was first named with this person. A crowd's id is owned by a person without a name; its
-    users have no periods. An id has none either if another id determines the player of each of its events.
+    `named_at` is when a weak id was first named with this person. A crowd's id is owned by a person without a user
+    id; its users have no periods. An id whose events all get their player from another id has no periods either.
     """
 
     identity: Identity

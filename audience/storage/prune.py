@@ -66,7 +66,7 @@ def steps(now: datetime) -> Iterator[PruneStep]:
     yield from prune_accounts.steps(now)
     yield from _batch_steps(now)
     yield from _event_steps(games)
-    # Last, since it takes whole runs while it examines the identities of an earlier version.
+    # Last, since after an upgrade it uses the whole time limit of several runs.
     yield IdsSeenOnce(now)
 
 

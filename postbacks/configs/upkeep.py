@@ -76,7 +76,7 @@ def _key_of(check: CredentialCheck) -> isolation.FailureKey:
 def _expired(checks: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
     """The checks that are pending for too long."""
     now, pending = clock.now(), checks.filter(state=CheckState.PENDING).defer("credential")
-    # Sooner during a suspicion, which stops sending. A worker took the credential, and may have been killed.
+    # A suspicion stops sending, so its check expires sooner if a worker took the credential and may have been killed.
     suspicion = Q(purpose=Purpose.SUSPICION, credential="", created_at__lt=now - MAX_SUSPICION)
     return pending.filter(Q(created_at__lt=now - credential_checks.MAX_PENDING) | suspicion)
 

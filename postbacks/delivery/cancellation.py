@@ -32,7 +32,7 @@ class Cancellation:
 class SendableDelivery:
     """A delivery that may be sent, with the player's consent level and the facts that this level allows.
 
-    `facts` is None when the conversion's data cannot be read; the sender then fails the delivery with a message.
+    `facts` is None when the conversion's data cannot be read; the delivery worker then fails it with a message.
     """
 
     delivery: Delivery

@@ -87,8 +87,8 @@ CROSS JOIN LATERAL (
 """
 
 
-# The newest decisions of the anonymous id that the event itself states, where nobody owns that id: another id decided
-# whose the event is, or more players use it than can own it. Refusing under this id counts nevertheless.
+# The newest decisions of the anonymous id that the event itself states, where nobody owns that id: another id
+# determined the player of the event, or more players use it than can own it. A refusal under this id still applies.
 UNOWNED = f"""
 WITH input AS (SELECT * FROM jsonb_to_recordset(%(rows)s)
   AS input (id uuid, game_id bigint, anonymous_id text, event_at timestamptz))

@@ -60,7 +60,7 @@ def _failing_games() -> list[int]:
 def fan_out_due(*, limit: int = BATCH, condition: Q | None = None) -> int:
     """Fan out up to `limit` due conversions that meet the condition; return how many, or `limit` if some failed.
 
-    Wakes the senders after the commit if rows are waiting. Safe to run concurrently.
+    Wakes the delivery workers after the commit if rows are waiting. Safe to run concurrently.
     """
     queue = due().filter(condition or Q())
     try:

@@ -85,7 +85,7 @@ def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, fac
             facts or conversion_facts.read_facts(conversion, event_id=str(conversion.pk), level=level)
         )
     except conversion_facts.BAD_DATA:
-        # The sender fails this delivery alone, with a message.
+        # The delivery worker fails this delivery alone, with a message.
         logger.exception("facts_unusable", conversion_id=str(conversion.pk))
         return True
 
@@ -95,7 +95,7 @@ def not_before(conversion: Conversion, config: PostbackConfig, *, level: Level) 
     try:
         return config.kind.not_before(conversion_facts.read_facts(conversion, event_id=str(conversion.pk), level=level))
     except conversion_facts.BAD_DATA:
-        return None  # the sender fails this delivery, with a message
+        return None  # the delivery worker fails this delivery, with a message
 
 
 def is_too_old(config: PostbackConfig, event_at: datetime, now: datetime) -> bool:

@@ -5,7 +5,7 @@ The SQL function postbacks_latency_bucket (migration counts_by_the_minute) assig
 
 from collections.abc import Mapping
 
-# Upper bounds of the buckets in milliseconds. Calls time out after 10 s (postbacks/delivery/sending.py).
+# Upper bounds of the buckets in milliseconds. Calls time out after 10 s (postbacks/http/network_calls.py).
 BOUNDS = (
     5, 10, 15, 20, 25, 30, 40, 50, 60, 75, 100, 125, 150, 175, 200, 250, 300, 350, 400, 500, 600, 750, 1000, 1250, 1500,
     2000, 2500, 3000, 4000, 5000, 6000, 7500, 10000, 15000,

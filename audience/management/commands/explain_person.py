@@ -15,7 +15,7 @@ from audience.ids.values import canonical
 from audience.management import game_option
 from audience.models import Game, Identity, Ownership, Person
 
-# The most players that are printed: an id of a kiosk may belong to more.
+# Maximum number of printed players; an id of a shared device may belong to more.
 MAX_PLAYERS = 100
 
 

@@ -19,7 +19,7 @@ from postbacks.networks.interface.matching import MatchKey
 from postbacks.networks.interface.payload_fields import DescribedField, described
 
 VERSION = "0.2.0"  # as in pyproject.toml, which a test checks
-# Reddit answers 429 to the agent names of HTTP libraries (vendor text), hence this name.
+# Reddit answers 429 to the agent names of HTTP libraries (its documentation), hence this name.
 USER_AGENT = f"Afterclick/{VERSION} (+conversion postbacks)"
 
 
@@ -34,7 +34,7 @@ class ObjectId:
 
 
 class Network(ABC):
-    """One ad network: texts for the pages, and pure functions for the sender."""
+    """One ad network: texts for the pages, and pure functions for the delivery worker."""
 
     kind: str
     label: str
@@ -61,7 +61,7 @@ class Network(ABC):
     cookies: tuple[str, ...] = ()  # the network's cookies that identify a browser
     field_notes: Mapping[str, str]  # field of a sent body -> its description
     secret_note: tuple[str, str]  # (header that carries the credential, its description)
-    match_keys: Sequence[MatchKey]  # the keys by which it matches events, with our weights
+    match_keys: Sequence[MatchKey]  # the keys by which it matches events, with Afterclick's weights
     max_age: timedelta  # an event older than this is refused by the network
 
     @property
