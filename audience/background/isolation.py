@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 # The pause is 20 s after the first failure and doubles: eight attempts within 45 minutes.
 MAX_ATTEMPTS = 8
-FIRST_DELAY = timedelta(seconds=10)
+FIRST_DELAY = timedelta(seconds=20)
 # Of the failed rows of a queue.
 MAX_RETRIES_PER_SWEEP = 100
 # How long a failed row is leased to the worker that retries it.
@@ -79,7 +79,7 @@ def _without_quotes(text: str) -> str:
 
 def retry_delay(attempts: int) -> timedelta:
     """Return the pause after this many failures."""
-    return FIRST_DELAY * (1 << min(attempts, MAX_ATTEMPTS))
+    return FIRST_DELAY * (1 << (min(attempts, MAX_ATTEMPTS) - 1))
 
 
 def process_together(
@@ -87,7 +87,7 @@ def process_together(
     rows: Sequence[R],
     work: Callable[[Sequence[R]], T],
     *,
-    row_of: Callable[[R], FailureKey],
+    failure_key: Callable[[R], FailureKey],
     deadline: float = math.inf,
 ) -> list[T]:
     """Return the results of `work` for all rows or, if that fails, for halves of them; record rows that fail alone.
@@ -102,24 +102,24 @@ def process_together(
     except Exception as error:  # any error of a row is isolated
         raise_if_unavailable(error)
         if len(rows) == 1:
-            record_failure(queue, row_of(rows[0]), error)
+            record_failure(queue, failure_key(rows[0]), error)
             return []
         logger.warning("bulk_failed", queue=queue.value, rows=len(rows), error=type(error).__name__)
     middle = len(rows) // 2
     return [
         result
         for half in (rows[:middle], rows[middle:])
-        for result in process_together(queue, half, work, row_of=row_of, deadline=deadline)
+        for result in process_together(queue, half, work, failure_key=failure_key, deadline=deadline)
     ]
 
 
 def process_each(
-    queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Callable[[R], FailureKey]
+    queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, failure_key: Callable[[R], FailureKey]
 ) -> Iterator[T]:
     """Yield the result of `work` for each row, processed alone and lazily; rows that failed before only when due."""
     failures = {(failure.game_id, failure.row): failure for failure in FailedWork.objects.of(queue)}
     for row in rows:
-        key = row_of(row)
+        key = failure_key(row)
         failure = failures.get((key.game_id, key.name))
         if failure is None or _lease(failure):
             yield from process_alone(queue, key, partial(work, row), failure)
@@ -139,7 +139,7 @@ def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[
     return succeeded
 
 
-def process_alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure: FailedWork | None = None) -> list[T]:
+def process_alone(queue: Queue, key: FailureKey, work: Callable[[], T], failure: FailedWork | None = None) -> list[T]:
     """Return the result of `work` in a list, or an empty list if it failed, which is recorded.
 
     `failure` is the leased record of an earlier failure; it is deleted on success.
@@ -150,11 +150,11 @@ def process_alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure:
         return []
     except Exception as error:  # as in `process_together`
         raise_if_unavailable(error)
-        record_failure(queue, row, error, again=failure is not None)
+        record_failure(queue, key, error, again=failure is not None)
         return []
     if failure is not None:
         FailedWork.objects.filter(pk=failure.pk).delete()
-        logger.info("failed_row_succeeded", queue=queue.value, row=row.name)
+        logger.info("failed_row_succeeded", queue=queue.value, row=key.name)
     return [result]
 
 
@@ -165,24 +165,24 @@ def _lease(failure: FailedWork) -> bool:
     return bool(due.update(next_attempt_at=now + LEASE))
 
 
-def record_failure(queue: Queue, row: FailureKey, error: Exception, *, again: bool = False) -> None:
+def record_failure(queue: Queue, key: FailureKey, error: Exception, *, again: bool = False) -> None:
     """Record that a row failed alone, and set it aside after MAX_ATTEMPTS.
 
     Without `again`, a record that another worker has created meanwhile is not changed.
     """
-    logger.error("row_failed", queue=queue.value, row=row.name, game_id=row.game_id, exc_info=error)
+    logger.error("row_failed", queue=queue.value, row=key.name, game_id=key.game_id, exc_info=error)
     try:
         with transaction.atomic():
-            _record(queue, row, error, again)
+            _record(queue, key, error, again)
     except IntegrityError:
-        logger.warning("failed_row_deleted", queue=queue.value, row=row.name, game_id=row.game_id)  # with its game
+        logger.warning("failed_row_deleted", queue=queue.value, row=key.name, game_id=key.game_id)  # with its game
 
 
-def _record(queue: Queue, row: FailureKey, error: Exception, again: bool) -> None:
+def _record(queue: Queue, key: FailureKey, error: Exception, again: bool) -> None:
     now = clock.now()
     rows = FailedWork.objects.select_for_update(of=("self",))
-    key: dict[str, Any] = {"game_id": row.game_id, "queue": queue, "row": row.name}
-    failure, is_new = rows.get_or_create(**key, defaults={"kept": row.kept})
+    columns: dict[str, Any] = {"game_id": key.game_id, "queue": queue, "row": key.name}
+    failure, is_new = rows.get_or_create(**columns, defaults={"kept": key.kept})
     if not is_new and not again:
         return
     failure.attempts += 1
@@ -190,5 +190,5 @@ def _record(queue: Queue, row: FailureKey, error: Exception, again: bool) -> Non
     failure.next_attempt_at = now + retry_delay(failure.attempts)
     if failure.attempts >= MAX_ATTEMPTS:
         failure.set_aside_at = now
-        logger.error("row_set_aside", queue=queue.value, row=row.name, game_id=row.game_id, error=failure.error)
+        logger.error("row_set_aside", queue=queue.value, row=key.name, game_id=key.game_id, error=failure.error)
     failure.save(update_fields=["attempts", "error", "next_attempt_at", "set_aside_at"])

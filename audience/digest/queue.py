@@ -99,8 +99,8 @@ def _digest_alone(game_id: int, batch_id: int) -> int:
         isolation.raise_if_unavailable(error)
         logger.exception("digest_failed", game_id=game_id, batch_id=batch_id)
         # A batch whose row cannot be written is recorded as failed work, which excludes it from the queue.
-        row = isolation.FailureKey(str(batch_id), game_id)
-        isolation.process_alone(Queue.BATCH, row, partial(postpone, batch_id, error))
+        key = isolation.FailureKey(str(batch_id), game_id)
+        isolation.process_alone(Queue.BATCH, key, partial(postpone, batch_id, error))
         return 0
 
 

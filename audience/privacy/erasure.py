@@ -66,7 +66,7 @@ def drain() -> int:
         Queue.ERASURE,
         rows,
         lambda row: _attempt(row[0]),
-        row_of=lambda row: isolation.FailureKey(str(row[0]), row[1]),
+        failure_key=lambda row: isolation.FailureKey(str(row[0]), row[1]),
     )
     return sum(finished)
 

@@ -24,7 +24,7 @@ def create_ahead(days: int | None = None) -> list[str]:
         Queue.PARTITION,
         needed,
         lambda partition: _create(*partition),
-        row_of=lambda partition: isolation.FailureKey(partition[0].name(partition[1]), None),
+        failure_key=lambda partition: isolation.FailureKey(partition[0].name(partition[1]), None),
     )
     return [name for name in created if name]
 

@@ -137,7 +137,7 @@ class IdsSeenOnce:
             Queue.PRUNE,
             list(self._find(game_id, ids)),
             partial(self._delete, game_id),
-            row_of=partial(_failure_key, game_id),
+            failure_key=partial(_failure_key, game_id),
         )
         return [size for part in sizes for size in part]
 

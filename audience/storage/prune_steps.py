@@ -86,7 +86,7 @@ class StaleRows:
             isolation.raise_if_unavailable(error)
             logger.warning("prune_bulk_failed", what=self.what, error=type(error).__name__)
         deleted = isolation.process_together(
-            Queue.PRUNE, self._ids(), lambda ids: self._only(ids)._run(DELETE), row_of=self._failure_key
+            Queue.PRUNE, self._ids(), lambda ids: self._only(ids)._run(DELETE), failure_key=self._failure_key
         )
         return sum(rows for rows, _ in deleted), sum(size for _, size in deleted)
 
@@ -168,7 +168,7 @@ def run(steps: Iterable[PruneStep], *, dry_run: bool, seconds: float) -> Iterato
         Queue.PRUNE,
         in_time,
         lambda step: step.execute(until),
-        row_of=lambda step: isolation.FailureKey(step.key, step.game_id),
+        failure_key=lambda step: isolation.FailureKey(step.key, step.game_id),
     )
     for pruned in (step.preview() for step in steps) if dry_run else done:
         if pruned.rows or pruned.partition:

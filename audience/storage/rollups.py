@@ -113,7 +113,7 @@ def _fold(rollup: Rollup, now: datetime) -> int:
         Queue.ROLLUP,
         _groups(rollup, excluded),
         lambda groups: _fold_groups(rollup, now, IN_GROUPS, groups),
-        row_of=lambda group: isolation.FailureKey(f"{rollup.name} {group}", _game_of(rollup, group)),
+        failure_key=lambda group: isolation.FailureKey(f"{rollup.name} {group}", _game_of(rollup, group)),
     )
     return sum(moved)
 

@@ -43,7 +43,7 @@ def sweep() -> None:
     """Run all steps once; a beat task. Safe to run concurrently."""
     steps = (run_lost_checks, check_suspects, check_daily, reconcile, close_abandoned_attempts)
     results = isolation.process_each(
-        Queue.UPKEEP, steps, lambda step: step(), row_of=lambda step: isolation.FailureKey(step.__name__, None)
+        Queue.UPKEEP, steps, lambda step: step(), failure_key=lambda step: isolation.FailureKey(step.__name__, None)
     )
     list(results)
 
@@ -63,13 +63,16 @@ def run_lost_checks() -> None:
     checks = CredentialCheck.objects.filter(not_failed(Queue.CHECK))
     expired = list(_expired(checks))
     isolation.process_together(
-        Queue.CHECK, expired, lambda part: _close(checks.filter(pk__in=[check.pk for check in part])), row_of=_key_of
+        Queue.CHECK,
+        expired,
+        lambda part: _close(checks.filter(pk__in=[check.pk for check in part])),
+        failure_key=_failure_key,
     )
     for check in list(_lost(checks)[:MAX_CHECKS]):
-        isolation.process_alone(Queue.CHECK, _key_of(check), partial(run_check, check_id=str(check.pk)))
+        isolation.process_alone(Queue.CHECK, _failure_key(check), partial(run_check, check_id=str(check.pk)))
 
 
-def _key_of(check: CredentialCheck) -> isolation.FailureKey:
+def _failure_key(check: CredentialCheck) -> isolation.FailureKey:
     return isolation.FailureKey(str(check.pk), check.game_id)
 
 
@@ -135,10 +138,10 @@ def _for_each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., 
     def work_on(config: PostbackConfig) -> None:
         work(config=config)
 
-    def key_of(config: PostbackConfig) -> isolation.FailureKey:
+    def failure_key(config: PostbackConfig) -> isolation.FailureKey:
         return isolation.FailureKey(f"{step} {config.pk}".strip(), config.game_id)
 
-    list(isolation.process_each(Queue.UPKEEP, configs, work_on, row_of=key_of))
+    list(isolation.process_each(Queue.UPKEEP, configs, work_on, failure_key=failure_key))
 
 
 def _unchecked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[PostbackConfig]:

@@ -97,15 +97,14 @@ def _clear_reasons(answers: Sequence[CallResult], delivered: Sequence[UUID]) -> 
     """Clear the reasons of the delivered conversions."""
     deliveries = {answer.claim.delivery.conversion_id: answer.claim.delivery for answer in answers}
 
-    def row_of(conversion_id: UUID) -> isolation.FailureKey:
+    def failure_key(conversion_id: UUID) -> isolation.FailureKey:
         delivery = deliveries[conversion_id]
         return isolation.FailureKey(
             str(conversion_id), delivery.config.game_id, {"step": CLEAR_REASONS, "network": delivery.network}
         )
 
-    isolation.process_together(
-        Queue.CLOSING, delivered, lambda ids: conversion_reasons.clear_reasons(conversion_ids=ids), row_of=row_of
-    )
+    clear = conversion_reasons.clear_reasons
+    isolation.process_together(Queue.CLOSING, delivered, lambda ids: clear(conversion_ids=ids), failure_key=failure_key)
 
 
 def _suspect(config: PostbackConfig) -> None:

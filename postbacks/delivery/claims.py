@@ -106,7 +106,7 @@ def _claim_isolated(network: str, config_id: UUID, limit: int) -> tuple[list[Cla
         Queue.SENDING,
         list(rows),
         lambda part: _claim(config_id, min(limit, len(part)), only=[pk for pk, _ in part]),
-        row_of=lambda row: leases.row_of(network, config_id, *row),
+        failure_key=lambda row: leases.failure_key(network, config_id, *row),
         deadline=time.monotonic() + MAX_ISOLATION_SECONDS,
     )
     return [claim for claims, _ in results for claim in claims], [row for _, rows in results for row in rows]

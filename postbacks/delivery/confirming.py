@@ -58,7 +58,7 @@ def _expire(config: PostbackConfig) -> None:
 
     rows = expired.filter(not_failed(Queue.CONFIRMATION) | Q(pk__in=set_aside)).values_list("pk", flat=True)
     counts = isolation.process_together(
-        Queue.CONFIRMATION, list(rows), expire, row_of=lambda pk: isolation.FailureKey(str(pk), config.game_id)
+        Queue.CONFIRMATION, list(rows), expire, failure_key=lambda pk: isolation.FailureKey(str(pk), config.game_id)
     )
     if any(counts):
         logger.warning("deliveries_not_confirmed", config_id=str(config.pk), deliveries=sum(counts))

@@ -43,7 +43,7 @@ class Claim:
         return min(self.delivery.deadline, self.starts_at + timedelta(seconds=MAX_START_DELAY_SECONDS))
 
 
-def row_of(network: str, config_id: UUID, delivery_id: UUID, game_id: int) -> isolation.FailureKey:
+def failure_key(network: str, config_id: UUID, delivery_id: UUID, game_id: int) -> isolation.FailureKey:
     """The key in FailedWork of a delivery whose claim cannot be made or undone."""
     return isolation.FailureKey(str(delivery_id), game_id, {"network": network, "config": str(config_id)})
 
@@ -88,12 +88,12 @@ def undo(claims: Sequence[Claim]) -> None:
 
     A claim that cannot be undone is recorded, and claimed alone when its lease has expired.
     """
-    isolation.process_together(Queue.SENDING, claims, _undo, row_of=_row_of_claim)
+    isolation.process_together(Queue.SENDING, claims, _undo, failure_key=_failure_key)
 
 
-def _row_of_claim(claim: Claim) -> isolation.FailureKey:
+def _failure_key(claim: Claim) -> isolation.FailureKey:
     config = claim.delivery.config
-    return row_of(config.network, config.pk, claim.delivery.pk, config.game_id)
+    return failure_key(config.network, config.pk, claim.delivery.pk, config.game_id)
 
 
 @transaction.atomic

@@ -49,7 +49,7 @@ class CallResult:
 
 def record(answers: Sequence[CallResult]) -> list[UUID]:
     """Record all answers together, or each half if that fails, and so on; return the ids of delivered conversions."""
-    results = isolation.process_together(Queue.CLOSING, answers, _record_or_drop_text, row_of=_row_of)
+    results = isolation.process_together(Queue.CLOSING, answers, _record_or_drop_text, failure_key=_failure_key)
     return [conversion_id for delivered in results for conversion_id in delivered]
 
 
@@ -70,7 +70,7 @@ def _without_text(answer: CallResult) -> CallResult:
     return replace(answer, outcome=outcome, request=None)
 
 
-def _row_of(answer: CallResult) -> isolation.FailureKey:
+def _failure_key(answer: CallResult) -> isolation.FailureKey:
     """The key in FailedWork of an answer that could not be recorded, with the data that `stored_answer` needs."""
     claim, outcome = answer.claim, answer.outcome
     data = {

@@ -99,7 +99,7 @@ def advance(*, limit: int = BATCH) -> bool:
         Queue.REPLAY,
         list(running),
         lambda row: _advance(row[0], limit),
-        row_of=lambda row: isolation.FailureKey(str(row[0]), row[1]),
+        failure_key=lambda row: isolation.FailureKey(str(row[0]), row[1]),
     )
     return any(list(can_continue))
 
@@ -132,7 +132,7 @@ def _queue(replay: Replay, config: PostbackConfig, limit: int) -> int:
         Queue.REPLAY,
         ids,
         lambda part: replay_rows.requeue(Delivery.objects.filter(pk__in=part), replay=replay),
-        row_of=lambda pk: isolation.FailureKey(str(pk), replay.game_id, {"replay": str(replay.pk)}),
+        failure_key=lambda pk: isolation.FailureKey(str(pk), replay.game_id, {"replay": str(replay.pk)}),
     )
     Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + sum(queued))
     wake(DELIVER_TASK, config.network)

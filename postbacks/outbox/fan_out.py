@@ -72,7 +72,7 @@ def fan_out_due(*, limit: int = BATCH, condition: Q | None = None) -> int:
         Queue.FAN_OUT,
         list(queue.values_list("pk", "game_id")[:limit]),
         lambda part: _fan_out(Conversion.objects.to_fan_out().filter(pk__in=[pk for pk, _ in part])),
-        row_of=lambda row: isolation.FailureKey(str(row[0]), row[1]),
+        failure_key=lambda row: isolation.FailureKey(str(row[0]), row[1]),
         deadline=time.monotonic() + MAX_ISOLATION_SECONDS,
     )
     return limit

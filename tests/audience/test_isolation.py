@@ -33,7 +33,7 @@ def place(row: int) -> FailureKey:
 
 
 def halved(rows: Sequence[int]) -> list[list[int]]:
-    return isolation.process_together(Queue.FAN_OUT, rows, halve, row_of=place)
+    return isolation.process_together(Queue.FAN_OUT, rows, halve, failure_key=place)
 
 
 def come_due() -> None:
@@ -148,7 +148,7 @@ def test_nothing_is_recorded_when_the_database_becomes_unavailable() -> None:
         raise OperationalError("server closed the connection")
 
     with pytest.raises(OperationalError):
-        isolation.process_together(Queue.FAN_OUT, [1, 2], work, row_of=place)
+        isolation.process_together(Queue.FAN_OUT, [1, 2], work, failure_key=place)
     assert not FailedWork.objects.exists()
 
 
@@ -161,7 +161,7 @@ def test_steps_are_processed_one_by_one_and_a_failed_one_only_when_due() -> None
 
     def sweep() -> list[int]:
         tried.clear()
-        return list(isolation.process_each(Queue.PRUNE, [2, 3, 4], step, row_of=place))
+        return list(isolation.process_each(Queue.PRUNE, [2, 3, 4], step, failure_key=place))
 
     assert (sweep(), tried) == ([1, 2], [2, 3, 4])
     assert (sweep(), tried) == ([1, 2], [2, 4])

@@ -60,7 +60,7 @@ def write_digests(*, now: datetime | None = None) -> int:
         Queue.ALERT_DIGEST,
         due,
         lambda choice: _write(choice, now, has_content),
-        row_of=lambda choice: isolation.FailureKey(f"choice {choice.pk}", choice.game_id),
+        failure_key=lambda choice: isolation.FailureKey(f"choice {choice.pk}", choice.game_id),
     )
     return sum(written)
 

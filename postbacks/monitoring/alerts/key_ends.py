@@ -19,7 +19,7 @@ def write_reminders() -> int:
     """Store a Notice for each admin of each key whose reminder is due; return their number. Isolates failing keys."""
     due = _due().select_related("game").order_by("remind_at", "pk")
     written = isolation.process_each(
-        Queue.ALERT_DIGEST, due, _write, row_of=lambda key: isolation.FailureKey(f"key {key.pk}", key.game_id)
+        Queue.ALERT_DIGEST, due, _write, failure_key=lambda key: isolation.FailureKey(f"key {key.pk}", key.game_id)
     )
     return sum(written)
 

@@ -46,7 +46,7 @@ def watch(*, now: datetime | None = None) -> int:
         Queue.ALERT,
         rows,
         lambda chunk: _watch(chunk, now),
-        row_of=lambda config: isolation.FailureKey(str(config.pk), config.game_id),
+        failure_key=lambda config: isolation.FailureKey(str(config.pk), config.game_id),
     )
     return sum(changed)
 
