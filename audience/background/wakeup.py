@@ -82,7 +82,7 @@ def _unread(queue: str) -> int:
 
 
 _publisher: _Publisher | None = None
-_start = threading.Lock()
+_start_lock = threading.Lock()
 
 
 def wake(task: str, *args: str) -> None:
@@ -93,7 +93,7 @@ def wake(task: str, *args: str) -> None:
 def wake_now(task: str, *args: str) -> None:
     """Enqueue `task` now, even in a transaction; also for the event loop, which has none."""
     global _publisher
-    with _start:
+    with _start_lock:
         if _publisher is None or not _publisher.is_alive():
             _publisher = _Publisher()
             _publisher.start()

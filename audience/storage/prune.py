@@ -83,7 +83,7 @@ def _rejections_beyond_limit(game: Game) -> StaleRows:
     )
 
 
-def expired(now: datetime) -> set[str]:
+def expired_partitions(now: datetime) -> set[str]:
     """Return the names of partitions that no game keeps, even if some of their events are not digested yet."""
     first_kept_days = [_first_kept_day(game) for game in Game.objects.all()]
     events = {

@@ -25,7 +25,7 @@ SCHEDULE = (
 )
 MAX_JITTER = 0.10
 MIN_SECONDS = 1.0
-WINDOW = timedelta(hours=47)
+MAX_RETRY_PERIOD = timedelta(hours=47)
 
 
 def next_attempt(
@@ -44,4 +44,4 @@ def next_attempt(
         return None
     wait = float(SCHEDULE[attempt - 1]) if retry_after is None else max(retry_after, MIN_SECONDS)
     next_at = now + timedelta(seconds=wait * (1 + MAX_JITTER * jitter()))
-    return next_at if next_at <= first_attempt_at + WINDOW else None
+    return next_at if next_at <= first_attempt_at + MAX_RETRY_PERIOD else None

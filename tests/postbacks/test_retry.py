@@ -42,7 +42,7 @@ def test_nothing_is_scheduled_after_47_hours(hours: float, tries: bool) -> None:
     assert (at is not None) is tries
 
 
-def test_a_retry_after_beyond_the_window_ends_it() -> None:
+def test_a_retry_after_beyond_the_retry_period_ends_it() -> None:
     assert wait(1, retry_after=47 * 3600) == 47 * 3600
     assert wait(1, retry_after=47 * 3600 + 1) is None
 

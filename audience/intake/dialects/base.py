@@ -120,7 +120,7 @@ class IngestView(APIView):
     def with_expired_key_rejection(self, refusal: Refusal, value: str) -> Refusal:
         """The refusal of the invalid key `value`, with a Rejection to be stored if the key has expired."""
         key = find_expired_key(value)
-        if key is None or not _is_expired_key_due(key):
+        if key is None or not _is_rejection_due(key):
             return refusal
         return self.with_rejection(refusal, key, restrictions.KEY_ENDED)
 
@@ -198,7 +198,7 @@ class IngestView(APIView):
         return self.refuse(RequestProblem.INTERNAL_ERROR, text).response
 
 
-def _is_expired_key_due(key: ApiKey) -> bool:
+def _is_rejection_due(key: ApiKey) -> bool:
     """Whether to store another Rejection for this expired key."""
     now = time.monotonic()
     if now - _expired_key_recorded_at.get(key.pk, -EXPIRED_KEY_INTERVAL_SECONDS) < EXPIRED_KEY_INTERVAL_SECONDS:

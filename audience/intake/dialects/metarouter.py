@@ -42,8 +42,10 @@ class MetaRouterResponses(Responses):
     def answer_rejected(self, rejected: Rejected) -> HttpResponse:
         return as_json(_error(rejected), status=413 if _is_too_large(rejected) else 400)
 
-    def answer_batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponse:
-        if not rejected or (accepted and not partial):
+    def answer_batch(
+        self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, supports_207: bool
+    ) -> HttpResponse:
+        if not rejected or (accepted and not supports_207):
             return self.answer_accepted()
         errors = [{**_error(member), "index": index, "messageId": member.message_id} for index, member in rejected]
         status = 207 if accepted else 413 if all(_is_too_large(member) for _, member in rejected) else 400

@@ -91,10 +91,10 @@ class Responses(ABC):
 
     @abstractmethod
     def answer_batch(
-        self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool
+        self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, supports_207: bool
     ) -> HttpResponseBase:
         """The answer to a batch: `accepted` is the number of accepted members, `rejected` has the others with their
-        index in the batch. `partial`: the client supports 207."""
+        index in the batch. `supports_207`: the client supports 207."""
 
     @abstractmethod
     def answer_problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponseBase:

@@ -39,7 +39,9 @@ class RudderStackResponses(Responses):
     def answer_rejected(self, rejected: Rejected) -> HttpResponse:
         return plain_text(400, rejected.errors[0].message)
 
-    def answer_batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponse:
+    def answer_batch(
+        self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, supports_207: bool
+    ) -> HttpResponse:
         return self.answer_accepted() if accepted or not rejected else self.answer_rejected(rejected[0][1])
 
     def answer_problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:

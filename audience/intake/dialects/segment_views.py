@@ -151,8 +151,8 @@ class SegmentView(IngestView):
             parsed.append((owner or key, self.parse_member(without_secret(member), owner)))
         await self.store(parsed)
         rejected = [(index, member) for index, (_, member) in enumerate(parsed) if isinstance(member, Rejected)]
-        partial = key.dialect == Dialect.METAROUTER
-        return self.responses.answer_batch(len(parsed) - len(rejected), rejected, partial=partial)
+        supports_207 = key.dialect == Dialect.METAROUTER
+        return self.responses.answer_batch(len(parsed) - len(rejected), rejected, supports_207=supports_207)
 
     def owner_of(self, raw: dict[str, Any], batch_key: str, key: ApiKey) -> ApiKey | None:
         """The key that a member belongs to: its `writeKey`, else the batch's. None when that is not a live key."""

@@ -25,7 +25,7 @@ class Command(BaseCommand):
                 raise CommandError("--ahead counts days, from 0 to 366.")
             created = partitions_ahead.create_ahead(ahead)
             self.stdout.write(f"Created {', '.join(created)}." if created else "All of them exist already.")
-        expired = prune.expired(timezone.now())
+        expired = prune.expired_partitions(timezone.now())
         self.stdout.write(LINE.format("partition", "days (UTC)", "rows", "size", "kept"))
         for table in partitions.TABLES:
             for part in partitions.list_partitions(table):
