@@ -143,7 +143,7 @@ CELERY_BEAT_SCHEDULE, MESSAGE_EXPIRY = task_settings.BEAT, task_settings.MESSAGE
 
 # How `audience` calls `postbacks` without importing it (docs/architecture.md, "Packages").
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"
-ERASURE_HOOK = "postbacks.erasure.cancel_for_people"
+ERASURE_HOOK = "postbacks.erasure.erase_deliveries"
 
 # Accounts and mail --------------------------------------------------------------------------
 globals().update(sign_in.SETTINGS)

@@ -25,7 +25,7 @@ from config.quickstart.state import ServicesError, StateFolder
 from config.quickstart.terminal import print_line
 
 MAX_START_SECONDS = 60.0
-MAX_SETTLE_SECONDS = 5.0
+MAX_QUIET_WAIT_SECONDS = 5.0
 QUIET_SECONDS = 0.8
 MANAGE = [commands.PYTHON, str(services.BASE_DIR / "manage.py")]
 # The children write into pipes, and a person reads their output.
@@ -162,6 +162,6 @@ def _get(address: str, path: str, host: str) -> tuple[int, str]:
 
 def _wait_for_quiet_output(children: Children) -> None:
     """Wait for the output of the demo's first deliveries, so that the banner is printed after it."""
-    deadline = time.monotonic() + MAX_SETTLE_SECONDS
+    deadline = time.monotonic() + MAX_QUIET_WAIT_SECONDS
     while time.monotonic() < deadline and children.show_output(QUIET_SECONDS):
         pass

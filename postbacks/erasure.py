@@ -26,7 +26,7 @@ OWN_MESSAGES = {*answers.FAILURES.values(), STOPPED, STOPPED_AND_SENT_AGAIN}
 
 
 @transaction.atomic
-def cancel_for_people(person_ids: Iterable[uuid.UUID], conversion_ids: Iterable[uuid.UUID] = ()) -> int:
+def erase_deliveries(person_ids: Iterable[uuid.UUID], conversion_ids: Iterable[uuid.UUID] = ()) -> int:
     """Cancel all waiting deliveries of these people, and of these conversions, and return their number.
 
     Called by an erasure before it deletes. A call in progress is not interrupted; its worker finds the row cancelled

@@ -44,7 +44,8 @@ def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
     recent = locked.unattributed().filter(event_at__gte=clock.now() - OPEN_FOR)
     # Not fanned out yet: a late click still changes their attribution.
     undecided = locked.filter(fanned_out_at=None)
-    to_decide = {c.pk: c for c in [*recent, *undecided, *new, *newly_counted] if c.reason not in conversions.SETTLED}
+    affected_or_new = [*recent, *undecided, *new, *newly_counted]
+    to_decide = {c.pk: c for c in affected_or_new if c.reason not in conversions.FINAL_REASONS}
     return _decide(game, list(to_decide.values()), new)
 
 

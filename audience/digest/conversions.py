@@ -15,7 +15,7 @@ from audience.models.erasure import receipt_key, subject_hashes
 from audience.models.keys import SERVER_KINDS
 
 # Reasons that a later click does not replace.
-SETTLED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
+FINAL_REASONS = (Reason.REPEAT_LAUNCH, Reason.ERASED)
 # Conversion.value has 14 digits before the point and 6 after it.
 MAX_VALUE = Decimal(10) ** 14
 VALUE_UNIT = Decimal("0.000001")

@@ -22,7 +22,7 @@ from audience.models.erasure import ReceiptKeyLost, subject_hash, subject_hashes
 from audience.models.failed_work import not_failed
 from audience.models.people import ANONYMOUS
 from audience.privacy import player_erasure, shared_id_erasure
-from audience.privacy.deletion import Erased
+from audience.privacy.erasure_steps import Erased
 
 logger = structlog.get_logger(__name__)
 

@@ -15,8 +15,8 @@ from audience.digest.ownership import KnownId, Run
 from audience.ids.values import canonical
 from audience.models import Conversion, Device, Event, Game, Identity, Owners, Person, Rejection, Touch
 from audience.models.people import ANONYMOUS, WEAK
-from audience.privacy import deletion, redaction
-from audience.privacy.deletion import Erased
+from audience.privacy import erasure_steps, redaction
+from audience.privacy.erasure_steps import Erased
 from audience.privacy.player_data import decisions_of, rejections_of
 from consent.models import ConsentDecision
 
@@ -33,7 +33,7 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
     counts = _delete_conversions(game, events, person)
     counts["events"] = events.delete()[0]
     weak = {owned.key for owned in ids if owned.key[0] in WEAK and not owned.is_shared}
-    deleted_keys = deletion.assign_to_others(game, weak)
+    deleted_keys = erasure_steps.assign_to_others(game, weak)
     ids = [replace(owned, periods=(ALWAYS,)) if owned.key in deleted_keys else owned for owned in ids]
     counts["rejections"] = (rejections_of(game.pk, ids) | _rejections(game, subject)).delete()[0]
     counts["consent_decisions"] = (decisions_of(game.pk, ids) | _decisions(game, subject)).delete()[0]
@@ -46,7 +46,7 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
             counts[name] += deleted.get(model._meta.label, 0)
     own_ids = [owned for owned in ids if owned.is_own and owned.key not in weak - deleted_keys]
     values = sorted({*_spellings(subject), *(spelling for owned in own_ids for spelling in owned.spellings)})
-    deletion.redact_batch_errors(game, [*personal, *values])
+    erasure_steps.redact_batch_errors(game, [*personal, *values])
     return Erased(counts, values)
 
 
@@ -77,12 +77,12 @@ def _delete_conversions(game: Game, events: QuerySet[Event], person: Person | No
     """
     others = Conversion.objects.exclude(person=person)
     moved = Conversion.objects.filter(moved_to=person).values_list("pk", flat=True) if person else []
-    misplaced = others.filter(pk__in=[*deletion.conversions_of(game, events), *moved])
+    misplaced = others.filter(pk__in=[*erasure_steps.conversions_of(game, events), *moved])
     clicked = others.filter(touch__person=person, touch__isnull=False).exclude(pk__in=misplaced.values("pk"))
     of_person = Conversion.objects.filter(person=person)
     ids = [pk for rows in (of_person, misplaced, clicked) for pk in rows.values_list("pk", flat=True)]
-    cancelled = deletion.cancel_postbacks(game, person_ids=[person.pk] if person else [], conversion_ids=ids)
-    deletion.mark_click_erased(clicked)
+    cancelled = erasure_steps.erase_in_postbacks(game, person_ids=[person.pk] if person else [], conversion_ids=ids)
+    erasure_steps.mark_click_erased(clicked)
     return {"postbacks_cancelled": cancelled, "conversions": misplaced.delete()[1].get(Conversion._meta.label, 0)}
 
 

@@ -33,8 +33,8 @@ from audience.models import (
     goals,
 )
 from audience.models.people import ANONYMOUS, DEVICE, GroupMembership
-from audience.privacy import deletion
-from audience.privacy.deletion import Erased
+from audience.privacy import erasure_steps
+from audience.privacy.erasure_steps import Erased
 from audience.privacy.id_removal import without_id
 from consent.decisions import delete_decisions
 
@@ -61,14 +61,14 @@ def erase(game: Game, identity: Identity) -> Erased:
     spellings = [identity.value, *identity.spellings]
     events = Event.objects.filter(NAMES_NO_USER, game_id=game.pk, anonymous_id__in=spellings, links=[])
     facts = _read_facts(game, identity, events)
-    deletion.redact_batch_errors(game, spellings)
+    erasure_steps.redact_batch_errors(game, spellings)
     # The person of a crowd's id has no other ids.
     crowd = identity.person if identity.owners == Owners.CROWD else None
-    ids = {*deletion.conversions_of(game, events)}
+    ids = {*erasure_steps.conversions_of(game, events)}
     ids |= set(Conversion.objects.filter(person=crowd).values_list("pk", flat=True))
     conversions = Conversion.objects.filter(pk__in=ids)
     facts.persons |= set(conversions.values_list("person_id", flat=True))
-    counts = {"postbacks_cancelled": deletion.cancel_postbacks(game, conversion_ids=ids)}
+    counts = {"postbacks_cancelled": erasure_steps.erase_in_postbacks(game, conversion_ids=ids)}
     conversions.delete()
     counts["events"] = events.delete()[0]
     counts["rejections"] = Rejection.objects.filter(game=game, subjects__overlap=spellings).delete()[0]
@@ -80,7 +80,7 @@ def erase(game: Game, identity: Identity) -> Erased:
     counts["postbacks_cancelled"] += cancelled
     counts |= {"touches": touches, "devices": devices}
     others = Identity.objects.filter(game=game, namespace=DEVICE, value__in=facts.device_ids, owners=Owners.OTHER)
-    deleted = deletion.assign_to_others(game, others.values_list("namespace", "value"))
+    deleted = erasure_steps.assign_to_others(game, others.values_list("namespace", "value"))
     counts["identities"] = 1 + len(deleted)
     counts["people"] = 1 if crowd else 0
     if crowd:
@@ -158,8 +158,8 @@ def _remove_facts(game: Game, facts: ErasedFacts) -> tuple[int, int, int]:
     touches = Touch.objects.filter(person__in=facts.persons, click_key__in=keys).exclude(clicked_at=moved_facts.UNSET)
     erased_ids = [touch.pk for touch in touches if (touch.network, touch.click_key) in facts.clicks]
     attributed = Conversion.objects.filter(touch__in=erased_ids)
-    cancelled = deletion.cancel_postbacks(game, conversion_ids=attributed.values_list("pk", flat=True))
-    deletion.mark_click_erased(attributed)
+    cancelled = erasure_steps.erase_in_postbacks(game, conversion_ids=attributed.values_list("pk", flat=True))
+    erasure_steps.mark_click_erased(attributed)
     Touch.objects.filter(pk__in=erased_ids).delete()
     _remove_traits(facts)
     by_event = {event.pk: person_id for event, person_id in remaining.items()}

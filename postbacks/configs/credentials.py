@@ -199,7 +199,7 @@ def _close(check: CredentialCheck, state: CheckState, response: Response | None)
 
 @transaction.atomic
 def _apply_result(check: CredentialCheck, outcome: Outcome, state: CheckState, credential: dict[str, str]) -> None:
-    """Suspect, hold, release or clear the config by the result, unless its credential was changed meanwhile."""
+    """Suspect, hold or release the config, or end its suspicion, unless its credential was changed meanwhile."""
     config = PostbackConfig.objects.kept().locked().filter(checks=check).first()
     if config is None or config.credential != credential:
         return
@@ -212,4 +212,4 @@ def _apply_result(check: CredentialCheck, outcome: Outcome, state: CheckState, c
     elif state == CheckState.PASSED and config.held_at:
         hold.release(config=config)
     elif state != CheckState.UNVERIFIED:
-        hold.clear(config=config)
+        hold.end_suspicion(config=config)

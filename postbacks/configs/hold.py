@@ -87,11 +87,11 @@ def hold(*, config: PostbackConfig, access: str, message: str) -> None:
 
 
 @transaction.atomic
-def clear(*, config: PostbackConfig) -> None:
+def end_suspicion(*, config: PostbackConfig) -> None:
     """End a suspicion, so that waiting deliveries are sent on schedule."""
     if PostbackConfig.objects.filter(pk=config.pk, suspected_at__isnull=False).update(suspected_at=None):
         wake(DELIVER_TASK, config.network)
-        logger.info("credential_cleared", config_id=str(config.pk), network=config.network)
+        logger.info("suspicion_ended", config_id=str(config.pk), network=config.network)
 
 
 @transaction.atomic
@@ -135,13 +135,13 @@ def hold_waiting(*, config: PostbackConfig) -> None:
     """Hold deliveries that became waiting while the config was put on hold, or cancel them if it is disabled."""
     row = PostbackConfig.objects.locked().get(pk=config.pk)
     if not row.enabled:
-        _cancel_open(row)
+        _make_open_due(row)
     elif row.held_at:
         _hold_waiting(row)
 
 
 @transaction.atomic
-def cancel_open(*, config: PostbackConfig) -> None:
+def make_open_due(*, config: PostbackConfig) -> None:
     """Make the waiting and held deliveries of a disabled or deleted postback due, so that they are cancelled.
 
     The next claim cancels them with the reason (postbacks/delivery/claims.py). Leased ones end with their call.
@@ -150,10 +150,10 @@ def cancel_open(*, config: PostbackConfig) -> None:
     rows = _open(config).annotate(text=Cast("pk", CharField())).values("text")
     queues = (Queue.SENDING, Queue.CLOSING)
     FailedWork.objects.filter(game=config.game_id, queue__in=queues, row__in=rows).make_due()
-    _cancel_open(config)
+    _make_open_due(config)
 
 
-def _cancel_open(config: PostbackConfig) -> None:
+def _make_open_due(config: PostbackConfig) -> None:
     unleased = _locked(_open(config).filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
     if unleased.update(state=DeliveryState.WAITING, next_attempt_at=clock.now()):
         wake(DELIVER_TASK, config.network)
@@ -164,7 +164,7 @@ def _open(config: PostbackConfig) -> QuerySet[Delivery]:
 
 
 @transaction.atomic
-def release_stranded(*, config: PostbackConfig) -> None:
+def release_wrongly_held(*, config: PostbackConfig) -> None:
     """Release deliveries that are held although the config is not on hold."""
     row = PostbackConfig.objects.locked().get(pk=config.pk)
     if row.held_at is None and _release(row):

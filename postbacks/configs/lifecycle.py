@@ -61,7 +61,7 @@ def disable(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     """Stop sending and cancel open deliveries; return their counts. SettingsRefused if it was deleted."""
     row = _switch(config, enabled=False, changed_by=changed_by)
     unsent = unsent_counts.count_unsent(row)
-    hold.cancel_open(config=row)
+    hold.make_open_due(config=row)
     return unsent
 
 
@@ -84,7 +84,7 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     change |= {"credential": (rules.audit_text("{...}"), rules.audit_text("{}"))}
     audit_log.record(game=row.game, subject=row, action=LogEntry.Action.DELETE, changes=change)
     hold.release(config=row)
-    hold.cancel_open(config=row)
+    hold.make_open_due(config=row)
     return unsent
 
 
@@ -99,7 +99,7 @@ def _apply(row: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> 
     goal_events.add_goal_events(game=row.game, names=[str(goal["event"]) for goal in goals])
     versions.save(config=row, change=versions.difference(before, row), set_by=changed_by)
     if before.enabled and not enabled:
-        hold.cancel_open(config=row)
+        hold.make_open_due(config=row)
 
 
 @transaction.atomic

@@ -1,4 +1,4 @@
-"""Periodic tasks for credentials: lost checks, suspicions, daily checks, expired credentials.
+"""Periodic tasks for credentials: lost checks, suspicions, daily checks, expired credentials; and open attempts.
 
 Failing checks and postbacks are isolated (audience/background/isolation.py).
 """
@@ -41,14 +41,14 @@ RECHECK_AFTER = timedelta(hours=1)
 
 def sweep() -> None:
     """Run all steps once; a beat task. Safe to run concurrently."""
-    steps = (run_lost_checks, check_suspects, check_daily, reconcile, close_abandoned_attempts)
+    steps = (run_lost_checks, check_suspects, check_daily, reconcile, close_attempts_of_finished_deliveries)
     results = isolation.process_each(
         Queue.UPKEEP, steps, lambda step: step(), failure_key=lambda step: isolation.FailureKey(step.__name__, None)
     )
     list(results)
 
 
-def close_abandoned_attempts() -> None:
+def close_attempts_of_finished_deliveries() -> None:
     """Close the attempts of killed workers whose delivery an erasure cancelled meanwhile."""
     attempts = list(DeliveryAttempt.objects.of_finished_deliveries().values_list("pk", flat=True))
     DeliveryAttempt.objects.filter(pk__in=attempts).close_abandoned()
@@ -154,12 +154,12 @@ def _unchecked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[Post
 
 
 def reconcile() -> None:
-    """Hold deliveries of held configs, fail those past a deadline, release stranded ones, delete old credentials."""
+    """Hold deliveries of held configs, fail those past a deadline, release wrongly held, delete old credentials."""
     plain = PostbackConfig.objects.defer("credential", "previous_credential")
     _for_each("hold", plain.filter(held_at__isnull=False), hold.hold_waiting)
     _for_each("expire", plain.filter(held_at__isnull=False), hold.expire)
-    stranded = Delivery.objects.filter(config=OuterRef("pk"), state=DeliveryState.HELD)
-    _for_each("release", plain.filter(Exists(stranded), held_at=None), hold.release_stranded)
+    held = Delivery.objects.filter(config=OuterRef("pk"), state=DeliveryState.HELD)
+    _for_each("release", plain.filter(Exists(held), held_at=None), hold.release_wrongly_held)
     _for_each("forget", plain.filter(previous_until__lt=clock.now()), _delete_previous)
 
 

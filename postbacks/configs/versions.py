@@ -87,7 +87,7 @@ def _change(check: CredentialCheck, credential: Mapping[str, str]) -> None:
     # Releasing requires a passed check, and this one passed.
     hold.release(config=config)
     if not config.enabled:
-        hold.cancel_open(config=config)
+        hold.make_open_due(config=config)
 
 
 def save(*, config: PostbackConfig, change: str, set_by: Any) -> None:

@@ -161,5 +161,5 @@ def _locked(config: PostbackConfig, now: datetime, limit: int, only: Sequence[UU
         row.config = config
         if row.conversion is not None:
             row.conversion.game = config.game
-    conversion_facts.load_names([row.conversion for row in rows if row.conversion is not None])
+    conversion_facts.load_first_user_ids([row.conversion for row in rows if row.conversion is not None])
     return rows

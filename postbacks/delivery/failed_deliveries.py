@@ -73,13 +73,13 @@ class ReplayProgress:
     not_sent: int = 0
 
     @property
-    def settled(self) -> int:
+    def ended(self) -> int:
         return self.delivered + self.failed + self.unknown + self.not_sent + self.replay.past_deadline
 
     @property
     def remaining(self) -> int:
         """Not queued yet; of a finished replay, never queued or queued by a later replay."""
-        return max(self.replay.total - self.settled - self.waiting, 0)
+        return max(self.replay.total - self.ended - self.waiting, 0)
 
     @property
     def text(self) -> str:

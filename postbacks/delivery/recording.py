@@ -19,7 +19,7 @@ from audience.background import isolation
 from audience.database import bulk, clock
 from audience.models import Queue
 from consent.models import Level
-from postbacks.delivery import settling
+from postbacks.delivery import states
 from postbacks.delivery.leases import Claim
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.answers import MAX_MESSAGE_LENGTH
@@ -117,7 +117,7 @@ def _record(answers: Sequence[CallResult]) -> list[UUID]:
         delivery = deliveries.get(answer.claim.delivery.pk)
         if delivery is None:
             continue
-        status = settling.settle(delivery, answer.claim, answer.outcome, now)
+        status = states.apply_outcome(delivery, answer.claim, answer.outcome, now)
         attempts.append(_attempt(answer, status, now, erased=delivery.conversion_id is None))
         if status == AttemptStatus.SUCCESS and delivery.state == DeliveryState.DELIVERED and delivery.conversion_id:
             delivered.append(delivery.conversion_id)
@@ -127,7 +127,7 @@ def _record(answers: Sequence[CallResult]) -> list[UUID]:
 
 
 def _locked(ids: Iterable[UUID]) -> dict[UUID, Delivery]:
-    """The deliveries, locked, with what `settling.settle` reads and without credentials."""
+    """The deliveries, locked, with what `states.apply_outcome` reads and without credentials."""
     rows = Delivery.objects.select_for_update(of=("self",)).select_related("replay").order_by("pk")
     deliveries = {row.pk: row for row in rows.filter(pk__in=list(ids))}
     configs = PostbackConfig.objects.defer("credential", "previous_credential")

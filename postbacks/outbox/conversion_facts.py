@@ -56,7 +56,7 @@ MAX_TEXT = 1024
 MAX_MONEY = Decimal(10) ** 14
 
 
-def load_names(conversions: Sequence[Conversion]) -> None:
+def load_first_user_ids(conversions: Sequence[Conversion]) -> None:
     """Load in one query the first user id of each person, which `read_facts` reads for events without one."""
     persons = [conversion.person for conversion in conversions if not _id(conversion.user_id)]
     if persons:
@@ -75,7 +75,7 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
     FULL returns everything; ANONYMOUS only the click id and what was bought, no personal data (email, phone, user id,
     IP, user agent, browser id, page, order number). The caller refuses NONE. IP and user agent are those of the click,
     never those of the server that reported the conversion.
-    Reads `touch`, `person` and, without a user id, the person's first one: a query unless `load_names` loaded it.
+    Reads `touch`, `person` and, without a user id, the person's first: a query unless `load_first_user_ids` loaded it.
     """
     properties = _object(conversion.properties)
     personal = _personal(conversion, properties) if level == Level.FULL else {}
@@ -129,7 +129,7 @@ def consent(context: dict[str, Any]) -> Consent | None:
 def _user_identity(conversion: Conversion) -> str | None:
     """The person's first user id."""
     if not hasattr(conversion.person, "first_user_id"):
-        load_names([conversion])
+        load_first_user_ids([conversion])
     return _text(conversion.person.first_user_id)
 
 

@@ -116,7 +116,7 @@ def _claim(queue: QuerySet[Conversion], limit: int) -> list[Conversion]:
     # Read after the lock: a join in the locking query would return the click as it was before.
     rows = Conversion.objects.filter(pk__in=ids).select_related("game", "touch", "person").order_by("created_at")
     conversions = list(rows)
-    conversion_facts.load_names(conversions)
+    conversion_facts.load_first_user_ids(conversions)
     return conversions
 
 

@@ -35,7 +35,7 @@ def reason_not_to_send(
 ) -> Reason | None:
     """The first reason why `conversion` must not go to `config`, None if it may. Makes no query.
 
-    Expects `touch` and `person` to be loaded, and `conversion_facts.load_names`. `level` is its consent level,
+    Expects `touch` and `person` to be loaded, and `conversion_facts.load_first_user_ids`. `level` is its consent level,
     `repeated` whether it is one of `once_per_player.repeats()`, evaluated at fan-out only. `facts` at that level, and
     `match`, the goal or the reason, are read here unless passed.
     """

@@ -75,23 +75,23 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
     evaluated later. Nothing is written.
     """
     since = clock.now() - timedelta(days=DAYS)
-    verdicts: Counter[Reason | None] = Counter()
+    counts: Counter[Reason | None] = Counter()
     before: Counter[Reason | None] | None = Counter() if current else None
     oldest, considered = since, 0
     for chunk in _chunks(proposed.game, proposed.network, since):
         considered, oldest = considered + len(chunk), chunk[-1].event_at
         levels = consent_levels.levels([conversion for conversion in chunk if gate.is_eligible(conversion, proposed)])
-        verdicts.update(_verdicts(chunk, proposed, levels))
+        counts.update(_reasons(chunk, proposed, levels))
         if current and before is not None:
-            before.update(_verdicts(chunk, current, levels))
+            before.update(_reasons(chunk, current, levels))
     is_capped = considered >= MAX_CONVERSIONS
     return DryRun(
         since=oldest if is_capped else since,
         considered=considered,
         is_capped=is_capped,
-        sent=verdicts[None],
+        sent=counts[None],
         sent_before=None if before is None else before[None],
-        reasons=_count_reasons(verdicts, before),
+        reasons=_count_reasons(counts, before),
         new_events=_count_new_events(proposed, since),
     )
 
@@ -102,17 +102,17 @@ def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversi
     ids = list(rows.values_list("pk", "touch__network", "test")[:MAX_CONVERSIONS])
     for start in range(0, len(ids), CHUNK_SIZE):
         chunk = ids[start : start + CHUNK_SIZE]
-        attributed = [pk for pk, winner, test in chunk if winner == network and not test]
+        attributed = [pk for pk, kind, test in chunk if kind == network and not test]
         complete = list(Conversion.objects.filter(pk__in=attributed).select_related("game", "touch", "person"))
-        conversion_facts.load_names(complete)
+        conversion_facts.load_first_user_ids(complete)
         # Only consent and match keys need the other columns, which are most of a row.
-        others = [pk for pk, winner, test in chunk if winner != network or test]
+        others = [pk for pk, kind, test in chunk if kind != network or test]
         loaded = [*complete, *Conversion.objects.filter(pk__in=others).select_related("touch").only(*COLUMNS)]
         if loaded:
             yield sorted(loaded, key=lambda conversion: conversion.event_at, reverse=True)
 
 
-def _verdicts(
+def _reasons(
     chunk: Sequence[Conversion], config: PostbackConfig, levels: dict[uuid.UUID, Level]
 ) -> Iterator[Reason | None]:
     eligible = [conversion for conversion in chunk if gate.is_eligible(conversion, config)]
@@ -130,9 +130,9 @@ def _verdicts(
         )
 
 
-def _count_reasons(verdicts: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[ReasonCount]:
-    occurring = [reason for reason in {**verdicts, **(before or {})} if reason is not None]
-    rows = [ReasonCount(reason=r, count=verdicts[r], before=None if before is None else before[r]) for r in occurring]
+def _count_reasons(counts: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[ReasonCount]:
+    occurring = [reason for reason in {**counts, **(before or {})} if reason is not None]
+    rows = [ReasonCount(reason=r, count=counts[r], before=None if before is None else before[r]) for r in occurring]
     return sorted(rows, key=lambda row: (-row.count, reasons.ORDER.index(row.reason)))
 
 

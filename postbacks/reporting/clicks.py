@@ -13,14 +13,14 @@ MAX_CLICKS = 50
 
 @dataclass(frozen=True, slots=True)
 class ConsideredClick:
-    """A click of the player. `verdict` is the reason why it was attributed or not."""
+    """A click of the player. `explanation` is the reason why it was attributed or not."""
 
     touch: Touch
     network: str
     click_id: str
     page_url: str
     is_attributed: bool
-    verdict: str
+    explanation: str
 
 
 def touches_of(conversion: Conversion) -> list[Touch]:
@@ -31,7 +31,7 @@ def touches_of(conversion: Conversion) -> list[Touch]:
 
 
 def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[ConsideredClick]:
-    """Return the player's clicks with verdicts. The last paid click before the event, in the window, is attributed."""
+    """Return the player's clicks, explained. The last paid click before the event, in the window, is attributed."""
     window = timedelta(days=conversion.game.attribution_window_days)
     return [
         ConsideredClick(
@@ -40,13 +40,13 @@ def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[Consid
             click_id=masked(touch.click_id, addresses=addresses),
             page_url=masked(touch.page_url, addresses=addresses),
             is_attributed=touch.pk == conversion.touch_id,
-            verdict=_verdict(conversion, touch, window),
+            explanation=_explanation(conversion, touch, window),
         )
         for touch in touches_of(conversion)
     ]
 
 
-def _verdict(conversion: Conversion, touch: Touch, window: timedelta) -> str:
+def _explanation(conversion: Conversion, touch: Touch, window: timedelta) -> str:
     age, winner = conversion.event_at - touch.clicked_at, conversion.touch
     if touch.pk == conversion.touch_id:
         return f"Won: the last paid click before the event, {_age_text(age)}"

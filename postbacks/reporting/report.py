@@ -95,9 +95,9 @@ class Report:
 
     def _checks(self) -> Iterator[str]:
         unbalanced = [row for row in self.rows if not row.balances]
-        yield _verdict("balance", "Eligible is the sum of the outcomes.", len(unbalanced))
+        yield _result_line("balance", "Eligible is the sum of the outcomes.", len(unbalanced))
         for finding in self.findings:
-            yield _verdict(finding.name, finding.sentence, finding.count)
+            yield _result_line(finding.name, finding.sentence, finding.count)
             if finding.examples:
                 yield f"           for example {', '.join(finding.examples)}"
         yield ""
@@ -132,5 +132,5 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join([*cells, row[-1]]).rstrip()
 
 
-def _verdict(name: str, sentence: str, count: int) -> str:
+def _result_line(name: str, sentence: str, count: int) -> str:
     return f"{f'VIOLATION  {name}: {count}.' if count else f'ok         {name}.'} {sentence}"

@@ -102,8 +102,8 @@ def test_a_player_is_named_by_the_first_user_id(game: Game, django_assert_num_qu
         factories.identity(twice, namespace="user", value=value, first_seen_at=AT - timedelta(hours=hours))
     rows = [factories.conversion(person) for person in (twice, never, twice)]
     named = factories.conversion(never, user_id="of-the-event")
-    assert queries_of(lambda: conversion_facts.load_names(rows[:1])) == queries_of(
-        lambda: conversion_facts.load_names([*rows, named])
+    assert queries_of(lambda: conversion_facts.load_first_user_ids(rows[:1])) == queries_of(
+        lambda: conversion_facts.load_first_user_ids([*rows, named])
     )
     with django_assert_num_queries(0):
         known = [

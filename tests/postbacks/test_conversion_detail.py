@@ -35,7 +35,7 @@ def read(client: Client, row: Conversion) -> str:
 
 def verdicts(row: Conversion) -> dict[str, str]:
     found = clicks.considered_clicks(row, addresses=True)
-    return {click.touch.click_key: click.verdict for click in found}
+    return {click.touch.click_key: click.explanation for click in found}
 
 
 def test_each_click_states_why_it_was_or_was_not_attributed(game: Game) -> None:

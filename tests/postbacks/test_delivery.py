@@ -372,7 +372,7 @@ def test_a_delivery_cancelled_during_its_call_stays_cancelled(sandbox: Sandbox, 
     row = waiting()
     taken = claimed()
     assert taken is not None
-    assert erasure.cancel_for_people([Conversion.objects.get().person_id]) == 1
+    assert erasure.erase_deliveries([Conversion.objects.get().person_id]) == 1
     attempts.process_answers([answer(taken, verdict)])
     row.refresh_from_db()
     assert (row.state, row.reason, row.next_attempt_at, row.leased_until) == ("cancelled", "erased", None, None)

@@ -327,7 +327,7 @@ def test_held_deliveries_of_a_postback_switched_off_are_cancelled(
 def test_an_erasure_cancels_what_is_held(config: PostbackConfig) -> None:
     queue(config, 1)
     hold.hold(config=config, access="token", message="revoked")
-    assert erasure.cancel_for_people([Conversion.objects.get().person_id]) == 1
+    assert erasure.erase_deliveries([Conversion.objects.get().person_id]) == 1
     assert Delivery.objects.values_list("state", "reason").get() == ("cancelled", "erased")
 
 

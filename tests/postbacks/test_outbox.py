@@ -267,7 +267,7 @@ def test_an_erasure_cancels_deliveries_that_are_not_sent(game: Any, player: Any)
     mine = list(Delivery.objects.filter(conversion__person=player).order_by("pk"))
     Delivery.objects.filter(pk=mine[0].pk).update(state=DeliveryState.DELIVERED)
     Delivery.objects.filter(pk=mine[1].pk).update(leased_until=timezone.now() + timedelta(seconds=30))
-    assert erasure.cancel_for_people(person_ids=[player.pk]) == 3
+    assert erasure.erase_deliveries(person_ids=[player.pk]) == 3
     assert sorted(Delivery.objects.values_list("state", "reason")) == [
         ("cancelled", "erased"),
         ("cancelled", "erased"),
@@ -277,7 +277,7 @@ def test_an_erasure_cancels_deliveries_that_are_not_sent(game: Any, player: Any)
     ]
     gone = Delivery.objects.filter(state="cancelled")
     assert set(gone.values_list("next_attempt_at", "leased_until")) == {(None, None)}
-    assert erasure.cancel_for_people(person_ids=[player.pk]) == 0
+    assert erasure.erase_deliveries(person_ids=[player.pk]) == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -313,7 +313,7 @@ def test_an_erasure_waits_for_a_fan_out_in_progress_and_cancels_its_rows() -> No
 
     def erase() -> None:
         with transaction.atomic():
-            cancelled.append(erasure.cancel_for_people([player.pk]))
+            cancelled.append(erasure.erase_deliveries([player.pk]))
             player.delete()
         connection.close()
 

@@ -203,7 +203,7 @@ def test_a_replay_counts_deliveries_that_may_have_arrived_separately(sandbox: Sa
     withdraw(row)
     drain()
     (progress,) = failed_deliveries.progress([replay])
-    assert (progress.unknown, progress.not_sent, progress.settled) == (1, 0, 1)
+    assert (progress.unknown, progress.not_sent, progress.ended) == (1, 0, 1)
 
 
 # Erasures -----------------------------------------------------------------------------------------

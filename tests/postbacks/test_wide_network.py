@@ -615,7 +615,7 @@ def test_what_a_network_refuses_later_of_an_erased_player_is_not_stored(
 
     def call(*args: Any, **given: Any) -> http.NetworkCall:
         made = real(*args, **given)
-        erasure.cancel_for_people([player])
+        erasure.erase_deliveries([player])
         Delivery.objects.filter(pk=row.pk).update(conversion=None)
         return made
 

@@ -34,13 +34,13 @@ def conversions_of(game: Game, events: QuerySet[Event]) -> list[uuid.UUID]:
     return pks
 
 
-def cancel_postbacks(
+def erase_in_postbacks(
     game: Game, *, person_ids: Iterable[uuid.UUID] = (), conversion_ids: Iterable[uuid.UUID] = ()
 ) -> int:
-    """Cancel the waiting postbacks of these persons and conversions; return how many. Deletes their failed work too."""
+    """Cancel the waiting postbacks of these persons and conversions and erase their contents; return how many."""
     ids = list(conversion_ids)
-    cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
-    cancelled = cancel(person_ids=list(person_ids), conversion_ids=ids)
+    erase: Callable[..., int] = import_string(settings.ERASURE_HOOK)
+    cancelled = erase(person_ids=list(person_ids), conversion_ids=ids)
     FailedWork.objects.filter(game_id=game.pk, row__in=[str(pk) for pk in ids]).delete()
     return cancelled
 

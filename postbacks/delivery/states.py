@@ -9,7 +9,7 @@ from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryStat
 from postbacks.networks.interface.call import Outcome, Verdict
 
 
-def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> AttemptStatus:
+def apply_outcome(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> AttemptStatus:
     """Change the locked delivery without saving it; return the status of the attempt.
 
     Expects `config` and `replay` loaded. The outcome may come from a worker whose lease had expired, after another one
