@@ -34,4 +34,4 @@ def prune() -> None:
 @shared_task
 def roll_up() -> None:
     clock.synchronise()
-    rollups.fold(now=clock.now())
+    rollups.roll_up(now=clock.now())

@@ -81,7 +81,7 @@ def digests() -> None:
 @shared_task
 def roll_up() -> None:
     clock.synchronise()
-    rollups.fold(ROLLUPS, now=clock.now())
+    rollups.roll_up(ROLLUPS, now=clock.now())
 
 
 @shared_task

@@ -15,7 +15,7 @@ from audience.digest.identity import People
 from audience.models import Conversion, Event, Game, Identity, Owners, Reason, Touch
 
 # How long a conversion without a click can still be attributed, to a click that arrives late or comes with a merge.
-OPEN_FOR = timedelta(days=7)
+LATE_CLICK_PERIOD = timedelta(days=7)
 
 UPSERT_TOUCH = """
     INSERT INTO audience_touch (game_id, person_id, network, click_key, click_id, clicked_at, message_id, campaign,
@@ -41,7 +41,7 @@ def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
     # Locked, to wait for a fan-out in progress and see its decisions.
     affected = Conversion.objects.filter(person_id__in=people.changed | touched).order_by("pk")
     locked = affected.select_for_update(no_key=True, of=("self",))
-    recent = locked.unattributed().filter(event_at__gte=clock.now() - OPEN_FOR)
+    recent = locked.unattributed().filter(event_at__gte=clock.now() - LATE_CLICK_PERIOD)
     # Not fanned out yet: a late click still changes their attribution.
     undecided = locked.filter(fanned_out_at=None)
     affected_or_new = [*recent, *undecided, *new, *newly_counted]
@@ -96,18 +96,18 @@ def winner(*, event_at: datetime, touches: Iterable[Touch], window: timedelta) -
     return last, ""
 
 
-def _decide(game: Game, open_conversions: Sequence[Conversion], new: Sequence[Conversion]) -> int:
+def _decide(game: Game, to_decide: Sequence[Conversion], new: Sequence[Conversion]) -> int:
     """Set each conversion's touch or reason; those that changed are fanned out again. Return how many changed or are
     new.
     """
     touches: dict[uuid.UUID, list[Touch]] = defaultdict(list)
-    for touch in Touch.objects.filter(person_id__in={c.person_id for c in open_conversions}):
+    for touch in Touch.objects.filter(person_id__in={c.person_id for c in to_decide}):
         touches[touch.person_id].append(touch)
     window = timedelta(days=game.attribution_window_days)
-    identities = Identity.objects.filter(person_id__in={c.person_id for c in open_conversions}, owners=Owners.CROWD)
+    identities = Identity.objects.filter(person_id__in={c.person_id for c in to_decide}, owners=Owners.CROWD)
     crowds = set(identities.values_list("person_id", flat=True))
     changed = []
-    for conversion in open_conversions:
+    for conversion in to_decide:
         before = (conversion.touch_id, conversion.reason)
         clicks_of_person = touches[conversion.person_id]
         conversion.touch, reason = winner(event_at=conversion.event_at, touches=clicks_of_person, window=window)

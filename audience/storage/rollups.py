@@ -1,8 +1,8 @@
 """Counts for charts: each change is counted exactly once.
 
-Triggers write signed counts per minute to the tail table of a rollup, in the transaction of the change. `fold` moves
+Triggers write signed counts per minute to the tail table of a rollup, in the transaction of the change. `roll_up` moves
 rows from the tail to the minute table in one statement; the views (models RequestCount and others) add both tables, so
-that each row is read once, even if `fold` is killed, runs twice or does not run for a week.
+that each row is read once, even if `roll_up` is killed, runs twice or does not run for a week.
 
 Pruning fires no trigger, so the counts of pruned rows are kept. After MINUTES_KEPT, minutes are summed to hours.
 """
@@ -28,7 +28,7 @@ MINUTES_KEPT = timedelta(hours=3)
 HOUR_OR_MINUTE = """date_bin(CASE WHEN starts_at < %(before)s THEN interval '1 hour' ELSE interval '1 minute' END,
   starts_at, 'epoch'::timestamptz)"""
 # By ctid, since the tail has no index and its rows are never updated.
-FOLD = """
+MOVE_TAIL = """
 WITH moved AS (
   DELETE FROM {name}tail WHERE ctid = ANY(ARRAY(SELECT ctid FROM {name}tail WHERE {where} LIMIT %(limit)s)) RETURNING *
 ), added AS (
@@ -39,7 +39,7 @@ WITH moved AS (
 SELECT count(*) FROM moved
 """
 # The partial index {name}minute_fine contains the rows that do not start at a full hour.
-COARSEN = """
+SUM_HOURS = """
 WITH moved AS (
   DELETE FROM {name}minute
   WHERE starts_at < %(before)s AND date_bin('1 hour', starts_at, 'epoch'::timestamptz) <> starts_at AND {where}
@@ -92,27 +92,27 @@ ROLLUPS = (
 )
 
 
-def fold(rollups: Iterable[Rollup] = ROLLUPS, *, now: datetime) -> int:
+def roll_up(rollups: Iterable[Rollup] = ROLLUPS, *, now: datetime) -> int:
     """Move the tails into minutes, and old minutes into hours; return the number of tail rows moved.
 
     If that fails, groups are isolated; the rows of a failing group stay where they are.
     """
-    return sum(_fold(rollup, now) for rollup in rollups)
+    return sum(_roll_up(rollup, now) for rollup in rollups)
 
 
-def _fold(rollup: Rollup, now: datetime) -> int:
+def _roll_up(rollup: Rollup, now: datetime) -> int:
     failed = FailedWork.objects.of(Queue.ROLLUP).filter(row__startswith=f"{rollup.name} ")
     excluded = [_group(failure) for failure in failed]
-    isolation.retry(Queue.ROLLUP, lambda failure: _fold_groups(rollup, now, IN_GROUPS, [_group(failure)]), rows=failed)
+    isolation.retry(Queue.ROLLUP, lambda failure: _move_groups(rollup, now, IN_GROUPS, [_group(failure)]), rows=failed)
     try:
-        return _fold_groups(rollup, now, NOT_IN_GROUPS if excluded else "true", excluded)
+        return _move_groups(rollup, now, NOT_IN_GROUPS if excluded else "true", excluded)
     except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
-        logger.warning("fold_bulk_failed", rollup=rollup.name, error=type(error).__name__)
+        logger.warning("rollup_bulk_failed", rollup=rollup.name, error=type(error).__name__)
     moved = isolation.process_together(
         Queue.ROLLUP,
         _groups(rollup, excluded),
-        lambda groups: _fold_groups(rollup, now, IN_GROUPS, groups),
+        lambda groups: _move_groups(rollup, now, IN_GROUPS, groups),
         failure_key=lambda group: isolation.FailureKey(f"{rollup.name} {group}", _game_of(rollup, group)),
     )
     return sum(moved)
@@ -136,26 +136,26 @@ def _game_of(rollup: Rollup, group: str) -> int | None:
         return int(row[0]) if row else None
 
 
-def _fold_groups(rollup: Rollup, now: datetime, where: str, groups: Sequence[str]) -> int:
-    """Fold the groups that `where` selects, then sum their minutes to hours; return the number of tail rows moved."""
+def _move_groups(rollup: Rollup, now: datetime, where: str, groups: Sequence[str]) -> int:
+    """Move the tails of the groups that `where` selects, then sum minutes to hours; return the number of rows moved."""
     params: dict[str, Any] = {"limit": MAX_ROWS, "before": now - MINUTES_KEPT, "groups": list(groups)}
-    total = moved = _fold_rows(rollup, where, params)
+    total = moved = _move_rows(rollup, where, params)
     while moved == MAX_ROWS:
-        moved = _fold_rows(rollup, where, params)
+        moved = _move_rows(rollup, where, params)
         total += moved
     with transaction.atomic(), connection.cursor() as cursor:
         if _lock(rollup):
-            cursor.execute(rollup.statement(COARSEN, where), params)
+            cursor.execute(rollup.statement(SUM_HOURS, where), params)
     return total
 
 
 @transaction.atomic
-def _fold_rows(rollup: Rollup, where: str, params: dict[str, Any]) -> int:
+def _move_rows(rollup: Rollup, where: str, params: dict[str, Any]) -> int:
     """Move up to MAX_ROWS rows of the tail; return their number, 0 if another worker has the lock."""
     with connection.cursor() as cursor:
         if not _lock(rollup):
             return 0
-        cursor.execute(rollup.statement(FOLD, where), params)
+        cursor.execute(rollup.statement(MOVE_TAIL, where), params)
         return int(cursor.fetchone()[0])
 
 

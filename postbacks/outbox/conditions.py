@@ -44,7 +44,7 @@ class Condition:
     op: str
     values: tuple[str, ...] = ()
 
-    def holds(self, properties: Any) -> bool:
+    def is_met(self, properties: Any) -> bool:
         """Whether these properties meet the condition; False if the property is missing or of another type."""
         value = property_at(properties, self.property)
         if value is None or value == "":

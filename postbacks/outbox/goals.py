@@ -42,7 +42,7 @@ class Goal:
     def matches(self, conversion: Conversion) -> bool:
         """Whether the event has the goal's name and meets its condition."""
         named = conversion.trigger == self.event
-        return named and (self.condition is None or self.condition.holds(conversion.properties))
+        return named and (self.condition is None or self.condition.is_met(conversion.properties))
 
     def as_json(self) -> dict[str, Any]:
         """One entry of PostbackConfig.goals: `{"event", "sent_as", "once", "condition"}`, the last may be None;

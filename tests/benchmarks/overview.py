@@ -87,7 +87,7 @@ def fill(founder: object) -> None:
         for statement in FILL.split(";\n"):
             if statement.strip():
                 cursor.execute(statement, parameters)
-        rollups.fold((*rollups.ROLLUPS, *ROLLUPS), now=clock.now())
+        rollups.roll_up((*rollups.ROLLUPS, *ROLLUPS), now=clock.now())
         cursor.execute("VACUUM ANALYZE")
 
 

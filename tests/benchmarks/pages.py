@@ -142,7 +142,7 @@ def fill(game: int, configs: list[str], attempts: int) -> None:
             cursor.execute(ROWS, part)
         for statement in rebuild:
             cursor.execute(statement)
-        rollups.fold(ROLLUPS, now=clock.now())
+        rollups.roll_up(ROLLUPS, now=clock.now())
         cursor.execute("VACUUM ANALYZE")
 
 

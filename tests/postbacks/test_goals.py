@@ -63,14 +63,14 @@ def condition(op: str, *values: str, of: str = "x") -> Condition:
     ],
 )
 def test_a_condition_holds_or_does_not(asked: Condition, found: Any, expected: bool) -> None:
-    assert asked.holds({"x": found}) is expected
+    assert asked.is_met({"x": found}) is expected
 
 
 def test_a_missing_property_meets_no_condition() -> None:
     for op in OPERATORS:
-        assert condition(op, "1").holds({"y": 1}) is False
-        assert condition(op, "1").holds(None) is False
-        assert condition(op, "1").holds([1]) is False
+        assert condition(op, "1").is_met({"y": 1}) is False
+        assert condition(op, "1").is_met(None) is False
+        assert condition(op, "1").is_met([1]) is False
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_missing_property_meets_no_condition() -> None:
     ],
 )
 def test_a_dotted_path_reads_a_nested_property(properties: dict[str, Any], expected: bool) -> None:
-    assert condition("gt", "10", of="cart.total").holds(properties) is expected
+    assert condition("gt", "10", of="cart.total").is_met(properties) is expected
 
 
 JSON = st.recursive(
@@ -100,7 +100,7 @@ JSON = st.recursive(
     op=st.sampled_from([*OPERATORS]),
 )
 def test_a_condition_raises_for_no_properties(properties: Any, path: str, op: str) -> None:
-    assert condition(op, "10", "sNaN", of=path).holds(properties) in (True, False)
+    assert condition(op, "10", "sNaN", of=path).is_met(properties) in (True, False)
 
 
 @given(raw=JSON | st.fixed_dictionaries({"event": JSON, "sent_as": JSON, "once": JSON, "condition": JSON}))

@@ -36,8 +36,8 @@ EVERY = (*rollups.ROLLUPS, *ROLLUPS)
 STATES = ("waiting", "held", "delivered", "failed", "skipped", "cancelled")
 
 
-def fold(*, now: datetime | None = None) -> int:
-    return rollups.fold(EVERY, now=now or timezone.now())
+def roll_up(*, now: datetime | None = None) -> int:
+    return rollups.roll_up(EVERY, now=now or timezone.now())
 
 
 def rows_of(table: str) -> int:
@@ -172,7 +172,7 @@ class Play:
 def test_the_counts_are_those_of_the_tables_whenever_they_are_rolled_up(game: Game, seed: int) -> None:
     play = Play(game, seed)
     steps: list[Callable[[], Any]] = [play.request, play.purchase, play.deliver] * 4
-    steps += [play.decide, play.close, fold]
+    steps += [play.decide, play.close, roll_up]
     for number in range(90):
         play.pick.choice(steps)()
         if number in (40, 80):
@@ -182,9 +182,9 @@ def test_the_counts_are_those_of_the_tables_whenever_they_are_rolled_up(game: Ga
             assert counts() == tables()
     assert counts() == tables()
     assert tails() > 0
-    fold()
+    roll_up()
     assert (tails(), counts()) == (0, tables())
-    fold(now=timezone.now() + timedelta(days=3))
+    roll_up(now=timezone.now() + timedelta(days=3))
     assert counts() == tables()
 
 
@@ -205,14 +205,14 @@ def test_received_events_are_counted_through_every_step(game: Game, sandbox: San
     assert (sum(one.accepted for one in events), sum(one.rejected for one in events)) == (3, 1)
     conversions = figures.read_conversions(game, day, now=now)
     assert {network: tally.count for network, tally in conversions.items()} == {"tiktok": 1}
-    fold()
+    roll_up()
     assert (tails(), counts()) == (0, tables())
     assert delivery_totals.by_network(game, [], since=now - timedelta(days=1))[0].delivered == 1
 
 
 def test_what_is_rolled_back_was_never_counted(game: Game) -> None:
     play = Play(game, 1)
-    fold()
+    roll_up()
     before = counts()
     with transaction.atomic():
         for step in (play.request, play.purchase, play.deliver):
@@ -235,7 +235,7 @@ def test_counts_outlive_the_rows_that_are_dropped_by_age(game: Game) -> None:
         cursor.execute("TRUNCATE postbacks_deliveryattempt")  # as dropping a partition does, it fires no trigger
     assert (Batch.objects.count(), DeliveryAttempt.objects.count()) == (0, 0)
     assert counts() == before
-    fold()
+    roll_up()
     assert counts() == before
 
 
@@ -244,7 +244,7 @@ def test_counts_per_minute_become_counts_per_hour_later(game: Game) -> None:
     for minutes in (0, 1, 29, 31, 90, 200, 211, 215):
         fields = {"dialect": "immutable", "duplicates": 0, "rejected": 0, "event_ids": [], "state": "done"}
         Batch.objects.create(game=game, received_at=now - timedelta(minutes=minutes), accepted=1, **fields)
-    fold(now=now)
+    roll_up(now=now)
     found = RequestCount.objects.order_by("starts_at").values_list("starts_at", "accepted")
     assert [(f"{at:%H:%M}", accepted) for at, accepted in found] == [
         ("08:00", 2),
@@ -263,7 +263,7 @@ def test_a_late_row_is_added_to_its_hour(game: Game) -> None:
     old = now.replace(minute=0, second=0, microsecond=0) - timedelta(days=10)
     for _ in range(2):
         factories.conversion(play.people[0], event_at=old + timedelta(minutes=17), value=Decimal(2), currency="USD")
-        fold(now=now)
+        roll_up(now=now)
     found = ConversionCount.objects.filter(starts_at__lt=now - timedelta(days=9))
     assert list(found.values_list("starts_at", "number", "value")) == [(old, 2, Decimal(4))]
 
@@ -271,10 +271,10 @@ def test_a_late_row_is_added_to_its_hour(game: Game) -> None:
 def test_a_tail_of_many_is_folded_a_part_at_a_time(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollups, "MAX_ROWS", 2)
     play = Play(game, 4)
-    fold()
+    roll_up()
     for _ in range(5):
         play.request()
-    assert fold() == 5
+    assert roll_up() == 5
     assert (tails(), counts()) == (0, tables())
 
 
@@ -299,7 +299,7 @@ def test_workers_that_fold_and_write_at_once_lose_nothing() -> None:
 
     def folding() -> None:
         while any(thread.is_alive() for thread in writers):
-            fold()
+            roll_up()
 
     writers = [in_thread(write) for _ in range(3)]
     folders = [in_thread(folding) for _ in range(2)]
