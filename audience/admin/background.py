@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audience.admin.base import ReadOnly, confirmed_action
-from audience.background import retries
+from audience.background import set_aside
 from audience.models import FailedWork, Heartbeat
 
 
@@ -28,7 +28,7 @@ class FailedWorkAdmin(ReadOnly):
         warning="Each is tried alone, at once. One that keeps failing is set aside again.",
     )
     def try_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        number = retries.retry(FailedWork.objects.filter(pk__in=queryset.values("pk")))
+        number = set_aside.retry_set_aside(FailedWork.objects.filter(pk__in=queryset.values("pk")))
         self.message_user(request, f"To be tried again: {number}.", messages.SUCCESS)
 
 

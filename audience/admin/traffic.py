@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audience.admin.base import ReadOnly, confirmed_action, fields_of, masks
-from audience.background import retries
+from audience.background import set_aside
 from audience.models import Batch, Event, Rejection
 
 # Columns that may contain a push token, a key or a password from the sender; shown masked.
@@ -40,7 +40,7 @@ class BatchAdmin(ReadOnly):
         warning="Only those in the state Failed are: each is tried alone, and set aside again if it keeps failing.",
     )
     def digest_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        number = retries.retry_batches(Batch.objects.filter(pk__in=queryset.values("pk")))
+        number = set_aside.retry_failed_batches(Batch.objects.filter(pk__in=queryset.values("pk")))
         level = messages.SUCCESS if number else messages.WARNING
         self.message_user(request, f"To be digested again: {number}.", level)
 

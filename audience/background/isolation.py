@@ -175,7 +175,7 @@ def record_failure(queue: Queue, key: FailureKey, error: Exception, *, again: bo
         with transaction.atomic():
             _record(queue, key, error, again)
     except IntegrityError:
-        logger.warning("failed_row_deleted", queue=queue.value, row=key.name, game_id=key.game_id)  # with its game
+        logger.warning("failed_row_game_deleted", queue=queue.value, row=key.name, game_id=key.game_id)
 
 
 def _record(queue: Queue, key: FailureKey, error: Exception, again: bool) -> None:

@@ -157,7 +157,7 @@ def _events(
         cursor.execute(RELEVANT_EVENTS.format(matters=event_groups.MATTERS, names_user=NAMES_USER), params)
         rows = cursor.fetchall()
     if len(rows) == MAX_MOVED:
-        logger.warning("too_many_events_to_move", game_id=game.pk, persons=[str(person_id) for person_id in former])
+        logger.warning("events_not_moved", game_id=game.pk, persons=[str(person_id) for person_id in former])
     days = {day for _, day in rows}
     events = list(Event.objects.filter(pk__in=[pk for pk, _ in rows], day__in=days).defer("raw")) if rows else []
     for event in events:

@@ -1,6 +1,6 @@
 """Closes attempts: records the answers, and applies their consequences to conversions, credentials and pixels.
 
-A consequence that cannot be written is retried alone (unwritten_answers.py).
+A consequence that cannot be written is retried alone (unstored_answers.py).
 """
 
 import time
@@ -27,7 +27,7 @@ logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-# The steps that are retried after an answer (postbacks/delivery/unwritten_answers.py).
+# The steps that are retried after an answer (postbacks/delivery/unstored_answers.py).
 CLEAR_REASONS, SUSPECT = "explain_sent", "suspect"
 # Retries of each step when the database is unavailable or ends a deadlock: without a recorded answer an event is sent a
 # second time.
@@ -123,7 +123,7 @@ def _apply_outcomes_isolated(network: str, pixel_id: str, outcomes: Sequence[Out
         return _apply_outcomes(flows, outcomes)
     except Exception as error:
         isolation.raise_if_unavailable(error)
-        logger.exception("flow_unwritable")
+        logger.exception("flow_not_stored")
         return False
 
 

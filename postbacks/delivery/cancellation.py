@@ -10,7 +10,7 @@ import structlog
 from audience.background import isolation
 from audience.models import Queue, Reason
 from consent.models import Level
-from postbacks.delivery import retry
+from postbacks.delivery import retry_schedule
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks.interface.call import Verdict
 from postbacks.networks.interface.facts import Facts
@@ -18,7 +18,7 @@ from postbacks.outbox import consent_levels, conversion_facts, conversion_reason
 
 logger = structlog.get_logger(__name__)
 
-# The step that is retried for a cancelled delivery (postbacks/delivery/unwritten_answers.py).
+# The step that is retried for a cancelled delivery (postbacks/delivery/unstored_answers.py).
 SET_REASON = "explain_skipped"
 
 
@@ -89,7 +89,7 @@ def cancellation_of(delivery: Delivery, level: Level, facts: Facts | None, now: 
         return Cancellation(DeliveryState.FAILED, Reason.TOO_OLD)
     if reason is not None:
         return Cancellation(DeliveryState.SKIPPED, reason)
-    killed_too_often = delivery.leased_until is not None and delivery.attempts_counted > len(retry.SCHEDULE)
+    killed_too_often = delivery.leased_until is not None and delivery.attempts_counted > len(retry_schedule.SCHEDULE)
     return Cancellation(DeliveryState.FAILED, None) if killed_too_often or now > delivery.deadline else None
 
 

@@ -142,7 +142,7 @@ def _record(delivery: Delivery, call: http.NetworkCall | None, queried_at: datet
     else:
         row.confirm_after = now + pause
     row.save()
-    logger.info("delivery_confirmation", delivery_id=str(row.pk), network=row.network, confirmation=row.confirmation)
+    logger.info("confirmation_stored", delivery_id=str(row.pk), network=row.network, confirmation=row.confirmation)
 
 
 def _refuse(row: Delivery, call: http.NetworkCall, queried_at: datetime, now: datetime) -> None:

@@ -11,7 +11,7 @@ from audience.background import isolation
 from audience.database import bulk
 from audience.models import Queue
 from consent.models import Level
-from postbacks.delivery import retry
+from postbacks.delivery import retry_schedule
 from postbacks.delivery.cancellation import SendableDelivery
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.facts import Facts
@@ -60,7 +60,7 @@ def lease(
         row.attempts_made, row.attempts_counted = row.attempts_made + 1, row.attempts_counted + 1
         row.leased_until, row.config_version = starts_at + timedelta(seconds=LEASE_SECONDS), config.version
         row.first_attempt_at = row.first_attempt_at or now
-        row.safe_until = row.safe_until or now + retry.MAX_RETRY_PERIOD
+        row.safe_until = row.safe_until or now + retry_schedule.MAX_RETRY_PERIOD
     columns = ["attempts_made", "attempts_counted", "leased_until", "config_version", "first_attempt_at", "safe_until"]
     bulk.update(rows, columns)
     attempts = DeliveryAttempt.objects.bulk_create(

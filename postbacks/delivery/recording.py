@@ -28,7 +28,7 @@ from postbacks.outbox import conversion_reasons
 
 logger = structlog.get_logger(__name__)
 
-# The step that is retried for an answer (postbacks/delivery/unwritten_answers.py).
+# The step that is retried for an answer (postbacks/delivery/unstored_answers.py).
 RECORD = "record"
 UNSTORABLE = "The network answered, and what it said could not be stored."
 ATTEMPT_COLUMNS = ["finished_at", "status", "verdict", "http_status", "latency_ms", "provider_code", "message"]
@@ -61,7 +61,7 @@ def _record_or_drop_text(answers: Sequence[CallResult]) -> list[UUID]:
         isolation.raise_if_unavailable(error)
         if len(answers) > 1:
             raise
-        logger.exception("answer_unstorable", delivery_id=str(answers[0].claim.delivery.pk))
+        logger.exception("answer_not_stored", delivery_id=str(answers[0].claim.delivery.pk))
     return _record([_without_text(answers[0])])
 
 

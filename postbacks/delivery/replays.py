@@ -185,7 +185,7 @@ def send_again(delivery: Delivery) -> None:
         raise NotSendable(problem)
     replay_rows.requeue(Delivery.objects.filter(pk=row.pk))
     wake(DELIVER_TASK, row.network)
-    logger.info("delivery_sent_again", delivery_id=str(row.pk))
+    logger.info("delivery_requeued", delivery_id=str(row.pk))
 
 
 def refusal(row: Delivery) -> str:

@@ -19,7 +19,7 @@ from audience.background.wakeup import wake
 from audience.database import clock
 from postbacks import http
 from postbacks.configs import rules
-from postbacks.delivery import attempts, cancellation, claims, drain_limits, leases, pace, unwritten_answers
+from postbacks.delivery import attempts, cancellation, claims, drain_limits, leases, pace, unstored_answers
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import CallResult
 from postbacks.http import TIMEOUT_SECONDS
@@ -57,7 +57,7 @@ def _drain(network: str, seconds: float, max_in_flight: int) -> bool:
             if not may_claim:
                 return False
             until = time.monotonic() + seconds
-            unwritten_answers.retry(network=network)
+            unstored_answers.retry_due(network=network)
             network_drain.run(until)
         # After the claiming block: until its end other threads return at once, whatever became due. The next drain may
         # claim while this one waits for its last calls and records them.
@@ -181,7 +181,7 @@ def _call(claim: Claim) -> CallResult:
     try:
         call = http.call(network, config.target(), build, classify=classify, timeout=TIMEOUT_SECONDS)
     except conversion_facts.BAD_DATA as error:
-        logger.exception("delivery_unbuildable", delivery_id=str(claim.delivery.pk))
+        logger.exception("request_not_built", delivery_id=str(claim.delivery.pk))
         message = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
         return CallResult(claim, Outcome(Verdict.PAYLOAD, None, f"{message} Nothing was sent."))
     return CallResult(claim, call.outcome, call.request, call.response)
@@ -210,6 +210,6 @@ def _result_of(future: Future[CallResult | None], claim: Claim) -> CallResult | 
         return future.result()
     except Exception as error:
         name = type(error).__name__
-        logger.exception("delivery_crashed", delivery_id=str(claim.delivery.pk), error=name)
+        logger.exception("delivery_call_failed", delivery_id=str(claim.delivery.pk), error=name)
         message = f"Afterclick failed while sending this ({name}): it is sent again with the same event id."
         return CallResult(claim, Outcome(Verdict.TRANSIENT, None, message, unknown=True))

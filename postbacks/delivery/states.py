@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from audience.models import Reason
-from postbacks.delivery import retry
+from postbacks.delivery import retry_schedule
 from postbacks.delivery.leases import Claim
 from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryState, ReplayState
 from postbacks.networks.interface.call import Outcome, Verdict
@@ -51,7 +51,7 @@ def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime
     A refused credential does not count as an attempt: the delivery waits for the check, which holds or releases it.
     """
     verdict, refused = outcome.verdict, outcome.verdict == Verdict.CREDENTIAL
-    next_at = retry.next_attempt(
+    next_at = retry_schedule.next_attempt(
         attempt=delivery.attempts_counted,
         first_attempt_at=delivery.first_attempt_at or now,
         now=now,

@@ -1,7 +1,7 @@
 """Calls to the ad networks.
 
 A call raises no error for a failure of the network, which becomes a Response without a status. One deadline bounds the
-whole call. Redirects are not followed and nothing is retried here (postbacks/delivery/retry.py does).
+whole call. Redirects are not followed and nothing is retried here (postbacks/delivery/retry_schedule.py does).
 """
 
 import logging

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
-from audience.background import retries
+from audience.background import set_aside
 from audience.database import clock
 from audience.models import Batch, BatchState, FailedWork, Game, Queue
 from audience.storage import prune
@@ -90,7 +90,7 @@ def test_retrying_restores_all_attempts_and_is_in_the_audit_log(game: Game, othe
     rows = [failed(game), failed(game, row="2"), failed(None, Queue.ROLLUP)]
     left = failed(other_game)
 
-    assert retries.retry(FailedWork.objects.exclude(pk=left.pk)) == 3
+    assert set_aside.retry_set_aside(FailedWork.objects.exclude(pk=left.pk)) == 3
     for row in rows:
         row.refresh_from_db()
         assert (row.attempts, row.set_aside_at) == (0, None)
@@ -104,8 +104,8 @@ def test_retrying_restores_all_attempts_and_is_in_the_audit_log(game: Game, othe
 def test_digesting_again_takes_the_failed_requests_only(game: Game) -> None:
     aside, done = batch(game, BatchState.FAILED), batch(game, BatchState.DONE)
 
-    assert retries.retry_batches(Batch.objects.all()) == 1
-    assert retries.retry_batches(Batch.objects.all()) == 0
+    assert set_aside.retry_failed_batches(Batch.objects.all()) == 1
+    assert set_aside.retry_failed_batches(Batch.objects.all()) == 0
     aside.refresh_from_db()
     done.refresh_from_db()
     assert (aside.state, aside.attempts, done.state, done.attempts) == ("pending", 0, "done", 8)

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from audience.background import retries
+from audience.background import set_aside
 from audience.models import Conversion, FailedWork, Game, Queue
 from audience.privacy import erasure
 from postbacks.delivery import attempts, claims, leases, replays, sending
@@ -297,7 +297,7 @@ def test_an_undecided_conversion_says_why_instead_of_waiting(
         assert said in page, url
         assert "Set aside" in page
         assert "About to be decided" not in page
-    retries.retry(FailedWork.objects.all())
+    set_aside.retry_set_aside(FailedWork.objects.all())
     assert "It is tried again by itself." in viewer.get(f"/g/{game.slug}/conversions/{row.pk}/").content.decode()
 
 

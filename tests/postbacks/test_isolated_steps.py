@@ -9,7 +9,7 @@ from django.core import mail
 from django.db import OperationalError
 from django.utils import timezone
 
-from audience.background import retries
+from audience.background import set_aside
 from audience.digest import queue
 from audience.games.keys import create_key
 from audience.models import Batch, Erasure, FailedWork, Game, Identity
@@ -192,7 +192,7 @@ def test_counts_of_a_failing_game_stay_in_the_tail_where_the_charts_still_read_t
         poison.execute("INSERT INTO audience_requesttail VALUES (%s, %s, 0, %s, 0, 0, 0)", of.pk, minute, number)
     request.addfinalizer(lambda: poison.execute("DELETE FROM audience_requesttail"))
     for _ in range(2):
-        rollups.fold((*rollups.ROLLUPS, *ROLLUPS), now=timezone.now())
+        rollups.roll_up((*rollups.ROLLUPS, *ROLLUPS), now=timezone.now())
     assert failures() == [("rollup", f"audience_request {game.pk}", 1)]
     assert FailedWork.objects.get().game_id == game.pk
     counts = "SELECT sum(requests) FROM audience_requestcount WHERE game_id = %s"
@@ -221,7 +221,7 @@ def test_a_request_whose_row_cannot_be_written_stops_no_other_of_any_game(refuse
     assert failure.set_aside_at is not None
 
     lift()
-    assert retries.retry(FailedWork.objects.all()) == 1
+    assert set_aside.retry_set_aside(FailedWork.objects.all()) == 1
     queue.drain()
     assert Batch.objects.get(pk=bad.pk).state == "done"
     assert Identity.objects.filter(value="bad").exists()

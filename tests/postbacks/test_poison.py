@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from audience.background import retries
+from audience.background import set_aside
 from audience.models import Batch, FailedWork
 from config import gauges
 from config.task_settings import BEAT
@@ -21,7 +21,7 @@ def _committed(transactional_db: None, sandbox: Sandbox) -> None:
     """Tests commit, since an error would abort the transaction of the test."""
 
 
-def set_aside() -> dict[str, float]:
+def set_aside_by_queue() -> dict[str, float]:
     """Return afterclick_set_aside by queue, without zeros."""
     (gauge,) = [gauge for gauge in gauges.QueueCollector().collect() if gauge.name == "afterclick_set_aside"]
     return {sample.labels["queue"]: sample.value for sample in gauge.samples if sample.value}
@@ -43,13 +43,13 @@ def test_a_failing_row_does_not_stop_others_and_is_set_aside(task: str) -> None:
         assert row.failures() == [(1, False, row.error)]
         row.run_task()
         assert row.failures() == [(1, False, row.error)], "it was retried before it was due"
-        assert (set_aside(), violations()) == ({}, [[]])
+        assert (set_aside_by_queue(), violations()) == ({}, [[]])
 
         for attempts in range(2, 9):
             row.make_due()
             row.run_task()
             assert row.failures() == [(attempts, attempts == 8, row.error)]
-        assert set_aside() == {row.queue: 1}
+        assert set_aside_by_queue() == {row.queue: 1}
         assert violations() == [[f"{row.queue} {row.row}"]]
         assert not row.is_processed()
 
@@ -58,7 +58,8 @@ def test_a_failing_row_does_not_stop_others_and_is_set_aside(task: str) -> None:
         assert row.failures() == [(8, True, row.error)], "a row that was set aside is not retried"
 
         row.repair()
-        assert retries.retry(FailedWork.objects.all()) + retries.retry_batches(Batch.objects.all()) == 1
+        batches = set_aside.retry_failed_batches(Batch.objects.all())
+        assert set_aside.retry_set_aside(FailedWork.objects.all()) + batches == 1
         row.run_task()
         assert row.is_processed()
-        assert (row.failures(), set_aside(), violations()) == ([], {}, [[]])
+        assert (row.failures(), set_aside_by_queue(), violations()) == ([], {}, [[]])

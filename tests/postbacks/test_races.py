@@ -16,7 +16,7 @@ from audience.models import Conversion
 from audience.models.attribution import ConversionQuerySet
 from postbacks.configs import credentials, hold, lifecycle, upkeep
 from postbacks.configs.proposed_settings import ProposedSettings
-from postbacks.delivery import attempts, claims, leases, replays, retry, sending
+from postbacks.delivery import attempts, claims, leases, replays, retry_schedule, sending
 from postbacks.delivery.recording import CallResult
 from postbacks.http import network_calls
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
@@ -117,13 +117,13 @@ def test_a_release_while_an_answer_is_written_leaves_nothing_held(
     row = factories.delivery(config)
     claim = claimed()
     hold.hold(config=config, access="token", message="no")
-    real = retry.next_attempt
+    real = retry_schedule.next_attempt
 
     def meanwhile(**given: Any) -> Any:
         elsewhere(lambda: hold.release(config=config), seconds=2)
         return real(**given)
 
-    monkeypatch.setattr(retry, "next_attempt", meanwhile)
+    monkeypatch.setattr(retry_schedule, "next_attempt", meanwhile)
     monkeypatch.setattr(hold, "suspect", lambda **given: None)
     attempts.process_answers(answered(claim))
     row.refresh_from_db()

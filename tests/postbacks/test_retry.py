@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbacks.delivery.retry import SCHEDULE, next_attempt
+from postbacks.delivery.retry_schedule import SCHEDULE, next_attempt
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -193,7 +193,7 @@ class IngestView(APIView):
             refusal = self.refuse(RequestProblem.DATABASE_UNAVAILABLE, "Storage is away for a moment; send this again.")
             refusal.response["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return refusal.response
-        logger.error("ingest_failed", path=self.request.path, exc_info=error)
+        logger.error("intake_failed", path=self.request.path, exc_info=error)
         text = "Something broke on our side; it is logged. Send this again."
         return self.refuse(RequestProblem.INTERNAL_ERROR, text).response
 

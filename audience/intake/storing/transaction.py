@@ -42,7 +42,7 @@ def write_requests(
     close_old_connections()
     error = _attempt(write, list(chain.from_iterable(requests)))
     if isinstance(error, DatabaseError | InterfaceError) and len(requests) > 1 and connection.is_usable():
-        logger.warning("group_failed", requests=len(requests), error=type(error).__name__)
+        logger.warning("intake_group_failed", requests=len(requests), error=type(error).__name__)
         return [_attempt(write, request) for request in requests]
     return [error] * len(requests)
 

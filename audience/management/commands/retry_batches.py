@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from audience.background import retries
+from audience.background import set_aside
 from audience.management import game_option
 from audience.models import Batch
 
@@ -25,4 +25,4 @@ class Command(BaseCommand):
             batches = batches.filter(game=game)
         if options["ids"]:
             batches = batches.filter(pk__in=options["ids"])
-        self.stdout.write(f"To be digested again: {retries.retry_batches(batches)}.")
+        self.stdout.write(f"To be digested again: {set_aside.retry_failed_batches(batches)}.")

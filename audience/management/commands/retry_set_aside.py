@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from audience.background import retries
+from audience.background import set_aside
 from audience.management import game_option
 from audience.models import FailedWork, Queue
 
@@ -28,4 +28,4 @@ class Command(BaseCommand):
             work = work.filter(queue=options["queue"])
         if options["ids"]:
             work = work.filter(pk__in=options["ids"])
-        self.stdout.write(f"To be tried again: {retries.retry(work)}.")
+        self.stdout.write(f"To be tried again: {set_aside.retry_set_aside(work)}.")

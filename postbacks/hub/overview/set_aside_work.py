@@ -10,7 +10,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from audience.background import retries
+from audience.background import set_aside
 from audience.hub.toolkit.access import HubRequest, game_view
 from audience.hub.toolkit.filters import parse_uuid
 from audience.models import Batch, BatchState, Conversion, FailedWork, Game, Membership, Queue, Role
@@ -120,10 +120,10 @@ def set_aside_retry(request: HubRequest, membership: Membership) -> HttpResponse
     """Retry the work of `queue` of this game that was set aside."""
     game, queue = membership.game, request.GET.get("queue", "")
     if queue == DIGEST:
-        number = retries.retry_batches(Batch.objects.filter(game=game))
+        number = set_aside.retry_failed_batches(Batch.objects.filter(game=game))
         messages.success(request, f"To be digested again: {number}.")
     elif queue in Queue.values:
-        number = retries.retry(FailedWork.objects.filter(game=game, queue=queue).set_aside())
+        number = set_aside.retry_set_aside(FailedWork.objects.filter(game=game, queue=queue).set_aside())
         messages.success(request, f"To be tried again: {number}.")
     else:
         raise Http404("There is no such queue.")

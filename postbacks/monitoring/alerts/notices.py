@@ -112,7 +112,7 @@ def _attempt(notice: Notice) -> tuple[str, str]:
     except SendingFailed as failure:
         return "later", str(failure)
     except Exception as error:  # so that an unexpected error counts as an attempt
-        logger.exception("notice_crashed", notice_id=str(notice.pk))
+        logger.exception("notice_not_sent", notice_id=str(notice.pk))
         return "later", f"Afterclick failed while sending this ({type(error).__name__})."
 
 

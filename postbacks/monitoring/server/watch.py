@@ -69,11 +69,11 @@ def record(troubles: Iterable[Trouble], *, now: datetime) -> None:
             ServerTrouble.objects.filter(pk=row.pk).update(**texts)
             continue
         ServerTrouble.objects.create(kind=trouble.kind, began_at=trouble.since or now, next_mail_at=now, **texts)
-        logger.error("server_trouble", kind=trouble.kind.value, sentence=trouble.sentence)
+        logger.error("server_trouble_began", kind=trouble.kind.value, sentence=trouble.sentence)
     for row in open_troubles.values():
         if now - row.seen_at >= ENDED_AFTER:
             ServerTrouble.objects.filter(pk=row.pk).update(ended_at=row.seen_at, next_mail_at=now)
-            logger.warning("server_trouble_over", kind=row.kind)
+            logger.warning("server_trouble_ended", kind=row.kind)
     ServerTrouble.objects.filter(ended_at__lt=now - RETENTION).delete()
 
 

@@ -34,7 +34,7 @@ TASKS: dict[str, tuple[str, ...]] = {
 
 
 @transaction.atomic
-def retry(work: FailedWorkQuerySet) -> int:
+def retry_set_aside(work: FailedWorkQuerySet) -> int:
     """Make this work due at once and reset its attempts; return the number of rows."""
     rows = list(work.order_by("pk").select_for_update(of=("self",)).values_list("pk", "game", "queue"))
     FailedWork.objects.filter(pk__in=[pk for pk, _, _ in rows]).make_due()
@@ -47,7 +47,7 @@ def retry(work: FailedWorkQuerySet) -> int:
 
 
 @transaction.atomic
-def retry_batches(batches: BatchQuerySet) -> int:
+def retry_failed_batches(batches: BatchQuerySet) -> int:
     """Make the failed batches of a query pending again and reset their attempts; return their number."""
     failed = batches.filter(state=BatchState.FAILED).order_by("pk").select_for_update(of=("self",))
     rows = list(failed.values_list("pk", "game"))

@@ -1,4 +1,4 @@
-"""Retries answers, and consequences of answers, that could not be written.
+"""Retries answers, and consequences of answers, that could not be stored.
 
 Their FailedWork row has all the data, since a second call must not be made for the answer.
 """
@@ -16,7 +16,7 @@ from postbacks.outbox import conversion_reasons
 MAX_RETRIES_PER_SWEEP = 100
 
 
-def retry(*, network: str) -> int:
+def retry_due(*, network: str) -> int:
     """Retry the due rows of one network; return how many succeeded."""
     failed = FailedWork.objects.of(Queue.CLOSING).filter(kept__network=network).due()
     return isolation.retry(
