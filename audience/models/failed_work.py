@@ -12,8 +12,8 @@ from audience.models.keys import Game
 
 
 class Queue(models.TextChoices):
-    """The queues whose failing rows are retried alone. Batches keep their own state; BATCH is for batches whose row
-    cannot be updated."""
+    """The kinds of work whose failing rows are retried alone (not the queues of Celery). Batches keep their own state;
+    BATCH is for batches whose row cannot be updated."""
 
     BATCH = "batch", "Requests that cannot be updated"
     FAN_OUT = "fan_out", "Fan-out of conversions"
