@@ -32,9 +32,9 @@ def _merge_touches(remaining_id: uuid.UUID, person_ids: Sequence[uuid.UUID]) -> 
     same: dict[tuple[str, str], list[Touch]] = defaultdict(list)
     for touch in Touch.objects.filter(person_id__in=person_ids).order_by("clicked_at", "message_id"):
         same[touch.network, touch.click_key].append(touch)
-    for earliest, *copies in same.values():
-        if copies:
-            copy_ids = [copy.pk for copy in copies]
-            Conversion.objects.filter(touch_id__in=copy_ids).update(touch=earliest)
-            Touch.objects.filter(pk__in=copy_ids).delete()
+    for earliest, *later in same.values():
+        if later:
+            later_ids = [touch.pk for touch in later]
+            Conversion.objects.filter(touch_id__in=later_ids).update(touch=earliest)
+            Touch.objects.filter(pk__in=later_ids).delete()
     Touch.objects.filter(person_id__in=person_ids).update(person_id=remaining_id)

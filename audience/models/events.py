@@ -179,7 +179,7 @@ class Rejection(models.Model):
     # [{"field", "code", "message"}, ...]
     errors = models.JSONField()
     raw = models.JSONField(help_text="The message as it was sent, cut at 32 KB.")
-    # Used with `raw` to validate it again (audience/intake/replay.py): the message kind of the route ("batch" if the
+    # Used with `raw` to revalidate it (audience/intake/rejections.py): the message kind of the route ("batch" if the
     # message states its kind), and the fields of the batch envelope.
     route = models.CharField(max_length=16, blank=True, default="")
     frame = models.JSONField(blank=True, default=dict)

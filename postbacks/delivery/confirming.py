@@ -97,14 +97,14 @@ def _confirm(rows: QuerySet[Delivery]) -> bool:
         return False
     config = delivery.config
     accepted = DeliveryAttempt.objects.filter(delivery=delivery, status=AttemptStatus.SUCCESS).order_by("-number")
-    receipt = accepted.values_list("request_id", flat=True).first()
+    request_id = accepted.values_list("request_id", flat=True).first()
     queried_at = clock.now()
-    if not receipt or not config.kind.has_credential(config.credential):
+    if not request_id or not config.kind.has_credential(config.credential):
         _record(delivery, None, queried_at)
         return True
 
     def build(target: Target) -> Request:
-        return config.kind.confirm_request(target, receipt)
+        return config.kind.confirm_request(target, request_id)
 
     call = http.call(config.kind, config.target(), build, classify=config.kind.classify_confirmation)
     _record(delivery, call, queried_at)

@@ -22,7 +22,7 @@ logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 10.0  # for a call and the token that it needs together; leases.LEASE_SECONDS is longer
 EXPIRY_MARGIN_SECONDS = 60.0
-MAX_REQUEST_ID_LENGTH = 512  # DeliveryAttempt.request_id; a truncated receipt is useless
+MAX_REQUEST_ID_LENGTH = 512  # DeliveryAttempt.request_id; a truncated one is useless
 TOO_LATE = "There was no access token in time."
 UNUSABLE = "The stored credential cannot be used to ask for an access token: enter it again."
 

@@ -15,7 +15,7 @@ from audience.games.keys import NewKey
 from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.requests import prefetch
 from audience.intake.storing import statement, transaction, write_queue
-from audience.intake.storing.accept import Receipt, accept_all, accept_on_loop
+from audience.intake.storing.accept import AcceptResult, accept_all, accept_on_loop
 from audience.intake.storing.channel import Channel, ResultRow
 from audience.intake.storing.rows import Submission
 from audience.intake.storing.statement import Write
@@ -184,16 +184,16 @@ class Crowd:
         self.on_thread.append(len(writes))
         transaction.write_all(writes)
 
-    async def ask(self, *messages: Message) -> Receipt | BaseException:
+    async def ask(self, *messages: Message) -> AcceptResult | BaseException:
         try:
-            [receipt] = await accept_on_loop([sent(self.key, *messages)])
+            [result] = await accept_on_loop([sent(self.key, *messages)])
         except Exception as error:
             return error
-        return receipt
+        return result
 
     async def open(self) -> None:
         """The first request, which goes by the thread."""
-        assert await self.ask(message("m-first")) == Receipt(1, 0, 0)
+        assert await self.ask(message("m-first")) == AcceptResult(1, 0, 0)
         assert self.on_thread.pop() == 1
         await self.reopened()
 
@@ -202,7 +202,7 @@ class Crowd:
         await asyncio.wrap_future(self.queue._thread.submit(lambda: None))
         assert self.queue._channel
 
-    async def together(self, *messages: Message) -> list[Receipt | BaseException]:
+    async def together(self, *messages: Message) -> list[AcceptResult | BaseException]:
         return list(await asyncio.gather(*(self.ask(one) for one in messages)))
 
     async def end(self) -> None:
@@ -218,11 +218,11 @@ def crowd(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
 
 
 def test_small_groups_are_written_by_the_channel_once_it_is_open(crowd: Crowd) -> None:
-    async def work() -> list[Receipt | BaseException]:
+    async def work() -> list[AcceptResult | BaseException]:
         await crowd.open()
         return await crowd.together(message("m-a"), message("m-b"), message("m-a"), message("m-c"))
 
-    assert on_loop(work) == [Receipt(1, 0, 0), Receipt(1, 0, 0), Receipt(0, 1, 0), Receipt(1, 0, 0)]
+    assert on_loop(work) == [AcceptResult(1, 0, 0), AcceptResult(1, 0, 0), AcceptResult(0, 1, 0), AcceptResult(1, 0, 0)]
     assert crowd.on_thread == []
     assert stored() == ["m-a", "m-b", "m-c", "m-first"]
     # Those that are here together are written together.
@@ -232,14 +232,14 @@ def test_small_groups_are_written_by_the_channel_once_it_is_open(crowd: Crowd) -
 
 
 def test_another_event_with_a_stored_id_is_stored_too(crowd: Crowd) -> None:
-    async def work() -> list[list[Receipt | BaseException]]:
+    async def work() -> list[list[AcceptResult | BaseException]]:
         await crowd.open()
         group = [message("m-a"), message("m-b"), message("m-a", "user-2"), message("m-a")]
         return [await crowd.together(*group), await crowd.together(*group)]
 
     first, again = on_loop(work)
-    assert first == [Receipt(1, 0, 0), Receipt(1, 0, 0), Receipt(1, 0, 0), Receipt(0, 1, 0)]
-    assert again == [Receipt(0, 1, 0)] * 4
+    assert first == [AcceptResult(1, 0, 0), AcceptResult(1, 0, 0), AcceptResult(1, 0, 0), AcceptResult(0, 1, 0)]
+    assert again == [AcceptResult(0, 1, 0)] * 4
     assert crowd.on_thread == []
     assert sorted(Event.objects.filter(name="").values_list("user_id", flat=True)) == ["user-1"] * 3 + ["user-2"]
     assert stored()[-3:] == ["m-a", "m-b", "m-first"]
@@ -259,11 +259,11 @@ def test_the_channel_stores_the_same_rows_as_a_transaction(crowd: Crowd) -> None
         events = Event.objects.filter(message_id__startswith=prefix).order_by("message_id").values()
         return [{name: value for name, value in event.items() if name not in own} for event in events]
 
-    async def work() -> list[Receipt]:
+    async def work() -> list[AcceptResult]:
         await crowd.open()
         return await accept_on_loop(request("channel"))
 
-    assert on_loop(work) == accept_all(request("thread")) == [Receipt(2, 0, 1)]
+    assert on_loop(work) == accept_all(request("thread")) == [AcceptResult(2, 0, 1)]
     assert crowd.on_thread == []
     assert rows("channel") == rows("thread") != []
     own = {"id", "event_ids"}
@@ -276,11 +276,11 @@ def test_the_channel_stores_the_same_rows_as_a_transaction(crowd: Crowd) -> None
 
 
 def test_a_large_group_is_written_in_a_transaction(crowd: Crowd) -> None:
-    async def work() -> Receipt | BaseException:
+    async def work() -> AcceptResult | BaseException:
         await crowd.open()
         return await crowd.ask(*(message(f"m-{number}") for number in range(statement.MIN_COPY_ROWS)))
 
-    assert on_loop(work) == Receipt(statement.MIN_COPY_ROWS, 0, 0)
+    assert on_loop(work) == AcceptResult(statement.MIN_COPY_ROWS, 0, 0)
     assert crowd.on_thread == [1]
 
 
@@ -288,22 +288,22 @@ def test_a_group_with_long_rows_is_written_in_a_transaction(crowd: Crowd) -> Non
     heavy = message("m-heavy")
     heavy.raw = {"note": "x" * statement.MAX_LOOP_CHARACTERS}
 
-    async def work() -> list[Receipt | BaseException]:
+    async def work() -> list[AcceptResult | BaseException]:
         await crowd.open()
         return [await crowd.ask(heavy), await crowd.ask(message("m-light"))]
 
-    assert on_loop(work) == [Receipt(1, 0, 0)] * 2
+    assert on_loop(work) == [AcceptResult(1, 0, 0)] * 2
     assert crowd.on_thread == [1]
 
 
 def test_a_refused_message_fails_only_its_own_request_and_the_channel_reopens(crowd: Crowd) -> None:
-    async def work() -> list[list[Receipt | BaseException]]:
+    async def work() -> list[list[AcceptResult | BaseException]]:
         await crowd.open()
         first = await crowd.together(message("m-0"), message("m-a"), message("m-bad", TOO_LONG), message("m-b"))
         return [first, await crowd.together(message("m-c"))]
 
     (zero, a, bad, b), (c,) = on_loop(work)
-    assert [zero, a, b, c] == [Receipt(1, 0, 0)] * 4
+    assert [zero, a, b, c] == [AcceptResult(1, 0, 0)] * 4
     assert isinstance(bad, DatabaseError)
     assert crowd.on_thread == [4, 1, 1, 1, 1, 1]
     assert stored() == ["m-0", "m-a", "m-b", "m-c", "m-first"]
@@ -317,7 +317,7 @@ def test_what_is_not_committed_is_not_acknowledged(crowd: Crowd) -> None:
     finally:
         execute("DROP FUNCTION refuse_at_commit CASCADE")
 
-    async def work() -> list[Receipt | BaseException]:
+    async def work() -> list[AcceptResult | BaseException]:
         await crowd.open()
         await asyncio.to_thread(elsewhere, AT_COMMIT.format(table="audience_batch", when="NEW.rejected = 0"))
         return await crowd.together(message("m-b"))
@@ -331,7 +331,7 @@ def test_what_is_not_committed_is_not_acknowledged(crowd: Crowd) -> None:
 
 
 def test_a_terminated_connection_loses_no_request(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def work() -> list[list[Receipt | BaseException]]:
+    async def work() -> list[list[AcceptResult | BaseException]]:
         await crowd.open()
         await crowd.end()
         monkeypatch.setattr(write_queue, "REOPEN_SECONDS", 0.0)
@@ -341,7 +341,7 @@ def test_a_terminated_connection_loses_no_request(crowd: Crowd, monkeypatch: pyt
         # Over a new channel, whose socket may have the old one's number.
         return [after, await crowd.together(message("m-c"))]
 
-    assert on_loop(work) == [[Receipt(1, 0, 0)] * 2, [Receipt(1, 0, 0)]]
+    assert on_loop(work) == [[AcceptResult(1, 0, 0)] * 2, [AcceptResult(1, 0, 0)]]
     assert crowd.on_thread == [2, 0]
     assert stored() == ["m-a", "m-b", "m-c", "m-first"]
 
@@ -357,12 +357,12 @@ def test_attempts_to_open_a_channel_are_a_second_apart(crowd: Crowd, monkeypatch
 
     async def work() -> None:
         for number in range(10):
-            assert await crowd.ask(message(f"m-{number}")) == Receipt(1, 0, 0)
+            assert await crowd.ask(message(f"m-{number}")) == AcceptResult(1, 0, 0)
         took = time.monotonic() - began
         assert 1 <= len(asked) <= 1 + took // write_queue.REOPEN_SECONDS
         asked.clear()
         monkeypatch.setattr(write_queue, "REOPEN_SECONDS", 0.0)
-        assert await crowd.ask(message("m-later")) == Receipt(1, 0, 0)
+        assert await crowd.ask(message("m-later")) == AcceptResult(1, 0, 0)
         await asyncio.wrap_future(crowd.queue._thread.submit(lambda: None))
 
     began = time.monotonic()
@@ -376,10 +376,10 @@ def test_without_a_channel_groups_are_written_in_transactions(crowd: Crowd, capl
 
     crowd.open_channel = refuse
 
-    async def work() -> list[Receipt | BaseException]:
+    async def work() -> list[AcceptResult | BaseException]:
         return [await crowd.ask(message("m-a")), await crowd.ask(message("m-b"))]
 
-    assert on_loop(work) == [Receipt(1, 0, 0)] * 2
+    assert on_loop(work) == [AcceptResult(1, 0, 0)] * 2
     assert crowd.on_thread == [1, 1]
 
 
@@ -391,7 +391,7 @@ def test_after_an_error_on_the_event_loop_the_next_group_is_written(
     def broken(writes: Sequence[Write]) -> Any:
         raise RuntimeError("a mistake of ours")
 
-    async def work() -> list[Receipt | BaseException]:
+    async def work() -> list[AcceptResult | BaseException]:
         await crowd.open()
         with monkeypatch.context() as patch:
             patch.setattr(statement, "build", broken)
@@ -400,7 +400,7 @@ def test_after_an_error_on_the_event_loop_the_next_group_is_written(
 
     bad, good = on_loop(work)
     assert isinstance(bad, RuntimeError)
-    assert good == Receipt(1, 0, 0)
+    assert good == AcceptResult(1, 0, 0)
 
 
 def test_a_key_used_through_the_channel_is_marked_as_used(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from audience.games.keys import NewKey, Restrictions, change_key, create_key, rotate_key
 from audience.intake.dialects import base
-from audience.intake.replay import ReplayStatus, replay, replay_obstacle
+from audience.intake.rejections import RevalidationStatus, revalidate_rejection, revalidation_obstacle
 from audience.intake.requests import restrictions
 from audience.intake.storing import allowance
 from audience.models import Batch, Dialect, Erasure, Event, Game, KeyKind, Rejection
@@ -317,7 +317,7 @@ def test_consent_from_an_origin_that_is_not_allowed_is_refused(game: Game, metho
     assert not ConsentDecision.objects.exists()
     (kept,) = Rejection.objects.all()
     assert (kept.route, kept.raw, [e["code"] for e in kept.errors]) == ("tracking-consent", {"not_kept": True}, [code])
-    assert replay_obstacle(kept).startswith("The request was refused as a whole")
+    assert revalidation_obstacle(kept).startswith("The request was refused as a whole")
 
 
 def test_an_erasure_from_an_address_that_is_not_allowed_is_refused(game: Game) -> None:
@@ -390,10 +390,10 @@ def test_a_refused_message_is_taken_once_its_key_allows_it(game: Game) -> None:
     by_segment(key, Origin="https://new.example")
     (kept,) = Rejection.objects.all()
 
-    assert replay(rejection=kept, replayed_by="ada").status is ReplayStatus.REFUSED
+    assert revalidate_rejection(rejection=kept, requested_by="ada").status is RevalidationStatus.REFUSED
     assert not Event.objects.exists()
     change_key(key=key.key, name="w", restrictions=Restrictions(origins=["https://new.example"]))
-    assert replay(rejection=kept, replayed_by="ada").status is ReplayStatus.ACCEPTED
+    assert revalidate_rejection(rejection=kept, requested_by="ada").status is RevalidationStatus.ACCEPTED
     (event,) = Event.objects.all()
     assert (event.origin, event.request_ip) == ("https://new.example", "127.0.0.1")
     assert not Rejection.objects.exists()

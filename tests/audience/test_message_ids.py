@@ -7,8 +7,8 @@ import pytest
 
 from audience.games.keys import NewKey, create_key
 from audience.intake.messages.message_ids import is_placeholder
-from audience.intake.replay import ReplayStatus, replay
-from audience.intake.storing.accept import Receipt
+from audience.intake.rejections import RevalidationStatus, revalidate_rejection
+from audience.intake.storing.accept import AcceptResult
 from audience.models import Batch, Dialect, Event, Game, KeyKind, Rejection
 from tests.audience import immutable
 from tests.audience.concurrency import in_thread
@@ -203,7 +203,7 @@ def test_a_rejected_reuse_stays_refused_when_it_is_validated_again(key: NewKey) 
     immutable.send(key, {**first, "eventTimestamp": immutable.ago(minutes=2)})
     row = Rejection.objects.get()
 
-    assert replay(rejection=row, replayed_by="ada").status == ReplayStatus.REFUSED
+    assert revalidate_rejection(rejection=row, requested_by="ada").status == RevalidationStatus.REFUSED
     row.refresh_from_db()
     assert [error["code"] for error in row.errors] == ["MESSAGE_ID_REUSED"]
     assert len(stored()) == 1
@@ -214,7 +214,8 @@ def test_another_event_is_not_lost_when_its_rejection_is_validated_again(rudders
     post("/v1/track", purchase(event=""), rudderstack)
     Rejection.objects.update(raw=purchase(event="level_up"))
 
-    assert replay(rejection=Rejection.objects.get(), replayed_by="ada").status == ReplayStatus.ACCEPTED
+    row = Rejection.objects.get()
+    assert revalidate_rejection(rejection=row, requested_by="ada").status == RevalidationStatus.ACCEPTED
     assert names() == ["level_up", "purchase"]
 
 
@@ -223,7 +224,7 @@ def test_another_untimed_event_past_midnight_is_kept_once(key: NewKey) -> None:
     first = take(key, untimed(name="b"), at=MIDNIGHT - SECOND)
     retries = [take(key, untimed(name=name), at=MIDNIGHT + SECOND) for name in ("a", "b")]
 
-    assert [first, *retries] == [Receipt(1, 0, 0), Receipt(0, 1, 0), Receipt(0, 1, 0)]
+    assert [first, *retries] == [AcceptResult(1, 0, 0), AcceptResult(0, 1, 0), AcceptResult(0, 1, 0)]
     assert names() == ["a", "b"]
 
 
@@ -237,12 +238,12 @@ def test_an_id_of_ours_for_a_server_event_cannot_be_sent_with_a_public_key(game:
 
 @pytest.mark.django_db(transaction=True)
 def test_two_events_with_one_id_at_the_same_moment_are_both_kept(key: NewKey) -> None:
-    receipts: list[Receipt] = []
+    results: list[AcceptResult] = []
     every = [f"e{number}" for number in range(8)]
-    threads = [in_thread(lambda n=name: receipts.append(take(key, timed("m-1", name=n)))) for name in every * 2]
+    threads = [in_thread(lambda n=name: results.append(take(key, timed("m-1", name=n)))) for name in every * 2]
     for thread in threads:
         thread.join(30)
 
     assert names() == every
-    assert sorted(receipt.new for receipt in receipts) == [0] * 8 + [1] * 8
+    assert sorted(result.new for result in results) == [0] * 8 + [1] * 8
     assert sum(map(sum, counts())) == 16

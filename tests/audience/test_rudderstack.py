@@ -229,7 +229,7 @@ def test_sent_at_can_be_a_field_of_the_batch(key: NewKey, where: str) -> None:
     assert only_event().event_at.isoformat() == "2026-04-08T11:50:00+00:00"
 
 
-def test_a_retry_with_a_later_sent_at_is_a_copy(key: NewKey) -> None:
+def test_a_retry_with_a_later_sent_at_is_a_duplicate(key: NewKey) -> None:
     message = track(messageId="m-1", originalTimestamp="2026-04-07T23:59:00Z")
     for sent_at in ("2026-04-07T23:59:30Z", "2026-04-08T11:59:00Z"):
         post("/v1/batch", batch(message, sentAt=sent_at), key)

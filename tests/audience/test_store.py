@@ -8,7 +8,7 @@ from django.db import DatabaseError
 
 from audience.games.keys import NewKey, create_key
 from audience.intake.messages.message import Message, Rejected, Violation
-from audience.intake.storing.accept import Receipt, accept
+from audience.intake.storing.accept import AcceptResult, accept
 from audience.models import ApiKey, Batch, BatchState, Dialect, Event, Game, Kind, Rejection
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 
@@ -31,15 +31,15 @@ def refusal(message_id: str | None = "m-9", raw: Any = None) -> Rejected:
     return Rejected(message_id, [Violation("type", "UNSUPPORTED_TYPE", "No such type.")], raw)
 
 
-def take(key: NewKey, *messages: Message, at: datetime = MIDNIGHT, rejected: Any = ()) -> Receipt:
+def take(key: NewKey, *messages: Message, at: datetime = MIDNIGHT, rejected: Any = ()) -> AcceptResult:
     return accept(key=key.key, dialect=Dialect.IMMUTABLE, messages=messages, rejected=rejected, received_at=at)
 
 
 def test_new_ones_and_copies_are_both_accepted(key: NewKey) -> None:
-    assert take(key, timed("m-1"), timed("m-2")) == Receipt(new=2, duplicates=0, rejected=0)
+    assert take(key, timed("m-1"), timed("m-2")) == AcceptResult(new=2, duplicates=0, rejected=0)
     again = take(key, timed("m-2"), timed("m-3"), rejected=[refusal()])
 
-    assert again == Receipt(new=1, duplicates=1, rejected=1)
+    assert again == AcceptResult(new=1, duplicates=1, rejected=1)
     assert again.accepted == 2
     assert sorted(Event.objects.values_list("message_id", flat=True)) == ["m-1", "m-2", "m-3"]
 
@@ -64,7 +64,7 @@ def test_a_batch_of_copies_is_no_work(key: NewKey) -> None:
 
 
 def test_a_batch_of_refusals_is_recorded(key: NewKey) -> None:
-    assert take(key, rejected=[refusal("m-1", {"userId": "user-1"}), refusal(None, 5)]) == Receipt(0, 0, 2)
+    assert take(key, rejected=[refusal("m-1", {"userId": "user-1"}), refusal(None, 5)]) == AcceptResult(0, 0, 2)
 
     named, nameless = Rejection.objects.order_by("id")
     assert (named.message_id, named.raw, named.subjects) == ("m-1", {"userId": "user-1"}, ["user-1"])
@@ -97,8 +97,8 @@ def test_every_id_of_a_refused_message_is_a_subject_in_any_spelling(key: NewKey)
     assert Rejection.objects.get().subjects == ["user-1", "a-1", "d-1", "7656"]
 
 
-def test_the_copy_in_one_batch_is_stored_once(key: NewKey) -> None:
-    assert take(key, timed(name="first"), timed(name="first")) == Receipt(new=1, duplicates=1, rejected=0)
+def test_a_duplicate_in_one_batch_is_stored_once(key: NewKey) -> None:
+    assert take(key, timed(name="first"), timed(name="first")) == AcceptResult(new=1, duplicates=1, rejected=0)
     assert Event.objects.count() == 1
 
 
@@ -113,7 +113,7 @@ def test_a_message_without_a_time_takes_the_day_of_receipt(key: NewKey) -> None:
 
 def test_its_retry_past_midnight_is_the_same_message(key: NewKey) -> None:
     assert take(key, untimed(), at=MIDNIGHT - SECOND).new == 1
-    assert take(key, untimed(), at=MIDNIGHT + SECOND) == Receipt(new=0, duplicates=1, rejected=0)
+    assert take(key, untimed(), at=MIDNIGHT + SECOND) == AcceptResult(new=0, duplicates=1, rejected=0)
     assert take(key, untimed(), at=MIDNIGHT + timedelta(hours=23)).duplicates == 1
 
     assert [event.day for event in Event.objects.all()] == [TODAY - timedelta(days=1)]
@@ -121,9 +121,9 @@ def test_its_retry_past_midnight_is_the_same_message(key: NewKey) -> None:
 
 def test_copies_of_untimed_messages_are_recognised_beside_new_messages(key: NewKey) -> None:
     take(key, untimed("m-1"), untimed("m-2"), at=MIDNIGHT - SECOND)
-    receipt = take(key, untimed("m-1"), untimed("m-3"), timed("m-2"), at=MIDNIGHT + SECOND)
+    result = take(key, untimed("m-1"), untimed("m-3"), timed("m-2"), at=MIDNIGHT + SECOND)
 
-    assert receipt == Receipt(new=2, duplicates=1, rejected=0)
+    assert result == AcceptResult(new=2, duplicates=1, rejected=0)
     assert sorted(Event.objects.values_list("message_id", "day")) == [
         ("m-1", TODAY - timedelta(days=1)),
         ("m-2", TODAY - timedelta(days=1)),
@@ -160,35 +160,35 @@ def test_a_request_that_postgresql_refuses_stores_nothing(key: NewKey) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_two_requests_with_one_id_at_once_store_it_once(key: NewKey) -> None:
-    """The second waits for the first to commit, then sees its copy."""
+    """The second waits for the first to commit, then sees the duplicate."""
     take(key, timed("to note the key's use"))
-    receipts: list[Receipt] = []
+    results: list[AcceptResult] = []
     with own_connection() as other, other.cursor() as cursor:
         cursor.execute("CREATE TEMPORARY TABLE copy ON COMMIT DROP AS SELECT * FROM audience_event")
         cursor.execute(
             "UPDATE copy SET id = nextval(pg_get_serial_sequence('audience_event', 'id')), message_id = 'm-2'"
         )
         cursor.execute("INSERT INTO audience_event SELECT * FROM copy")
-        request = in_thread(lambda: receipts.append(take(key, timed("m-1"), timed("m-2"))))
+        request = in_thread(lambda: results.append(take(key, timed("m-1"), timed("m-2"))))
         wait_for_a_lock()
         other.commit()
         request.join(20)
 
-    assert receipts == [Receipt(new=1, duplicates=1, rejected=0)]
+    assert results == [AcceptResult(new=1, duplicates=1, rejected=0)]
     assert Event.objects.filter(message_id="m-2").count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_requests_with_the_same_ids_in_any_order_do_not_deadlock(key: NewKey) -> None:
     ids = [f"m-{number:03}" for number in range(100)]
-    receipts: list[Receipt] = []
+    results: list[AcceptResult] = []
     orders = [ids, ids[::-1], ids[50:] + ids[:50], ids[::2] + ids[1::2]]
-    threads = [in_thread(lambda o=order: receipts.append(take(key, *map(timed, o)))) for order in orders]
+    threads = [in_thread(lambda o=order: results.append(take(key, *map(timed, o)))) for order in orders]
     for thread in threads:
         thread.join(30)
 
-    assert sum(receipt.new for receipt in receipts) == 100
-    assert sum(receipt.duplicates for receipt in receipts) == 300
+    assert sum(result.new for result in results) == 100
+    assert sum(result.duplicates for result in results) == 300
     assert Event.objects.count() == 100
 
 

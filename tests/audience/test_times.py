@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.intake.messages.times import limit_to_receipt, parse_time, read_timing
-from audience.intake.replay import ReplayStatus, replay
+from audience.intake.rejections import RevalidationStatus, revalidate_rejection
 from audience.models import (
     Batch,
     BatchState,
@@ -477,7 +477,7 @@ def test_a_rejection_validated_again_is_bounded_by_the_time_it_came(keys: dict[s
     for kept in Rejection.objects.all():
         Rejection.objects.filter(pk=kept.pk).update(raw={**kept.raw, "event": "e", "messageId": f"m-{kept.pk}"})
         with time_machine.travel(NOW + timedelta(days=3), tick=False):
-            assert replay(rejection=kept, replayed_by="ada").status == ReplayStatus.ACCEPTED
+            assert revalidate_rejection(rejection=kept, requested_by="ada").status == RevalidationStatus.ACCEPTED
 
     assert moments() == [NOW - HOUR, NOW - HOUR]
     assert set(Event.objects.values_list("day", "received_at")) == {(NOW.date() + DAY, NOW)}

@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, Operation
 from audience.games.keys import NewKey
 from audience.intake.messages.message import Message, Rejected
 from audience.intake.storing import transaction, write_queue
-from audience.intake.storing.accept import Receipt, accept_on_loop
+from audience.intake.storing.accept import AcceptResult, accept_on_loop
 from audience.intake.storing.rows import Submission
 from audience.intake.storing.statement import Write
 from audience.models import Batch, Dialect, Event, Kind
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 4, 8, tzinfo=UTC)
 # Longer than a row of the index by user may be, and PostgreSQL cannot make it smaller.
 TOO_LONG = secrets.token_hex(8_000)
-Asked = dict[str, Receipt | BaseException]
+Asked = dict[str, AcceptResult | BaseException]
 
 
 def message(message_id: str, user_id: str = "user-1") -> Message:
@@ -70,7 +70,7 @@ class Crowd:
             tasks.append(asyncio.create_task(self.ask(name, one)))
             await asyncio.sleep(0)
         assert len(self.queue._waiting) + len(self.answers) == len(requests)
-        assert Receipt not in {type(answer) for answer in self.answers.values()}
+        assert AcceptResult not in {type(answer) for answer in self.answers.values()}
         self.first_may_go.set()
         await asyncio.gather(*tasks)
 
@@ -96,7 +96,7 @@ def stored() -> list[str]:
 def test_waiting_requests_are_written_together(crowd: Crowd) -> None:
     answers = crowd.come(a=message("m-a"), b=message("m-b"), c=message("m-c"))
 
-    assert answers == dict.fromkeys(("first", "a", "b", "c"), Receipt(new=1, duplicates=0, rejected=0))
+    assert answers == dict.fromkeys(("first", "a", "b", "c"), AcceptResult(new=1, duplicates=0, rejected=0))
     assert crowd.sizes == [1, 3]
     assert stored() == ["m-a", "m-b", "m-c", "m-first"]
     assert sorted(Batch.objects.values_list("accepted", flat=True)) == [1, 1, 1, 1]
@@ -118,14 +118,18 @@ def test_a_request_that_arrives_while_another_is_read_is_written_with_it(
         await asyncio.gather(*map(come, reversed(range(5))))
 
     on_loop(all_come)
-    assert crowd.answers == {str(turn): Receipt(1, 0, 0) for turn in range(5)}
+    assert crowd.answers == {str(turn): AcceptResult(1, 0, 0) for turn in range(5)}
     assert crowd.sizes == sizes
 
 
 def test_a_copy_within_a_group_is_reported_as_a_duplicate(crowd: Crowd) -> None:
     answers = crowd.come(a=message("m-a"), again=message("m-a"), b=message("m-b"))
 
-    assert (answers["a"], answers["again"], answers["b"]) == (Receipt(1, 0, 0), Receipt(0, 1, 0), Receipt(1, 0, 0))
+    assert (answers["a"], answers["again"], answers["b"]) == (
+        AcceptResult(1, 0, 0),
+        AcceptResult(0, 1, 0),
+        AcceptResult(1, 0, 0),
+    )
     assert stored() == ["m-a", "m-b", "m-first"]
 
 
@@ -133,7 +137,7 @@ def test_a_message_that_postgresql_refuses_fails_only_its_own_request(crowd: Cro
     answers = crowd.come(a=message("m-a"), bad=message("m-bad", TOO_LONG), b=message("m-b"))
 
     assert isinstance(answers["bad"], DatabaseError)
-    assert (answers["a"], answers["b"]) == (Receipt(1, 0, 0), Receipt(1, 0, 0))
+    assert (answers["a"], answers["b"]) == (AcceptResult(1, 0, 0), AcceptResult(1, 0, 0))
     assert stored() == ["m-a", "m-b", "m-first"]
     assert Batch.objects.count() == 3
 
@@ -172,7 +176,7 @@ def test_a_connection_that_was_ended_is_replaced_before_the_next_group_is_writte
     crowd.first_may_go.set()
     on_loop(twice)
 
-    assert (crowd.answers["before"], crowd.answers["after"]) == (Receipt(1, 0, 0), Receipt(1, 0, 0))
+    assert (crowd.answers["before"], crowd.answers["after"]) == (AcceptResult(1, 0, 0), AcceptResult(1, 0, 0))
     assert stored() == ["m-after", "m-before"]
 
 
@@ -211,12 +215,12 @@ def test_the_largest_batch_is_accepted_beside_a_gathering_group(crowd: Crowd, mo
         await asyncio.gather(crowd.ask("one", message("m-one")), crowd.ask("large", *large))
 
     on_loop(come)
-    assert crowd.answers == {"one": Receipt(1, 0, 0), "large": Receipt(3, 0, 0)}
+    assert crowd.answers == {"one": AcceptResult(1, 0, 0), "large": AcceptResult(3, 0, 0)}
 
 
 def test_the_next_group_is_written_after_one_that_failed(crowd: Crowd) -> None:
     crowd.come(bad=message("m-bad", TOO_LONG))
     on_loop(lambda: crowd.ask("later", message("m-later")))
 
-    assert crowd.answers["later"] == Receipt(1, 0, 0)
+    assert crowd.answers["later"] == AcceptResult(1, 0, 0)
     assert stored() == ["m-first", "m-later"]

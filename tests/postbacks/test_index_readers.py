@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key
-from audience.intake import replay
+from audience.intake import rejections
 from audience.models import Dialect, Event, Game
 from audience.privacy import erasure
 from audience.storage import prune
@@ -157,7 +157,7 @@ def erase(game: Game) -> None:
 
 
 def replay_a_rejection(game: Game) -> None:
-    replay.replay(rejection=rejection(game, 1), replayed_by="test")
+    rejections.revalidate_rejection(rejection=rejection(game, 1), requested_by="test")
 
 
 def prune_old_rows(game: Game) -> None:

@@ -108,8 +108,8 @@ class Wide(Network):
     def has_match_key(self, facts: Facts) -> bool:
         return bool(facts.click_id)
 
-    def confirm_request(self, target: Target, receipt: str) -> Request:
-        return self._request(target, "GET", f"status/{receipt}", b"")
+    def confirm_request(self, target: Target, request_id: str) -> Request:
+        return self._request(target, "GET", f"status/{request_id}", b"")
 
     def classify_confirmation(self, response: Response) -> Outcome:
         state = (decode_json(response) or {}).get("state")

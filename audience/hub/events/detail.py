@@ -13,18 +13,18 @@ from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addres
 from audience.hub.toolkit.masking import as_json, masked
 from audience.intake.messages.message import TIME_NOTE
 from audience.intake.messages.times import TimeNote
-from audience.intake.replay import ReplayStatus, replay, replay_obstacle
+from audience.intake.rejections import RevalidationStatus, revalidate_rejection, revalidation_obstacle
 from audience.models import ApiKey, Event, Membership, Rejection, Role
 from audience.models.events import PLACEHOLDER_NOTE
 
-REPLAY_MESSAGES = {
-    ReplayStatus.ACCEPTED: (
+REVALIDATION_MESSAGES = {
+    RevalidationStatus.ACCEPTED: (
         messages.SUCCESS,
         "Accepted. It counts as received when it first came, and is being digested.",
     ),
-    ReplayStatus.STORED_BEFORE: (messages.INFO, "A message with its ID is stored already, so nothing was added."),
-    ReplayStatus.REFUSED: (messages.ERROR, "Still not accepted. The reasons below are those of today's rules."),
-    ReplayStatus.IMPOSSIBLE: (messages.ERROR, "It cannot be validated again."),
+    RevalidationStatus.STORED_BEFORE: (messages.INFO, "A message with its ID is stored already, so nothing was added."),
+    RevalidationStatus.REFUSED: (messages.ERROR, "Still not accepted. The reasons below are those of today's rules."),
+    RevalidationStatus.IMPOSSIBLE: (messages.ERROR, "It cannot be validated again."),
 }
 AT_RECEIPT = "so the event counts as having happened when it was received."
 TIME_NOTES: dict[str, str] = {
@@ -33,7 +33,7 @@ TIME_NOTES: dict[str, str] = {
     TimeNote.AHEAD: f"The time in the message is later than its receipt: the sender’s clock is ahead, {AT_RECEIPT}",
 }
 REJECTION_MISSING = (messages.INFO, "It is no longer here: it was accepted, erased or too old.")
-SUCCESSFUL = (ReplayStatus.ACCEPTED, ReplayStatus.STORED_BEFORE)
+SUCCESSFUL = (RevalidationStatus.ACCEPTED, RevalidationStatus.STORED_BEFORE)
 
 
 @game_view()
@@ -68,15 +68,15 @@ def rejection(request: HubRequest, membership: Membership, pk: int) -> HttpRespo
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
-def rejection_replay(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+def revalidate(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     """Validate a rejection again, and show the result on its page or, if it was accepted, on the list of events."""
     status = None
     try:
         row = Rejection.objects.get(game=membership.game, pk=pk)
-        status = replay(rejection=row, replayed_by=request.user.get_username()).status
+        status = revalidate_rejection(rejection=row, requested_by=request.user.get_username()).status
     except Rejection.DoesNotExist:
         pass
-    level, text = REPLAY_MESSAGES[status] if status else REJECTION_MISSING
+    level, text = REVALIDATION_MESSAGES[status] if status else REJECTION_MISSING
     remaining = Rejection.objects.select_related("key").filter(game=membership.game, pk=pk).first()
     if request.htmx:
         return _page(request, membership, remaining, outcome=text, is_success=status in SUCCESSFUL)
@@ -87,13 +87,13 @@ def rejection_replay(request: HubRequest, membership: Membership, pk: int) -> Ht
 
 
 def _page(request: HubRequest, membership: Membership, row: Rejection | None, **outcome: Any) -> HttpResponse:
-    """Return the page of a rejection; without a row it shows only the outcome of its replay."""
+    """Return the page of a rejection; without a row it shows only the outcome of its revalidation."""
     context: dict[str, Any] = {"rejection": row, **outcome}
     if row:
         addresses = sees_addresses(membership)
         context |= {
             "errors": masked(row.errors, addresses=addresses),
-            "obstacle": replay_obstacle(row),
+            "obstacle": revalidation_obstacle(row),
             "raw": as_json(masked(row.raw, addresses=addresses)),
             "frame": as_json(masked(row.frame, addresses=addresses)) if row.frame else "",
             "message_id": masked(row.message_id, addresses=addresses),

@@ -102,7 +102,7 @@ def newest(membership: Membership, filters: EventFilter) -> Feed:
 def _with_sort_times(rows: Sequence[FeedRow]) -> list[tuple[datetime, FeedRow]]:
     """Return (time, row) pairs for merging; the time is the latest of the row and those below it.
 
-    So it never increases down the list, although a replayed message was received long before the rows next to it.
+    So it never increases down the list, although a revalidated message was received long before the rows next to it.
     """
     times = list(accumulate((row.moment for row in reversed(rows)), max))
     return list(zip(reversed(times), rows, strict=True))

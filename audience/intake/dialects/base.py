@@ -18,7 +18,7 @@ from audience.intake.messages.message import NOT_KEPT, Message, Rejected, Violat
 from audience.intake.requests import body, limit, restrictions
 from audience.intake.requests.auth import find_expired_key
 from audience.intake.requests.caller import caller_ip, origin, record_caller
-from audience.intake.storing.accept import Receipt, accept_all, accept_on_loop, record_use, refuse_when_full
+from audience.intake.storing.accept import AcceptResult, accept_all, accept_on_loop, record_use, refuse_when_full
 from audience.intake.storing.rows import Submission
 from audience.intake.storing.write_queue import Overloaded
 from audience.models import ApiKey, Dialect
@@ -124,7 +124,7 @@ class IngestView(APIView):
             return refusal
         return self.with_rejection(refusal, key, restrictions.KEY_ENDED)
 
-    async def accept(self, request: Sequence[Submission]) -> list[Receipt]:
+    async def accept(self, request: Sequence[Submission]) -> list[AcceptResult]:
         """Store the submissions of a request. When this returns, they are committed."""
         return await accept_on_loop(request) if self.is_on_loop else accept_all(request)
 

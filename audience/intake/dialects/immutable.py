@@ -13,7 +13,7 @@ from audience.intake.dialects.responses import Refusal, RequestProblem, as_json,
 from audience.intake.messages.message import MESSAGE_ID_REUSED, Message, Rejected, Violation
 from audience.intake.messages.times import read_timing
 from audience.intake.requests.auth import find_key
-from audience.intake.storing.accept import Receipt
+from audience.intake.storing.accept import AcceptResult
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 from audience.models.keys import SENDER_KINDS, SERVER_KEY_MARK
 
@@ -126,8 +126,8 @@ class MessagesView(ImmutableView):
         messages, rejected = parse(payload["messages"], now=self.received_at)
         if key.is_restricted:
             messages = self.permitted_messages(key, messages, rejected)
-        [receipt] = await self.accept([self.submission(key, messages, rejected)])
-        return as_json(answer_body(receipt, [*rejected, *receipt.reused]))
+        [result] = await self.accept([self.submission(key, messages, rejected)])
+        return as_json(answer_body(result, [*rejected, *result.reused]))
 
     def permitted_messages(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> list[Message]:
         """The messages that the key may send; the others are added to `rejected`."""
@@ -140,7 +140,7 @@ class MessagesView(ImmutableView):
         return permitted
 
 
-def answer_body(receipt: Receipt, rejected: list[Rejected]) -> dict[str, Any]:
+def answer_body(result: AcceptResult, rejected: list[Rejected]) -> dict[str, Any]:
     """The body of the answer. `rejections` has an entry for each distinct id, and for each message without an id."""
     entries: dict[Any, dict[str, Any]] = {}
     for index, rejection in enumerate(rejected):
@@ -150,8 +150,8 @@ def answer_body(receipt: Receipt, rejected: list[Rejected]) -> dict[str, Any]:
         entry["errors"] += [error for error in errors if error not in entry["errors"]]
     return {
         "success": True,
-        "accepted": receipt.accepted,
-        "rejected": receipt.rejected,
+        "accepted": result.accepted,
+        "rejected": result.rejected,
         "rejections": list(entries.values()),
     }
 

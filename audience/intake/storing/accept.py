@@ -25,7 +25,7 @@ USE_INTERVAL_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class AcceptResult:
     """The numbers of messages of a request that are `new`, `duplicates` of stored ones, and `rejected`.
 
     `reused` are the rejections, included in `rejected`, of messages whose id another event has.
@@ -49,7 +49,7 @@ def accept(
     messages: Sequence[Message],
     rejected: Sequence[Rejected] = (),
     received_at: datetime,
-) -> Receipt:
+) -> AcceptResult:
     """Store the messages of one key, and wake the digest. `dialect` is that of the request.
 
     Raises `django.db.OperationalError` when the database is unavailable. The client then has to send the request again;
@@ -59,19 +59,19 @@ def accept(
     return accept_all([submission])[0]
 
 
-def accept_all(submissions: Sequence[Submission]) -> list[Receipt]:
+def accept_all(submissions: Sequence[Submission]) -> list[AcceptResult]:
     """Store a request with messages of several keys like `accept`: all of it, or nothing."""
     writes = [Write(submission) for submission in submissions]
     transaction.write_all(writes)
     after_commit(writes, wakeup.wake)
-    return [_receipt(write) for write in writes]
+    return [_result(write) for write in writes]
 
 
-async def accept_on_loop(submissions: Sequence[Submission]) -> list[Receipt]:
+async def accept_on_loop(submissions: Sequence[Submission]) -> list[AcceptResult]:
     """`accept_all` on the event loop, in one transaction with other requests. Also raises `Overloaded`."""
     writes = [Write(submission) for submission in submissions]
     await write_queue.commit(writes)
-    return [_receipt(write) for write in writes]
+    return [_result(write) for write in writes]
 
 
 def refuse_when_full() -> None:
@@ -115,8 +115,8 @@ write_queue = WriteQueue(
 )
 
 
-def _receipt(write: Write) -> Receipt:
-    return Receipt(
+def _result(write: Write) -> AcceptResult:
+    return AcceptResult(
         new=write.new,
         duplicates=len(write.events) - write.new - len(write.reused),
         rejected=len(write.submission.rejected) + len(write.reused),

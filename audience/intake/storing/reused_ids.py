@@ -1,4 +1,4 @@
-"""Stores messages that reuse the id of another event: the statement skipped them as if they were copies of it.
+"""Stores messages that reuse the id of another event: the statement skipped them as if they were duplicates of it.
 
 Messages are compared with the stored events only after a conflict, so that new messages cost nothing, and with another
 query: the statement does not see rows that were committed while it ran, nor its own.
@@ -42,7 +42,7 @@ class StoredEvent(NamedTuple):
     raw: str
 
     def equals(self, message: Message, *, at_any_time: bool = False) -> bool:
-        """Whether the message is a copy of this event; with `at_any_time` also if it states another time."""
+        """Whether the message is a duplicate of this event; with `at_any_time` also if it states another time."""
         expected = fingerprint(message)
         stated = stated_time(orjson.loads(self.raw), message.time_fields)
         user_id, anonymous_id, device_id = map(_usable, (self.user_id, self.anonymous_id, self.device_id))
@@ -90,7 +90,7 @@ def find(game_id: int, ids: Sequence[str], first: date, last: date) -> StoredEve
 
 
 def _reuses_id(message: Message, row: EventRow, stored: StoredEvents) -> bool:
-    """Whether events are stored with its id, on days on which a copy of it may be, and none of them is a copy."""
+    """Whether events are stored with its id, on days on which a duplicate may be, and it is a duplicate of none."""
     events = [event for event in stored.get(row.message_id, ()) if _first_day(row) <= event.day <= row.day]
     return bool(events) and not any(event.equals(message) for event in events)
 

@@ -88,7 +88,7 @@ class Submission:
 class EventRow(NamedTuple):
     """`values` are those of EVENT_COLUMNS, in text format.
 
-    `days_back` is the number of days before `day` on which a copy may be stored; 0 if the client states the time.
+    `days_back` is the number of days before `day` on which a duplicate may be stored; 0 if the client states the time.
     """
 
     values: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The statement that stores a group of requests: Events, Batches and Rejections.
 
 The channel sends it for small groups, and transaction.py executes it for groups that COPY cannot store. It skips
-messages whose id is stored already: copies, and events that reuse an id (reused_ids.py).
+messages whose id is stored already: duplicates, and events that reuse an id (reused_ids.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,9 +70,9 @@ WRITE_NEW = f"""
     )
     SELECT write_index, coalesce(accepted, 0), id FROM request LEFT JOIN stored USING (write_index)
 """
-# A message without a readable client time is stored under the day of its receipt, so a copy may be on an earlier day.
+# A message without a readable client time gets the day of its receipt, so a duplicate may be on an earlier day.
 # In a separate statement, since planning the lookup in all partitions takes longer than the insert.
-NO_EARLIER_COPY = """
+NO_EARLIER_DUPLICATE = """
         WHERE NOT EXISTS (
             SELECT 1 FROM audience_event old
             WHERE sent.days_back > 0 AND old.game_id = sent.game_id AND old.message_id = sent.message_id
@@ -82,7 +82,7 @@ NO_EARLIER_COPY = """
 # By the name under which they are prepared.
 STATEMENTS = {
     b"write_timed": WRITE_NEW,
-    b"write_untimed": WRITE_NEW.replace("WHERE true", NO_EARLIER_COPY),
+    b"write_untimed": WRITE_NEW.replace("WHERE true", NO_EARLIER_DUPLICATE),
 }
 
 
@@ -90,7 +90,7 @@ STATEMENTS = {
 class Write:
     """The rows of one Submission.
 
-    Once they are stored, `new` is the number of events that were not copies, and `reused` are the rejections of the
+    Once they are stored, `new` is the number of events that were not duplicates, and `reused` are the rejections of the
     messages whose id another event has. `batch_id` is the id of the Batch, None if it was stored by COPY.
     """
 

@@ -48,7 +48,7 @@ def write_requests(
 
 
 def write_reused(requests: Sequence[Sequence[Write]]) -> list[BaseException | None]:
-    """Store the skipped messages that are not copies. Returns the error of each request, None if there was none."""
+    """Store the skipped messages that are not duplicates. Returns the error of each request, None if there was none."""
     close_old_connections()
     return [_attempt(reused_ids.store, request) for request in requests]
 
@@ -69,7 +69,7 @@ def _insert(writes: Sequence[Write]) -> None:
 
 @transaction.atomic
 def _copy(writes: Sequence[Write]) -> None:
-    """Raises IntegrityError when a copy of one of the messages is stored already, on the same day."""
+    """Raises IntegrityError when a duplicate of one of the messages is stored already, on the same day."""
     events = [row for write in writes for row in write.events]
     with connection.cursor() as cursor:
         cursor.execute(NEXT_IDS, [len(events)])

@@ -113,8 +113,8 @@ class Network(ABC):
         """The access token in the answer, or an Outcome: CREDENTIAL or TRANSIENT."""
         raise NotImplementedError
 
-    def confirm_request(self, target: Target, receipt: str) -> Request:
-        """The request for the final result of an event with `confirm_after`; `receipt`: the Outcome's `request_id`."""
+    def confirm_request(self, target: Target, request_id: str) -> Request:
+        """The request for the final result of an event with `confirm_after`; `request_id` is the Outcome's."""
         raise NotImplementedError
 
     def classify_confirmation(self, response: Response) -> Outcome:

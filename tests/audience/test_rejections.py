@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audience.games.keys import NewKey, create_key, revoke_key
 from audience.intake.dialects import immutable_rules, metarouter, parcelvoy_rules, segment
-from audience.intake.replay import ReplayStatus, replay, replay_obstacle
+from audience.intake.rejections import RevalidationStatus, revalidate_rejection, revalidation_obstacle
 from audience.models import ApiKey, Batch, Dialect, Event, Game, Rejection, Role
 from tests import hub
 from tests.audience import immutable
@@ -22,8 +22,8 @@ def refused(**given: Any) -> Rejection:
     return Rejection.objects.get(**given)
 
 
-def again(row: Rejection) -> ReplayStatus:
-    return replay(rejection=row, replayed_by="ada").status
+def again(row: Rejection) -> RevalidationStatus:
+    return revalidate_rejection(rejection=row, requested_by="ada").status
 
 
 def basic(key: NewKey) -> dict[str, str]:
@@ -43,7 +43,7 @@ def test_a_raised_limit_lets_the_message_in_as_it_first_came(
         message = immutable.message(userId="user-1234", context={"library": "x", "libraryVersion": "1"})
         immutable.send(key, message)
     row = refused()
-    assert again(row) == ReplayStatus.ACCEPTED
+    assert again(row) == RevalidationStatus.ACCEPTED
     event = Event.objects.get()
     assert (event.message_id, event.user_id, event.received_at) == (message["messageId"], "user-1234", row.received_at)
     assert event.raw == message
@@ -58,7 +58,7 @@ def test_the_thirty_days_are_counted_to_the_day_it_came(game: Game, key: NewKey)
     row = Rejection.objects.create(
         game=game, key=key.key, dialect="immutable", received_at=came, errors=[], raw=raw, message_id=raw["messageId"]
     )
-    assert again(row) == ReplayStatus.ACCEPTED
+    assert again(row) == RevalidationStatus.ACCEPTED
     assert Event.objects.get().received_at == came
 
 
@@ -66,7 +66,7 @@ def test_a_message_that_is_still_invalid_has_the_current_reasons(game: Game, key
     immutable.send(key, immutable.message(userId=immutable.ABSENT, context=immutable.ABSENT))
     row = refused()
     Rejection.objects.update(errors=[])
-    assert again(row) == ReplayStatus.REFUSED
+    assert again(row) == RevalidationStatus.REFUSED
     row.refresh_from_db()
     assert [error["field"] for error in row.errors] == ["userId", "context"]
     assert not Event.objects.exists()
@@ -78,7 +78,7 @@ def test_a_message_that_got_through_meanwhile_is_not_stored_twice(game: Game, ke
     immutable.send(key, {**good, "eventTimestamp": immutable.ago(days=3)})
     row = refused()
     Rejection.objects.update(raw=good)
-    assert again(row) == ReplayStatus.STORED_BEFORE
+    assert again(row) == RevalidationStatus.STORED_BEFORE
     assert Event.objects.count() == 1
     assert not Rejection.objects.exists()
 
@@ -87,7 +87,7 @@ def test_a_rejection_can_be_replayed_only_once(game: Game, key: NewKey) -> None:
     immutable.send(key, immutable.message(userId=5))
     row = refused()
     Rejection.objects.update(raw=immutable.message())
-    assert again(row) == ReplayStatus.ACCEPTED
+    assert again(row) == RevalidationStatus.ACCEPTED
     with pytest.raises(Rejection.DoesNotExist):
         again(row)
     assert Event.objects.count() == 1
@@ -100,7 +100,7 @@ def test_a_single_route_still_gives_the_kind(game: Game, rudderstack: NewKey, mo
         answer = Client().post("/v1/track", message, "application/json", headers=basic(rudderstack))
     assert answer.status_code == 400
     assert refused().route == "track"
-    assert again(refused()) == ReplayStatus.ACCEPTED
+    assert again(refused()) == RevalidationStatus.ACCEPTED
     event = Event.objects.get()
     assert (event.kind, event.name, event.dialect) == ("track", "won", "rudderstack")
 
@@ -113,7 +113,7 @@ def test_the_fields_of_the_batch_apply_again(game: Game, rudderstack: NewKey, mo
         Client().post("/v1/batch", batch, "application/json", headers=basic(rudderstack))
     row = refused()
     assert (row.route, row.frame) == ("batch", {"sent_at": "2026-11-01T10:05:00Z", "integrations": {"All": False}})
-    assert again(row) == ReplayStatus.ACCEPTED
+    assert again(row) == RevalidationStatus.ACCEPTED
     event = Event.objects.get()
     assert event.integrations == {"All": False}
     assert event.event_at == row.received_at - timedelta(minutes=5)
@@ -126,10 +126,10 @@ def test_a_message_over_the_limit_of_its_dialect_stays_out_until_that_is_raised(
     member = {"type": "track", "userId": "u", "event": "won", "properties": {"text": "x" * 16_000}}
     Client().post("/v1/batch", {"batch": [member]}, "application/json", headers=basic(key))
     row = refused(dialect="metarouter")
-    assert again(row) == ReplayStatus.REFUSED
+    assert again(row) == RevalidationStatus.REFUSED
     assert refused().errors == [{"field": "", "code": "TOO_LARGE", "message": "request size exceeds max limit"}]
     monkeypatch.setattr(metarouter.RESPONSES, "call_limit", 32 * 1024)
-    assert again(row) == ReplayStatus.ACCEPTED
+    assert again(row) == RevalidationStatus.ACCEPTED
 
 
 def test_a_rejection_is_not_replayed_with_a_key_of_another_game(
@@ -146,10 +146,10 @@ def test_a_rejection_is_not_replayed_with_a_key_of_another_game(
         raw={"type": "track", "event": "won", "userId": "u", "writeKey": foreign.value},
         route="batch",
     )
-    assert again(row) == ReplayStatus.REFUSED
+    assert again(row) == RevalidationStatus.REFUSED
     assert not Event.objects.exists()
     Rejection.objects.update(raw={**row.raw, "writeKey": mine.value})
-    assert again(row) == ReplayStatus.ACCEPTED
+    assert again(row) == RevalidationStatus.ACCEPTED
     assert Event.objects.get().key_id == mine.key.pk
 
 
@@ -175,7 +175,7 @@ def test_every_route_of_parcelvoy_is_judged_by_its_own_rules(
         before.setattr(parcelvoy_rules, "MAX_LENGTH", 3)
         answer = Client().post(f"/api/client/{path}", body, "application/json", headers=headers)
     assert answer.status_code == 422
-    assert again(refused()) == ReplayStatus.ACCEPTED
+    assert again(refused()) == RevalidationStatus.ACCEPTED
     assert list(Event.objects.values_list("kind", flat=True)) == kinds
     assert not Rejection.objects.exists()
 
@@ -184,31 +184,31 @@ def test_a_parcelvoy_body_of_an_unknown_route_is_kept(game: Game, key: NewKey) -
     row = Rejection.objects.create(
         game=game, key=key.key, dialect="parcelvoy", received_at=timezone.now(), errors=[], raw={"external_id": "u"}
     )
-    assert again(row) == ReplayStatus.REFUSED
+    assert again(row) == RevalidationStatus.REFUSED
     assert refused().errors[0]["code"] == "UNKNOWN_ROUTE"
 
 
 def test_a_truncated_rejection_cannot_be_replayed(game: Game, key: NewKey) -> None:
     immutable.send(key, immutable.message(userId="x" * 300, properties={"text": "x" * 40_000}))
     row = refused()
-    assert "too large to be kept whole" in replay_obstacle(row)
-    assert again(row) == ReplayStatus.IMPOSSIBLE
+    assert "too large to be kept whole" in revalidation_obstacle(row)
+    assert again(row) == RevalidationStatus.IMPOSSIBLE
     assert Rejection.objects.filter(pk=row.pk).exists()
     assert not Event.objects.exists()
 
 
 def test_a_message_that_resembles_a_truncated_one_can_be_replayed(game: Game, key: NewKey) -> None:
     immutable.send(key, immutable.message(userId=5, truncated=True))
-    assert replay_obstacle(refused()) == ""
+    assert revalidation_obstacle(refused()) == ""
 
 
 def test_without_its_key_or_its_frame_it_cannot_be_judged(game: Game, rudderstack: NewKey) -> None:
     batch = {"batch": [{"type": "track", "userId": "u"}], "context": {"text": "x" * 3_000}}
     Client().post("/v1/batch", batch, "application/json", headers=basic(rudderstack))
-    assert "What its batch said" in replay_obstacle(refused())
+    assert "What its batch said" in revalidation_obstacle(refused())
     rudderstack.key.delete()
-    assert "key it came with has been deleted" in replay_obstacle(refused())
-    assert again(refused()) == ReplayStatus.IMPOSSIBLE
+    assert "key it came with has been deleted" in revalidation_obstacle(refused())
+    assert again(refused()) == RevalidationStatus.IMPOSSIBLE
 
 
 def test_a_replay_is_no_use_of_the_key(game: Game, key: NewKey) -> None:
@@ -216,7 +216,7 @@ def test_a_replay_is_no_use_of_the_key(game: Game, key: NewKey) -> None:
         game=game, key=key.key, dialect="immutable", received_at=timezone.now(), errors=[], raw=immutable.message()
     )
     revoke_key(key=key.key)
-    assert again(row) == ReplayStatus.ACCEPTED
+    assert again(row) == RevalidationStatus.ACCEPTED
     assert ApiKey.objects.get(pk=key.key.pk).last_used_at is None
 
 

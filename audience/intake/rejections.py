@@ -23,22 +23,22 @@ logger = structlog.get_logger(__name__)
 TRUNCATED_FIELDS = {TRUNCATED, "bytes"}
 
 
-class ReplayStatus(Enum):
+class RevalidationStatus(Enum):
     ACCEPTED = auto()  # stored now; the rejection is deleted
-    STORED_BEFORE = auto()  # a copy of it is stored already; the rejection is deleted
+    STORED_BEFORE = auto()  # a duplicate of it is stored already; the rejection is deleted
     REFUSED = auto()  # it is still invalid; the rejection is kept, with its current violations
-    IMPOSSIBLE = auto()  # see `replay_obstacle`
+    IMPOSSIBLE = auto()  # see `revalidation_obstacle`
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayResult:
+class RevalidationResult:
     """`errors` are the violations of a REFUSED message: [{"field", "code", "message"}, ...]."""
 
-    status: ReplayStatus
+    status: RevalidationStatus
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
-def replay_obstacle(rejection: Rejection) -> str:
+def revalidation_obstacle(rejection: Rejection) -> str:
     """Why it cannot be validated again, as a sentence; '' when it can."""
     if rejection.key_id is None:
         return "The key it came with has been deleted."
@@ -56,15 +56,15 @@ def replay_obstacle(rejection: Rejection) -> str:
 
 
 @transaction.atomic
-def replay(*, rejection: Rejection, replayed_by: str) -> ReplayResult:
+def revalidate_rejection(*, rejection: Rejection, requested_by: str) -> RevalidationResult:
     """Validate a stored rejection by the current rules and its original time of receipt, and store it if it is valid.
 
-    The message id and the time of receipt are unchanged, so that a copy that the client has sent successfully since is
-    detected, even with a corrected time, and a message without a time keeps its day. Raises `Rejection.DoesNotExist`.
+    The message id and the time of receipt are unchanged, so that a duplicate that was accepted since is detected, even
+    with a corrected time, and a message without a time keeps its day. Raises `Rejection.DoesNotExist`.
     """
     row = Rejection.objects.select_for_update(of=("self",)).select_related("key").get(pk=rejection.pk)
-    if replay_obstacle(row):
-        return ReplayResult(ReplayStatus.IMPOSSIBLE)
+    if revalidation_obstacle(row):
+        return RevalidationResult(RevalidationStatus.IMPOSSIBLE)
     outcome = revalidate(row)
     errors = outcome.errors or _restriction_violations(outcome, row)
     if errors or outcome.key is None:
@@ -77,14 +77,14 @@ def replay(*, rejection: Rejection, replayed_by: str) -> ReplayResult:
         key = _without_recording_use(outcome.key)
         stored = accept(key=key, dialect=Dialect(row.dialect), messages=messages, received_at=row.received_at).new
     row.delete()
-    logger.info("rejection_replayed", game_id=row.game_id, messages=stored, replayed_by=replayed_by)
-    return ReplayResult(ReplayStatus.ACCEPTED if stored else ReplayStatus.STORED_BEFORE)
+    logger.info("rejection_revalidated", game_id=row.game_id, messages=stored, requested_by=requested_by)
+    return RevalidationResult(RevalidationStatus.ACCEPTED if stored else RevalidationStatus.STORED_BEFORE)
 
 
-def _refused(row: Rejection, violations: list[Violation]) -> ReplayResult:
+def _refused(row: Rejection, violations: list[Violation]) -> RevalidationResult:
     row.errors = [violation.as_dict() for violation in violations]
     row.save(update_fields=["errors"])
-    return ReplayResult(ReplayStatus.REFUSED, row.errors)
+    return RevalidationResult(RevalidationStatus.REFUSED, row.errors)
 
 
 def _messages_to_store(outcome: Revalidation, key: ApiKey, row: Rejection) -> tuple[list[Message], list[Violation]]:
@@ -115,6 +115,6 @@ def _restriction_violations(outcome: Revalidation, row: Rejection) -> list[Viola
 
 
 def _without_recording_use(key: ApiKey) -> ApiKey:
-    """A replay is not recorded as use of the key: a rotation waits until the old key is no longer used."""
+    """A revalidation is not recorded as use of the key: a rotation waits until the old key is no longer used."""
     key.last_used_at = clock.now()  # in memory only; accept() then records nothing
     return key
