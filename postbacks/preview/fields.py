@@ -5,7 +5,6 @@ This needs no list of fields per network, and finds empty fields too.
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +14,7 @@ from typing import Any
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.facts import Consent, Facts, Item
 from postbacks.networks.interface.network import Network
+from postbacks.networks.interface.payload_fields import INDEX, leaves
 
 # The labels of facts, in the order of the page.
 LABELS = {
@@ -130,17 +130,5 @@ def values_of(body: dict[str, Any]) -> dict[str, list[Any]]:
     """Return {path: values} in the order of the body; paths have no indexes, so that a path may have several values."""
     values: dict[str, list[Any]] = {}
     for path, value in leaves(body, ""):
-        values.setdefault(path, []).append(value)
+        values.setdefault(INDEX.sub("[]", path), []).append(value)
     return values
-
-
-def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield (path, value) of each value that is no object and no array."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from leaves(inner, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from leaves(inner, f"{path}[]")
-    else:
-        yield path, value

@@ -122,7 +122,7 @@ def test_a_request_that_arrives_while_another_is_read_is_written_with_it(
     assert crowd.sizes == sizes
 
 
-def test_a_copy_within_a_group_is_reported_as_a_duplicate(crowd: Crowd) -> None:
+def test_a_message_twice_in_a_group_is_reported_as_a_duplicate(crowd: Crowd) -> None:
     answers = crowd.come(a=message("m-a"), again=message("m-a"), b=message("m-b"))
 
     assert (answers["a"], answers["again"], answers["b"]) == (

@@ -147,25 +147,25 @@ class SegmentView(IngestView):
         batch_key = text_of(payload.get("writeKey"))
         parsed: Members = []
         for member in members:
-            owner = self.owner_of(member, batch_key, key)
-            parsed.append((owner or key, self.parse_member(without_secret(member), owner)))
+            member_key = self.key_of(member, batch_key, key)
+            parsed.append((member_key or key, self.parse_member(without_secret(member), member_key)))
         await self.store(parsed)
         rejected = [(index, member) for index, (_, member) in enumerate(parsed) if isinstance(member, Rejected)]
         supports_207 = key.dialect == Dialect.METAROUTER
         return self.responses.answer_batch(len(parsed) - len(rejected), rejected, supports_207=supports_207)
 
-    def owner_of(self, raw: dict[str, Any], batch_key: str, key: ApiKey) -> ApiKey | None:
+    def key_of(self, raw: dict[str, Any], batch_key: str, key: ApiKey) -> ApiKey | None:
         """The key that a member belongs to: its `writeKey`, else the batch's. None when that is not a live key."""
         value = text_of(raw.get("writeKey")) or batch_key
         return self.body_keys.get(value) if self.body_keys and value else key
 
-    def parse_member(self, raw: dict[str, Any], owner: ApiKey | None) -> Message | Rejected:
+    def parse_member(self, raw: dict[str, Any], member_key: ApiKey | None) -> Message | Rejected:
         """A member of a batch, parsed as the `type` that it states."""
         if len(orjson.dumps(raw)) > self.responses.call_limit:
             return self.reject(raw, TOO_LARGE)
-        if owner is None:
+        if member_key is None:
             return self.reject(raw, UNKNOWN_KEY)
-        return self.parse(raw, text_of(raw.get("type")).lower(), owner)
+        return self.parse(raw, text_of(raw.get("type")).lower(), member_key)
 
     def parse(self, raw: dict[str, Any], kind: str, key: ApiKey) -> Message | Rejected:
         try:
@@ -192,11 +192,11 @@ class SegmentView(IngestView):
     async def store(self, parsed: Members) -> None:
         """Store all members in one transaction: a batch may contain messages of several keys."""
         submissions = []
-        for owner in {key.pk: key for key, _ in parsed}.values():
-            members = [member for key, member in parsed if key.pk == owner.pk]
+        for member_key in {key.pk: key for key, _ in parsed}.values():
+            members = [member for key, member in parsed if key.pk == member_key.pk]
             messages = [member for member in members if isinstance(member, Message)]
             rejected = [member for member in members if isinstance(member, Rejected)]
-            submissions.append(self.submission(owner, messages, rejected))
+            submissions.append(self.submission(member_key, messages, rejected))
         await self.accept(submissions)
 
     def sent_at(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 DescribedField = tuple[str, str, str]  # path, value, note
 HIDDEN = "********"
+INDEX = re.compile(r"\[\d+\]")
 
 
 def described(payload: Mapping[str, Any], *, notes: Mapping[str, str], secret: tuple[str, str]) -> list[DescribedField]:
@@ -14,17 +15,18 @@ def described(payload: Mapping[str, Any], *, notes: Mapping[str, str], secret: t
     A path is `data[0].user.email`; the keys of `notes` are paths without indexes.
     """
     name, note = secret
-    rows = [(path, _text(value), notes.get(re.sub(r"\[\d+\]", "", path), "")) for path, value in _leaves(payload, "")]
+    rows = [(path, _text(value), notes.get(INDEX.sub("", path), "")) for path, value in leaves(payload, "")]
     return [(name, HIDDEN, note), *rows]
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield (path, value) of each value that is no object and no array; a path is `data[0].user.email`."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _leaves(inner, f"{path}.{name}" if path else name)
+            yield from leaves(inner, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}[{number}]")
+            yield from leaves(inner, f"{path}[{number}]")
     else:
         yield path, value
 
