@@ -36,7 +36,7 @@ BY_ANONYMOUS = IDENTITY_OF.format(column="anonymous_id", namespace=ANONYMOUS, na
 BY_USER = IDENTITY_OF.format(column="user_id", namespace=USER, name="u")
 BY_DEVICE = IDENTITY_OF.format(column="device_id", namespace=DEVICE, name="d")
 # Whether an event may contain traits, a device, a group, a click or a conversion.
-MATTERS = """(kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
+IS_RELEVANT = """(kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
   OR coalesce(strpos(context ->> 'page_url', '?'), 0) > 0 OR context ? 'campaign' OR properties ?| %(clicks)s)"""
 # Whether the user is the owner of an id, or the latest of several, at the time of the events.
 IS_OWNER = """({column} = '' OR {name}.person_id = u.person_id AND ({name}.owners = 'one'
@@ -64,13 +64,13 @@ WITH event AS MATERIALIZED (
   SELECT id, anonymous_id, user_id, least(event_at, received_at) AS event_at,
     CASE WHEN kind = 'device' THEN '' ELSE device_id END AS device_id,
     CASE WHEN links <> '[]' THEN links::text ELSE '' END AS links,
-    context -> 'active' IS DISTINCT FROM 'false' AS is_active,
-    message_id, {MATTERS} AS matters, received_at, context -> '{PLACEHOLDER_NOTE}' AS placeholders, {LEVEL} AS level
+    context -> 'active' IS DISTINCT FROM 'false' AS is_active, {IS_RELEVANT} AS is_relevant,
+    message_id, received_at, context -> '{PLACEHOLDER_NOTE}' AS placeholders, {LEVEL} AS level
   FROM audience_event WHERE id = ANY(%(ids)s) AND day BETWEEN %(first)s AND %(last)s
 ), id_group AS (
   SELECT anonymous_id, user_id, device_id, links, min(event_at) AS first_at, max(event_at) AS last_at,
     min(message_id) AS message_id, max(event_at) FILTER (WHERE is_active) AS active_at,
-    array_agg(id) FILTER (WHERE matters) AS events, min(nullif(level, '')) AS lowest, max(level) AS highest
+    array_agg(id) FILTER (WHERE is_relevant) AS events, min(nullif(level, '')) AS lowest, max(level) AS highest
   FROM event
   GROUP BY anonymous_id, user_id, device_id, links, CASE WHEN links <> ''
     OR lower(anonymous_id) = ANY(%(no_id)s) AND lower(user_id) = ANY(%(no_id)s) AND lower(device_id) = ANY(%(no_id)s)
@@ -115,7 +115,7 @@ class ClaimedBatch(NamedTuple):
 
 @dataclass
 class EventGroup:
-    """Events that name the same ids: the times of the first and the last, and the ids of those that matter.
+    """Events that name the same ids: the times of the first and the last, and the ids of the relevant ones.
 
     `message_id` is the smallest of them. `active_at` is the time of the last event of an active player, None without
     one. `person_id` is None until identity resolves it. `links_json` is '' for none. `changes_consent` as in
@@ -143,14 +143,14 @@ class EventGroup:
 def read(
     *, game: Game, batches: Iterable[ClaimedBatch], triggers: Iterable[str]
 ) -> tuple[list[EventGroup], list[Event]]:
-    """Return the groups of events that need work, and the events that matter; record the activity of all others.
+    """Return the groups of events that need work, and the relevant events; record the activity of all others.
 
-    An event matters if it may contain traits, a device, a group, a click or a conversion. Such events are returned
+    An event is relevant if it may contain traits, a device, a group, a click or a conversion. Such events are returned
     without `raw`, in order of time. `triggers` are the names of events that become conversions.
     """
     groups: list[EventGroup] = []
     events: list[Event] = []
-    params: dict[str, Any] = {"game": game.pk, "no_id": ["", *PLACEHOLDER_IDS], **matter_parameters(triggers)}
+    params: dict[str, Any] = {"game": game.pk, "no_id": ["", *PLACEHOLDER_IDS], **relevance_parameters(triggers)}
     # Grouped by the days of their batch, since an id is looked up in every partition of these days.
     by_days: dict[tuple[date | None, date | None], list[int]] = defaultdict(list)
     for batch in batches:
@@ -168,6 +168,6 @@ def read(
     return groups, sorted(events, key=lambda event: (event.event_at, event.pk))
 
 
-def matter_parameters(triggers: Iterable[str]) -> dict[str, list[str]]:
-    """Return the parameters of MATTERS."""
+def relevance_parameters(triggers: Iterable[str]) -> dict[str, list[str]]:
+    """Return the parameters of IS_RELEVANT."""
     return {"counted": list(triggers), "clicks": [*clicks.CLICK_IDS, *clicks.CAMPAIGN]}

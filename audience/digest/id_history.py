@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.db.models import Q
 
 from audience.digest.event_ids import IdentityKey
-from audience.digest.owned_ids import OwnedId, Period
+from audience.digest.owned_ids import OwnedId, OwnedPeriod
 from audience.digest.ownership import MAX_OWNERS
 from audience.ids.values import canonical
 from audience.models import Event, Owners, Person
@@ -86,7 +86,7 @@ def sharing_note(owned: OwnedId) -> str:
     return f"also used by {others}; this player’s {shown}" if shown else f"also used by {others}"
 
 
-def _text(period: Period) -> str:
+def _text(period: OwnedPeriod) -> str:
     since, until = (time_text(bound) if bound else "" for bound in period)
     if since and until:
         return f"from {since} to {until}"

@@ -25,7 +25,7 @@ from audience.models.people import ANONYMOUS, DEVICE, USER
 
 @dataclass(slots=True)
 class People:
-    """`by_event`: {event id: person id} of the events that matter. `changed`: persons changed by a merge or a move.
+    """`by_event`: {event id: person id} of the relevant events. `changed`: persons changed by a merge or a move.
 
     `moved`: events of earlier digests that must be digested again; `by_event` has their persons too.
     """
@@ -36,10 +36,10 @@ class People:
 
 
 @dataclass(slots=True)
-class DigestRun:
-    """What a run of the digest reads: groups of events, {id: event} of those that matter, and the ids of all events.
+class DigestInput:
+    """What a digest reads: groups of events, {id: event} of the relevant ones, and the ids of all events.
 
-    `groups` have no person yet; `others` belong to known players, unless the owner of an id changes in this run.
+    `groups` have no person yet; `others` belong to known players, unless the owner of an id changes in this digest.
     `triggers` are the names of events that become conversions.
     """
 
@@ -64,7 +64,7 @@ def resolve(
     digesting: Iterable[int],
     triggers: Sequence[str],
 ) -> People:
-    """Find, create or merge the persons of all events. `digesting` are the ids of all events of this run."""
+    """Find, create or merge the persons of all events. `digesting` are the ids of all events of this digest."""
     people, merged = People(), Merged()
     for group in groups:
         if group.person_id is not None:
@@ -73,33 +73,34 @@ def resolve(
     if unresolved:
         others = [group for group in groups if group.person_id is not None]
         by_id = {event.pk: event for event in events}
-        _resolve(DigestRun(game, unresolved, others, by_id, set(digesting), triggers), people, merged)
+        _resolve(DigestInput(game, unresolved, others, by_id, set(digesting), triggers), people, merged)
     people.by_event = {pk: merged.final(person_id) for pk, person_id in people.by_event.items()}
     people.changed = {merged.final(person_id) for person_id in people.changed | set(merged.values())}
     return people
 
 
-def _resolve(run: DigestRun, people: People, merged: Merged) -> None:
-    game, groups = run.game, run.groups
+def _resolve(digest: DigestInput, people: People, merged: Merged) -> None:
+    game, groups = digest.game, digest.groups
     known = ownership.known_ids(game, _keys(groups))
     undecided = pruned_ids.restore_seen(game, groups, known)
     named = strong_ids.resolve(game, groups, known, merged)
     changes = WeakIds(game, known, merged).decide(groups, named, undecided)
-    unowned = unnamed.other_unnamed(game, changes.successors, changes.affected)
+    unowned = unnamed.ids_of_unnamed(game, changes.new_owners, excluded=changes.affected)
     unowned += [row for row in changes.affected.values() if not row.owners]
-    run.add_affected({row.key for row in [*changes.affected.values(), *unowned]})
-    earlier = reassignment.weak_events(game, [*changes.affected.values(), *unowned], run.digesting)
+    digest.add_affected({row.key for row in [*changes.affected.values(), *unowned]})
+    earlier = reassignment.weak_events(game, [*changes.affected.values(), *unowned], digest.digesting)
     keys = {key for event in earlier for key in event.keys} | {row.key for row in unowned}
     before = ownership.load(game, keys)
     changes.write(game)
     after = ownership.load(game, keys | {key for group in groups for key in group.ids.weak})
-    named.by_group += [None] * (len(run.groups) - len(named.by_group))
+    named.by_group += [None] * (len(digest.groups) - len(named.by_group))
     # Events without any usable id are joined to nobody; each relevant one gets its own player.
-    without_user = [(index, group) for index, group in enumerate(run.groups) if named.by_group[index] is None]
+    without_user = [(index, group) for index, group in enumerate(digest.groups) if named.by_group[index] is None]
     without_user = [(index, group) for index, group in without_user if group.ids.weak or group.events]
-    without_ids, emptied = unnamed.assign(game, without_user, earlier, unowned, set(changes.successors), after, merged)
-    _assign(run, named, without_ids, after, merged, people)
-    _move(run, earlier, before, after, {pk: changes.successors[pk] for pk in emptied}, merged, people)
+    new_owners = changes.new_owners
+    by_index, without_ids = unnamed.assign(game, without_user, earlier, unowned, set(new_owners), after, merged)
+    _assign(digest, named, by_index, after, merged, people)
+    _move(digest, earlier, before, after, {pk: new_owners[pk] for pk in without_ids}, merged, people)
 
 
 def _keys(groups: Iterable[EventGroup]) -> set[IdentityKey]:
@@ -113,27 +114,27 @@ def _keys(groups: Iterable[EventGroup]) -> set[IdentityKey]:
 
 
 def _assign(
-    run: DigestRun,
+    digest: DigestInput,
     named: NamedPersons,
-    without_ids: Mapping[int, uuid.UUID],
+    by_index: Mapping[int, uuid.UUID],
     lookup: WeakOwners,
     merged: Merged,
     people: People,
 ) -> None:
     """Set the person of each event, and when each person was seen."""
     seen: dict[uuid.UUID, list[EventGroup]] = defaultdict(list)
-    for index, group in enumerate(run.groups):
-        person_id = named.by_group[index] or without_ids.get(index)
+    for index, group in enumerate(digest.groups):
+        person_id = named.by_group[index] or by_index.get(index)
         if person_id is None and not group.ids.weak:
             continue
         if person_id is None:
             for pk in group.events:
-                people.by_event[pk] = _player(group, lookup, run.events[pk].event_at)
+                people.by_event[pk] = _player(group, lookup, digest.events[pk].event_at)
             person_id = _player(group, lookup, group.active_at or group.first_at)
         else:
             people.by_event.update(dict.fromkeys(group.events, person_id))
         seen[merged.final(person_id)].append(group)
-    persons.record_seen(run.game, seen)
+    persons.record_seen(digest.game, seen)
 
 
 def _player(group: EventGroup, lookup: WeakOwners, moment: datetime) -> uuid.UUID:
@@ -144,11 +145,11 @@ def _player(group: EventGroup, lookup: WeakOwners, moment: datetime) -> uuid.UUI
 
 
 def _move(
-    run: DigestRun,
+    digest: DigestInput,
     earlier: Sequence[WeakEvents],
     before: WeakOwners,
     after: WeakOwners,
-    emptied: Mapping[uuid.UUID, uuid.UUID | None],
+    without_ids: Mapping[uuid.UUID, uuid.UUID | None],
     merged: Merged,
     people: People,
 ) -> None:
@@ -159,7 +160,7 @@ def _move(
     for old, new in (move for events in earlier for move in events.moves(before, after, differs)):
         if old and new:
             moves[merged.final(old)].add(merged.final(new))
-    for person_id, owner in emptied.items():
+    for person_id, owner in without_ids.items():
         # Without an event that decides, the person is merged into the new owner of its id.
         targets = moves.get(person_id, {owner} if owner else set())
         if len(targets) == 1:
@@ -168,8 +169,8 @@ def _move(
     former = {old for old, new in moves.items() if new != {old}}
     if not former:
         return
-    owners = reassignment.reassign(run.game, former, earlier, run.triggers, run.digesting)
-    reassignment.remove_empty(emptied)
+    owners = reassignment.reassign(digest.game, former, earlier, digest.triggers, digest.digesting)
+    reassignment.remove_empty(without_ids)
     people.moved = list(owners)
     people.by_event.update({event.pk: person_id for event, person_id in owners.items()})
-    people.changed |= (former - set(emptied)) | set(owners.values())
+    people.changed |= (former - set(without_ids)) | set(owners.values())

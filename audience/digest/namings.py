@@ -12,7 +12,7 @@ from django.db import connection
 from audience.digest import spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey
-from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, Run
+from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, OwnershipRun
 from audience.digest.strong_ids import NamedPersons
 from audience.models import Game, Ownership, OwnershipSource
 from audience.models.people import ANONYMOUS, USER
@@ -109,7 +109,7 @@ def store_aliases(game: Game, namings: Iterable[Naming], known: Mapping[Identity
 
 def read_runs(
     game: Game, namespace: str, ids: Sequence[KnownId], stored: Iterable[Mapping[str, Any]]
-) -> dict[int, list[Run]]:
+) -> dict[int, list[OwnershipRun]]:
     """Return {identity id: runs in order of time} of these weak ids of one namespace, from events and aliases."""
     sent = spellings.load(game.pk, [known.key for known in ids])
     query = HISTORY.format(index=f"{namespace}_id", column=COLUMNS[namespace], names_user=NAMES_USER)
@@ -119,9 +119,9 @@ def read_runs(
         "rows": orjson.dumps([{"id": known.pk, "value": value} for known in ids for value in sent[known.key]]).decode(),
         "stored": orjson.dumps(list(stored)).decode(),
     }
-    runs: dict[int, list[Run]] = defaultdict(list)
+    runs: dict[int, list[OwnershipRun]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(query, params)
         for identity, *run in cursor.fetchall():
-            runs[identity].append(Run._make(run))
+            runs[identity].append(OwnershipRun._make(run))
     return runs

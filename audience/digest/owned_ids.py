@@ -13,7 +13,7 @@ from django.db.models.lookups import In
 
 from audience.digest import ownership
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, event_ids
-from audience.digest.ownership import Run
+from audience.digest.ownership import OwnershipRun
 from audience.models import Event, Game, Identity, Kind, Owners, OwnershipSource, Person
 from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
 
@@ -22,14 +22,14 @@ NAMED = (Owners.ONE, Owners.SEVERAL, Owners.CROWD)
 NAMES_NO_USER = Q(user_id="") | Q(In(Lower(F("user_id")), sorted(PLACEHOLDER_IDS)))
 
 
-class Period(NamedTuple):
+class OwnedPeriod(NamedTuple):
     """The time from `since` until before `until`; None for no bound."""
 
     since: datetime | None
     until: datetime | None
 
 
-ALWAYS = Period(None, None)
+NO_BOUNDS = OwnedPeriod(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class OwnedId:
     """
 
     identity: Identity
-    periods: tuple[Period, ...]
+    periods: tuple[OwnedPeriod, ...]
     named_at: datetime | None = None
     others: int = 0
 
@@ -61,7 +61,7 @@ class OwnedId:
     @property
     def is_own(self) -> bool:
         """Whether it always belongs to this person."""
-        return ALWAYS in self.periods
+        return NO_BOUNDS in self.periods
 
     @property
     def is_crowd(self) -> bool:
@@ -73,7 +73,7 @@ class OwnedId:
         for since, until in self.periods:
             bounds = {f"{column}__gte": since, f"{column}__lt": until}
             condition |= Q(**{name: bound for name, bound in bounds.items() if bound is not None})
-        return Q() if ALWAYS in self.periods else condition
+        return Q() if NO_BOUNDS in self.periods else condition
 
 
 def owned_ids(person: Person, *, limit: int | None = None) -> list[OwnedId]:
@@ -86,16 +86,16 @@ def owned_ids(person: Person, *, limit: int | None = None) -> list[OwnedId]:
     return [_owned(person, row, runs.get(row.pk, [])) for row in rows]
 
 
-def _owned(person: Person, row: Identity, runs: Sequence[Run]) -> OwnedId:
+def _owned(person: Person, row: Identity, runs: Sequence[OwnershipRun]) -> OwnedId:
     if row.owners == Owners.SEVERAL:
         others = {run.person_id for run in runs} - {person.pk}
         named_at = next((run.first_at for run in runs if run.person_id == person.pk), None)
         return OwnedId(row, tuple(_periods(person, runs)), named_at, len(others))
     owns = row.person_id == person.pk and row.owners != Owners.OTHER
-    return OwnedId(row, (ALWAYS,) if owns else (), row.named_at)
+    return OwnedId(row, (NO_BOUNDS,) if owns else (), row.named_at)
 
 
-def _periods(person: Person, runs: Sequence[Run]) -> Iterator[Period]:
+def _periods(person: Person, runs: Sequence[OwnershipRun]) -> Iterator[OwnedPeriod]:
     """Yield the periods of a person, which end where those of others begin. The first period has no beginning."""
     since: datetime | None = None
     for index, run in enumerate(runs):
@@ -104,7 +104,7 @@ def _periods(person: Person, runs: Sequence[Run]) -> Iterator[Period]:
             continue
         until = following.first_at if following else None
         if run.person_id == person.pk and (since is None or since != until):
-            yield Period(since, until)
+            yield OwnedPeriod(since, until)
         since = until
 
 
@@ -115,7 +115,7 @@ def events_of(game_id: int, ids: Iterable[OwnedId]) -> QuerySet[Event]:
     the device id if the anonymous id was never named with a user.
     """
     rows = list(ids)
-    grouped: dict[tuple[str, bool, tuple[Period, ...]], list[OwnedId]] = defaultdict(list)
+    grouped: dict[tuple[str, bool, tuple[OwnedPeriod, ...]], list[OwnedId]] = defaultdict(list)
     for owned in rows:
         if owned.key[0] in WEAK and owned.periods:
             grouped[owned.key[0], owned.identity.owners in NAMED, owned.periods].append(owned)

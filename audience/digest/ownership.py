@@ -89,7 +89,7 @@ class KnownId:
         return self.person_id
 
 
-class Run(NamedTuple):
+class OwnershipRun(NamedTuple):
     """Consecutive events that name one player with a weak id; `user` is the primary key of the user's Identity."""
 
     user: int
@@ -114,7 +114,7 @@ class WeakOwners:
 
     known: dict[IdentityKey, KnownId]
     # {identity id: runs in order of time} of ids with several owners.
-    runs: dict[int, list[Run]] = field(default_factory=dict)
+    runs: dict[int, list[OwnershipRun]] = field(default_factory=dict)
 
     def add(self, game: Game, keys: Iterable[IdentityKey]) -> None:
         """Load the owners of those ids that are not loaded yet."""
@@ -152,15 +152,15 @@ def load(game: Game, keys: Iterable[IdentityKey]) -> WeakOwners:
     return WeakOwners(known, runs(row.pk for row in known.values() if row.owners == Owners.SEVERAL))
 
 
-def runs(identities: Iterable[int]) -> dict[int, list[Run]]:
+def runs(identities: Iterable[int]) -> dict[int, list[OwnershipRun]]:
     """Return the stored runs: {identity id: runs in order of time}."""
     identity_ids = list(identities)
-    runs_by_identity: dict[int, list[Run]] = defaultdict(list)
+    runs_by_identity: dict[int, list[OwnershipRun]] = defaultdict(list)
     if identity_ids:
         with connection.cursor() as cursor:
             cursor.execute(RUNS, [identity_ids])
             for identity, *run in cursor.fetchall():
-                runs_by_identity[identity].append(Run._make(run))
+                runs_by_identity[identity].append(OwnershipRun._make(run))
     return runs_by_identity
 
 
@@ -188,7 +188,7 @@ def change(game: Game, ids: Iterable[KnownId]) -> None:
     )
 
 
-def store(game: Game, runs: Mapping[int, Sequence[Run]]) -> None:
+def store(game: Game, runs: Mapping[int, Sequence[OwnershipRun]]) -> None:
     """Replace the runs of these weak ids, except unchanged ones at the beginning. Rows of aliases are not changed."""
     rows = Ownership.objects.filter(identity_id__in=list(runs), source=OwnershipSource.EVENT)
     stored: dict[int, list[Ownership]] = defaultdict(list)

@@ -85,10 +85,10 @@ def restore_seen(game: Game, groups: Iterable[EventGroup], known: dict[IdentityK
         for namespace, value in [*ids.weak, *ids.aliased, (ANONYMOUS, ids.previous)]:
             row = known.get((namespace, value))
             if row is None:
-                matters = not ids.strong or group.first_at < late
+                decides = not ids.strong or group.first_at < late
             else:
-                matters = row.owners == Owners.ONE and group.first_at < row.first_seen_at
-            if namespace == ANONYMOUS and matters:
+                decides = row.owners == Owners.ONE and group.first_at < row.first_seen_at
+            if namespace == ANONYMOUS and decides:
                 values.add(value)
     return restore(game, values, known)
 

@@ -33,10 +33,10 @@ FROM jsonb_to_recordset(%(rows)s) AS weak_id (value text) CROSS JOIN LATERAL (
 ) AS event
 GROUP BY anonymous_id, device
 """
-# The newest events that matter of persons who may lose some of them.
+# The newest relevant events of persons who may lose some of them.
 RELEVANT_EVENTS = """
 SELECT id, day FROM audience_event
-WHERE game_id = %(game)s AND {matters} AND NOT id = ANY(%(digesting)s)
+WHERE game_id = %(game)s AND {is_relevant} AND NOT id = ANY(%(digesting)s)
   AND (user_id = ANY(%(users)s) AND user_id <> ''
     OR (anonymous_id = ANY(%(anonymous)s) AND anonymous_id <> '' OR device_id = ANY(%(devices)s) AND device_id <> '')
       AND NOT ({names_user}) AND links = '[]')
@@ -143,7 +143,7 @@ def _weak_keys(event: Event) -> list[IdentityKey]:
 def _events(
     game: Game, former: set[uuid.UUID], weak: Sequence[WeakEvents], triggers: Iterable[str], digesting: set[int]
 ) -> list[Event]:
-    """Return the digested events of these persons that matter, in order of time."""
+    """Return the digested relevant events of these persons, in order of time."""
     ids: dict[str, set[str]] = {ANONYMOUS: set(), USER: set(), DEVICE: set()}
     owned = Ownership.objects.filter(user__person__in=former, source=OwnershipSource.EVENT)
     identities = Identity.objects.filter(Q(person__in=former) | Q(pk__in=owned.values("identity")), namespace__in=ids)
@@ -152,9 +152,9 @@ def _events(
         ids[namespace].update(sent)
     params: dict[str, Any] = {"users": list(ids[USER]), "anonymous": list(ids[ANONYMOUS]), "devices": list(ids[DEVICE])}
     params |= {"game": game.pk, "digesting": list(digesting), "nobody": list(PLACEHOLDER_IDS), "limit": MAX_MOVED}
-    params |= event_groups.matter_parameters(triggers)
+    params |= event_groups.relevance_parameters(triggers)
     with connection.cursor() as cursor:
-        cursor.execute(RELEVANT_EVENTS.format(matters=event_groups.MATTERS, names_user=NAMES_USER), params)
+        cursor.execute(RELEVANT_EVENTS.format(is_relevant=event_groups.IS_RELEVANT, names_user=NAMES_USER), params)
         rows = cursor.fetchall()
     if len(rows) == MAX_MOVED:
         logger.warning("events_not_moved", game_id=game.pk, persons=[str(person_id) for person_id in former])

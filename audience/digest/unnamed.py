@@ -1,4 +1,4 @@
-"""Players without a name: weak ids that were seen together and never named with a user are one player."""
+"""Players without a user id: weak ids that were seen together and never named with a user are one player."""
 
 import uuid
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -13,9 +13,9 @@ from audience.digest.reassignment import WeakEvents, first_events
 from audience.models import Game, Identity, Owners
 
 
-def other_unnamed(game: Game, persons: Iterable[uuid.UUID], changed: Iterable[int]) -> list[KnownId]:
-    """Return the weak ids, except `changed`, of these persons without a name."""
-    rows = Identity.objects.filter(person_id__in=list(persons), owners=Owners.NONE).exclude(pk__in=list(changed))
+def ids_of_unnamed(game: Game, persons: Iterable[uuid.UUID], *, excluded: Iterable[int]) -> list[KnownId]:
+    """Return the weak ids, except `excluded`, of these persons without a user id."""
+    rows = Identity.objects.filter(person_id__in=list(persons), owners=Owners.NONE).exclude(pk__in=list(excluded))
     fields = ("pk", "person_id", "owners", "named_at", "first_seen_at")
     return [KnownId((row.namespace, row.value), *(getattr(row, name) for name in fields)) for row in rows]
 
@@ -25,15 +25,15 @@ def assign(
     groups: Sequence[tuple[int, EventGroup]],
     earlier: Sequence[WeakEvents],
     unowned: Sequence[KnownId],
-    losing: set[uuid.UUID],
+    former_persons: set[uuid.UUID],
     lookup: WeakOwners,
     merged: Merged,
 ) -> tuple[dict[int, uuid.UUID], set[uuid.UUID]]:
     """Set the person of the weak ids without an owner, in `lookup` and the database.
 
     `groups`: [(index, group), ...] of this digest that name no user. `earlier`: earlier events with the `unowned` ids,
-    which belonged to the persons `losing`. Returns {index: person} of groups without any usable id, and those of
-    `losing` that have no id any more.
+    which belonged to `former_persons`. Returns {index: person} of groups without any usable id, and those of
+    `former_persons` that have no id any more.
     """
     sets = UnionFind()
     members: list[tuple[Sequence[Member], datetime]] = [
@@ -41,8 +41,8 @@ def assign(
         *((_unnamed_keys(lookup, group.ids.weak), group.first_at) for _, group in groups if group.ids.weak),
         *(([index], group.first_at) for index, group in groups if not group.ids.weak),
     ]
-    _join(sets, [group_members for group_members, _ in members], lookup, losing)
-    emptied = _keep_losing(sets, unowned, losing)
+    _join(sets, [group_members for group_members, _ in members], lookup, former_persons)
+    without_ids = _keep_former_persons(sets, unowned, former_persons)
     first_at: dict[Member, datetime] = {}
     for group_members, first_seen_at in members:
         if group_members:
@@ -51,18 +51,18 @@ def assign(
     persons_by_root = persons.find_or_create(game, sets, first_at, merged)
     changed = _set_persons(sets, persons_by_root, lookup)
     ownership.change(game, [*changed, *_set_other(game, sets, unowned, lookup)])
-    return {index: persons_by_root[sets.root(index)] for index, group in groups if not group.ids.weak}, emptied
+    return {index: persons_by_root[sets.root(index)] for index, group in groups if not group.ids.weak}, without_ids
 
 
 def _join(
-    sets: UnionFind, members: Iterable[Sequence[Member]], lookup: WeakOwners, losing: Container[uuid.UUID]
+    sets: UnionFind, members: Iterable[Sequence[Member]], lookup: WeakOwners, former_persons: Container[uuid.UUID]
 ) -> None:
     """Join the ids that were seen together, and each with its person unless that person lost an id."""
     for group_members in members:
         sets.join(group_members)
     for key in sets.ids():
         row = lookup.known[key]
-        if row.person_id is not None and row.owners == Owners.NONE and row.person_id not in losing:
+        if row.person_id is not None and row.owners == Owners.NONE and row.person_id not in former_persons:
             sets.join([row.person_id, key])
 
 
@@ -78,7 +78,7 @@ def _set_persons(sets: UnionFind, persons_by_root: Mapping[Member, uuid.UUID], l
 
 
 def _unnamed_keys(lookup: WeakOwners, keys: Iterable[IdentityKey]) -> list[IdentityKey]:
-    """Return these ids if they determine a player without a name; [] if one of them has an owner."""
+    """Return these ids if they determine a player without a user id; [] if one of them has an owner."""
     present = list(keys)
     return [] if any(map(lookup.is_named, present)) else present
 
@@ -103,12 +103,12 @@ def _set_other(game: Game, sets: UnionFind, unowned: Iterable[KnownId], lookup: 
     return determined
 
 
-def _keep_losing(sets: UnionFind, unowned: Sequence[KnownId], losing: set[uuid.UUID]) -> set[uuid.UUID]:
+def _keep_former_persons(sets: UnionFind, unowned: Sequence[KnownId], former_persons: set[uuid.UUID]) -> set[uuid.UUID]:
     """Keep each of these persons for the first of its ids without an owner; return the persons without such an id."""
     first_ids: dict[uuid.UUID, KnownId] = {}
     for row in sorted(unowned, key=lambda row: (row.first_seen_at, row.key)):
-        if row.person_id in losing and row.key in sets.members:
+        if row.person_id in former_persons and row.key in sets.members:
             first_ids.setdefault(row.person_id, row)
     for person_id, row in first_ids.items():
         sets.join([person_id, row.key])
-    return losing - set(first_ids)
+    return former_persons - set(first_ids)

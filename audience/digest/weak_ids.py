@@ -13,7 +13,7 @@ from audience.digest import ownership, persons, spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
 from audience.digest.namings import Naming, namings_of, read_runs, store_aliases
-from audience.digest.ownership import MAX_ALL_RUNS, MAX_OWNERS, MAX_RUNS, RUNS_PERIOD, KnownId, Run
+from audience.digest.ownership import MAX_ALL_RUNS, MAX_OWNERS, MAX_RUNS, RUNS_PERIOD, KnownId, OwnershipRun
 from audience.digest.persons import Merged
 from audience.digest.strong_ids import NamedPersons
 from audience.models import Game, Identity, Owners, Ownership, OwnershipSource
@@ -25,14 +25,14 @@ class Changes:
     """The changes of owners of weak ids, by primary key of the Identity.
 
     `rows`: the identities to write. `runs`: the runs of those with several owners, or the users of a crowd's id.
-    `affected`: identities that were known before and whose owner at some time has changed. `successors`: {person
-    without a name that lost such an id: its owner now}.
+    `affected`: identities that were known before and whose owner at some time has changed. `new_owners`: {person
+    without a user id that lost such an id: its owner now}.
     """
 
     rows: dict[int, KnownId] = field(default_factory=dict)
-    runs: dict[int, list[Run]] = field(default_factory=dict)
+    runs: dict[int, list[OwnershipRun]] = field(default_factory=dict)
     affected: dict[int, KnownId] = field(default_factory=dict)
-    successors: dict[uuid.UUID, uuid.UUID | None] = field(default_factory=dict)
+    new_owners: dict[uuid.UUID, uuid.UUID | None] = field(default_factory=dict)
 
     def write(self, game: Game) -> None:
         ownership.change(game, self.rows.values())
@@ -41,7 +41,7 @@ class Changes:
     def set_owners(self, row: KnownId, owners: str, person_id: uuid.UUID | None, named_at: datetime | None) -> None:
         """Set the owners of an identity that had others before."""
         if row.owners in (Owners.NONE, Owners.CROWD) and owners != row.owners and row.person_id:
-            self.successors[row.person_id] = person_id
+            self.new_owners[row.person_id] = person_id
         row.owners, row.person_id, row.named_at = owners, person_id, named_at
         self.rows[row.pk] = self.affected[row.pk] = row
 
@@ -90,10 +90,10 @@ class WeakIds:
         for row in self.known.values():
             row.person_id = self.merged.final(row.person_id) if row.person_id else None
 
-    def _decide_at_once(self, row: KnownId, namings: Sequence[Naming], runs: list[Run]) -> bool:
+    def _decide_at_once(self, row: KnownId, namings: Sequence[Naming], runs: list[OwnershipRun]) -> bool:
         """Decide from these events alone; return False if earlier events must be read."""
         if row.owners == Owners.CROWD:
-            _join_crowd(self.game, row, namings, self.known)
+            _add_users(self.game, row, namings, self.known)
             return True
         if row.owners == Owners.SEVERAL:
             return all(_is_known(naming, runs) for naming in namings)
@@ -125,7 +125,7 @@ class WeakIds:
         return {row.pk: row for row in known.values()}
 
     def _rebuild(
-        self, ids: Iterable[KnownId], runs: Mapping[int, Sequence[Run]], unaliased: Container[IdentityKey]
+        self, ids: Iterable[KnownId], runs: Mapping[int, Sequence[OwnershipRun]], unaliased: Container[IdentityKey]
     ) -> None:
         """Decide from all events that name these ids with a user."""
         by_namespace: dict[str, list[KnownId]] = defaultdict(list)
@@ -137,7 +137,7 @@ class WeakIds:
             for row in group:
                 self._set_runs(row, runs_by_id.get(row.pk, []))
 
-    def _set_runs(self, row: KnownId, runs: list[Run]) -> None:
+    def _set_runs(self, row: KnownId, runs: list[OwnershipRun]) -> None:
         players = {run.person_id for run in runs}
         is_crowd = len(players) > MAX_OWNERS or _change_too_often(runs)
         if is_crowd and row.owners == Owners.CROWD:
@@ -156,20 +156,20 @@ class WeakIds:
             self.changes.set_owners(row, Owners.CROWD, person_id, None)
 
 
-def _change_too_often(runs: Sequence[Run]) -> bool:
+def _change_too_often(runs: Sequence[OwnershipRun]) -> bool:
     """Whether these runs of one id, in order of time, are too many to tell whose its events are."""
     in_period = zip(runs, runs[MAX_RUNS:], strict=False)
     return len(runs) > MAX_ALL_RUNS or any(last.first_at - first.first_at <= RUNS_PERIOD for first, last in in_period)
 
 
-def _is_known(naming: Naming, runs: Sequence[Run]) -> bool:
+def _is_known(naming: Naming, runs: Sequence[OwnershipRun]) -> bool:
     """Whether events of an id with several owners change nothing: they name the latest owner, or are inside a run."""
     if runs[-1].person_id == naming.person_id and runs[-1].first_at < naming.first_at:
         return True
     return any(run.person_id == naming.person_id and run.covers(naming.first_at, naming.last_at) for run in runs)
 
 
-def _join_crowd(game: Game, row: KnownId, namings: Iterable[Naming], known: Mapping[IdentityKey, KnownId]) -> None:
+def _add_users(game: Game, row: KnownId, namings: Iterable[Naming], known: Mapping[IdentityKey, KnownId]) -> None:
     """Add new users to a crowd's id."""
     first = {known[naming.user].pk: naming for naming in namings}
     users = Ownership.objects.filter(identity_id=row.pk, user_id__in=list(first), source=OwnershipSource.EVENT)
@@ -181,7 +181,7 @@ def _join_crowd(game: Game, row: KnownId, namings: Iterable[Naming], known: Mapp
     )
 
 
-def _stored(ids: Iterable[KnownId], runs: Mapping[int, Sequence[Run]]) -> Iterator[dict[str, Any]]:
+def _stored(ids: Iterable[KnownId], runs: Mapping[int, Sequence[OwnershipRun]]) -> Iterator[dict[str, Any]]:
     """Yield stored namings, whose events may be deleted by now."""
     single = [row for row in ids if row.owners == Owners.ONE and row.named_at]
     users = Identity.objects.exclude(namespace__in=WEAK).filter(person__in={row.person_id for row in single})

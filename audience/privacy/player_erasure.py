@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 
 from audience.digest import owned_ids, ownership, spellings
 from audience.digest.event_ids import IdentityKey, is_id
-from audience.digest.owned_ids import ALWAYS, OwnedId
-from audience.digest.ownership import KnownId, Run
+from audience.digest.owned_ids import NO_BOUNDS, OwnedId
+from audience.digest.ownership import KnownId, OwnershipRun
 from audience.ids.values import canonical
 from audience.models import Conversion, Device, Event, Game, Identity, Owners, Person, Rejection, Touch
 from audience.models.people import ANONYMOUS, WEAK
@@ -34,7 +34,7 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
     counts["events"] = events.delete()[0]
     weak = {owned.key for owned in ids if owned.key[0] in WEAK and not owned.is_shared}
     deleted_keys = erasure_steps.assign_to_others(game, weak)
-    ids = [replace(owned, periods=(ALWAYS,)) if owned.key in deleted_keys else owned for owned in ids]
+    ids = [replace(owned, periods=(NO_BOUNDS,)) if owned.key in deleted_keys else owned for owned in ids]
     counts["rejections"] = (rejections_of(game.pk, ids) | _rejections(game, subject)).delete()[0]
     counts["consent_decisions"] = (decisions_of(game.pk, ids) | _decisions(game, subject)).delete()[0]
     counts |= {"touches": 0, "devices": 0, "identities": len(deleted_keys), "people": 0}
@@ -96,9 +96,9 @@ def _remove_owner(game: Game, person: Person, ids: Sequence[OwnedId]) -> None:
     ownership.store(game, {row.pk: remaining[row.pk] if row.owners == Owners.SEVERAL else [] for row in rows})
 
 
-def _without(person: Person, runs: Sequence[Run]) -> list[Run]:
+def _without(person: Person, runs: Sequence[OwnershipRun]) -> list[OwnershipRun]:
     """Return the runs of other players. Two runs of one player with only the person's runs between them are joined."""
-    remaining: list[Run] = []
+    remaining: list[OwnershipRun] = []
     for run in runs:
         if run.person_id == person.pk:
             continue
@@ -109,7 +109,7 @@ def _without(person: Person, runs: Sequence[Run]) -> list[Run]:
     return remaining
 
 
-def _with_owners(row: Identity, runs: Sequence[Run]) -> KnownId:
+def _with_owners(row: Identity, runs: Sequence[OwnershipRun]) -> KnownId:
     """Return the identity as owned by the players of these runs."""
     owners, last = Owners.SEVERAL if len(runs) > 1 else Owners.ONE, runs[-1]
     return KnownId((row.namespace, row.value), row.pk, last.person_id, owners, last.first_at, row.first_seen_at)

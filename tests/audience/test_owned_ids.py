@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from audience.digest.owned_ids import Period, events_of, owned_ids, player_of
+from audience.digest.owned_ids import OwnedPeriod, events_of, owned_ids, player_of
 from audience.games.keys import NewKey
 from audience.models import Event, Game, Identity, Person
 from tests.audience.immutable import ABSENT, digest, identify, message
@@ -24,7 +24,7 @@ def login(user: str, minute: int, browser: str = "browser") -> dict[str, object]
     return identify(user, browser, eventTimestamp=at(minute).isoformat())
 
 
-def periods_of(user: str, browser: str = "browser") -> tuple[Period, ...]:
+def periods_of(user: str, browser: str = "browser") -> tuple[OwnedPeriod, ...]:
     person = Identity.objects.get(namespace="user", value=user).person
     (found,) = [one for one in owned_ids(person) if one.key == ("anonymous", browser)]
     return found.periods
@@ -33,14 +33,14 @@ def periods_of(user: str, browser: str = "browser") -> tuple[Period, ...]:
 def test_a_period_begins_with_a_naming_and_ends_where_that_of_another_begins(key: NewKey) -> None:
     digest(key, login("ada", 10), login("ada", 15), login("bob", 20), login("ada", 30))
 
-    assert periods_of("ada") == (Period(None, at(20)), Period(at(30), None))
-    assert periods_of("bob") == (Period(at(20), at(30)),)
+    assert periods_of("ada") == (OwnedPeriod(None, at(20)), OwnedPeriod(at(30), None))
+    assert periods_of("bob") == (OwnedPeriod(at(20), at(30)),)
 
 
 def test_an_id_of_one_player_is_theirs_at_any_time(key: NewKey) -> None:
     digest(key, login("ada", 10))
 
-    assert periods_of("ada") == (Period(None, None),)
+    assert periods_of("ada") == (OwnedPeriod(None, None),)
 
 
 def test_a_user_of_a_crowd_has_no_period(key: NewKey) -> None:
