@@ -8,7 +8,7 @@ import pytest
 from postbacks.configs import credentials
 from postbacks.delivery import sending
 from postbacks.models import CredentialCheck, Delivery, DeliveryAttempt, PostbackConfig
-from postbacks.monitoring.health.judgement import judge_configs
+from postbacks.monitoring.health.evaluation import evaluate_configs
 from postbacks.monitoring.health.types import Health
 from postbacks.networks import NETWORKS
 from postbacks.reporting import audit
@@ -82,7 +82,7 @@ def test_a_known_answer_leads_to_the_attempt_delivery_and_health_of_its_verdict(
     assert (config.suspected_at is not None, config.held_at) == (ending.suspected, None)
 
     # An answer about the credential is the config's trouble, every other one is not.
-    assert (judge_configs([config])[config.pk].health == Health.CREDENTIAL_PROBLEM) == ending.suspected
+    assert (evaluate_configs([config])[config.pk].health == Health.CREDENTIAL_PROBLEM) == ending.suspected
 
     (line,) = attempt_lines(caplog)
     assert (line["verdict"], line["code"], line["http_status"]) == (
@@ -111,6 +111,6 @@ def test_a_credential_refused_twice_holds_the_postback_and_its_delivery(
     config = PostbackConfig.objects.get()
     assert (config.held_at is not None, config.suspected_at) == (True, None)
     assert config.held_for in ("token", "pixel")
-    assert judge_configs([config])[config.pk].health == Health.ON_HOLD
+    assert evaluate_configs([config])[config.pk].health == Health.ON_HOLD
     assert DeliveryAttempt.objects.count() == 1
     assert audit.run(days=0).violations == []

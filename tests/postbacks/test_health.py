@@ -10,7 +10,7 @@ from audience.models import Game
 from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.health import advice, counting
-from postbacks.monitoring.health.judgement import judge, judge_configs
+from postbacks.monitoring.health.evaluation import evaluate, evaluate_configs
 from postbacks.monitoring.health.types import Health, HealthCounts, Indicator
 from postbacks.networks import NETWORKS
 from postbacks.outbox import fan_out
@@ -76,7 +76,7 @@ FAILING = {"delivered": 289, "failed": 131, "first_failed_at": ago(hours=3), "la
     ],
 )
 def test_health_is_the_worst_state_that_applies(given: dict[str, Any], expected: Health) -> None:
-    assert judge(counts(**given)).health == expected
+    assert evaluate(counts(**given)).health == expected
 
 
 def test_states_of_health_are_ordered_by_severity() -> None:
@@ -90,7 +90,7 @@ def test_states_of_health_are_ordered_by_severity() -> None:
         {"failed": 0, "delivered": 9},
     ):
         everything.update(gone)
-        order.append(judge(counts(**everything)).health)
+        order.append(evaluate(counts(**everything)).health)
     assert order == [
         Health.ON_HOLD,
         Health.CREDENTIAL_PROBLEM,
@@ -101,7 +101,7 @@ def test_states_of_health_are_ordered_by_severity() -> None:
 
 
 def test_a_hold_says_since_when_what_the_network_said_and_what_to_do() -> None:
-    found = judge(counts(**HELD))
+    found = evaluate(counts(**HELD))
     assert (found.since, found.explanation, found.next_step) == (
         ago(hours=1),
         "Nothing is sent; 12 conversions are held. The token (“expired”) is refused.",
@@ -110,7 +110,7 @@ def test_a_hold_says_since_when_what_the_network_said_and_what_to_do() -> None:
 
 
 def test_a_hold_for_the_pixel_names_the_pixel() -> None:
-    found = judge(counts(**{**HELD, "held": 0, "held_for": "pixel"}))
+    found = evaluate(counts(**{**HELD, "held": 0, "held_for": "pixel"}))
     assert found.next_step == (
         f"Give the access token access to pixel code {PIXEL}. "
         "Else rotate the access token: choose Edit, then Rotate credentials."
@@ -118,7 +118,7 @@ def test_a_hold_for_the_pixel_names_the_pixel() -> None:
 
 
 def test_failures_are_shown_as_a_share_of_ended_deliveries() -> None:
-    found = judge(counts(**FAILING, failed_message="Invalid currency", failed_by={"payload": 131}))
+    found = evaluate(counts(**FAILING, failed_message="Invalid currency", failed_by={"payload": 131}))
     assert (found.since, found.figures, found.cause, found.next_step) == (
         ago(hours=3),
         "31 % of 420 sends failed.",
@@ -128,7 +128,9 @@ def test_failures_are_shown_as_a_share_of_ended_deliveries() -> None:
 
 
 def test_a_silent_postback_shows_the_most_frequent_reasons() -> None:
-    found = judge(counts(skipped={"consent": 2, "no_click": 35, "no_match_key": 1}, first_conversion_at=ago(hours=5)))
+    found = evaluate(
+        counts(skipped={"consent": 2, "no_click": 35, "no_match_key": 1}, first_conversion_at=ago(hours=5))
+    )
     assert (found.since, found.explanation, found.considered) == (
         ago(hours=5),
         "38 conversions came, none could be sent: 35 had no ad click, 2 lacked the player's consent, "
@@ -139,15 +141,15 @@ def test_a_silent_postback_shows_the_most_frequent_reasons() -> None:
 
 
 def test_a_quiet_postback_shows_that_conversions_are_missing() -> None:
-    assert judge(counts()).explanation == "No conversion was attributed to TikTok Ads in 24 h."
-    assert judge(counts(skipped={"other_network": 1})).explanation == (
+    assert evaluate(counts()).explanation == "No conversion was attributed to TikTok Ads in 24 h."
+    assert evaluate(counts(skipped={"other_network": 1})).explanation == (
         "No conversion was attributed to TikTok Ads in 24 h. 1 conversion came from other networks' clicks."
     )
-    assert judge(counts(enabled=False)).explanation == "It is disabled: nothing is sent."
+    assert evaluate(counts(enabled=False)).explanation == "It is disabled: nothing is sent."
 
 
 def test_a_backlog_says_how_long_the_oldest_waits() -> None:
-    found = judge(counts(waiting=1200, overdue_since=ago(minutes=75)))
+    found = evaluate(counts(waiting=1200, overdue_since=ago(minutes=75)))
     assert found.explanation == "1,200 conversions wait, the oldest for 75 minutes."
 
 
@@ -162,7 +164,7 @@ def test_a_backlog_says_how_long_the_oldest_waits() -> None:
     ],
 )
 def test_a_rate_limit_begins_when_the_network_accepted_nothing_more(given: dict[str, Any], since: datetime) -> None:
-    assert judge(counts(**{**LIMITED, **given})).since == since
+    assert evaluate(counts(**{**LIMITED, **given})).since == since
 
 
 def test_a_quoted_message_has_no_personal_data() -> None:
@@ -223,14 +225,14 @@ def test_the_icon_follows_the_newest_answer_about_the_credential(
 ) -> None:
     if verdicts:
         attempted(config, *verdicts, hours_ago=hours_ago)
-    assert judge_configs([config])[config.pk].indicator == expected
+    assert evaluate_configs([config])[config.pk].indicator == expected
 
 
 def test_a_rotation_alone_does_not_clear_the_warning(config: PostbackConfig) -> None:
     attempted(config, "success", "credential", "credential")
     config.validated_at = timezone.now()
     config.save()
-    found = judge_configs([config])[config.pk]
+    found = evaluate_configs([config])[config.pk]
     assert found.health == Health.CREDENTIAL_PROBLEM
     assert found.cause == "TikTok Ads says: “said credential”."
     assert found.since == DeliveryAttempt.objects.get(number=2).started_at
@@ -285,8 +287,8 @@ def test_the_health_of_many_configs_takes_as_many_queries_as_of_one(game: Game) 
     rows = [factories.config(game, pixel_id=f"PIXEL{number:015}") for number in range(5)]
     attempted(rows[0], "credential")
     attempted(rows[1], "success")
-    assert queries_of(lambda: judge_configs(rows[:1])) == queries_of(lambda: judge_configs(rows))
-    found = judge_configs(rows)
+    assert queries_of(lambda: evaluate_configs(rows[:1])) == queries_of(lambda: evaluate_configs(rows))
+    found = evaluate_configs(rows)
     assert [found[row.pk].health for row in rows] == [
         Health.CREDENTIAL_PROBLEM,
         Health.HEALTHY,
@@ -296,7 +298,7 @@ def test_the_health_of_many_configs_takes_as_many_queries_as_of_one(game: Game) 
 
 def test_the_health_of_no_configs_takes_no_query(db: None, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        assert judge_configs([]) == {}
+        assert evaluate_configs([]) == {}
 
 
 def test_a_revoked_token_causes_a_warning_until_the_next_success(sandbox: Sandbox, config: PostbackConfig) -> None:
@@ -306,11 +308,11 @@ def test_a_revoked_token_causes_a_warning_until_the_next_success(sandbox: Sandbo
     factories.conversion(player, touch=click)
     fan_out.fan_out_due()
     sending.drain(network="tiktok", max_in_flight=1)
-    refused = judge_configs([config])[config.pk]
+    refused = evaluate_configs([config])[config.pk]
     assert refused.indicator == Indicator.CREDENTIAL_FAILURES
     assert "Access token is incorrect or has been revoked" in refused.cause
 
     PostbackConfig.objects.update(suspected_at=None)
     Delivery.objects.update(state="waiting", next_attempt_at=timezone.now(), leased_until=None)
     sending.drain(network="tiktok", max_in_flight=1)
-    assert judge_configs([config])[config.pk].indicator is None
+    assert evaluate_configs([config])[config.pk].indicator is None

@@ -17,7 +17,7 @@ from audience.privacy import erasure
 from postbacks.delivery import attempts, claims, leases, replays, sending
 from postbacks.delivery.recording import CallResult
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
-from postbacks.monitoring.health.judgement import judge_configs
+from postbacks.monitoring.health.evaluation import evaluate_configs
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Outcome, Request, Response, Verdict
 from postbacks.outbox import fan_out
@@ -318,11 +318,11 @@ def test_an_upgrade_gives_what_waits_in_the_far_future_the_moment_of_its_receipt
 
 def test_a_delivery_set_aside_is_not_reported_as_a_late_queue(game: Game, config: PostbackConfig) -> None:
     row = factories.delivery(config, next_attempt_at=timezone.now() - timedelta(hours=3))
-    (judged,) = judge_configs([config]).values()
-    assert judged.health == "degraded"
+    (status,) = evaluate_configs([config]).values()
+    assert status.health == "degraded"
     FailedWork.objects.create(game=game, queue=Queue.SENDING, row=str(row.pk), set_aside_at=timezone.now())
-    (judged,) = judge_configs([config]).values()
-    assert judged.health != "degraded"
+    (status,) = evaluate_configs([config]).values()
+    assert status.health != "degraded"
 
 
 def test_an_answer_that_cannot_be_read_is_an_unknown_outcome_and_stops_no_other(

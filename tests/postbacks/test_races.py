@@ -21,7 +21,7 @@ from postbacks.delivery.recording import CallResult
 from postbacks.http import network_calls
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.alerts import watch
-from postbacks.monitoring.health.types import Health, Judgement
+from postbacks.monitoring.health.types import Health, HealthStatus
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Outcome, Response, Verdict
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
@@ -313,8 +313,8 @@ def test_a_rate_limit_in_between_is_no_recovery(config: PostbackConfig) -> None:
     now = timezone.now()
 
     def look(health: Health, seconds: int) -> bool:
-        judgement = Judgement(health, now + timedelta(seconds=30), "", "", "")
-        return watch._update_alert(config, judgement, Alert.objects.first(), now + timedelta(seconds=seconds))
+        status = HealthStatus(health, now + timedelta(seconds=30), "", "", "")
+        return watch._update_alert(config, status, Alert.objects.first(), now + timedelta(seconds=seconds))
 
     look(Health.DEGRADED, 0)
     look(Health.HEALTHY, 15)

@@ -21,7 +21,7 @@ from postbacks.delivery.recording import CallResult
 from postbacks.hub.overview.delivery_totals import by_network
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.alerts import digests
-from postbacks.monitoring.health.judgement import judge_configs
+from postbacks.monitoring.health.evaluation import evaluate_configs
 from postbacks.networks.interface.call import Outcome, Verdict
 from postbacks.outbox import fan_out, once_per_player
 from postbacks.reporting import audit, conversion_status
@@ -317,9 +317,9 @@ def test_the_daily_digest_counts_what_may_have_arrived(config: PostbackConfig) -
 def test_a_postback_of_which_one_may_have_arrived_is_not_silent(config: PostbackConfig) -> None:
     for _ in range(3):
         factories.delivery(config, state="skipped", reason="consent")
-    assert judge_configs([config])[config.pk].health == "silent"
+    assert evaluate_configs([config])[config.pk].health == "silent"
     factories.delivery(config, state="skipped", reason="consent", may_have_arrived=True)
-    assert judge_configs([config])[config.pk].health != "silent"
+    assert evaluate_configs([config])[config.pk].health != "silent"
 
 
 def test_older_rows_are_migrated_by_the_messages_of_their_attempts(config: PostbackConfig) -> None:

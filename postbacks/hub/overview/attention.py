@@ -86,15 +86,15 @@ def _postbacks(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
     unhealthy = [(row, row.health) for row in configs if row.health and _needs_attention(row)]
     return [
         AttentionItem(
-            tone=judgement.dot,
-            title=judgement.health.label,
+            tone=status.dot,
+            title=status.health.label,
             subject=str(row.config),
             href=reverse("integration", kwargs={"slug": game.slug, "network": row.config.network}),
-            cause=judgement.explanation,
-            next_step=judgement.next_step,
-            since=judgement.since,
+            cause=status.explanation,
+            next_step=status.next_step,
+            since=status.since,
         )
-        for row, judgement in sorted(unhealthy, key=lambda pair: list(Health).index(pair[1].health))
+        for row, status in sorted(unhealthy, key=lambda pair: list(Health).index(pair[1].health))
     ]
 
 

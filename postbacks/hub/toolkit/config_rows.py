@@ -11,8 +11,8 @@ from audience.database import clock
 from audience.models import Game, Trigger
 from postbacks.models import PostbackConfig
 from postbacks.monitoring.health.counting import count
-from postbacks.monitoring.health.judgement import judge
-from postbacks.monitoring.health.types import HealthCounts, Judgement
+from postbacks.monitoring.health.evaluation import evaluate
+from postbacks.monitoring.health.types import HealthCounts, HealthStatus
 from postbacks.outbox import goals
 
 # Uses the index attempt_by_status. Plain SQL, since every page with postbacks runs it.
@@ -32,7 +32,7 @@ class ConfigRow:
     config: PostbackConfig
     triggers: list[str]
     goals: list[str]
-    health: Judgement | None
+    health: HealthStatus | None
     delivered: int = 0
     ended: int = 0
     last_delivery_at: datetime | None = None
@@ -68,7 +68,7 @@ def _row(config: Any, counts: HealthCounts | None) -> ConfigRow:
         config=config,
         triggers=[Trigger(trigger).label for trigger in config.triggers],
         goals=[str(goal) for goal in goals.readable_goals(config.goals)],
-        health=judge(counts) if counts else None,
+        health=evaluate(counts) if counts else None,
         delivered=counts.delivered if counts else 0,
         ended=counts.delivered + counts.failed if counts else 0,
         last_delivery_at=config.last_at,

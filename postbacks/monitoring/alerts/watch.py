@@ -23,8 +23,8 @@ from audience.models import Queue
 from audience.models.failed_work import not_failed
 from postbacks.models import Alert, AlertEnding, NoticeKind, PostbackConfig
 from postbacks.monitoring.alerts.recipients import notify
-from postbacks.monitoring.health.judgement import judge_configs
-from postbacks.monitoring.health.types import Health, Judgement
+from postbacks.monitoring.health.evaluation import evaluate_configs
+from postbacks.monitoring.health.types import Health, HealthStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -52,22 +52,22 @@ def watch(*, now: datetime | None = None) -> int:
 
 
 def _watch(rows: Sequence[PostbackConfig], now: datetime) -> int:
-    judgements = judge_configs(rows, now=now)
+    statuses = evaluate_configs(rows, now=now)
     alerts = {alert.config_id: alert for alert in Alert.objects.filter(recovered_at=None, config__in=rows)}
-    return sum(_update_alert(row, judgements[row.pk], alerts.get(row.pk), now) for row in rows if row.pk in judgements)
+    return sum(_update_alert(row, statuses[row.pk], alerts.get(row.pk), now) for row in rows if row.pk in statuses)
 
 
-def _update_alert(config: PostbackConfig, judgement: Judgement, alert: Alert | None, now: datetime) -> bool:
+def _update_alert(config: PostbackConfig, status: HealthStatus, alert: Alert | None, now: datetime) -> bool:
     """Update the alert of this config; return whether it opened or ended."""
     if not config.enabled or config.deleted_at:
         return alert is not None and _end(
             alert, AlertEnding.DELETED if config.deleted_at else AlertEnding.DISABLED, now
         )
-    if _is_bad(judgement, now):
-        return _open(config, judgement, now) if alert is None else _update_texts(alert, judgement)
+    if _is_bad(status, now):
+        return _open(config, status, now) if alert is None else _update_texts(alert, status)
     if alert is None:
         return False
-    if judgement.health == Health.RATE_LIMITED:  # neither bad enough to open an alert, nor good
+    if status.health == Health.RATE_LIMITED:  # neither bad enough to open an alert, nor good
         Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None)
         return False
     if alert.good_since is None:
@@ -76,29 +76,29 @@ def _update_alert(config: PostbackConfig, judgement: Judgement, alert: Alert | N
     return now - alert.good_since >= RECOVERED_AFTER and _end(alert, AlertEnding.RECOVERED, now)
 
 
-def _is_bad(judgement: Judgement, now: datetime) -> bool:
-    if judgement.health == Health.RATE_LIMITED:
-        return judgement.since is not None and now - judgement.since >= MIN_RATE_LIMITED
-    if judgement.health == Health.SILENT:
-        return judgement.considered >= MIN_SILENT
-    return judgement.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED)
+def _is_bad(status: HealthStatus, now: datetime) -> bool:
+    if status.health == Health.RATE_LIMITED:
+        return status.since is not None and now - status.since >= MIN_RATE_LIMITED
+    if status.health == Health.SILENT:
+        return status.considered >= MIN_SILENT
+    return status.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED)
 
 
 @transaction.atomic
-def _open(config: PostbackConfig, judgement: Judgement, now: datetime) -> bool:
-    alert = Alert(game=config.game, config=config, opened_at=now, **_alert_fields(judgement))
+def _open(config: PostbackConfig, status: HealthStatus, now: datetime) -> bool:
+    alert = Alert(game=config.game, config=config, opened_at=now, **_alert_fields(status))
     Alert.objects.bulk_create([alert], ignore_conflicts=True)
     if not Alert.objects.filter(pk=alert.pk).exists():
         return False  # another worker opened one meanwhile
     notify(alert=alert, kind=NoticeKind.OPENED, now=now)
-    logger.warning("alert_opened", config_id=str(config.pk), network=config.network, health=judgement.health.value)
+    logger.warning("alert_opened", config_id=str(config.pk), network=config.network, health=status.health.value)
     return True
 
 
-def _update_texts(alert: Alert, judgement: Judgement) -> bool:
+def _update_texts(alert: Alert, status: HealthStatus) -> bool:
     # Released from hold, with the first delivery not sent yet: the present texts are more specific.
-    released = alert.health == Health.ON_HOLD and judgement.health == Health.CREDENTIAL_PROBLEM
-    fields = {} if released else _alert_fields(judgement)
+    released = alert.health == Health.ON_HOLD and status.health == Health.CREDENTIAL_PROBLEM
+    fields = {} if released else _alert_fields(status)
     if alert.good_since is not None or any(getattr(alert, name) != value for name, value in fields.items()):
         Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None, **fields)
     return False
@@ -115,5 +115,5 @@ def _end(alert: Alert, ending: AlertEnding, now: datetime) -> bool:
     return True
 
 
-def _alert_fields(judgement: Judgement) -> dict[str, str]:
-    return {"health": judgement.health.value, "cause": judgement.explanation, "next_step": judgement.next_step}
+def _alert_fields(status: HealthStatus) -> dict[str, str]:
+    return {"health": status.health.value, "cause": status.explanation, "next_step": status.next_step}

@@ -1,4 +1,4 @@
-"""Counts the attempts and deliveries by which health is judged, for a list of configs, in two queries.
+"""Counts the attempts and deliveries by which health is evaluated, for a list of configs, in two queries.
 
 Each subquery reads an index backwards and stops after SCAN_LIMIT rows, since a busy pixel has a million attempts in 24
 hours, and pages refresh every few seconds. Shares are then those of the newest rows.

@@ -1,4 +1,4 @@
-"""The types of health: its states, the counts, and the judgement."""
+"""The types of health: its states, the counts, and the status of a config."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from postbacks.networks.interface.network import Network
 
 
 class Health(TextChoices):
-    """The states of a config, in order of precedence (postbacks/monitoring/health/judgement.py)."""
+    """The states of a config, in order of precedence (postbacks/monitoring/health/evaluation.py)."""
 
     ON_HOLD = "on_hold", "On hold"
     CREDENTIAL_PROBLEM = "credential_problem", "Credential problem"
@@ -77,7 +77,7 @@ class HealthCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class HealthStatus:
     """The health of a config. `since` is None while it is healthy; `cause` quotes the network if it sent a text.
 
     `figures`, `cause` and `next_step` are whole sentences or ''. `considered` is the number of conversions in the 24

@@ -1,6 +1,6 @@
-"""Judges the health of postbacks by the rows of the last 24 hours; it is not stored.
+"""Evaluates the health of postbacks from the rows of the last 24 hours; it is not stored.
 
-A judgement is a state and its start, with the figures, the cause (which quotes the network) and the next step.
+A status is a state and its start, with the figures, the cause (which quotes the network) and the next step.
 """
 
 import uuid
@@ -13,7 +13,7 @@ from audience.models.attribution import ATTRIBUTION_REASONS
 from postbacks.models import PostbackConfig
 from postbacks.monitoring.health import advice
 from postbacks.monitoring.health.counting import count
-from postbacks.monitoring.health.types import Health, HealthCounts, Judgement
+from postbacks.monitoring.health.types import Health, HealthCounts, HealthStatus
 from postbacks.networks.interface.call import Verdict
 from postbacks.reporting.labels import conversions
 
@@ -31,44 +31,46 @@ ONGOING_FOR = timedelta(minutes=15)
 LIMITED_FOR = timedelta(minutes=1)
 
 
-def judge_configs(configs: Iterable[PostbackConfig], *, now: datetime | None = None) -> dict[uuid.UUID, Judgement]:
-    """Return {config id: Judgement}, in two queries."""
+def evaluate_configs(
+    configs: Iterable[PostbackConfig], *, now: datetime | None = None
+) -> dict[uuid.UUID, HealthStatus]:
+    """Return {config id: HealthStatus}, in two queries."""
     counted = count([config.pk for config in configs], now=now or clock.now())
-    return {pk: judge(counts) for pk, counts in counted.items()}
+    return {pk: evaluate(counts) for pk, counts in counted.items()}
 
 
-def judge(counts: HealthCounts) -> Judgement:
-    """Return the judgement of the first check that applies."""
+def evaluate(counts: HealthCounts) -> HealthStatus:
+    """Return the status of the first check that applies."""
     degraded = (_failing, _breaker_open, _retrying, _overdue)
     for check in (_on_hold, _credential_problem, _disabled, _rate_limited, *degraded, _silent, _quiet):
-        if judgement := check(counts):
-            return judgement
+        if status := check(counts):
+            return status
     ended = counts.delivered + counts.failed
     figures = f"{counts.delivered:,} of {ended:,} sends accepted." if ended else ""
-    return _judgement(counts, Health.HEALTHY, None, figures, "", "")
+    return _status(counts, Health.HEALTHY, None, figures, "", "")
 
 
-def _judgement(
+def _status(
     counts: HealthCounts, health: Health, since: datetime | None, figures: str, cause: str, next_step: str
-) -> Judgement:
+) -> HealthStatus:
     considered = counts.eligible + sum(counts.skipped.values())
     attempted = counts.attempts > 0
-    return Judgement(health, since, figures, cause, next_step, considered=considered, attempted=attempted)
+    return HealthStatus(health, since, figures, cause, next_step, considered=considered, attempted=attempted)
 
 
-def _on_hold(counts: HealthCounts) -> Judgement | None:
+def _on_hold(counts: HealthCounts) -> HealthStatus | None:
     if counts.held_at is None:
         return None
     figures = f"Nothing is sent; {conversions(counts.held, 'is', 'are')} held."
     # A sentence that quotes the network already.
     held_message = advice.without_personal_data(counts.held_message, keep=counts.pixel_id)
     cause = held_message or advice.quote(counts, counts.refused_message)
-    return _judgement(
+    return _status(
         counts, Health.ON_HOLD, counts.held_at, figures, cause, advice.credential_step(counts, counts.held_for)
     )
 
 
-def _credential_problem(counts: HealthCounts) -> Judgement | None:
+def _credential_problem(counts: HealthCounts) -> HealthStatus | None:
     """Applies if the credential is suspected or was refused last. An accepted postback ends it, a rotation does not."""
     if counts.suspected_at is None and counts.last_verdict != Verdict.CREDENTIAL:
         return None
@@ -77,20 +79,20 @@ def _credential_problem(counts: HealthCounts) -> Judgement | None:
     if counts.suspected_at is not None:
         figures = f"{counts.kind.label} refused the credential once and is being asked again; "
         figures += "nothing is sent meanwhile."
-        return _judgement(counts, Health.CREDENTIAL_PROBLEM, since, figures, cause, advice.SUSPECTED)
+        return _status(counts, Health.CREDENTIAL_PROBLEM, since, figures, cause, advice.SUSPECTED)
     figures = "No postback was accepted since."
-    return _judgement(
+    return _status(
         counts, Health.CREDENTIAL_PROBLEM, since, figures, cause, advice.credential_step(counts, counts.held_for)
     )
 
 
-def _disabled(counts: HealthCounts) -> Judgement | None:
+def _disabled(counts: HealthCounts) -> HealthStatus | None:
     if counts.enabled:
         return None
-    return _judgement(counts, Health.QUIET, None, "", "It is disabled: nothing is sent.", "Enable it to send again.")
+    return _status(counts, Health.QUIET, None, "", "It is disabled: nothing is sent.", "Enable it to send again.")
 
 
-def _rate_limited(counts: HealthCounts) -> Judgement | None:
+def _rate_limited(counts: HealthCounts) -> HealthStatus | None:
     limited_at = counts.limited_at
     is_paused = counts.next_slot_at is not None and counts.next_slot_at > counts.now + timedelta(seconds=1)
     if limited_at is None or not (is_paused or counts.now - limited_at < LIMITED_FOR):
@@ -100,28 +102,28 @@ def _rate_limited(counts: HealthCounts) -> Judgement | None:
     figures = f"{conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more."
     cause = advice.quote(counts, counts.retried_message)
     next_step = f"Nothing to do: sending goes on at the pace {counts.kind.label} allows, and nothing is lost."
-    return _judgement(counts, Health.RATE_LIMITED, since, figures, cause, next_step)
+    return _status(counts, Health.RATE_LIMITED, since, figures, cause, next_step)
 
 
-def _failing(counts: HealthCounts) -> Judgement | None:
+def _failing(counts: HealthCounts) -> HealthStatus | None:
     ended = counts.delivered + counts.failed
     if not counts.failed or counts.failed / ended < FAILED_SHARE or not _is_ongoing(counts, counts.last_failed_at):
         return None
     figures = f"{counts.failed / ended:.0%} of {ended:,} sends failed.".replace("%", " %", 1)
     cause = advice.quote(counts, counts.failed_message) or "They were too old for the network to accept."
-    return _judgement(counts, Health.DEGRADED, counts.first_failed_at, figures, cause, advice.failure_step(counts))
+    return _status(counts, Health.DEGRADED, counts.first_failed_at, figures, cause, advice.failure_step(counts))
 
 
-def _breaker_open(counts: HealthCounts) -> Judgement | None:
+def _breaker_open(counts: HealthCounts) -> HealthStatus | None:
     if not counts.breaker_open:
         return None
     figures = f"{counts.kind.label} fails again and again and is left alone for minutes at a time; "
     figures += f"{conversions(counts.waiting, 'waits', 'wait')}."
     cause = advice.quote(counts, counts.retried_message)
-    return _judgement(counts, Health.DEGRADED, counts.failing_since, figures, cause, advice.outage_step(counts))
+    return _status(counts, Health.DEGRADED, counts.failing_since, figures, cause, advice.outage_step(counts))
 
 
-def _retrying(counts: HealthCounts) -> Judgement | None:
+def _retrying(counts: HealthCounts) -> HealthStatus | None:
     if counts.attempts < MIN_ATTEMPTS or counts.retried / counts.attempts < RETRIED_SHARE:
         return None
     if not _is_ongoing(counts, counts.last_retried_at):
@@ -129,10 +131,10 @@ def _retrying(counts: HealthCounts) -> Judgement | None:
     figures = f"{counts.retried / counts.attempts:.0%} of {counts.attempts:,} sends had to be repeated."
     cause = advice.quote(counts, counts.retried_message)
     since = counts.failing_since or counts.last_retried_at
-    return _judgement(counts, Health.DEGRADED, since, figures.replace("%", " %", 1), cause, advice.outage_step(counts))
+    return _status(counts, Health.DEGRADED, since, figures.replace("%", " %", 1), cause, advice.outage_step(counts))
 
 
-def _overdue(counts: HealthCounts) -> Judgement | None:
+def _overdue(counts: HealthCounts) -> HealthStatus | None:
     """Applies if the oldest delivery is overdue: no worker runs, the network fails, or the rate limit is too low."""
     failing_since = counts.failing_since if counts.waiting else None
     since = min(filter(None, (counts.overdue_since, failing_since)), default=None)
@@ -141,7 +143,7 @@ def _overdue(counts: HealthCounts) -> Judgement | None:
     minutes = (counts.now - since) // timedelta(minutes=1)
     figures = f"{conversions(counts.waiting, 'waits', 'wait')}, the oldest for {minutes:,} minutes."
     cause = advice.quote(counts, counts.retried_message) if failing_since else ""
-    return _judgement(
+    return _status(
         counts, Health.DEGRADED, since, figures, cause, advice.outage_step(counts) if failing_since else advice.BEHIND
     )
 
@@ -152,7 +154,7 @@ def _is_ongoing(counts: HealthCounts, last_failed_at: datetime | None) -> bool:
     return counts.last_success_at is None or counts.last_success_at < last_failed_at
 
 
-def _silent(counts: HealthCounts) -> Judgement | None:
+def _silent(counts: HealthCounts) -> HealthStatus | None:
     """Applies if there were conversions and none could be sent, unless all their clicks were of other networks."""
     reasons = {reason: n for reason, n in counts.skipped.items() if reason != Reason.OTHER_NETWORK}
     unattributed = sum(reasons.get(reason, 0) for reason in ATTRIBUTION_REASONS)
@@ -163,14 +165,14 @@ def _silent(counts: HealthCounts) -> Judgement | None:
     total = sum(counts.skipped.values())
     figures = f"{conversions(total, 'came', 'came')}, none could be sent: {advice.top_reasons(counts.skipped)}."
     top = max(reasons, key=lambda reason: reasons[reason])
-    return _judgement(counts, Health.SILENT, counts.first_conversion_at, figures, "", advice.unsent_step(counts, top))
+    return _status(counts, Health.SILENT, counts.first_conversion_at, figures, "", advice.unsent_step(counts, top))
 
 
-def _quiet(counts: HealthCounts) -> Judgement | None:
+def _quiet(counts: HealthCounts) -> HealthStatus | None:
     if counts.eligible or counts.attempts:
         return None
     other_networks = counts.skipped.get(Reason.OTHER_NETWORK, 0)
     cause = f"No conversion was attributed to {counts.kind.label} in 24 h."
     if other_networks:
         cause += f" {conversions(other_networks, 'came', 'came')} from other networks' clicks."
-    return _judgement(counts, Health.QUIET, None, "", cause, advice.unsent_step(counts, Reason.NO_CLICK))
+    return _status(counts, Health.QUIET, None, "", cause, advice.unsent_step(counts, Reason.NO_CLICK))
