@@ -9,7 +9,7 @@ from postbacks.configs import credentials, upkeep
 from postbacks.delivery import confirming, replays, sending
 from postbacks.delivery import prune as pruning
 from postbacks.monitoring.alerts.digests import write_digests
-from postbacks.monitoring.alerts.key_ends import write_reminders
+from postbacks.monitoring.alerts.key_expiry import write_reminders
 from postbacks.monitoring.alerts.notices import deliver_notices
 from postbacks.monitoring.alerts.watch import watch
 from postbacks.networks import NETWORKS

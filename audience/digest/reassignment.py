@@ -14,7 +14,7 @@ import structlog
 from django.db import connection
 from django.db.models import Q
 
-from audience.digest import event_groups, moved_facts, ownership, spellings
+from audience.digest import event_groups, moved_rows, ownership, spellings
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id, weak_keys
 from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, WeakOwners
 from audience.ids.values import canonical
@@ -113,16 +113,16 @@ def reassign(
 ) -> dict[Event, uuid.UUID]:
     """Remove from the previous owners what their events added; return {event: its player now}.
 
-    These events must be digested again, which adds their facts to these players. `weak` are the events of the ids whose
-    owner has changed.
+    These events must be digested again, which adds what they contain to these players. `weak` are the events of the ids
+    whose owner has changed.
     """
     events = _events(game, former, weak, triggers, digesting)
     lookup = ownership.load(game, {key for event in events for key in _weak_keys(event)})
     users = ownership.known_ids(game, {(USER, canonical(event.user_id)) for event in events if is_id(event.user_id)})
     owners = {event: person_id for event in events if (person_id := _owner(event, lookup, users))}
-    moved_facts.move_conversions(game, owners)
-    moved_facts.move_touches(former, owners)
-    moved_facts.remove_traits(former, owners)
+    moved_rows.move_conversions(game, owners)
+    moved_rows.move_touches(former, owners)
+    moved_rows.remove_traits(former, owners)
     groups = {event.group_id for event in owners if event.kind == Kind.GROUP}
     GroupMembership.objects.filter(person_id__in=former, group__game=game, group__group_id__in=groups).delete()
     return owners

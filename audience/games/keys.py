@@ -37,7 +37,7 @@ class Restrictions:
     events: Sequence[str] = ()
     origins: Sequence[str] = ()
     addresses: Sequence[str] = ()
-    ends_at: datetime | None = None
+    expires_at: datetime | None = None
 
     @classmethod
     def of(cls, key: ApiKey) -> "Restrictions":
@@ -45,7 +45,7 @@ class Restrictions:
             events=key.allowed_events,
             origins=key.allowed_origins,
             addresses=key.allowed_addresses,
-            ends_at=key.expires_at,
+            expires_at=key.expires_at,
         )
 
     def as_columns(self, now: datetime) -> dict[str, Any]:
@@ -54,17 +54,17 @@ class Restrictions:
             "allowed_events": list(self.events),
             "allowed_origins": list(self.origins),
             "allowed_addresses": list(self.addresses),
-            "expires_at": self.ends_at,
-            "remind_at": _remind_at(self.ends_at, now) if self.ends_at else None,
+            "expires_at": self.expires_at,
+            "remind_at": _remind_at(self.expires_at, now) if self.expires_at else None,
         }
 
 
 NO_RESTRICTIONS = Restrictions()
 
 
-def _remind_at(ends_at: datetime, now: datetime) -> datetime | None:
+def _remind_at(expires_at: datetime, now: datetime) -> datetime | None:
     """Return when to send the reminder, or None if it is too late for one."""
-    return next((ends_at - lead_time for lead_time in REMINDER_LEAD_TIMES if ends_at - lead_time > now), None)
+    return next((expires_at - lead_time for lead_time in REMINDER_LEAD_TIMES if expires_at - lead_time > now), None)
 
 
 def key_value(kind: KeyKind, environment: Environment, entropy: str) -> str:
@@ -131,9 +131,9 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
         rate_limit=key.rate_limit,
         restrictions=Restrictions.of(key),
     )
-    ends_at = clock.now() + overlap
+    expires_at = clock.now() + overlap
     key.replaced_by = successor.key
-    key.expires_at, key.remind_at = min(ends_at, key.expires_at or ends_at), None
+    key.expires_at, key.remind_at = min(expires_at, key.expires_at or expires_at), None
     key.save(update_fields=["replaced_by", "expires_at", "remind_at"])
     auth.clear_key_cache()
     return successor

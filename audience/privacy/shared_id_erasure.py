@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 
 from audience.background import wakeup
 from audience.database import bulk
-from audience.digest import attribution, clicks, devices_and_groups, moved_facts, ownership, reassignment, traits
+from audience.digest import attribution, clicks, devices_and_groups, moved_rows, ownership, reassignment, traits
 from audience.digest.event_ids import is_id
 from audience.digest.identity import People
 from audience.digest.owned_ids import NAMES_NO_USER
@@ -46,7 +46,7 @@ ROWS_AT_ONCE = 500
 
 
 @dataclass(slots=True)
-class ErasedFacts:
+class Contributions:
     """What the erased events added to players: (network, click key), (trait, ISO time) and ids."""
 
     persons: set[uuid.UUID] = field(default_factory=set)
@@ -60,14 +60,14 @@ class ErasedFacts:
 def erase(game: Game, identity: Identity) -> Erased:
     spellings = [identity.value, *identity.spellings]
     events = Event.objects.filter(NAMES_NO_USER, game_id=game.pk, anonymous_id__in=spellings, links=[])
-    facts = _read_facts(game, identity, events)
+    added = _read_contributions(game, identity, events)
     erasure_steps.redact_batch_errors(game, spellings)
     # The person of a crowd's id has no other ids.
     crowd = identity.person if identity.owners == Owners.CROWD else None
     ids = {*erasure_steps.conversions_of(game, events)}
     ids |= set(Conversion.objects.filter(person=crowd).values_list("pk", flat=True))
     conversions = Conversion.objects.filter(pk__in=ids)
-    facts.persons |= set(conversions.values_list("person_id", flat=True))
+    added.persons |= set(conversions.values_list("person_id", flat=True))
     counts = {"postbacks_cancelled": erasure_steps.erase_in_postbacks(game, conversion_ids=ids)}
     conversions.delete()
     counts["events"] = events.delete()[0]
@@ -76,10 +76,10 @@ def erase(game: Game, identity: Identity) -> Erased:
     counts["conversions"] = len(ids)
     updated = _remove_id(game, identity)
     identity.delete()
-    touches, devices, cancelled = _remove_facts(game, facts)
+    touches, devices, cancelled = _remove_contributions(game, added)
     counts["postbacks_cancelled"] += cancelled
     counts |= {"touches": touches, "devices": devices}
-    others = Identity.objects.filter(game=game, namespace=DEVICE, value__in=facts.device_ids, owners=Owners.OTHER)
+    others = Identity.objects.filter(game=game, namespace=DEVICE, value__in=added.device_ids, owners=Owners.OTHER)
     deleted = erasure_steps.assign_to_others(game, others.values_list("namespace", "value"))
     counts["identities"] = 1 + len(deleted)
     counts["people"] = 1 if crowd else 0
@@ -88,23 +88,23 @@ def erase(game: Game, identity: Identity) -> Erased:
     return Erased({**counts, "events_kept": updated}, spellings)
 
 
-def _read_facts(game: Game, identity: Identity, events: QuerySet[Event]) -> ErasedFacts:
-    facts = ErasedFacts(persons={identity.person_id} if identity.person_id else set())
+def _read_contributions(game: Game, identity: Identity, events: QuerySet[Event]) -> Contributions:
+    added = Contributions(persons={identity.person_id} if identity.person_id else set())
     device_ids = events.values_list("device_id", flat=True).distinct()
-    facts.device_ids = {canonical(value) for value in device_ids if is_id(value)}
-    lookup = ownership.load(game, [(ANONYMOUS, identity.value), *((DEVICE, value) for value in facts.device_ids)])
+    added.device_ids = {canonical(value) for value in device_ids if is_id(value)}
+    lookup = ownership.load(game, [(ANONYMOUS, identity.value), *((DEVICE, value) for value in added.device_ids)])
     for event in events.defer("raw").order_by().iterator():
         device_id = canonical(event.device_id) if event.kind != Kind.DEVICE else ""
         if player := lookup.player(identity.value, device_id, event.event_at):
-            facts.persons.add(player)
+            added.persons.add(player)
         if click := clicks.read(properties=event.properties, context=event.context):
-            facts.clicks.add((click.network, click.click_id or f"message:{event.message_id}"))
+            added.clicks.add((click.network, click.click_id or f"message:{event.message_id}"))
         if event.kind == Kind.GROUP:
-            facts.groups.add(event.group_id)
+            added.groups.add(event.group_id)
         if event.kind == Kind.DEVICE:
-            facts.devices.add(event.device_id)
-        facts.traits |= {(name, event.event_at.isoformat()) for name in event.traits}
-    return facts
+            added.devices.add(event.device_id)
+        added.traits |= {(name, event.event_at.isoformat()) for name in event.traits}
+    return added
 
 
 def _remove_id(game: Game, identity: Identity) -> int:
@@ -141,29 +141,29 @@ def _remove(row: Event | Conversion, names: Iterable[str], removed: str) -> None
         setattr(row, name, without_id(getattr(row, name), removed))
 
 
-def _remove_facts(game: Game, facts: ErasedFacts) -> tuple[int, int, int]:
+def _remove_contributions(game: Game, added: Contributions) -> tuple[int, int, int]:
     """Remove what only the erased events added to players; return the numbers of touches, devices and postbacks.
 
     The remaining events are digested again, so that a click, trait, group or device that they contain too is kept.
     """
     GroupMembership.objects.filter(
-        person__in=facts.persons, group__game=game, group__group_id__in=facts.groups
+        person__in=added.persons, group__game=game, group__group_id__in=added.groups
     ).delete()
-    devices = Device.objects.filter(game=game, person__in=facts.persons, device_id__in=facts.devices)
+    devices = Device.objects.filter(game=game, person__in=added.persons, device_id__in=added.devices)
     before = devices.count()
     devices.delete()
     triggers = goals.conversion_event_names(game=game)
-    remaining = reassignment.reassign(game, facts.persons, [], triggers, set())
-    keys = {key for _, key in facts.clicks}
-    touches = Touch.objects.filter(person__in=facts.persons, click_key__in=keys).exclude(clicked_at=moved_facts.UNSET)
-    erased_ids = [touch.pk for touch in touches if (touch.network, touch.click_key) in facts.clicks]
+    remaining = reassignment.reassign(game, added.persons, [], triggers, set())
+    keys = {key for _, key in added.clicks}
+    touches = Touch.objects.filter(person__in=added.persons, click_key__in=keys).exclude(clicked_at=moved_rows.UNSET)
+    erased_ids = [touch.pk for touch in touches if (touch.network, touch.click_key) in added.clicks]
     attributed = Conversion.objects.filter(touch__in=erased_ids)
     cancelled = erasure_steps.erase_in_postbacks(game, conversion_ids=attributed.values_list("pk", flat=True))
     erasure_steps.mark_click_erased(attributed)
     Touch.objects.filter(pk__in=erased_ids).delete()
-    _remove_traits(facts)
+    _remove_traits(added)
     by_event = {event.pk: person_id for event, person_id in remaining.items()}
-    people = People(by_event=by_event, changed=set(facts.persons), moved=list(remaining))
+    people = People(by_event=by_event, changed=set(added.persons), moved=list(remaining))
     traits.apply(events=list(remaining), people=by_event)
     devices_and_groups.apply(game=game, events=list(remaining), people=by_event)
     if attribution.attribute(game=game, events=list(remaining), people=people):
@@ -171,11 +171,11 @@ def _remove_facts(game: Game, facts: ErasedFacts) -> tuple[int, int, int]:
     return len(erased_ids), before - devices.count(), cancelled
 
 
-def _remove_traits(facts: ErasedFacts) -> None:
-    persons = list(Person.objects.filter(pk__in=facts.persons))
+def _remove_traits(added: Contributions) -> None:
+    persons = list(Person.objects.filter(pk__in=added.persons))
     for person in persons:
         for name, set_at in list(person.trait_times.items()):
-            if (name, set_at) in facts.traits:
+            if (name, set_at) in added.traits:
                 del person.trait_times[name]
                 person.traits.pop(name, None)
     bulk.update(persons, ["traits", "trait_times"])

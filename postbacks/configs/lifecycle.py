@@ -53,13 +53,13 @@ def roll_back(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
 
 def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
     """Enable a postback; skipped conversions stay skipped. SettingsRefused if it was deleted."""
-    _switch(config, enabled=True, changed_by=changed_by)
+    _set_enabled(config, enabled=True, changed_by=changed_by)
 
 
 @transaction.atomic
 def disable(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     """Stop sending and cancel open deliveries; return their counts. SettingsRefused if it was deleted."""
-    row = _switch(config, enabled=False, changed_by=changed_by)
+    row = _set_enabled(config, enabled=False, changed_by=changed_by)
     unsent = unsent_counts.count_unsent(row)
     hold.make_open_due(config=row)
     return unsent
@@ -103,7 +103,7 @@ def _apply(row: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> 
 
 
 @transaction.atomic
-def _switch(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> PostbackConfig:
+def _set_enabled(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> PostbackConfig:
     row = _locked(config)
     if row.enabled != enabled:
         row.enabled = enabled

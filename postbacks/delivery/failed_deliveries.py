@@ -31,7 +31,7 @@ VERDICT_TEXTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureCounts:
-    """`total` is the sum of `sendable`, `past_deadline` and `switched_off`: the postback is off for the event.
+    """`total` is the sum of `sendable`, `past_deadline` and `disabled`: the postback is off for the event.
 
     `since` is the time of the first failure; None without any. Deliveries of erased players are not counted.
     """
@@ -42,7 +42,7 @@ class FailureCounts:
     since: datetime | None
 
     @property
-    def switched_off(self) -> int:
+    def disabled(self) -> int:
         return self.total - self.sendable - self.past_deadline
 
 

@@ -82,7 +82,7 @@ def start(
 def _nothing_sendable(counts: FailureCounts) -> str:
     if not counts.total:
         return "No failed delivery matches: choose a longer time or another kind of failure."
-    if counts.switched_off:
+    if counts.disabled:
         return f"None of the {counts.total} can be sent: past their deadline, or the postback is off for their event."
     return f"None of the {counts.total} can be sent any more: the deadline of each has passed."
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from postbacks.networks.interface.imitation import Imitation
-from postbacks.sandbox.tally import NetworkTally
+from postbacks.sandbox.network_counts import NetworkCounts
 
 MAX_REQUESTS = 50_000
 MAX_EVENTS = 200_000
@@ -47,7 +47,7 @@ class SandboxState:
         self._lock = threading.Lock()
         self._received: deque[ReceivedRequest] = deque(maxlen=MAX_REQUESTS)
         self._events: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self._tallies = {network: NetworkTally() for network in imitations}
+        self._counts = {network: NetworkCounts() for network in imitations}
         self._faults: dict[str, deque[str]] = defaultdict(deque)
         self._accounts = {name: imitation.accounts.by_credential() for name, imitation in imitations.items()}
         self._delay: dict[str, float] = {}
@@ -56,7 +56,7 @@ class SandboxState:
         """Count a request and return the time of its receipt in Unix seconds."""
         with self._lock:
             now = self.clock()
-            self._tallies[network].count_request(now)
+            self._counts[network].count_request(now)
             return now
 
     def record(self, received: ReceivedRequest, *, code: str = "") -> None:
@@ -66,8 +66,8 @@ class SandboxState:
             received.headers[name] = sys.intern(value)
         with self._lock:
             self._received.append(received)
-            tally = self._tallies[received.network]
-            tally.count_answer(status=received.status, code=code, test=received.test, fault=received.fault)
+            counts = self._counts[received.network]
+            counts.count_answer(status=received.status, code=code, test=received.test, fault=received.fault)
 
     def requests(self, network: str | None = None) -> list[ReceivedRequest]:
         with self._lock:
@@ -81,12 +81,12 @@ class SandboxState:
             self._received.extend(others)
             for key in [key for key in self._events if network in (None, key[0])]:
                 del self._events[key]
-            self._tallies |= {name: NetworkTally() for name in self._tallies if network in (None, name)}
+            self._counts |= {name: NetworkCounts() for name in self._counts if network in (None, name)}
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Return the counts per network since the start or the last deletion."""
         with self._lock:
-            return {network: tally.as_json() for network, tally in self._tallies.items()}
+            return {network: counts.as_json() for network, counts in self._counts.items()}
 
     def record_events(self, network: str, events: tuple[tuple[str, ...], ...]) -> bool:
         """Record accepted events (pixel first, event id last); return whether one of them is a duplicate."""
@@ -96,7 +96,7 @@ class SandboxState:
                 key = (network, *event)
                 first_at = self._events.get(key)
                 duplicate = first_at is not None and now - first_at < DEDUPLICATION_SECONDS
-                self._tallies[network].count_event(event[0], event[-1], duplicate=duplicate)
+                self._counts[network].count_event(event[0], event[-1], duplicate=duplicate)
                 if duplicate:
                     repeated = True
                     continue

@@ -137,7 +137,7 @@ def test_releasing_a_postback_that_is_not_on_hold_leaves_no_entry(game: Game) ->
 
 def test_an_entry_of_a_webhook_contains_only_its_host(game: Game, admin: Client) -> None:
     hook, secret = hooks.add_hook(game=game, url="https://chat.example/services/T0/very-secret", created_by=None)
-    hooks.switch_hook(hook=hook, enabled=False)
+    hooks.set_hook_enabled(hook=hook, enabled=False)
     hook.delete()
     rows = list(entries(game).filter(content_type__model="alerthook").order_by("pk"))
     assert [row.action for row in rows] == [LogEntry.Action.CREATE, LogEntry.Action.UPDATE, LogEntry.Action.DELETE]

@@ -23,7 +23,7 @@ KEPT = Restrictions(
     events=["progression", "shop_opened"],
     origins=["https://shop.example", "https://*.game.example"],
     addresses=["192.0.2.0/24", "2001:db8::1"],
-    ends_at=datetime(TOMORROW.year, TOMORROW.month, TOMORROW.day, tzinfo=UTC) + timedelta(days=1),
+    expires_at=datetime(TOMORROW.year, TOMORROW.month, TOMORROW.day, tzinfo=UTC) + timedelta(days=1),
 )
 
 
@@ -79,10 +79,10 @@ def test_a_change_of_restrictions_is_in_the_audit_log(game: Game, admin: Client,
 
 def test_a_rotating_key_keeps_the_end_of_its_overlap(game: Game, admin: Client, key: NewKey) -> None:
     rotate_key(key=key.key, overlap=timedelta(hours=5))
-    ends_at = ApiKey.objects.get(pk=key.key.pk).expires_at
+    expires_at = ApiKey.objects.get(pk=key.key.pk).expires_at
     admin.post(f"/g/{game.slug}/keys/{key.key.pk}/change/", {"name": "web", **LISTS})
     row = ApiKey.objects.get(pk=key.key.pk)
-    assert (row.expires_at, row.allowed_events) == (ends_at, ["progression", "shop_opened"])
+    assert (row.expires_at, row.allowed_events) == (expires_at, ["progression", "shop_opened"])
 
 
 def test_a_viewer_cannot_change_a_key(game: Game, key: NewKey) -> None:

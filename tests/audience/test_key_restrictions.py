@@ -349,11 +349,11 @@ UNKNOWN = {
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_key_past_its_end_is_unknown_to_its_client_and_seen_by_its_game(game: Game, route: str) -> None:
     dialect, send, _ = ROUTES[route]
-    ends_at = timezone.now() + timedelta(days=1)
-    key = create_key(game=game, name="web", dialect=dialect, restrictions=Restrictions(ends_at=ends_at))
+    expires_at = timezone.now() + timedelta(days=1)
+    key = create_key(game=game, name="web", dialect=dialect, restrictions=Restrictions(expires_at=expires_at))
     assert send(key).status_code in (200, 204)
     Event.objects.all().delete()
-    with time_machine.travel(ends_at, tick=False):
+    with time_machine.travel(expires_at, tick=False):
         assert send(key).status_code == UNKNOWN[route]
 
     assert not Event.objects.exists()
@@ -374,9 +374,9 @@ def test_the_end_of_an_overlap_leaves_a_rejection_and_a_rotation_without_one_doe
 
 def test_requests_with_an_ended_key_leave_one_rejection_a_minute(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "EXPIRED_KEY_INTERVAL_SECONDS", 60.0)
-    ends_at = timezone.now() + timedelta(days=1)
-    key = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK, restrictions=Restrictions(ends_at=ends_at))
-    with time_machine.travel(ends_at, tick=False):
+    expires_at = timezone.now() + timedelta(days=1)
+    key = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK, restrictions=Restrictions(expires_at=expires_at))
+    with time_machine.travel(expires_at, tick=False):
         for _ in range(3):
             assert by_segment(key).status_code == 400
     assert Rejection.objects.count() == 1

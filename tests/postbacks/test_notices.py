@@ -289,7 +289,7 @@ def test_a_hook_that_was_switched_off_meanwhile_is_not_called(config: PostbackCo
     row, _ = hook(config.game, inside.url)
     hold(config)
     watch()
-    hooks.switch_hook(hook=row, enabled=False)
+    hooks.set_hook_enabled(hook=row, enabled=False)
     notices.deliver_notices()
     assert inside.requests == []
     assert (Notice.objects.get().state, Notice.objects.get().message) == ("failed", "The hook is switched off.")

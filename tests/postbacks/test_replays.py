@@ -88,7 +88,7 @@ def test_deliveries_past_either_deadline_are_counted_and_not_queued(config: Post
     failure(config, trigger="level_complete")
     Delivery.objects.filter(pk=failure(config).pk).update(conversion=None)
     found = failed_deliveries.preview(config, **ANY)
-    assert (found.total, found.sendable, found.past_deadline, found.switched_off) == (4, 1, 2, 1)
+    assert (found.total, found.sendable, found.past_deadline, found.disabled) == (4, 1, 2, 1)
     replay = start(config)
     assert (replay.total, replay.past_deadline) == (3, 2)
     replays.advance()
@@ -380,7 +380,7 @@ def test_what_can_be_sent_again_is_counted_for_many_postbacks_with_the_queries_o
         (purchases, "credential", 3, 2),
         (purchases, "payload", 1, 1),
     ]
-    assert (found[0].counts.past_deadline, found[0].counts.switched_off) == (1, 2)
+    assert (found[0].counts.past_deadline, found[0].counts.disabled) == (1, 2)
     assert failed_deliveries.offers([]) == []
 
 

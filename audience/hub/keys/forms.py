@@ -95,7 +95,7 @@ class RestrictionsForm(forms.Form):
             events=data["allowed_events"],
             origins=data["allowed_origins"],
             addresses=data["allowed_addresses"],
-            ends_at=datetime.combine(day + timedelta(days=1), time.min, UTC) if day else None,
+            expires_at=datetime.combine(day + timedelta(days=1), time.min, UTC) if day else None,
         )
 
 

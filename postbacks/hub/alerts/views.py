@@ -91,12 +91,12 @@ def hook_add(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def hook_enable(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    return _switch(request, membership, pk, enabled=True)
+    return _set_enabled(request, membership, pk, enabled=True)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def hook_disable(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    return _switch(request, membership, pk, enabled=False)
+    return _set_enabled(request, membership, pk, enabled=False)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))
@@ -118,8 +118,8 @@ def hook_delete(request: HubRequest, membership: Membership, pk: int) -> HttpRes
     return page(request, "hub/alerts/hook_delete.html", membership, hook=hook, form=form)
 
 
-def _switch(request: HubRequest, membership: Membership, pk: int, *, enabled: bool) -> HttpResponse:
-    hooks.switch_hook(hook=_hook(membership, pk), enabled=enabled)
+def _set_enabled(request: HubRequest, membership: Membership, pk: int, *, enabled: bool) -> HttpResponse:
+    hooks.set_hook_enabled(hook=_hook(membership, pk), enabled=enabled)
     messages.success(request, "The hook is enabled." if enabled else "The hook is disabled: it is told nothing.")
     return _back(membership)
 

@@ -173,10 +173,10 @@ def _keys(game: Game) -> list[AttentionItem]:
     return [_key(game, key, key.expires_at) for key in rows if key.expires_at]
 
 
-def _key(game: Game, key: ApiKey, ends_at: datetime) -> AttentionItem:
+def _key(game: Game, key: ApiKey, expires_at: datetime) -> AttentionItem:
     replaced_at = key.replaced_by.created_at if key.replaced_by else None
     in_use = key.last_used_at is not None and (replaced_at is None or key.last_used_at > replaced_at)
-    remaining = timeuntil(ends_at, depth=1)
+    remaining = timeuntil(expires_at, depth=1)
     if replaced_at:
         cause = f"The old key {key.prefix}… ends in {remaining} and "
         cause += "is still used." if in_use else "was not used since the new one was made."

@@ -53,7 +53,7 @@ def add_hook(*, game: Game, url: str, created_by: Any) -> tuple[AlertHook, str]:
     return AlertHook.objects.create(game=game, url=url, secret={"key": secret}, created_by=created_by), secret
 
 
-def switch_hook(*, hook: AlertHook, enabled: bool) -> None:
+def set_hook_enabled(*, hook: AlertHook, enabled: bool) -> None:
     """Enable or disable a webhook. Waiting messages to a disabled webhook fail."""
     hook.enabled = enabled
     hook.save(update_fields=["enabled"])

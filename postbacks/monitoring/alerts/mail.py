@@ -4,7 +4,7 @@ from django.core.mail import EmailMessage
 
 from audience.models import Membership
 from postbacks.models import Alert, Notice, NoticeKind
-from postbacks.monitoring.alerts import digests, key_ends, labels
+from postbacks.monitoring.alerts import digests, key_expiry, labels
 from postbacks.monitoring.alerts.recipients import NoReceiver, SendingFailed
 
 
@@ -33,7 +33,7 @@ def send(notice: Notice) -> str:
 
 def _subject_and_body(notice: Notice) -> tuple[str, str]:
     if notice.key is not None:
-        return key_ends.text(notice.key)
+        return key_expiry.text(notice.key)
     return _digest(notice) if notice.alert is None else _alert(notice.alert, notice.kind)
 
 

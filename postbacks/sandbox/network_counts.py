@@ -9,7 +9,7 @@ MAX_IDS = 200_000
 WINDOW_SECONDS = 1.0
 
 
-class NetworkTally:
+class NetworkCounts:
     """The counts of one network since the start or the last `DELETE /sandbox/requests`. Not thread-safe.
 
     `peak` is the highest number of requests within one second, whatever the answers. `distinct` counts pairs of pixel

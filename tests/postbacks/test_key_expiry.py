@@ -13,7 +13,7 @@ from postbacks.hub.overview import attention, backlog
 from postbacks.hub.overview.attention import AttentionItem
 from postbacks.models import AlertChoice, AlertFrequency, Notice
 from postbacks.monitoring.alerts import notices
-from postbacks.monitoring.alerts.key_ends import write_reminders
+from postbacks.monitoring.alerts.key_expiry import write_reminders
 from tests import hub
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +37,7 @@ def admin(game: Game) -> Any:
 
 @pytest.fixture
 def ending(game: Game) -> NewKey:
-    return create_key(game=game, name="Contractor", restrictions=Restrictions(ends_at=END))
+    return create_key(game=game, name="Contractor", restrictions=Restrictions(expires_at=END))
 
 
 def items(game: Game) -> list[AttentionItem]:
@@ -71,7 +71,7 @@ def test_admins_get_one_mail_a_week_before_a_key_ends(game: Game, admin: Any, en
 def test_a_key_that_ends_within_a_week_of_its_creation_has_a_reminder_a_day_before(
     game: Game, admin: Any, clock: Any
 ) -> None:
-    create_key(game=game, name="k", restrictions=Restrictions(ends_at=NOW + timedelta(days=3)))
+    create_key(game=game, name="k", restrictions=Restrictions(expires_at=NOW + timedelta(days=3)))
     assert write_reminders() == 0
     clock.move_to(NOW + timedelta(days=2))
     assert write_reminders() == 1
@@ -81,7 +81,7 @@ def test_a_postponed_end_has_a_new_reminder(game: Game, admin: Any, ending: NewK
     clock.move_to(END - timedelta(days=7))
     assert write_reminders() == 1
     later = END + timedelta(days=30)
-    change_key(key=ApiKey.objects.get(), name="Contractor", restrictions=Restrictions(ends_at=later))
+    change_key(key=ApiKey.objects.get(), name="Contractor", restrictions=Restrictions(expires_at=later))
     assert write_reminders() == 0
     clock.move_to(later - timedelta(days=7))
     assert write_reminders() == 1
@@ -104,7 +104,7 @@ def test_a_settled_end_has_no_reminder(game: Game, admin: Any, ending: NewKey, c
 
 
 def test_a_rotated_keys_successor_has_its_restrictions_and_last_day(game: Game, clock: Any) -> None:
-    given = Restrictions(events=["a"], origins=["https://a.example"], addresses=["192.0.2.7"], ends_at=END)
+    given = Restrictions(events=["a"], origins=["https://a.example"], addresses=["192.0.2.7"], expires_at=END)
     old = create_key(game=game, name="k", restrictions=given)
     new = rotate_key(key=old.key, overlap=timedelta(days=7)).key
     assert Restrictions.of(new) == given
@@ -114,7 +114,7 @@ def test_a_rotated_keys_successor_has_its_restrictions_and_last_day(game: Game, 
 
 def test_an_overlap_does_not_lengthen_a_keys_own_end(game: Game) -> None:
     soon = NOW + timedelta(hours=5)
-    old = create_key(game=game, name="k", restrictions=Restrictions(ends_at=soon))
+    old = create_key(game=game, name="k", restrictions=Restrictions(expires_at=soon))
     rotate_key(key=old.key, overlap=timedelta(days=7))
     assert ApiKey.objects.get(pk=old.key.pk).expires_at == soon
 
