@@ -32,6 +32,7 @@ from audience.models import (
     Identity,
     Membership,
     Ownership,
+    PrunePosition,
     Role,
 )
 from audience.models.accounts import SignInPace
@@ -112,6 +113,7 @@ def one_more_of_everything(number: int) -> None:
     Notice.objects.create(game=game, alert=alert, kind="opened", user=user)
     FailedWork.objects.create(game=game, queue="notice", row=str(number), set_aside_at=now)
     Heartbeat.objects.create(kind="web", name=f"host:{number}", started_at=now, seen_at=now)
+    PrunePosition.objects.create(step=f"step {number}", last_id=number)
     said = {"title": "No beat", "sentence": "No beat has reported.", "next_step": "Start the beat."}
     ServerTrouble.objects.create(kind="no_beat", began_at=now, seen_at=now, ended_at=now, next_mail_at=now, **said)
 

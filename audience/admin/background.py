@@ -1,4 +1,4 @@
-"""Failed work, which can be retried, and the running processes of this installation."""
+"""Failed work, which can be retried; the running processes of this installation, and how far pruning has come."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from audience.admin.base import ReadOnly, confirmed_action
 from audience.background import set_aside
-from audience.models import FailedWork, Heartbeat
+from audience.models import FailedWork, Heartbeat, PrunePosition
 
 
 @admin.register(FailedWork)
@@ -30,6 +30,12 @@ class FailedWorkAdmin(ReadOnly):
     def try_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         number = set_aside.retry_set_aside(FailedWork.objects.filter(pk__in=queryset.values("pk")))
         self.message_user(request, f"To be tried again: {number}.", messages.SUCCESS)
+
+
+@admin.register(PrunePosition)
+class PrunePositionAdmin(ReadOnly):
+    list_display = ["step", "last_id"]
+    ordering = ["step"]
 
 
 @admin.register(Heartbeat)

@@ -63,6 +63,7 @@ ROW_OF = {
     "privacy-person": "person",
     "audit-log": "",
     "quality": "",
+    "document": "",
 }
 # Arguments of no existing row, by the converter of the URL.
 NONEXISTENT = {"UUIDConverter": uuid.UUID(int=1), "IntConverter": 1, "DayConverter": datetime.date(2026, 11, 21)}
@@ -122,7 +123,7 @@ def _url(entry: URLPattern, game: Game, present: dict[str, Any], row: str) -> st
     """Return the URL; '' if the row does not exist."""
     if row and present[row] is None:
         return ""
-    arguments = {"slug": game.slug, "network": NETWORK}
+    arguments = {"slug": game.slug, "network": NETWORK, "name": "identity"}
     if row:
         arguments |= {"pk": present[row].pk, "day": getattr(present[row], "day", None)}
     return reverse(str(entry.name), kwargs={name: arguments[name] for name in entry.pattern.converters})

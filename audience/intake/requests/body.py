@@ -137,12 +137,12 @@ def _decode_leniently(body: bytes, error: str) -> Any:
 
 
 def _number_or_digits(text: str) -> float | str:
-    """A number, or the text of its digits if a float or 64 bits would lose some. Beyond float's range, the text."""
-    if text.lstrip("-").isdecimal():
-        return int(text) if len(text) <= MAX_DIGITS else text
+    """A number, or the text of its digits if a float or 64 bits would lose some. ValueError beyond the range of floats."""
     number = float(text)
     if math.isinf(number):
-        return text
+        raise ValueError("It is beyond the range of a float.")
+    if text.lstrip("-").isdecimal():
+        return int(text) if len(text) <= MAX_DIGITS else text
     return number if abs(number) < FIRST_INEXACT else str(int(Decimal(text)))
 
 
