@@ -137,7 +137,7 @@ def _decode_leniently(body: bytes, error: str) -> Any:
 
 
 def _number_or_digits(text: str) -> float | str:
-    """A number, or the text of its digits if a float or 64 bits would lose some. ValueError beyond the range of floats."""
+    """A number, or the text of its digits if a float or 64 bits would lose some. ValueError beyond float."""
     number = float(text)
     if math.isinf(number):
         raise ValueError("It is beyond the range of a float.")
