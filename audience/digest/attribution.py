@@ -11,7 +11,7 @@ from psycopg.types.json import Json
 
 from audience.database import bulk, clock
 from audience.digest import clicks, conversions
-from audience.digest.identity import People
+from audience.digest.identity import ResolvedPlayers
 from audience.models import Conversion, Event, Game, Identity, Owners, Reason, Touch
 
 # How long a conversion without a click can still be attributed, to a click that arrives late or comes with a merge.
@@ -29,7 +29,7 @@ UPSERT_TOUCH = """
 """
 
 
-def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
+def attribute(*, game: Game, events: Sequence[Event], people: ResolvedPlayers) -> int:
     """Store the events' touches and conversions and decide all conversions they affect; return how many changed."""
     touched = _store_touches(game, events, people)
     # Moved events have their conversions already, except events from before a goal counted them, which get none.
@@ -49,7 +49,7 @@ def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
     return _decide(game, list(to_decide.values()), new)
 
 
-def _store_touches(game: Game, events: Sequence[Event], people: People) -> set[uuid.UUID]:
+def _store_touches(game: Game, events: Sequence[Event], people: ResolvedPlayers) -> set[uuid.UUID]:
     """Store the events' ad clicks; return the persons who clicked."""
     rows: list[tuple[Any, ...]] = []
     for event in events:

@@ -24,7 +24,7 @@ from audience.models.people import ANONYMOUS, DEVICE, USER
 
 
 @dataclass(slots=True)
-class People:
+class ResolvedPlayers:
     """`by_event`: {event id: person id} of the relevant events. `changed`: persons changed by a merge or a move.
 
     `moved`: events of earlier digests that must be digested again; `by_event` has their persons too.
@@ -39,20 +39,20 @@ class People:
 class DigestInput:
     """What a digest reads: groups of events, {id: event} of the relevant ones, and the ids of all events.
 
-    `groups` have no person yet; `others` belong to known players, unless the owner of an id changes in this digest.
+    `groups` have no person yet; `known_groups` belong to known players, unless the owner of an id changes now.
     `triggers` are the names of events that become conversions.
     """
 
     game: Game
     groups: list[EventGroup]
-    others: list[EventGroup]
+    known_groups: list[EventGroup]
     events: Mapping[int, Event]
-    digesting: set[int]
+    event_ids: set[int]
     triggers: Sequence[str]
 
     def add_affected(self, keys: set[IdentityKey]) -> None:
         """Add the groups that name no user and have one of these ids."""
-        added = [group for group in self.others if not group.ids.strong and not keys.isdisjoint(group.ids.weak)]
+        added = [group for group in self.known_groups if not group.ids.strong and not keys.isdisjoint(group.ids.weak)]
         self.groups += added
 
 
@@ -61,25 +61,25 @@ def resolve(
     game: Game,
     groups: Sequence[EventGroup],
     events: Sequence[Event],
-    digesting: Iterable[int],
+    event_ids: Iterable[int],
     triggers: Sequence[str],
-) -> People:
-    """Find, create or merge the persons of all events. `digesting` are the ids of all events of this digest."""
-    people, merged = People(), Merged()
+) -> ResolvedPlayers:
+    """Find, create or merge the persons of all events. `event_ids` are the ids of all events of this digest."""
+    people, merged = ResolvedPlayers(), Merged()
     for group in groups:
         if group.person_id is not None:
             people.by_event.update(dict.fromkeys(group.events, group.person_id))
     unresolved = [group for group in groups if group.person_id is None]
     if unresolved:
-        others = [group for group in groups if group.person_id is not None]
+        known_groups = [group for group in groups if group.person_id is not None]
         by_id = {event.pk: event for event in events}
-        _resolve(DigestInput(game, unresolved, others, by_id, set(digesting), triggers), people, merged)
+        _resolve(DigestInput(game, unresolved, known_groups, by_id, set(event_ids), triggers), people, merged)
     people.by_event = {pk: merged.final(person_id) for pk, person_id in people.by_event.items()}
     people.changed = {merged.final(person_id) for person_id in people.changed | set(merged.values())}
     return people
 
 
-def _resolve(digest: DigestInput, people: People, merged: Merged) -> None:
+def _resolve(digest: DigestInput, people: ResolvedPlayers, merged: Merged) -> None:
     game, groups = digest.game, digest.groups
     known = ownership.known_ids(game, _keys(groups))
     undecided = pruned_ids.restore_seen(game, groups, known)
@@ -88,7 +88,7 @@ def _resolve(digest: DigestInput, people: People, merged: Merged) -> None:
     unowned = unnamed.ids_of_unnamed(game, changes.new_owners, excluded=changes.affected)
     unowned += [row for row in changes.affected.values() if not row.owners]
     digest.add_affected({row.key for row in [*changes.affected.values(), *unowned]})
-    earlier = reassignment.weak_events(game, [*changes.affected.values(), *unowned], digest.digesting)
+    earlier = reassignment.weak_events(game, [*changes.affected.values(), *unowned], digest.event_ids)
     keys = {key for event in earlier for key in event.keys} | {row.key for row in unowned}
     before = ownership.load(game, keys)
     changes.write(game)
@@ -97,10 +97,9 @@ def _resolve(digest: DigestInput, people: People, merged: Merged) -> None:
     # Events without any usable id are joined to nobody; each relevant one gets its own player.
     without_user = [(index, group) for index, group in enumerate(digest.groups) if named.by_group[index] is None]
     without_user = [(index, group) for index, group in without_user if group.ids.weak or group.events]
-    new_owners = changes.new_owners
-    by_index, without_ids = unnamed.assign(game, without_user, earlier, unowned, set(new_owners), after, merged)
+    by_index, without_ids = unnamed.assign(game, without_user, earlier, unowned, set(changes.new_owners), after, merged)
     _assign(digest, named, by_index, after, merged, people)
-    _move(digest, earlier, before, after, {pk: new_owners[pk] for pk in without_ids}, merged, people)
+    _move(digest, earlier, before, after, {pk: changes.new_owners[pk] for pk in without_ids}, merged, people)
 
 
 def _keys(groups: Iterable[EventGroup]) -> set[IdentityKey]:
@@ -119,7 +118,7 @@ def _assign(
     by_index: Mapping[int, uuid.UUID],
     lookup: WeakOwners,
     merged: Merged,
-    people: People,
+    people: ResolvedPlayers,
 ) -> None:
     """Set the person of each event, and when each person was seen."""
     seen: dict[uuid.UUID, list[EventGroup]] = defaultdict(list)
@@ -151,7 +150,7 @@ def _move(
     after: WeakOwners,
     without_ids: Mapping[uuid.UUID, uuid.UUID | None],
     merged: Merged,
-    people: People,
+    people: ResolvedPlayers,
 ) -> None:
     """Move what earlier events added to a player, where the events belong to another player now."""
     moves: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
@@ -169,7 +168,7 @@ def _move(
     former = {old for old, new in moves.items() if new != {old}}
     if not former:
         return
-    owners = reassignment.reassign(digest.game, former, earlier, digest.triggers, digest.digesting)
+    owners = reassignment.reassign(digest.game, former, earlier, digest.triggers, digest.event_ids)
     reassignment.remove_empty(without_ids)
     people.moved = list(owners)
     people.by_event.update({event.pk: person_id for event, person_id in owners.items()})

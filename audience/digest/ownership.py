@@ -20,9 +20,8 @@ from audience.digest.event_ids import IdentityKey
 from audience.models import Game, Owners, Ownership, OwnershipSource
 from audience.models.people import ANONYMOUS, DEVICE
 
-# A weak id named with more players than this belongs to none of them: a kiosk, a test bench, a load test. Nor does one
-# whose owner changes more than MAX_RUNS times in RUNS_PERIOD: two accounts that play at the same time, so that its
-# events may belong to either.
+# A weak id named with more players than this belongs to none of them: a kiosk, a load test. Nor does one whose owner
+# changes more than MAX_RUNS times in RUNS_PERIOD: two accounts that play at the same time.
 MAX_OWNERS = 50
 MAX_RUNS = 1_000  # within RUNS_PERIOD
 RUNS_PERIOD = timedelta(days=30)

@@ -131,8 +131,8 @@ def digest(*, game_id: int, only: int | None = None) -> int:
     groups, events = event_groups.read(game=game, batches=claimed, triggers=triggers)
     sent = {group.anonymous_id for group in groups if group.changes_consent}
     stated_consent.store(game=game, spellings=spellings.load_anonymous(game_id, sent))
-    digesting = {pk for batch in claimed for pk in batch.event_ids}
-    people = identity.resolve(game=game, groups=groups, events=events, digesting=digesting, triggers=triggers)
+    event_ids = {pk for batch in claimed for pk in batch.event_ids}
+    people = identity.resolve(game=game, groups=groups, events=events, event_ids=event_ids, triggers=triggers)
     events = sorted([*events, *people.moved], key=lambda event: (event.event_at, event.pk))
     if events or people.changed:
         traits.apply(events=events, people=people.by_event)

@@ -15,7 +15,7 @@ from audience.background import wakeup
 from audience.database import bulk
 from audience.digest import attribution, clicks, devices_and_groups, moved_rows, ownership, reassignment, traits
 from audience.digest.event_ids import is_id
-from audience.digest.identity import People
+from audience.digest.identity import ResolvedPlayers
 from audience.digest.owned_ids import NAMES_NO_USER
 from audience.ids.values import canonical
 from audience.models import (
@@ -163,7 +163,7 @@ def _remove_contributions(game: Game, added: Contributions) -> tuple[int, int, i
     Touch.objects.filter(pk__in=erased_ids).delete()
     _remove_traits(added)
     by_event = {event.pk: person_id for event, person_id in remaining.items()}
-    people = People(by_event=by_event, changed=set(added.persons), moved=list(remaining))
+    people = ResolvedPlayers(by_event=by_event, changed=set(added.persons), moved=list(remaining))
     traits.apply(events=list(remaining), people=by_event)
     devices_and_groups.apply(game=game, events=list(remaining), people=by_event)
     if attribution.attribute(game=game, events=list(remaining), people=people):

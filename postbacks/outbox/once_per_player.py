@@ -1,9 +1,9 @@
 """Goals that count once per player: which conversions are not the player's first.
 
-Decided at fan-out, by the player's events at that time. A conversion that was handed over to the config counts, since
-it may have been sent. Otherwise the earliest by event time counts, whatever its outcome; conversions of a server key
-precede others, since with a public key anyone can report an earlier one. So the order of arrival matters only for an
-event that arrives after a later one was handed over: it is the repeat.
+Decided at fan-out, by the player's events at that time. A conversion counts if a delivery of it was not skipped or may
+have arrived. Otherwise the earliest by event time counts, whatever its outcome; conversions of a server key precede
+others, since with a public key anyone can report an earlier one. So the order of arrival matters only for an event that
+arrives after a later one got such a delivery: it is the repeat.
 """
 
 import uuid
@@ -73,8 +73,8 @@ def _repeats(candidates: Sequence[OnceCandidate]) -> list[OnceCandidate]:
     config = candidates[0].config
     person_ids, events = {c.conversion.person_id for c in candidates}, {c.goal.event for c in candidates}
     conversions = _conversions_of(person_ids, events)
-    handed_over = ~Q(state=DeliveryState.SKIPPED) | Q(may_have_arrived=True)
-    tried = Delivery.objects.filter(handed_over, config=config, conversion=OuterRef("pk"))
+    may_be_sent = ~Q(state=DeliveryState.SKIPPED) | Q(may_have_arrived=True)
+    tried = Delivery.objects.filter(may_be_sent, config=config, conversion=OuterRef("pk"))
     counted = _first_conversions(config, conversions.filter(Exists(tried)))
     uncounted = {c.conversion.person_id for c in candidates if c.person_goal not in counted}
     counted = {**_first_conversions(config, conversions.filter(person_id__in=uncounted)), **counted}

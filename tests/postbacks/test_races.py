@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audience.database import clock
 from audience.digest import attribution
-from audience.digest.identity import People
+from audience.digest.identity import ResolvedPlayers
 from audience.models import Conversion
 from audience.models.attribution import ConversionQuerySet
 from postbacks.configs import credentials, hold, lifecycle, upkeep
@@ -99,7 +99,7 @@ def test_a_conversion_handed_over_while_a_click_comes_in_goes_to_one_network(
         return execute(sql, *arguments)
 
     with transaction.atomic(), connection.execute_wrapper(hand_over_before_clicks_are_read):
-        attribution.attribute(game=config.game, events=[], people=People(by_event={}, changed={player.pk}))
+        attribution.attribute(game=config.game, events=[], people=ResolvedPlayers(by_event={}, changed={player.pk}))
     fan_out.fan_out_due()
     for network in ("tiktok", "reddit"):
         sending.drain(network=network, max_in_flight=1)

@@ -54,8 +54,7 @@ def _status(
     counts: HealthCounts, health: Health, since: datetime | None, figures: str, cause: str, next_step: str
 ) -> HealthStatus:
     considered = counts.eligible + sum(counts.skipped.values())
-    attempted = counts.attempts > 0
-    return HealthStatus(health, since, figures, cause, next_step, considered=considered, attempted=attempted)
+    return HealthStatus(health, since, figures, cause, next_step, considered, attempted=counts.attempts > 0)
 
 
 def _on_hold(counts: HealthCounts) -> HealthStatus | None:
