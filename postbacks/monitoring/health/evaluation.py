@@ -24,8 +24,7 @@ RETRIED_SHARE = 0.20
 MIN_ATTEMPTS = 10
 # Degraded if the oldest waiting delivery is overdue for this long.
 OVERDUE_AFTER = timedelta(minutes=10)
-# A share over 24 hours includes past failures. It counts only if the last failure is more recent than this, or nothing
-# was accepted since.
+# A share includes past failures: it counts only if the last one is newer than this, or nothing was accepted since.
 ONGOING_FOR = timedelta(minutes=15)
 # Rate limited for this long after a 429, which is longer than the time between two such answers.
 LIMITED_FOR = timedelta(minutes=1)
