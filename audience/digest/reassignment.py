@@ -24,12 +24,14 @@ from audience.models.people import ANONYMOUS, DEVICE, USER, GroupMembership
 logger = structlog.get_logger(__name__)
 
 # Events with these weak ids and without a user, grouped by their ids.
+# LIMIT: see event_groups.IDENTITY_OF.
 WEAK_EVENTS = """
 SELECT anonymous_id, device, min(at), max(at), (array_agg(message_id ORDER BY at, message_id))[1]
 FROM jsonb_to_recordset(%(rows)s) AS weak_id (value text) CROSS JOIN LATERAL (
   SELECT least(event_at, received_at) AS at, message_id, anonymous_id, {device} AS device FROM audience_event
   WHERE game_id = %(game)s AND {index} = weak_id.value AND {index} <> '' AND {column} <> ''
     AND NOT ({names_user}) AND links = '[]' AND NOT id = ANY(%(digesting)s)
+  LIMIT 1000000
 ) AS event
 GROUP BY anonymous_id, device
 """
