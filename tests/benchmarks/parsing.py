@@ -24,7 +24,7 @@ PAGE = {"path": "/play", "url": "https://game.example/play?utm_source=tiktok&ttc
 def immutable(number: int) -> dict[str, Any]:
     return {
         "type": "track",
-        "messageId": str(uuid.UUID(int=number)),
+        "messageId": str(uuid.UUID(int=number + 1)),
         "eventTimestamp": datetime.now(UTC).isoformat(),
         "eventName": "progression",
         "anonymousId": f"anon-{number}",
@@ -37,7 +37,7 @@ def immutable(number: int) -> dict[str, Any]:
 def rudderstack(number: int) -> dict[str, Any]:
     return {
         "type": "track",
-        "messageId": f"{number:08d}-{uuid.UUID(int=number)}",
+        "messageId": f"{number:08d}-{uuid.UUID(int=number + 1)}",
         "originalTimestamp": datetime.now(UTC).isoformat(),
         "sentAt": datetime.now(UTC).isoformat(),
         "event": "progression",
@@ -52,7 +52,7 @@ def rudderstack(number: int) -> dict[str, Any]:
 def metarouter(number: int) -> dict[str, Any]:
     return {
         "type": "track",
-        "messageId": str(uuid.UUID(int=number)),
+        "messageId": str(uuid.UUID(int=number + 1)),
         "timestamp": datetime.now(UTC).isoformat(),
         "event": "progression",
         "anonymousId": f"anon-{number}",
