@@ -20,7 +20,7 @@ from audience.digest.reassignment import WeakEvents
 from audience.digest.strong_ids import NamedPersons
 from audience.digest.weak_ids import WeakIds
 from audience.models import Event, Game
-from audience.models.people import ANONYMOUS, DEVICE, USER
+from audience.models.people import ANONYMOUS, USER
 
 
 @dataclass(slots=True)
@@ -137,8 +137,7 @@ def _assign(
 
 
 def _player(group: EventGroup, lookup: WeakOwners, moment: datetime) -> uuid.UUID:
-    keys = dict(group.ids.weak)
-    player = lookup.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), moment)
+    player = lookup.player(group.ids.weak, moment)
     assert player is not None, "every weak id of an event without a user has a player"
     return player
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,14 +71,13 @@ def move_touches(former: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> N
     bulk.update(changed, ["person", "clicked_at"])
 
 
-def remove_traits(former: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
-    """Remove the traits that these events set."""
-    set_at = {(name, event.event_at.isoformat()) for event in owners for name in event.traits}
+def remove_traits(person_ids: set[uuid.UUID], removed: Container[tuple[str, str]]) -> None:
+    """Remove these traits of these persons: (name, ISO time at which it was set)."""
     changed = []
-    for person in Person.objects.filter(pk__in=former):
-        for name, set_time in list(person.trait_times.items()):
-            if (name, set_time) in set_at:
-                del person.trait_times[name]
-                person.traits.pop(name, None)
-                changed.append(person)
-    bulk.update(list(dict.fromkeys(changed)), ["traits", "trait_times"])
+    for person in Person.objects.filter(pk__in=person_ids):
+        names = [name for name, set_at in person.trait_times.items() if (name, set_at) in removed]
+        for name in names:
+            del person.trait_times[name]
+            person.traits.pop(name, None)
+        changed += [person] if names else []
+    bulk.update(changed, ["traits", "trait_times"])

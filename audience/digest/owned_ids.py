@@ -147,7 +147,7 @@ def player_of(event: Event) -> uuid.UUID | None:
         event.anonymous_id, event.user_id, event.device_id if event.kind != Kind.DEVICE else "", event.links
     )
     strong = ownership.known_ids(game, [*ids.strong, (USER, ids.previous)])
-    weak = {ANONYMOUS: ids.previous, **dict(ids.weak)}
+    weak = list({ANONYMOUS: ids.previous, **dict(ids.weak)}.items())
     by_strong_ids = next((strong[key].person_id for key in [*ids.strong, (USER, ids.previous)] if key in strong), None)
-    by_weak_ids = ownership.load(game, weak.items()).player(weak[ANONYMOUS], weak.get(DEVICE, ""), event.event_at)
+    by_weak_ids = ownership.load(game, weak).player(weak, event.event_at)
     return by_strong_ids or by_weak_ids

@@ -125,13 +125,15 @@ class WeakOwners:
         """Whether it is a weak id that was ever named with a user."""
         return key in self.known and self.known[key].is_named
 
-    def player(self, anonymous_id: str, device_id: str, moment: datetime) -> uuid.UUID | None:
-        """Return the player of an event with these ids ('' for none) and without a user; None if not known yet."""
-        for key in ((ANONYMOUS, anonymous_id), (DEVICE, device_id)):
-            if self.is_named(key):
-                return self._owner(self.known[key], moment)
-        known = (self.known.get((ANONYMOUS, anonymous_id)), self.known.get((DEVICE, device_id)))
-        return next((row.person_id for row in known if row and row.owners == Owners.NONE and row.person_id), None)
+    def player(self, keys: Iterable[IdentityKey], moment: datetime) -> uuid.UUID | None:
+        """Return the player of an event with these weak ids, the anonymous one first, and without a user.
+
+        None if not known yet.
+        """
+        rows = [self.known[key] for key in keys if key in self.known]
+        if named := next((row for row in rows if row.is_named), None):
+            return self._owner(named, moment)
+        return next((row.person_id for row in rows if row.owners == Owners.NONE and row.person_id), None)
 
     def changes(self, key: IdentityKey) -> list[datetime]:
         """Return when the owner of a weak id changes."""

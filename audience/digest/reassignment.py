@@ -64,8 +64,7 @@ class WeakEvents(NamedTuple):
 
     def player(self, lookup: WeakOwners, moment: datetime | None = None) -> uuid.UUID | None:
         """Return the player of the event at this time, by default of the first event."""
-        keys = dict(self.keys)
-        return lookup.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), moment or self.first_at)
+        return lookup.player(self.keys, moment or self.first_at)
 
     def moves(
         self, before: WeakOwners, after: WeakOwners, differs: Mapping[IdentityKey, datetime | None]
@@ -124,7 +123,7 @@ def reassign(
     owners = {event: person_id for event in events if (person_id := _owner(event, lookup, users))}
     moved_rows.move_conversions(game, owners)
     moved_rows.move_touches(former, owners)
-    moved_rows.remove_traits(former, owners)
+    moved_rows.remove_traits(former, {(name, event.event_at.isoformat()) for event in owners for name in event.traits})
     groups = {event.group_id for event in owners if event.kind == Kind.GROUP}
     GroupMembership.objects.filter(person_id__in=former, group__game=game, group__group_id__in=groups).delete()
     return owners
@@ -134,8 +133,7 @@ def _owner(event: Event, lookup: WeakOwners, users: Mapping[IdentityKey, KnownId
     if is_id(event.user_id):
         known = users.get((USER, canonical(event.user_id)))
         return known.person_id if known else None
-    keys = dict(_weak_keys(event))
-    return lookup.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), event.event_at)
+    return lookup.player(_weak_keys(event), event.event_at)
 
 
 def _weak_keys(event: Event) -> list[IdentityKey]:

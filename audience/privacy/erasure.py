@@ -14,7 +14,7 @@ from django.db import transaction
 
 from audience.background import isolation, wakeup
 from audience.database import clock
-from audience.digest import pruned_ids, spellings
+from audience.digest import pruned_ids
 from audience.digest.queue import lock_game
 from audience.ids.values import canonical
 from audience.models import Batch, BatchState, Erasure, ErasureState, Game, Identity, Owners, Queue
@@ -103,7 +103,6 @@ def run(erasure_id: uuid.UUID) -> bool:
 
 
 def _erase_id(game: Game, key: tuple[str, str], identity: Identity) -> Erased:
-    spellings.complete(game, [identity])
     if identity.owners in SHARED:
         return shared_id_erasure.erase(game, identity)
     if identity.person is not None:

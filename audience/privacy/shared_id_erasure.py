@@ -13,7 +13,16 @@ from django.db.models import Q, QuerySet
 
 from audience.background import wakeup
 from audience.database import bulk
-from audience.digest import attribution, clicks, devices_and_groups, moved_rows, ownership, reassignment, traits
+from audience.digest import (
+    attribution,
+    clicks,
+    devices_and_groups,
+    moved_rows,
+    ownership,
+    reassignment,
+    spellings,
+    traits,
+)
 from audience.digest.event_ids import is_id
 from audience.digest.identity import ResolvedPlayers
 from audience.digest.owned_ids import NAMES_NO_USER
@@ -27,7 +36,6 @@ from audience.models import (
     Kind,
     Owners,
     Ownership,
-    Person,
     Rejection,
     Touch,
     goals,
@@ -58,10 +66,11 @@ class Contributions:
 
 
 def erase(game: Game, identity: Identity) -> Erased:
-    spellings = [identity.value, *identity.spellings]
-    events = Event.objects.filter(NAMES_NO_USER, game_id=game.pk, anonymous_id__in=spellings, links=[])
+    spellings.complete(game, [identity])
+    sent = [identity.value, *identity.spellings]
+    events = Event.objects.filter(NAMES_NO_USER, game_id=game.pk, anonymous_id__in=sent, links=[])
     added = _read_contributions(game, identity, events)
-    erasure_steps.redact_batch_errors(game, spellings)
+    erasure_steps.redact_batch_errors(game, sent)
     # The person of a crowd's id has no other ids.
     crowd = identity.person if identity.owners == Owners.CROWD else None
     ids = {*erasure_steps.conversions_of(game, events)}
@@ -71,7 +80,7 @@ def erase(game: Game, identity: Identity) -> Erased:
     counts = {"postbacks_cancelled": erasure_steps.erase_in_postbacks(game, conversion_ids=ids)}
     conversions.delete()
     counts["events"] = events.delete()[0]
-    counts["rejections"] = Rejection.objects.filter(game=game, subjects__overlap=spellings).delete()[0]
+    counts["rejections"] = Rejection.objects.filter(game=game, subjects__overlap=sent).delete()[0]
     counts["consent_decisions"] = delete_decisions(game_id=game.pk, anonymous_ids=[identity.value])
     counts["conversions"] = len(ids)
     updated = _remove_id(game, identity)
@@ -85,7 +94,7 @@ def erase(game: Game, identity: Identity) -> Erased:
     counts["people"] = 1 if crowd else 0
     if crowd:
         crowd.delete()
-    return Erased({**counts, "events_kept": updated}, spellings)
+    return Erased({**counts, "events_kept": updated}, sent)
 
 
 def _read_contributions(game: Game, identity: Identity, events: QuerySet[Event]) -> Contributions:
@@ -95,7 +104,7 @@ def _read_contributions(game: Game, identity: Identity, events: QuerySet[Event])
     lookup = ownership.load(game, [(ANONYMOUS, identity.value), *((DEVICE, value) for value in added.device_ids)])
     for event in events.defer("raw").order_by().iterator():
         device_id = canonical(event.device_id) if event.kind != Kind.DEVICE else ""
-        if player := lookup.player(identity.value, device_id, event.event_at):
+        if player := lookup.player([(ANONYMOUS, identity.value), (DEVICE, device_id)], event.event_at):
             added.persons.add(player)
         if click := clicks.read(properties=event.properties, context=event.context):
             added.clicks.add((click.network, click.click_id or f"message:{event.message_id}"))
@@ -161,7 +170,7 @@ def _remove_contributions(game: Game, added: Contributions) -> tuple[int, int, i
     cancelled = erasure_steps.erase_in_postbacks(game, conversion_ids=attributed.values_list("pk", flat=True))
     erasure_steps.mark_click_erased(attributed)
     Touch.objects.filter(pk__in=erased_ids).delete()
-    _remove_traits(added)
+    moved_rows.remove_traits(added.persons, added.traits)
     by_event = {event.pk: person_id for event, person_id in remaining.items()}
     people = ResolvedPlayers(by_event=by_event, changed=set(added.persons), moved=list(remaining))
     traits.apply(events=list(remaining), people=by_event)
@@ -169,13 +178,3 @@ def _remove_contributions(game: Game, added: Contributions) -> tuple[int, int, i
     if attribution.attribute(game=game, events=list(remaining), people=people):
         wakeup.wake(settings.CONVERSIONS_READY_TASK)
     return len(erased_ids), before - devices.count(), cancelled
-
-
-def _remove_traits(added: Contributions) -> None:
-    persons = list(Person.objects.filter(pk__in=added.persons))
-    for person in persons:
-        for name, set_at in list(person.trait_times.items()):
-            if (name, set_at) in added.traits:
-                del person.trait_times[name]
-                person.traits.pop(name, None)
-    bulk.update(persons, ["traits", "trait_times"])

@@ -134,7 +134,7 @@ class Decisions:
 
 
 def levels(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Level]:
-    """The consent in force per conversion id, in one query; the games must be loaded."""
+    """The consent in force per conversion id, in at most three queries; the games must be loaded."""
     decided = decisions(conversions)
     return {conversion.pk: level(conversion, decided.get(conversion.pk, Decisions())) for conversion in conversions}
 
@@ -147,7 +147,11 @@ def level(conversion: Conversion, decided: Decisions) -> Level:
     return effective_level(
         stated=stated,
         at_event=decided.at_event.level if decided.at_event else None,
-        later=min((one.level for one in (decided.later, decided.unowned) if one), key=LOWEST_FIRST.index, default=None),
+        later=min(
+            (decision.level for decision in (decided.later, decided.unowned) if decision),
+            key=LOWEST_FIRST.index,
+            default=None,
+        ),
         strict=conversion.game.strict_consent,
     )
 
@@ -160,8 +164,7 @@ def decisions(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Decisions]:
     newest: dict[uuid.UUID, dict[str, Decision]] = {}
     for pk, decided, source, decided_at in _rows(UNOWNED, [_own_id(c) for c in conversions if c.anonymous_id]):
         decision, values = Decision(Level(decided), source, decided_at), newest.setdefault(pk, {})
-        lower = min(values.get("unowned", decision), decision, key=lambda one: LOWEST_FIRST.index(one.level))
-        values["unowned"] = lower
+        values["unowned"] = min(values.get("unowned", decision), decision, key=_rank)
     undecided = {row[0] for row in _read(DECISIONS, requested.values(), newest)}
     if undecided:
         _read(REPEATED, [requested[pk] for pk in undecided], newest)
@@ -196,5 +199,9 @@ def _rows(query: str, conversions: Sequence[dict[str, Any]]) -> list[tuple[Any, 
     return rows
 
 
+def _rank(decision: Decision) -> int:
+    return LOWEST_FIRST.index(decision.level)
+
+
 def _newest_and_lowest(decision: Decision) -> tuple[datetime, int]:
-    return decision.decided_at, -LOWEST_FIRST.index(decision.level)
+    return decision.decided_at, -_rank(decision)

@@ -1,19 +1,16 @@
 """Random histories of players who share browsers and devices in the Immutable dialect, and random orders of arrival."""
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
 from hypothesis import strategies as st
 
 from audience.digest import queue
 from audience.games.keys import create_key
-from audience.intake.dialects import immutable
-from audience.intake.storing.accept import accept
-from audience.models import ApiKey, Dialect, Game
+from audience.models import Game
+from tests.arrivals import Arrival, arrivals, message_id, store
 from tests.audience.identity_oracle import Message
 
 LIBRARY = {"library": "history", "libraryVersion": "1.0.0"}
@@ -87,15 +84,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """Positions in the history (a retried one occurs twice), and what follows each: nothing (0), the batch ends (1), or
-    it ends and is digested (2)."""
-
-    order: Sequence[int]
-    ends: Sequence[int]
-
-
-@dataclass(frozen=True, slots=True)
 class History:
     """`numbers` determine the message ids of the steps, in another order than the steps."""
 
@@ -116,10 +104,6 @@ class History:
 
     def message(self, position: int, at: datetime) -> dict[str, Any]:
         return self.steps[position].message(self.numbers[position], at, position)
-
-
-def message_id(number: int) -> str:
-    return str(uuid.UUID(int=number + 1))
 
 
 SomeStep = st.SearchStrategy[Step]
@@ -171,9 +155,7 @@ def histories(draw: st.DrawFn, *, min_size: int = 3, max_size: int = 14) -> Hist
 
 @st.composite
 def _arrivals(draw: st.DrawFn, count: int) -> Arrival:
-    retried = draw(st.lists(st.integers(0, count - 1), max_size=2))
-    order = draw(st.permutations([*range(count), *retried]))
-    return Arrival(order, draw(st.lists(st.integers(0, 2), min_size=len(order), max_size=len(order))))
+    return draw(arrivals(count, draw(st.lists(st.integers(0, count - 1), max_size=2))))
 
 
 def send(
@@ -185,18 +167,9 @@ def send(
     for position, end in zip(arrival.order, arrival.ends, strict=True):
         batch.append(history.message(position, at))
         if end:
-            _send(key, batch)
+            store(key, batch)
             batch = []
         if end == 2:
             drain()
-    _send(key, batch)
+    store(key, batch)
     drain()
-
-
-def _send(key: ApiKey, batch: list[dict[str, Any]]) -> None:
-    if not batch:
-        return
-    now = timezone.now()
-    messages, rejected = immutable.parse(batch, now=now)
-    assert {error.code for refusal in rejected for error in refusal.errors} <= {"DUPLICATE_MESSAGE_ID"}
-    accept(key=key, dialect=Dialect.IMMUTABLE, messages=messages, rejected=rejected, received_at=now)

@@ -1,23 +1,20 @@
 """Random histories of a few players in the Immutable dialect, and random orders of arrival."""
 
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
 from hypothesis import strategies as st
 
 from audience.digest import queue
 from audience.games.keys import create_key
-from audience.intake.dialects import immutable
-from audience.intake.storing.accept import accept
-from audience.models import ApiKey, Dialect, Game
+from audience.models import Game
 from consent.decisions import record_decision
 from consent.models import Level
 from postbacks.models import ConfigVersion
 from tests import factories
+from tests.arrivals import Arrival, arrivals, message_id, store
 
 LIBRARY = {"library": "history", "libraryVersion": "1.0.0"}
 BROWSERS, USERS = ("b1", "b2", "b3"), ("u1", "u2", "u3")
@@ -93,15 +90,6 @@ steps = st.one_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """Positions in the history (a retried one occurs twice), and what follows each: nothing (0), the batch ends (1), or
-    it ends and is digested (2)."""
-
-    order: Sequence[int]
-    ends: Sequence[int]
-
-
-@dataclass(frozen=True, slots=True)
 class History:
     """`steps` as (age in hours, message), the oldest first, and two orders of arrival."""
 
@@ -118,13 +106,7 @@ def histories(draw: st.DrawFn) -> History:
     happened.sort(key=lambda step: -step[0])
     count = len(happened)
     retried = draw(st.lists(st.integers(0, count - 1), max_size=3))
-    return History(happened, (draw(_arrivals(count, retried)), draw(_arrivals(count, retried))))
-
-
-def _arrivals(count: int, retried: list[int]) -> st.SearchStrategy[Arrival]:
-    order = st.permutations([*range(count), *retried])
-    ends = st.lists(st.integers(0, 2), min_size=count + len(retried), max_size=count + len(retried))
-    return st.builds(Arrival, order, ends)
+    return History(happened, (draw(arrivals(count, retried)), draw(arrivals(count, retried))))
 
 
 def new_game() -> Game:
@@ -152,12 +134,12 @@ def send(history: History, arrival: Arrival, *, game: Game, now: datetime) -> It
         else:
             batch.append(_message(step, position, at))
         if end:
-            _send(key, batch)
+            store(key, batch)
             batch = []
         if end == 2:
             queue.drain()
             yield
-    _send(key, batch)
+    store(key, batch)
     queue.drain()
     yield
 
@@ -171,20 +153,6 @@ def _decide(game: Game, step: dict[str, Any], at: datetime) -> None:
 def _message(step: dict[str, Any], position: int, at: datetime) -> dict[str, Any]:
     context = {**LIBRARY, "ip": f"203.0.113.{position}", **step.get("context", {})}
     return {**step, "messageId": message_id(position), "eventTimestamp": at.isoformat(), "context": context}
-
-
-def message_id(position: int) -> str:
-    return str(uuid.UUID(int=position + 1))
-
-
-def _send(key: ApiKey, batch: list[dict[str, Any]]) -> None:
-    """Store a batch as the view does, like config/demo_history.py."""
-    if not batch:
-        return
-    now = timezone.now()
-    messages, rejected = immutable.parse(batch, now=now)
-    assert {error.code for refusal in rejected for error in refusal.errors} <= {"DUPLICATE_MESSAGE_ID"}
-    accept(key=key, dialect=Dialect.IMMUTABLE, messages=messages, rejected=rejected, received_at=now)
 
 
 def present_second() -> datetime:

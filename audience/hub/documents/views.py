@@ -27,7 +27,7 @@ def document(request: HubRequest, membership: Membership, name: str) -> HttpResp
 @cache
 def as_html(name: str) -> str:
     """Return a document as HTML. Its images are served as static files, and its links lead to pages of the Hub."""
-    text = (settings.BASE_DIR / "docs" / f"{name}.md").read_text()
+    text = (settings.BASE_DIR / "docs" / f"{name}.md").read_text(encoding="utf-8")
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(text)
     for token in tokens:
