@@ -19,7 +19,8 @@ def differs_from(before: WeakOwners, after: WeakOwners, key: IdentityKey) -> dat
         return BEGINNING
     for old, new in zip_longest(_owner_changes(before, key), _owner_changes(after, key)):
         if old != new:
-            return min(start for start, _ in filter(None, (old, new)))
+            first: datetime = min(start for start, _ in filter(None, (old, new)))
+            return first
     return None
 
 

@@ -1,10 +1,13 @@
 """Identity, consent and erasure where several of their rules meet."""
 
 import itertools
+import uuid
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from audience.digest import queue, weak_ids
@@ -17,7 +20,7 @@ from consent.decisions import record_decision
 from consent.models import ConsentDecision, Level
 from postbacks.outbox import consent_levels, fan_out
 from tests import factories
-from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, message, purchase
+from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, launch, message, purchase
 from tests.audience.wire import post
 
 pytestmark = pytest.mark.django_db
@@ -331,3 +334,56 @@ def test_only_runs_that_changed_are_written_again(key: NewKey) -> None:
 
     assert list(Ownership.objects.order_by("pk").values_list("pk", flat=True))[:2] == before
     assert Ownership.objects.count() == 3
+
+
+@pytest.mark.parametrize("batches", [[[0, 1, 2, 3]], [[0], [2, 3], [1]], [[0], [3], [2], [1]]], ids=str)
+def test_of_three_users_named_at_one_moment_the_smallest_message_id_is_the_first(
+    key: NewKey, batches: list[list[int]]
+) -> None:
+    moment, ids = ago(minutes=10), [str(uuid.UUID(int=number)) for number in range(1, 5)]
+    sent = [
+        launch(ABSENT, anonymousId="pc", messageId=ids[3], eventTimestamp=ago(minutes=20)),
+        message(userId="ben", anonymousId="pc", messageId=ids[0], eventTimestamp=moment),
+        message(userId="anna", anonymousId="pc", messageId=ids[1], eventTimestamp=moment),
+        message(userId="ben", anonymousId="pc", messageId=ids[2], eventTimestamp=moment),
+    ]
+    for batch in batches:
+        digest(key, *(sent[number] for number in batch))
+
+    assert Conversion.objects.get().person_id == player("ben")
+
+
+def test_an_id_written_as_a_large_float_keeps_its_digits(rudder: NewKey) -> None:
+    body = b'{"batch": [{"type": "track", "event": "x", "userId": 7.656119796028793e+16, "messageId": "m"}]}'
+    assert post("/v1/batch", body, rudder).status_code == 200
+
+    assert Event.objects.get().user_id == "76561197960287930"
+
+
+def test_the_migration_of_spellings_is_undone_where_both_forms_are_known(game: Game, key: NewKey) -> None:
+    for form in (CAPITALS, SMALL):
+        factories.person(game, user=form)
+    migration = import_module("audience.migrations.0035_fill_spellings")
+    migration.fill(None, connection.schema_editor())
+    digest(key, message(userId=CAPITALS))
+    migration.undo(None, connection.schema_editor())
+
+    assert set(Identity.objects.filter(namespace="user").values_list("value", flat=True)) == {CAPITALS, SMALL}
+
+
+def test_explain_person_finds_an_id_in_any_form(key: NewKey, capsys: pytest.CaptureFixture[str]) -> None:
+    digest(key, message(userId=SMALL))
+    call_command("explain_person", CAPITALS)
+
+    assert f"Player {player(SMALL)} of" in capsys.readouterr().out
+
+
+def test_a_retry_of_a_message_that_version_02_stored_with_a_placeholder_is_a_retry(rudder: NewKey) -> None:
+    ids = {"userId": "u-1", "anonymousId": "undefined", "messageId": "m-1"}
+    sent = {"type": "track", "event": "purchase", "timestamp": ago(minutes=5), **ids}
+    post("/v1/track", sent, rudder)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE audience_event SET anonymous_id = 'undefined', context = context - '_placeholder_ids'")
+    post("/v1/track", sent, rudder)
+
+    assert Event.objects.count() == 1
