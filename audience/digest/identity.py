@@ -164,7 +164,9 @@ def _move(
         if len(targets) == 1:
             people.changed.add(merged.merge([person_id, *targets]))
             moves.pop(person_id, None)
-    former = {old for old, new in moves.items() if new != {old}}
+    # Read after these merges, which may include a player of another move.
+    final = [(merged.final(old), merged.final(new)) for old, targets in moves.items() for new in targets]
+    former = {old for old, new in final if new != old}
     if not former:
         return
     owners = reassignment.reassign(digest.game, former, earlier, digest.triggers, digest.event_ids)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from audience.digest import queue
 from audience.games.keys import NewKey
-from audience.models import Conversion, Identity, Person
+from audience.models import Conversion, Identity, Person, Reason
 from tests.audience.immutable import ABSENT, alias, click, digest, identify, launch, message, purchase, send
 
 pytestmark = pytest.mark.django_db
@@ -376,6 +376,20 @@ def test_a_late_login_of_an_offline_phone_moves_click_launch_and_traits_to_its_p
     assert (clicks_of("ada"), clicks_of("bob")) == ({"T"}, set())
     traits = [Person.objects.get(pk=player(user)).traits for user in ("ada", "bob")]
     assert traits == [{"email": "ada@players.example", "level": 7}, {"email": "bob@players.example"}]
+
+
+def test_a_login_that_joins_a_guest_and_moves_a_click_of_the_same_player(key: NewKey) -> None:
+    """The digest merges the player who is about to lose the click."""
+    on_first, on_second = {"anonymousId": "browser-1"}, {"anonymousId": "browser-2"}
+    bought = guest("purchase", 40, **on_first)
+    digest(key, guest("launch", 1, **on_second))
+    digest(key, click("browser-1", "ad.1", eventTimestamp=at(20)))
+    digest(key, login("player-1", 30, **on_first), bought)
+    assert won_by(bought) == "ad.1"
+    again = click("browser-2", "ad.1", userId="player-1", eventTimestamp=at(60))
+    digest(key, again, login("player-2", 10, **on_first))
+    assert won_by(bought) == Reason.NO_CLICK
+    assert clicks_of("player-1") == clicks_of("player-2") == {"ad.1"}
 
 
 @pytest.mark.parametrize("earlier", ["nobody", "bob"])
