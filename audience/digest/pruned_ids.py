@@ -24,7 +24,7 @@ from audience.digest.persons import Merged
 from audience.digest.strong_ids import NamedPersons
 from audience.digest.weak_ids import WeakIds
 from audience.ids.values import canonical
-from audience.models import Event, Game, Identity, Owners, Person
+from audience.models import Event, Game, Identity, Owners, Person, PrunePosition
 from audience.models.people import ANONYMOUS, USER
 
 # Rows are pruned when their id was seen this long ago: SDKs repeat what they could not send within days.
@@ -57,11 +57,11 @@ def last_day(now: datetime) -> date:
 def namings(game: Game, values: Iterable[str]) -> dict[str, dict[uuid.UUID, datetime]]:
     """Return {anonymous id: {player: time}}: the first event that names each player with the id, in canonical form.
 
-    Events of the last week are left out, since their ids have rows.
+    Events of the last week are left out, since their ids have rows. {} as long as nothing was ever pruned.
     """
     usable = list(filter(is_id, values))
     times: dict[str, dict[uuid.UUID, datetime]] = defaultdict(dict)
-    if usable:
+    if usable and PrunePosition.objects.exists():
         parameters: dict[str, Any] = {"game": game.pk, "values": orjson.dumps(usable).decode()}
         parameters |= {"day": last_day(clock.now() + SLACK), "nobody": list(PLACEHOLDER_IDS)}
         with connection.cursor() as cursor:

@@ -96,7 +96,8 @@ class IdsSeenOnce:
         failed = FailedWork.objects.of(Queue.PRUNE).filter(kept__step=STEP)
         isolation.retry(Queue.PRUNE, self._delete_again, rows=failed.due())
         sizes: list[int] = []
-        after = _position()
+        # Committed before the first row is deleted: pruned_ids.namings looks for it.
+        after = PrunePosition.objects.get_or_create(step=STEP, defaults={"last_id": 0})[0].last_id
         while (last := self._last(after)) > after:
             started = time.monotonic()
             for game_id, ids in self._candidates(after, last):

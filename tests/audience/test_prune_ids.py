@@ -495,6 +495,15 @@ def pruned_while(work: Callable[[], object], game: Game) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_that_rows_are_pruned_is_known_before_the_first_row_is(key: NewKey, game: Game) -> None:
+    digest(key, event(8, ADA))
+    positions: list[int] = []
+    pruned_while(lambda: positions.extend(PrunePosition.objects.values_list("last_id", flat=True)), game)
+    assert positions == [0]
+    assert anonymous_ids() == []
+
+
+@pytest.mark.django_db(transaction=True)
 def test_an_event_that_comes_while_its_id_is_pruned_keeps_the_id(key: NewKey, game: Game) -> None:
     digest(key, event(8, ADA))
     pruned_while(lambda: arrive(key, event(1)), game)
@@ -514,6 +523,7 @@ def test_a_decision_that_comes_while_its_id_is_pruned_keeps_the_id(key: NewKey, 
 def test_a_decision_waits_for_the_end_of_a_pruning_of_its_id(key: NewKey) -> None:
     digest(key, event(8, ADA))
     said = row_of()
+    PrunePosition.objects.create(step=STEP, last_id=0)
     with own_connection() as other, other.cursor() as cursor:
         cursor.execute("SELECT FROM audience_identity WHERE value = %s FOR UPDATE", [ONCE])
         cursor.execute("DELETE FROM audience_identity WHERE value = %s", [ONCE])
