@@ -24,11 +24,12 @@ from audience.models.people import WEAK
 class Changes:
     """The changes of owners of weak ids, by primary key of the Identity.
 
-    `rows`: the identities to write. `runs`: the runs of those with several owners, or the users of a crowd's id.
-    `affected`: identities that were known before and whose owner at some time has changed. `new_owners`: {person
-    without a user id that lost such an id: its owner now}.
+    `new`: the identities of ids that no earlier event has. `rows`: the identities to write. `runs`: the runs of those
+    with several owners, or the users of a crowd's id. `affected`: identities whose owner at some time has changed and
+    whose earlier events may move. `new_owners`: {person without a user id that lost such an id: its owner now}.
     """
 
+    new: set[int] = field(default_factory=set)
     rows: dict[int, KnownId] = field(default_factory=dict)
     runs: dict[int, list[OwnershipRun]] = field(default_factory=dict)
     affected: dict[int, KnownId] = field(default_factory=dict)
@@ -39,11 +40,13 @@ class Changes:
         ownership.store(game, self.runs)
 
     def set_owners(self, row: KnownId, owners: str, person_id: uuid.UUID | None, named_at: datetime | None) -> None:
-        """Set the owners of an identity that had others before."""
+        """Set the owners of an identity that had others before, or none."""
         if row.owners in (Owners.NONE, Owners.CROWD) and owners != row.owners and row.person_id:
             self.new_owners[row.person_id] = person_id
         row.owners, row.person_id, row.named_at = owners, person_id, named_at
-        self.rows[row.pk] = self.affected[row.pk] = row
+        self.rows[row.pk] = row
+        if row.pk not in self.new or not row.owners:
+            self.affected[row.pk] = row
 
 
 class WeakIds:
@@ -84,9 +87,11 @@ class WeakIds:
             if key in self.known and first_at < self.known[key].first_seen_at:
                 self.known[key].first_seen_at = first_at
                 self.changes.rows[self.known[key].pk] = self.known[key]
-        self.known |= ownership.add(
+        added = ownership.add(
             self.game, {key: (first_at, None) for key, first_at in seen.items() if key not in self.known}
         )
+        self.known |= added
+        self.changes.new.update(row.pk for row in added.values())
         for row in self.known.values():
             row.person_id = self.merged.final(row.person_id) if row.person_id else None
 
