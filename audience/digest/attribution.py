@@ -11,6 +11,7 @@ from psycopg.types.json import Json
 
 from audience.database import bulk, clock
 from audience.digest import clicks, conversions
+from audience.digest.event_ids import is_id
 from audience.digest.identity import ResolvedPlayers
 from audience.models import Conversion, Event, Game, Identity, Owners, Reason, Touch
 
@@ -104,7 +105,9 @@ def _decide(game: Game, to_decide: Sequence[Conversion], new: Sequence[Conversio
     for touch in Touch.objects.filter(person_id__in={c.person_id for c in to_decide}):
         touches[touch.person_id].append(touch)
     window = timedelta(days=game.attribution_window_days)
-    identities = Identity.objects.filter(person_id__in={c.person_id for c in to_decide}, owners=Owners.CROWD)
+    # An event that names a user is that user's, and no crowd's.
+    unnamed = {conversion.person_id for conversion in to_decide if not is_id(conversion.user_id)}
+    identities = Identity.objects.filter(person_id__in=unnamed, owners=Owners.CROWD)
     crowds = set(identities.values_list("person_id", flat=True))
     changed = []
     for conversion in to_decide:
