@@ -92,7 +92,9 @@ def _resolve(digest: DigestInput, people: ResolvedPlayers, merged: Merged) -> No
     keys = {key for event in earlier for key in event.keys} | {row.key for row in unowned}
     before = ownership.load(game, keys)
     changes.write(game)
-    after = ownership.load(game, keys | {key for group in groups for key in group.ids.weak})
+    weak = {key for group in groups for key in group.ids.weak}
+    after = ownership.with_runs({key: known[key] for key in weak if key in known})
+    after.add(game, keys | weak)
     named.by_group += [None] * (len(digest.groups) - len(named.by_group))
     # Events without any usable id are joined to nobody; each relevant one gets its own player.
     without_user = [(index, group) for index, group in enumerate(digest.groups) if named.by_group[index] is None]

@@ -12,7 +12,8 @@ from django.db import connection
 from audience.digest import spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey
-from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, OwnershipRun
+from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId
+from audience.digest.ownership_runs import OwnershipRun
 from audience.digest.strong_ids import NamedPersons
 from audience.models import Game, Ownership, OwnershipSource
 from audience.models.people import ANONYMOUS, USER

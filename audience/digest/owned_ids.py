@@ -11,9 +11,9 @@ from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
 from django.db.models.lookups import In
 
-from audience.digest import ownership
+from audience.digest import ownership, ownership_runs
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, event_ids
-from audience.digest.ownership import OwnershipRun
+from audience.digest.ownership_runs import OwnershipRun
 from audience.models import Event, Game, Identity, Kind, Owners, OwnershipSource, Person
 from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
 
@@ -82,7 +82,7 @@ def owned_ids(person: Person, *, limit: int | None = None) -> list[OwnedId]:
     rows_by_id = {row.pk: row for row in person.identities.order_by("first_seen_at", "pk")[:limit]}
     rows_by_id |= {row.pk: row for row in shared.order_by("first_seen_at", "pk").distinct()[:limit]}
     rows = sorted(rows_by_id.values(), key=lambda row: (row.first_seen_at, row.pk))[:limit]
-    runs = ownership.runs(row.pk for row in rows if row.owners == Owners.SEVERAL)
+    runs = ownership_runs.load(row.pk for row in rows if row.owners == Owners.SEVERAL)
     return [_owned(person, row, runs.get(row.pk, [])) for row in rows]
 
 

@@ -7,7 +7,6 @@ before that time, else the first one named after it. This depends on the times o
 
 import uuid
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,8 +15,10 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import connection
 
+from audience.digest import ownership_runs
 from audience.digest.event_ids import IdentityKey
-from audience.models import Game, Owners, Ownership, OwnershipSource
+from audience.digest.ownership_runs import OwnershipRun
+from audience.models import Game, Owners
 from audience.models.people import ANONYMOUS, DEVICE
 
 # A weak id named with more players than this belongs to none of them: a kiosk, a load test. Nor does one whose owner
@@ -39,18 +40,13 @@ SELECT identity.* FROM {KEYS} CROSS JOIN LATERAL (
 ROWS = """jsonb_to_recordset(%(rows)s) AS row
 (id bigint, person_id uuid, namespace text, value text, owners text, named_at timestamptz, first_at timestamptz)"""
 ADD = f"""
-INSERT INTO audience_identity (game_id, person_id, namespace, value, first_seen_at, owners)
-SELECT %(game)s, person_id, namespace, value, first_at, '' FROM {ROWS} RETURNING namespace, value, id
+INSERT INTO audience_identity (game_id, person_id, namespace, value, first_seen_at, owners, named_at)
+SELECT %(game)s, person_id, namespace, value, first_at, owners, named_at FROM {ROWS} RETURNING namespace, value, id
 """
 CHANGE = f"""
 UPDATE audience_identity known SET person_id = row.person_id, owners = row.owners, named_at = row.named_at,
   first_seen_at = least(known.first_seen_at, row.first_at)
 FROM {ROWS} WHERE known.id = row.id
-"""
-RUNS = """
-SELECT identity_id, ownership.user_id, person_id, first_at, last_at FROM audience_ownership ownership
-JOIN audience_identity named ON named.id = ownership.user_id
-WHERE identity_id = ANY(%s) AND source = 'event' ORDER BY identity_id, first_at, ownership.id
 """
 # The owner of a weak id with several owners at a time: an expression, with {identity} and {at}. Runs are stored in
 # order of time.
@@ -86,19 +82,6 @@ class KnownId:
         """The person of a strong id."""
         assert self.person_id is not None
         return self.person_id
-
-
-class OwnershipRun(NamedTuple):
-    """Consecutive events that name one player with a weak id; `user` is the primary key of the user's Identity."""
-
-    user: int
-    person_id: uuid.UUID
-    first_at: datetime
-    last_at: datetime
-
-    def covers(self, first_at: datetime, last_at: datetime) -> bool:
-        """Whether these times are inside the run and not at its ends, where other runs may have events too."""
-        return self.first_at < first_at and last_at < self.last_at
 
 
 def known_ids(game: Game, keys: Iterable[IdentityKey]) -> dict[IdentityKey, KnownId]:
@@ -149,31 +132,35 @@ class WeakOwners:
 
 def load(game: Game, keys: Iterable[IdentityKey]) -> WeakOwners:
     """Load the owners of these weak ids."""
-    known = known_ids(game, keys)
-    return WeakOwners(known, runs(row.pk for row in known.values() if row.owners == Owners.SEVERAL))
+    return with_runs(known_ids(game, keys))
 
 
-def runs(identities: Iterable[int]) -> dict[int, list[OwnershipRun]]:
-    """Return the stored runs: {identity id: runs in order of time}."""
-    identity_ids = list(identities)
-    runs_by_identity: dict[int, list[OwnershipRun]] = defaultdict(list)
-    if identity_ids:
-        with connection.cursor() as cursor:
-            cursor.execute(RUNS, [identity_ids])
-            for identity, *run in cursor.fetchall():
-                runs_by_identity[identity].append(OwnershipRun._make(run))
-    return runs_by_identity
+def with_runs(known: dict[IdentityKey, KnownId]) -> WeakOwners:
+    """Return the owners of these weak ids; of those with several owners the runs are loaded."""
+    return WeakOwners(known, ownership_runs.load(row.pk for row in known.values() if row.owners == Owners.SEVERAL))
 
 
-def add(game: Game, ids: Mapping[IdentityKey, tuple[datetime, uuid.UUID | None]]) -> dict[IdentityKey, KnownId]:
-    """Store new ids: {key: (time first seen, person)}; return them."""
+class NewId(NamedTuple):
+    """The columns of a new identity; by default it has no owner."""
+
+    first_seen_at: datetime
+    person_id: uuid.UUID | None = None
+    owners: str = Owners.NONE
+    named_at: datetime | None = None
+
+
+def add(game: Game, ids: Mapping[IdentityKey, NewId]) -> dict[IdentityKey, KnownId]:
+    """Store new ids and return them."""
     rows = [
-        {"namespace": key[0], "value": key[1], "first_at": seen_at, "person_id": person}
-        for key, (seen_at, person) in ids.items()
+        {"namespace": key[0], "value": key[1], "first_at": new.first_seen_at, "person_id": new.person_id}
+        | {"owners": new.owners, "named_at": new.named_at}
+        for key, new in ids.items()
     ]
-    added = _execute(ADD, game, rows)
-    pks = {(namespace, value): pk for namespace, value, pk in added}
-    return {key: KnownId(key, pks[key], person, Owners.NONE, None, seen_at) for key, (seen_at, person) in ids.items()}
+    pks = {(namespace, value): pk for namespace, value, pk in _execute(ADD, game, rows)}
+    return {
+        key: KnownId(key, pks[key], new.person_id, new.owners, new.named_at, new.first_seen_at)
+        for key, new in ids.items()
+    }
 
 
 def change(game: Game, ids: Iterable[KnownId]) -> None:
@@ -187,28 +174,6 @@ def change(game: Game, ids: Iterable[KnownId]) -> None:
             for row in ids
         ],
     )
-
-
-def store(game: Game, runs: Mapping[int, Sequence[OwnershipRun]]) -> None:
-    """Replace the runs of these weak ids, except unchanged ones at the beginning. Rows of aliases are not changed."""
-    rows = Ownership.objects.filter(identity_id__in=list(runs), source=OwnershipSource.EVENT)
-    stored: dict[int, list[Ownership]] = defaultdict(list)
-    for row in rows.order_by("identity", "first_at", "pk"):
-        stored[row.identity_id].append(row)
-    deleted: list[int] = []
-    new: list[Ownership] = []
-    for identity, new_runs in runs.items():
-        old = stored[identity]
-        pairs = zip(old, new_runs, strict=False)
-        changed = (row.user_id != run.user or row.first_at != run.first_at for row, run in pairs)
-        start = next((index for index, is_changed in enumerate(changed) if is_changed), min(len(old), len(new_runs)))
-        deleted += [row.pk for row in old[start:]]
-        new += [
-            Ownership(game=game, identity_id=identity, user_id=run.user, first_at=run.first_at, last_at=run.last_at)
-            for run in new_runs[start:]
-        ]
-    Ownership.objects.filter(pk__in=deleted).delete()
-    Ownership.objects.bulk_create(new)
 
 
 def _execute(query: str, game: Game, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:

@@ -19,7 +19,7 @@ from audience.database import clock
 from audience.digest import ownership
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id
-from audience.digest.ownership import NAMES_USER, KnownId
+from audience.digest.ownership import NAMES_USER, KnownId, NewId
 from audience.digest.persons import Merged
 from audience.digest.strong_ids import NamedPersons
 from audience.digest.weak_ids import WeakIds
@@ -100,16 +100,12 @@ def restore(game: Game, values: Collection[str], known: dict[IdentityKey, KnownI
     locked.
     """
     times = namings(game, values)
-    pruned: dict[IdentityKey, tuple[datetime, uuid.UUID | None]] = {}
+    pruned: dict[IdentityKey, NewId] = {}
     for value, players in times.items():
         if (ANONYMOUS, value) not in known:
             person_id = min(players, key=players.__getitem__)
-            pruned[ANONYMOUS, value] = (players[person_id], person_id)
-    added = ownership.add(game, pruned)
-    for row in added.values():
-        row.owners, row.named_at = Owners.ONE, row.first_seen_at
-    ownership.change(game, added.values())
-    known |= added
+            pruned[ANONYMOUS, value] = NewId(players[person_id], person_id, Owners.ONE, players[person_id])
+    known |= ownership.add(game, pruned)
     keys = [((ANONYMOUS, value), players) for value, players in times.items()]
     return [key for key, players in keys if known[key].owners == Owners.ONE and {known[key].person_id} != set(players)]
 

@@ -5,13 +5,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import orjson
+from django.db import connection
+
 from audience.digest import ownership, persons
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
-from audience.digest.ownership import KnownId
+from audience.digest.ownership import KnownId, NewId
 from audience.digest.persons import Member, Merged, UnionFind
 from audience.models import Game, Ownership, OwnershipSource
 from audience.models.people import ANONYMOUS, USER
+
+# The earlier aliases from anonymous ids with these values. Values are passed as one JSON text, as in ownership.py.
+# LIMIT: see event_groups.IDENTITY_OF.
+ALIASES = f"""
+SELECT ownership.id, sent.value, named.person_id FROM jsonb_array_elements_text(%(values)s) AS sent (value)
+CROSS JOIN LATERAL (
+  SELECT id FROM audience_identity
+  WHERE (game_id, namespace, value) = (%(game)s, '{ANONYMOUS}', sent.value) LIMIT 1
+) AS alias
+JOIN audience_ownership ownership ON identity_id = alias.id AND source = '{OwnershipSource.ALIAS}'
+JOIN audience_identity named ON named.id = ownership.user_id
+"""
 
 
 @dataclass(slots=True)
@@ -66,7 +81,9 @@ def _store(
     for group in groups:
         for key in group.ids.strong:
             seen[key] = min(group.first_at, seen.get(key, group.first_at))
-    known |= ownership.add(game, {key: (first_at, owners[key]) for key, first_at in seen.items() if key not in known})
+    known |= ownership.add(
+        game, {key: NewId(first_at, owners[key]) for key, first_at in seen.items() if key not in known}
+    )
     earlier = [known[key] for key, first_at in seen.items() if first_at < known[key].first_seen_at]
     for row in earlier:
         row.first_seen_at, row.person_id = seen[row.key], owners[row.key]
@@ -78,10 +95,11 @@ def _aliased(game: Game, new: Sequence[IdentityKey], named: NamedPersons) -> lis
     values = [value for namespace, value in new if namespace == USER]
     if not values:
         return []
-    rows = Ownership.objects.filter(
-        source=OwnershipSource.ALIAS, identity__game=game, identity__namespace=ANONYMOUS, identity__value__in=values
-    )
-    aliases = list(rows.values_list("pk", "identity__value", "user__person_id"))
+    with connection.cursor() as cursor:
+        cursor.execute(ALIASES, {"game": game.pk, "values": orjson.dumps(values).decode()})
+        aliases = cursor.fetchall()
+    if not aliases:
+        return []
     Ownership.objects.filter(pk__in=[pk for pk, _, _ in aliases]).delete()
     named.unaliased.update((ANONYMOUS, value) for _, value, _ in aliases)
     return [((USER, value), person_id) for _, value, person_id in aliases]

@@ -9,11 +9,12 @@ from typing import Any
 
 from django.db.models import Count, Q
 
-from audience.digest import ownership, persons, spellings
+from audience.digest import ownership, ownership_runs, persons, spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
 from audience.digest.namings import Naming, namings_of, read_runs, store_aliases
-from audience.digest.ownership import MAX_ALL_RUNS, MAX_OWNERS, MAX_RUNS, RUNS_PERIOD, KnownId, OwnershipRun
+from audience.digest.ownership import MAX_ALL_RUNS, MAX_OWNERS, MAX_RUNS, RUNS_PERIOD, KnownId, NewId
+from audience.digest.ownership_runs import OwnershipRun
 from audience.digest.persons import Merged
 from audience.digest.strong_ids import NamedPersons
 from audience.models import Game, Identity, Owners, Ownership, OwnershipSource
@@ -37,7 +38,7 @@ class Changes:
 
     def write(self, game: Game) -> None:
         ownership.change(game, self.rows.values())
-        ownership.store(game, self.runs)
+        ownership_runs.store(game, self.runs)
 
     def set_owners(self, row: KnownId, owners: str, person_id: uuid.UUID | None, named_at: datetime | None) -> None:
         """Set the owners of an identity that had others before, or none."""
@@ -59,17 +60,17 @@ class WeakIds:
     def decide(self, groups: Sequence[EventGroup], named: NamedPersons, undecided: Iterable[IdentityKey]) -> Changes:
         """Decide the owners of all weak ids of these groups, and of `undecided`, whose earlier events are read."""
         namings = list(namings_of(groups, named))
-        self._add_new(groups, namings)
+        by_key: dict[IdentityKey, list[Naming]] = defaultdict(list)
+        for naming in namings:
+            by_key[naming.key].append(naming)
+        self._add_new(groups, by_key)
         spellings.record(self.game, groups)
         store_aliases(self.game, namings, self.known)
         self.known |= ownership.known_ids(self.game, named.unaliased)
         rebuild = {self.known[key].pk: self.known[key] for key in [*named.unaliased, *undecided]}
         rebuild |= self._shared_ids_of_merged()
-        by_key: dict[IdentityKey, list[Naming]] = defaultdict(list)
-        for naming in namings:
-            by_key[naming.key].append(naming)
         several = [row for key in by_key if (row := self.known[key]).owners == Owners.SEVERAL]
-        runs = ownership.runs(row.pk for row in several)
+        runs = ownership_runs.load(row.pk for row in several)
         for key, key_namings in by_key.items():
             row = self.known[key]
             if row.pk not in rebuild and not self._decide_at_once(row, key_namings, runs.get(row.pk, [])):
@@ -77,19 +78,19 @@ class WeakIds:
         self._rebuild(rebuild.values(), runs, named.unaliased)
         return self.changes
 
-    def _add_new(self, groups: Sequence[EventGroup], namings: Sequence[Naming]) -> None:
+    def _add_new(self, groups: Sequence[EventGroup], namings: Mapping[IdentityKey, Sequence[Naming]]) -> None:
         """Add new ids, and update the time at which known ones were first seen."""
         seen: dict[IdentityKey, datetime] = {}
-        keys = [(key, group.first_at) for group in groups for key in group.ids.weak]
-        for key, first_at in [*keys, *((naming.key, naming.first_at) for naming in namings)]:
+        times = [(key, group.first_at) for group in groups for key in group.ids.weak]
+        times += [(key, naming.first_at) for key, key_namings in namings.items() for naming in key_namings]
+        for key, first_at in times:
             seen[key] = min(first_at, seen.get(key, first_at))
         for key, first_at in seen.items():
             if key in self.known and first_at < self.known[key].first_seen_at:
                 self.known[key].first_seen_at = first_at
                 self.changes.rows[self.known[key].pk] = self.known[key]
-        added = ownership.add(
-            self.game, {key: (first_at, None) for key, first_at in seen.items() if key not in self.known}
-        )
+        new = {key: _new_id(at, namings.get(key, ())) for key, at in seen.items() if key not in self.known}
+        added = ownership.add(self.game, new)
         self.known |= added
         self.changes.new.update(row.pk for row in added.values())
         for row in self.known.values():
@@ -159,6 +160,13 @@ class WeakIds:
             person_id = uuid.uuid4()
             persons.create(self.game, {person_id: row.first_seen_at})
             self.changes.set_owners(row, Owners.CROWD, person_id, None)
+
+
+def _new_id(first_seen_at: datetime, namings: Sequence[Naming]) -> NewId:
+    """Return the identity of a new id: its owner is known at once if these namings name one player only."""
+    if len({naming.person_id for naming in namings}) != 1:
+        return NewId(first_seen_at)
+    return NewId(first_seen_at, namings[0].person_id, Owners.ONE, min(naming.first_at for naming in namings))
 
 
 def _change_too_often(runs: Sequence[OwnershipRun]) -> bool:

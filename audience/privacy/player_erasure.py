@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from django.db.models import QuerySet
 
-from audience.digest import owned_ids, ownership, spellings
+from audience.digest import owned_ids, ownership, ownership_runs, spellings
 from audience.digest.event_ids import IdentityKey, is_id
 from audience.digest.owned_ids import NO_BOUNDS, OwnedId
-from audience.digest.ownership import KnownId, OwnershipRun
+from audience.digest.ownership import KnownId
+from audience.digest.ownership_runs import OwnershipRun
 from audience.ids.values import canonical
 from audience.models import Conversion, Device, Event, Game, Identity, Owners, Person, Rejection, Touch
 from audience.models.people import ANONYMOUS, WEAK
@@ -89,11 +90,11 @@ def _delete_conversions(game: Game, events: QuerySet[Event], person: Person | No
 def _remove_owner(game: Game, person: Person, ids: Sequence[OwnedId]) -> None:
     """Remove the player from the owners of shared ids."""
     shared = {owned.identity.pk: owned.identity for owned in ids if owned.identity.owners == Owners.SEVERAL}
-    runs = ownership.runs(shared)
+    runs = ownership_runs.load(shared)
     remaining = {pk: _without(person, runs[pk]) for pk in shared}
     rows = [_with_owners(row, remaining[pk]) for pk, row in shared.items() if remaining[pk]]
     ownership.change(game, rows)
-    ownership.store(game, {row.pk: remaining[row.pk] if row.owners == Owners.SEVERAL else [] for row in rows})
+    ownership_runs.store(game, {row.pk: remaining[row.pk] if row.owners == Owners.SEVERAL else [] for row in rows})
 
 
 def _without(person: Person, runs: Sequence[OwnershipRun]) -> list[OwnershipRun]:
