@@ -20,11 +20,9 @@ from audience.background.wakeup import wake
 from audience.database import bulk, clock
 from audience.models import Conversion, FailedWork, Queue
 from audience.models.failed_work import not_failed
-from consent.models import Level
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.outbox import config_locks, consent_levels, conversion_facts, conversion_reasons, gate, once_per_player
-from postbacks.outbox.goals import Goal, Match, match_goal
+from postbacks.outbox import config_locks, conversion_facts, conversion_reasons, delivery_rows, once_per_player
 from postbacks.outbox.once_per_player import Key
 
 logger = structlog.get_logger(__name__)
@@ -91,7 +89,7 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
     _reload_holds(configs)
     now = clock.now()
     existing = _existing(conversions)
-    rows = _rows(conversions, configs, now)
+    rows = delivery_rows.rows(conversions, configs, now)
     _write(rows, existing)
     _set_reasons(conversions, rows, existing, now)
     waiting = [row.network for row in rows if row.state == DeliveryState.WAITING]
@@ -135,55 +133,15 @@ def _reload_holds(configs: Sequence[PostbackConfig]) -> None:
 
 def _existing(conversions: Sequence[Conversion]) -> ByKey:
     rows = Delivery.objects.filter(conversion_id__in=[conversion.pk for conversion in conversions])
-    return {_key(row): row for row in rows}
-
-
-def _rows(conversions: Sequence[Conversion], configs: Sequence[PostbackConfig], now: datetime) -> list[Delivery]:
-    """A new Delivery for each conversion and config of its game, whether there is one or not."""
-    pairs = [(conv, config) for conv in conversions for config in configs if config.game_id == conv.game_id]
-    matches = {(conv.pk, config.pk): match_goal(config, conv) for conv, config in pairs}
-    levels = consent_levels.levels([conv for conv in conversions if gate.reason_for_any_config(conv) is None])
-    repeats = once_per_player.repeats(pairs, matches)
-    rows = []
-    for conversion, config in pairs:
-        key, level = (conversion.pk, config.pk), levels.get(conversion.pk, Level.NONE)
-        rows.append(_row(conversion, config, matches[key], level, now, repeated=key in repeats))
-    return rows
-
-
-def _row(
-    conversion: Conversion, config: PostbackConfig, match: Match, level: Level, now: datetime, *, repeated: bool
-) -> Delivery:
-    reason = gate.reason_not_to_send(conversion, config, level=level, now=now, repeated=repeated, match=match)
-    state = DeliveryState.HELD if config.held_at else DeliveryState.WAITING
-    not_before = None if reason else gate.not_before(conversion, config, level=level)
-    return Delivery(
-        game_id=conversion.game_id,
-        conversion=conversion,
-        config=config,
-        network=config.network,
-        trigger=conversion.trigger,
-        sent_as=match.sent_as if isinstance(match, Goal) else "",
-        object_id=match.object_id if isinstance(match, Goal) else "",
-        event_id=gate.event_id(conversion, config),
-        event_at=conversion.event_at,
-        dead_after=gate.deadline(config, conversion.event_at),
-        config_version=config.version,
-        state=DeliveryState.SKIPPED if reason else state,
-        reason=reason or "",
-        not_before=not_before,
-        next_attempt_at=None if reason or config.held_at else max(now, not_before or now),
-        finished_at=now if reason else None,
-        created_at=now,
-    )
+    return {delivery_rows.key(row): row for row in rows}
 
 
 def _write(rows: Sequence[Delivery], existing: ByKey) -> None:
     """Insert new rows and update skipped ones. The lock on the conversion excludes other fan-outs."""
-    Delivery.objects.bulk_create([row for row in rows if _key(row) not in existing])
+    Delivery.objects.bulk_create([row for row in rows if delivery_rows.key(row) not in existing])
     changed = []
     for row in rows:
-        skipped = existing.get(_key(row))
+        skipped = existing.get(delivery_rows.key(row))
         if skipped is not None and skipped.state == DeliveryState.SKIPPED:
             for name in COLUMNS:
                 setattr(skipped, name, getattr(row, name))
@@ -191,15 +149,10 @@ def _write(rows: Sequence[Delivery], existing: ByKey) -> None:
     bulk.update(changed, COLUMNS)
 
 
-def _key(row: Delivery) -> Key:
-    assert row.conversion_id  # None only for erased players
-    return (row.conversion_id, row.config_id)
-
-
 def _set_reasons(conversions: Sequence[Conversion], rows: Sequence[Delivery], existing: ByKey, now: datetime) -> None:
     """Mark the conversions as fanned out and set the reason of each."""
     by_conversion: dict[uuid.UUID, list[Delivery]] = defaultdict(list)
-    for (conversion_id, _), row in ({_key(row): row for row in rows} | existing).items():
+    for (conversion_id, _), row in ({delivery_rows.key(row): row for row in rows} | existing).items():
         by_conversion[conversion_id].append(row)
     by_reason: dict[str, list[uuid.UUID]] = defaultdict(list)
     for conversion in conversions:
