@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from audience.digest import money, orders
 from audience.models import Conversion, Game, Identity, Person, Touch
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
@@ -56,8 +57,10 @@ def touch(of: Person, *, network: str = "tiktok", click_id: str = "E.C.P.click",
 
 
 def conversion(of: Person, *, touch: Touch | None = None, **overrides: Any) -> Conversion:
-    """A purchase of 9.99 USD a minute ago, not fanned out yet."""
+    """A purchase of 9.99 USD a minute ago, not fanned out yet. Its value is that of its properties."""
     event_at = overrides.get("event_at", timezone.now() - timedelta(minutes=1))
+    properties = overrides.get("properties", {"value": 9.99, "currency": "USD"})
+    paid = money.read(properties)
     fields = {
         "game": of.game,
         "person": of,
@@ -67,7 +70,11 @@ def conversion(of: Person, *, touch: Touch | None = None, **overrides: Any) -> C
         "event_at": event_at,
         "touch": touch,
         "reason": "" if touch else "no_click",
-        "properties": {"value": 9.99, "currency": "USD"},
+        "properties": properties,
+        "value": paid.amount,
+        "currency": paid.currency,
+        "value_problem": paid.problem,
+        "order_id": orders.read_order_id(properties),
     }
     return Conversion.objects.create(**{**fields, **overrides})
 

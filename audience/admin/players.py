@@ -78,14 +78,14 @@ class TouchAdmin(ReadOnly):
 
 
 # Columns copied from the event, which may contain secrets; shown masked.
-CONVERSION_PAYLOAD_FIELDS = ("message_id", "properties", "context", "integrations")
+CONVERSION_PAYLOAD_FIELDS = ("message_id", "order_id", "properties", "context", "integrations")
 
 
 @admin.register(Conversion)
 @masks(*CONVERSION_PAYLOAD_FIELDS)
 class ConversionAdmin(ReadOnly):
     list_display = ["id", "event_at", "trigger", "value", "currency", "game", "touch", "reason", "test"]
-    list_filter = ["trigger", "reason", "test", ("fanned_out_at", admin.EmptyFieldListFilter), "game"]
+    list_filter = ["trigger", "reason", "value_problem", "test", ("fanned_out_at", admin.EmptyFieldListFilter), "game"]
     list_select_related = ["game", "touch"]
     search_fields = ["id__exact", "message_id__exact", "user_id__exact"]
     fields = fields_of(Conversion, masked=CONVERSION_PAYLOAD_FIELDS)

@@ -3,22 +3,30 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from itertools import chain
-from typing import Any
 
 from audience.database import bulk
+from audience.digest import money, orders
 from audience.digest.event_ids import is_id
 from audience.ids.values import canonical
-from audience.models import ApiKey, Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger, goals
+from audience.models import (
+    ApiKey,
+    Conversion,
+    Erasure,
+    Event,
+    Game,
+    Identity,
+    Kind,
+    Reason,
+    Trigger,
+    ValueProblem,
+    goals,
+)
 from audience.models.erasure import receipt_key, subject_hashes
 from audience.models.keys import SERVER_KINDS
 
 # Reasons that a later click does not replace.
-FINAL_REASONS = (Reason.REPEAT_LAUNCH, Reason.ERASED)
-# Conversion.value has 14 digits before the point and 6 after it.
-MAX_VALUE = Decimal(10) ** 14
-VALUE_UNIT = Decimal("0.000001")
+FINAL_REASONS = (Reason.REPEAT_LAUNCH, Reason.REFUND, Reason.ERASED)
 
 
 def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> list[Conversion]:
@@ -40,10 +48,14 @@ def _server_keys(events: Sequence[Event]) -> set[int]:
 
 
 def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool, servers: Container[int]) -> Conversion:
-    reason = ""
+    paid, reason = money.read(event.properties), ""
     if erased:
         reason = Reason.ERASED
-    elif event.name == Trigger.GAME_LAUNCH and not event.test:
+    elif event.test:
+        reason = ""
+    elif paid.problem == ValueProblem.NEGATIVE and event.name == Trigger.PURCHASE:
+        reason = Reason.REFUND
+    elif event.name == Trigger.GAME_LAUNCH:
         reason = Reason.REPEAT_LAUNCH
     return Conversion(
         game=game,
@@ -54,8 +66,10 @@ def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool, se
         event_at=event.event_at,
         user_id=event.user_id,
         anonymous_id=canonical(event.anonymous_id),
-        value=money(event.properties.get("value")),
-        currency=currency_code(event.properties.get("currency")),
+        value=paid.amount,
+        currency=paid.currency,
+        value_problem=paid.problem,
+        order_id=orders.read_order_id(event.properties) if event.name == Trigger.PURCHASE else "",
         properties=event.properties,
         context=event.context,
         integrations=event.integrations,
@@ -66,27 +80,6 @@ def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool, se
         origin=event.origin,
         reason=reason,
     )
-
-
-def money(value: Any) -> Decimal | None:
-    """Return a number or decimal string as Decimal with six places; None for anything else, or if out of range."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        amount = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    if not amount.is_finite() or abs(amount) >= MAX_VALUE:
-        return None
-    # Rounded here, since 99999999999999.9999999 rounds to more digits than the column has.
-    rounded = amount.quantize(VALUE_UNIT)
-    return rounded if abs(rounded) < MAX_VALUE else None
-
-
-def currency_code(value: Any) -> str:
-    """Return three ASCII letters in upper case, '' for anything else."""
-    code = value.strip().upper() if isinstance(value, str) else ""
-    return code if len(code) == 3 and code.isascii() and code.isalpha() else ""
 
 
 def choose_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:

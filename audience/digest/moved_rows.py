@@ -19,7 +19,7 @@ WHERE game_id = %(game)s AND conversion.message_id = moved.message_id AND event_
 # A conversion that was fanned out keeps its person. A launch is a repeat until conversions.choose_launches.
 MOVE_CONVERSIONS = f"""
 UPDATE audience_conversion conversion SET person_id = moved.person_id, touch_id = NULL, fanned_out_at = NULL,
-  reason = CASE WHEN reason IN ('erased', 'test_traffic') THEN reason
+  reason = CASE WHEN reason IN ('erased', 'refund', 'test_traffic') THEN reason
     WHEN trigger = 'game_launch' AND NOT test THEN 'repeat_launch' ELSE '' END
 FROM {MOVED} AND (fanned_out_at IS NULL OR reason <> '')
 """

@@ -88,14 +88,28 @@ class Reason(models.TextChoices):
     FILTERED = "filtered", "The event does not meet the goal's condition"
     NOT_FROM_SERVER = "not_from_server", "The goal counts events from a server key only, and this came with another"
     REPEAT_LAUNCH = "repeat_launch", "Only a player's first launch counts"
+    REFUND = "refund", "A negative amount is a refund, not a purchase"
     REPEAT = "repeat", "The goal counts once per player, and this was not the first"
+    REPEAT_ORDER = "repeat_order", "Another event of the same order counts"
+    NO_VALUE = "no_value", "The network needs a value with this event, and it has none that can be sent"
     TOO_OLD = "too_old", "Too old for the network to accept"
     SHARED_ID = "shared_id", "Nothing but an id of many players tells whose it is"
     ERASED = "erased", "The player's data was erased"
 
 
+class ValueProblem(models.TextChoices):
+    """Why an amount that an event states is neither summed nor sent; completes "without value: "."""
+
+    NO_CURRENCY = "no_currency", "no currency"
+    UNKNOWN_CURRENCY = "unknown_currency", "a currency that is not in ISO 4217"
+    NEGATIVE = "negative", "a negative amount"
+    UNREADABLE = "unreadable", "an amount that cannot be read"
+
+
 # Set by attribution; the other reasons are set by the fan-out or a postback.
 ATTRIBUTION_REASONS = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.SHARED_ID)
+# Reasons of conversions that no total counts, beside test traffic and further events of an order (`repeats_order`).
+UNCOUNTED_REASONS = (Reason.REPEAT_LAUNCH, Reason.REFUND, Reason.ERASED)
 
 
 class ConversionQuerySet(models.QuerySet["Conversion"]):
@@ -105,6 +119,10 @@ class ConversionQuerySet(models.QuerySet["Conversion"]):
     def unattributed(self) -> "ConversionQuerySet":
         """Conversions that a late click or a merge may still attribute. A blank reason is not decided yet."""
         return self.filter(touch=None, reason__in=("", *ATTRIBUTION_REASONS))
+
+    def counted(self) -> "ConversionQuerySet":
+        """Conversions that totals count."""
+        return self.filter(test=False, repeats_order=False).exclude(reason__in=UNCOUNTED_REASONS)
 
     def launches(self) -> "ConversionQuerySet":
         """First and repeated launches; one per person may count."""
@@ -129,8 +147,14 @@ class Conversion(models.Model):
     created_at = models.DateTimeField(default=clock.now)
     user_id = models.TextField(blank=True)
     anonymous_id = models.TextField(blank=True, db_default="", help_text="As of its Event, in its canonical form.")
+    # What is shown, summed, exported and sent: both, or neither with the problem (audience/digest/money.py). Rows of
+    # version 0.2 may have one of them.
     value = models.DecimalField(max_digits=20, decimal_places=6, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
+    value_problem = models.CharField(max_length=16, choices=ValueProblem.choices, blank=True, db_default="")
+    order_id = models.CharField(max_length=256, blank=True, db_default="", help_text="The order of a purchase.")
+    # Totals count the others of an order with this False; which one a postback sends, it decides itself.
+    repeats_order = models.BooleanField(default=False, db_default=False)
     properties = models.JSONField(default=dict, blank=True)
     context = models.JSONField(default=dict, blank=True)
     integrations = models.JSONField(default=dict, blank=True)
@@ -167,6 +191,10 @@ class Conversion(models.Model):
             # Merges and erasures.
             models.Index(fields=["person"], name="conversion_person"),
             models.Index(fields=["moved_to"], condition=~Q(moved_to=None), name="conversion_moved"),
+            # The purchases of an order.
+            models.Index(fields=["person", "order_id"], condition=~Q(order_id=""), name="conversion_order"),
+            # The Overview: conversions without a value that could be sent.
+            models.Index(fields=["game", "event_at"], condition=~Q(value_problem=""), name="conversion_value_problem"),
         ]
 
     def __str__(self) -> str:

@@ -18,6 +18,7 @@ from audience.digest import (
     clicks,
     devices_and_groups,
     moved_rows,
+    orders,
     ownership,
     reassignment,
     spellings,
@@ -126,7 +127,8 @@ def _remove_id(game: Game, identity: Identity) -> int:
         for conversion in conversions:
             conversion.anonymous_id = ""
             _remove(conversion, ("context", "properties"), identity.value)
-        bulk.update(conversions, ["anonymous_id", "context", "properties"])
+            conversion.order_id = conversion.order_id and orders.read_order_id(conversion.properties)
+        bulk.update(conversions, ["anonymous_id", "context", "properties", "order_id"])
     named = Q(anonymous_id__in=sent) & ~Q(anonymous_id="") | Q(message_id__in=list(aliases))
     changed = 0
     for events in _in_parts(Event.objects.filter(named, game_id=game.pk)):

@@ -1,6 +1,7 @@
 """Tags and filters of the Hub and account pages."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -8,6 +9,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.safestring import SafeString
 
 from audience.accounts.mail import has_mail_server
+from audience.digest import money
 
 register = template.Library()
 
@@ -42,3 +44,10 @@ def mail_is_sent() -> bool:
 def as_json(value: Any) -> str:
     """Return JSON for an HTML attribute: the pages have no inline scripts."""
     return json.dumps(value, cls=DjangoJSONEncoder)
+
+
+@register.filter
+def amount(value: Decimal, currency: str) -> str:
+    """Return an amount with the digits of its currency: "1,204.50 USD", "1,200 JPY"."""
+    digits = money.digits_of(currency)
+    return f"{value:,.{2 if digits is None else digits}f} {currency or 'without currency'}"

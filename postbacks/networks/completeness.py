@@ -18,7 +18,7 @@ KIND = re.compile(r"[a-z_]{1,16}")
 # An empty value of these declares that the network has none.
 MAY_BE_EMPTY = frozenset(
     {
-        *("click_params", "utm_sources", "cookies"),
+        *("click_params", "utm_sources", "cookies", "value_events"),
         *("standard_events", "custom_events", "custom_event_pattern", "custom_event_help"),
         *("test_code_label", "test_code_help"),
     }

@@ -4,7 +4,6 @@ Properties and traits are free-form: the functions here accept any JSON value, r
 never raise.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 from django.core.exceptions import ValidationError
 from django.db.models.functions import Collate, Lower
 
+from audience.digest import money, orders
 from audience.ids.values import PLACEHOLDER_IDS, is_placeholder
 from audience.models import Conversion, Identity
 from audience.models.people import USER
@@ -27,8 +27,6 @@ BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
 # The names that a fact may have in properties and traits, the usual one first.
 EMAIL = ("email", "email_address", "emailAddress")
 PHONE = ("phone", "phone_number", "phoneNumber")
-VALUE = ("value", "revenue", "total")
-ORDER_ID = ("transaction_id", "transactionId", "order_id", "orderId")
 ITEMS = ("items", "products", "contents")
 ITEM_ID = ("item_id", "itemId", "product_id", "productId", "sku", "id")
 ITEM_NAME = ("item_name", "itemName", "product_name", "productName", "name")
@@ -88,9 +86,9 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
         event_at=conversion.event_at,
         clicked_at=touch.clicked_at if touch else None,
         click_id=_text(touch.click_id) if touch else None,
-        value=_money(conversion.value if conversion.value is not None else _first(properties, VALUE)),
-        currency=_text(conversion.currency.upper()) or _upper(_first(properties, ("currency",))),
-        items=_items(properties),
+        value=_money(conversion.value),
+        currency=_text(conversion.currency),
+        items=_items(properties, conversion.currency),
         consent=consent(_object(conversion.context)),
         **personal,
     )
@@ -108,7 +106,7 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, A
         "phone": _first_usable(sources, PHONE, _text),
         "external_id": _id(conversion.user_id) or _user_identity(conversion),
         "locale": _text(context.get("locale")),
-        "order_id": _text(_first(properties, ORDER_ID)),
+        "order_id": orders.read_order_id(properties) or None,
         "cookies": _texts(touch.cookies) if touch else {},
         "ip": _text(touch.ip) if touch and has_address else None,
         "user_agent": _text(touch.user_agent) if touch else None,
@@ -138,25 +136,25 @@ def _id(raw: str) -> str | None:
     return None if is_placeholder(raw.strip()) else _text(raw)
 
 
-def _items(properties: dict[str, Any]) -> tuple[Item, ...]:
+def _items(properties: dict[str, Any], currency: str) -> tuple[Item, ...]:
     """The items of a purchase: its list, or the single item that the purchase's properties describe."""
     lines = _first(properties, ITEMS)
     if isinstance(lines, list):
-        items = [item for line in lines[:MAX_ITEMS] if isinstance(line, dict) and (item := _item(line))]
+        items = [item for line in lines[:MAX_ITEMS] if isinstance(line, dict) and (item := _item(line, currency))]
         if items:
             return tuple(items)
     # `id` and `name` of the purchase itself are not those of an item.
-    single = _item({name: value for name, value in properties.items() if name not in ("id", "name")})
+    single = _item({name: value for name, value in properties.items() if name not in ("id", "name")}, currency)
     return (single,) if single else ()
 
 
-def _item(line: dict[str, Any]) -> Item | None:
+def _item(line: dict[str, Any], currency: str) -> Item | None:
     """None for a line without id and name."""
     item = Item(
         id=_text(_first(line, ITEM_ID)),
         name=_text(_first(line, ITEM_NAME)),
         category=_text(_first(line, ITEM_CATEGORY)),
-        price=_money(_first(line, ITEM_PRICE)),
+        price=money.read_price(_first(line, ITEM_PRICE), currency),
         quantity=_quantity(line.get("quantity")),
     )
     return item if item.id or item.name else None
@@ -172,12 +170,6 @@ def _quantity(raw: Any) -> int | None:
     count = _money(raw)
     is_whole = count is not None and count == count.to_integral_value() and count <= MAX_QUANTITY
     return int(count) if count is not None and is_whole else None
-
-
-def _upper(raw: Any) -> str | None:
-    """A currency code of three letters in upper case; None for anything else."""
-    text = (_text(raw) or "").upper()
-    return text if re.fullmatch(r"[A-Z]{3}", text) else None
 
 
 def _object(raw: Any) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from postbacks.outbox import gate, reasons
 # States of a delivery that was or will be tried: its conversion has no reason.
 TRIED = (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.FAILED)
 # Set by attribution and erasure; the outbox never replaces them.
-FINAL = (Reason.ERASED, Reason.REPEAT_LAUNCH, *ATTRIBUTION_REASONS)
+FINAL = (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.REFUND, *ATTRIBUTION_REASONS)
 
 
 def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
     """The reason of attribution; else the last one, in the gate's order, of the deliveries to the click's network."""
     # Removing REPEAT_LAUNCH would break the constraint of one counted launch per person.
-    if conversion.reason in (Reason.ERASED, Reason.REPEAT_LAUNCH):
+    if conversion.reason in (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.REFUND):
         return conversion.reason
     if any(delivery.state in TRIED for delivery in deliveries):
         return ""

@@ -16,7 +16,7 @@ from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.facts import Facts
 from postbacks.outbox import conversion_facts
-from postbacks.outbox.goals import Match, match_goal
+from postbacks.outbox.goals import Goal, Match, match_goal
 
 logger = structlog.get_logger(__name__)
 
@@ -36,8 +36,8 @@ def reason_not_to_send(
     """The first reason why `conversion` must not go to `config`, None if it may. Makes no query.
 
     Expects `touch` and `person` to be loaded, and `conversion_facts.load_first_user_ids`. `level` is its consent level,
-    `repeated` whether it is one of `once_per_player.repeats()`, evaluated at fan-out only. `facts` at that level, and
-    `match`, the goal or the reason, are read here unless passed.
+    `repeated` whether it is one of `once_per_player.repeats()`, evaluated at fan-out only, as is REPEAT_ORDER
+    (`repeated_orders`). `facts` at that level, and `match`, the goal or the reason, are read here unless passed.
     """
     reason = reason_for_any_config(conversion)
     if reason is not None:
@@ -57,6 +57,8 @@ def reason_not_to_send(
         return Reason.CONSENT
     if not _can_match(conversion, config, level, facts):
         return Reason.NO_MATCH_KEY
+    if conversion.value is None and _needs_value(config, conversion, match):
+        return Reason.NO_VALUE
     return Reason.TOO_OLD if is_too_old(config, conversion.event_at, now) else None
 
 
@@ -66,11 +68,16 @@ def reason_for_any_config(conversion: Conversion) -> Reason | None:
         return Reason.ERASED
     if conversion.test:
         return Reason.TEST_TRAFFIC
-    if conversion.reason == Reason.REPEAT_LAUNCH:
-        return Reason.REPEAT_LAUNCH
+    if conversion.reason in (Reason.REPEAT_LAUNCH, Reason.REFUND):
+        return Reason(conversion.reason)
     if conversion.reason in ATTRIBUTION_REASONS:
         return Reason(conversion.reason)
     return Reason.NO_CLICK if conversion.touch is None else None
+
+
+def _needs_value(config: PostbackConfig, conversion: Conversion, goal: Goal) -> bool:
+    trigger = conversion.trigger
+    return (goal.sent_as or config.kind.events.get(trigger, trigger)) in config.kind.value_events
 
 
 def is_eligible(conversion: Conversion, config: PostbackConfig) -> bool:

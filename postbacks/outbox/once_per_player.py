@@ -82,9 +82,13 @@ def _repeats(candidates: Sequence[OnceCandidate]) -> list[OnceCandidate]:
 
 
 def _conversions_of(person_ids: set[uuid.UUID], events: set[str]) -> QuerySet[Conversion]:
-    """The conversions of these people and events without test traffic, those of server keys first, by event time."""
+    """The conversions of these people and events, those of server keys first, by event time.
+
+    Without test traffic, erased players and refunds.
+    """
     of_players = Conversion.objects.filter(person_id__in=person_ids, trigger__in=events, test=False)
-    needed = of_players.exclude(reason=Reason.ERASED).only("person_id", "trigger", "properties", "from_server")
+    counting = of_players.exclude(reason__in=(Reason.ERASED, Reason.REFUND))
+    needed = counting.only("person_id", "trigger", "properties", "value", "from_server")
     return needed.order_by(Coalesce("from_server", Value(False)).desc(), "event_at", "message_id")
 
 

@@ -37,6 +37,13 @@ TEXTS: dict[str, ReasonText] = {
         remedy="Nothing: a player’s first launch counts, and there is one already.",
         next_step="Nothing to do: a player's first launch counts.",
     ),
+    Reason.REFUND: ReasonText(
+        short="Refund",
+        clause="were refunds",
+        remedy="Nothing: a purchase with a negative amount is a refund, and would count as one more purchase. Send it "
+        "as an event of its own, such as order_refunded; a goal can count that.",
+        next_step="Send refunds as an event of their own, not as purchases with a negative amount.",
+    ),
     Reason.NO_CLICK: ReasonText(
         short="No ad click known",
         clause="had no ad click",
@@ -111,11 +118,24 @@ TEXTS: dict[str, ReasonText] = {
         "without either, the network cannot tell whose conversion it is.",
         next_step="Send {click_param} or an email address with the events.",
     ),
+    Reason.NO_VALUE: ReasonText(
+        short="No value to send",
+        clause="had no value, which the network needs with this event",
+        remedy="Send the event with its amount and its currency as ISO 4217 letters, such as 9.99 and USD.",
+        next_step="Send these events with a value and an ISO 4217 currency.",
+    ),
     Reason.TOO_OLD: ReasonText(
         short="Too old for the network",
         clause="came too late for the network to accept",
         remedy="Nothing for this one. Send events when they happen: the network refuses older ones than its limit.",
         next_step="Send events within a day of their happening.",
+    ),
+    Reason.REPEAT_ORDER: ReasonText(
+        short="Order counted already",
+        clause="were of an order that counted already",
+        remedy="Nothing: another purchase of this player states the same order id, and an order counts once. If every "
+        "event should count, add a goal for purchase with “Every event of an order”.",
+        next_step="Nothing to do, if client and server both report an order. Otherwise give each order its own id.",
     ),
 }
 ORDER = tuple(TEXTS)

@@ -1,7 +1,7 @@
 """Previews what a network would receive about a past conversion, built by the function that sending uses."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from django.db.models import QuerySet, TextChoices
 
 from audience.hub.toolkit.masking import ELLIPSIS, masked, shortened
-from audience.models import Conversion, Game, Reason
+from audience.models import Conversion, Game, Reason, ValueProblem
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.facts import Facts
@@ -29,7 +29,7 @@ class FillState(TextChoices):
     FILLED = "filled", "Filled"
     HASHED = "hashed", "Hashed"
     WITHHELD = "withheld", "Withheld: the player did not allow it"
-    UNUSABLE = "unusable", "Known, but not in a form the network takes"
+    UNUSABLE = "unusable", "Known, but not in a form that can be sent"
     MISSING = "missing", "Missing"
 
 
@@ -96,11 +96,12 @@ def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: 
     allowed = conversion_facts.read_facts(conversion, level=level, **parameters)
     body, problem = _build(allowed, config, level)
     shown = None if body is None else _masked_body(body, config.network, addresses=addresses)
+    visible_facts = allowed if level != Level.NONE else None
     return Preview(
         conversion=conversion,
         level=level,
         reason=gate.reason_not_to_send(conversion, config, level=level, now=conversion.created_at, match=match),
-        fields=_fields(known, allowed if level != Level.NONE else None, body, shown, config.network),
+        fields=_fields(known, visible_facts, body, shown, config.network, unreadable=_unreadable(conversion)),
         body=shown,
         problem=problem,
         has_match_key=body is not None and config.kind.has_match_key(allowed),
@@ -116,8 +117,20 @@ def _build(allowed: Facts, config: PostbackConfig, level: Level) -> tuple[dict[s
         return None, f"This event cannot be turned into a {config.kind.label} event ({type(error).__name__})."
 
 
+def _unreadable(conversion: Conversion) -> set[str]:
+    """Return the facts that the event states and that are read as none."""
+    facts = {"value"} if conversion.value_problem else set()
+    return facts | ({"currency"} if conversion.value_problem == ValueProblem.UNKNOWN_CURRENCY else set())
+
+
 def _fields(
-    known: Facts, allowed: Facts | None, body: dict[str, Any] | None, shown: dict[str, Any] | None, network: str
+    known: Facts,
+    allowed: Facts | None,
+    body: dict[str, Any] | None,
+    shown: dict[str, Any] | None,
+    network: str,
+    *,
+    unreadable: Container[str],
 ) -> list[PreviewField]:
     present, visible = fields.values_of(body or {}), fields.values_of(shown or {})
     rows = []
@@ -125,6 +138,7 @@ def _fields(
         # The event name has a field per kind of event; only one of them is filled.
         filled = [field for field in body_fields if field.path in present]
         state = _fill_state(filled, getattr(known, fact), getattr(allowed, fact, None))
+        state = FillState.UNUSABLE if fact in unreadable else state
         paths = [field.path for field in filled or body_fields]
         value = ", ".join(str(value) for path in paths for value in visible.get(path, []))
         rows.append(PreviewField(label=fields.LABELS[fact], paths=paths, state=state, value=value))

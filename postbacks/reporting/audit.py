@@ -19,7 +19,7 @@ from postbacks.reporting.report import QueuedWork, Report
 DAYS = 7
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Reasons for which no postback is due: the click is another network's, or the conversion does not count.
-NOT_DUE = (*ATTRIBUTION_REASONS, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH)
+NOT_DUE = (*ATTRIBUTION_REASONS, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH, Reason.REFUND)
 
 UNDECIDED = """
     SELECT game_id, queue, count(*), min(since) FROM (

@@ -22,7 +22,7 @@ ELIGIBLE = """
         JOIN audience_touch t ON t.id = c.touch_id
         JOIN postbacks_postbackconfig p ON p.game_id = c.game_id AND p.network = t.network
         WHERE c.game_id = ANY(%(games)s) AND c.event_at >= %(since)s AND p.network = ANY(%(networks)s)
-          AND c.fanned_out_at IS NOT NULL AND NOT c.test AND c.reason NOT IN ('repeat_launch', 'erased')
+          AND c.fanned_out_at IS NOT NULL AND NOT c.test AND c.reason NOT IN ('repeat_launch', 'refund', 'erased')
           AND p.created_at <= c.fanned_out_at AND (p.deleted_at IS NULL OR p.deleted_at > c.fanned_out_at)
         GROUP BY 1, 2, 3
         UNION ALL
@@ -42,7 +42,7 @@ ACCOUNTED = """
     FROM postbacks_delivery d LEFT JOIN audience_conversion c ON c.id = d.conversion_id
     WHERE d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s
       AND NOT (d.state = 'skipped' AND d.reason = ANY(%(not_due)s))
-      AND (c.id IS NULL OR (c.fanned_out_at IS NOT NULL AND c.reason NOT IN ('repeat_launch', 'erased')))
+      AND (c.id IS NULL OR (c.fanned_out_at IS NOT NULL AND c.reason NOT IN ('repeat_launch', 'refund', 'erased')))
     GROUP BY 1, 2, 3, 4, 5
 """
 REPEATS = """

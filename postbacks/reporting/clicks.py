@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from audience.hub.toolkit.masking import masked
-from audience.models import Conversion, Reason, Touch
+from audience.models import Conversion, Touch
+from audience.models.attribution import UNCOUNTED_REASONS
 from postbacks.reporting import labels
 
 # Maximum number of clicks shown, besides the attributed one.
@@ -52,7 +53,7 @@ def _explanation(conversion: Conversion, touch: Touch, window: timedelta) -> str
         return f"Won: the last paid click before the event, {_age_text(age)}"
     if age < timedelta(0):
         return f"After the event, by {labels.duration(-age)}"
-    if conversion.reason in (Reason.REPEAT_LAUNCH, Reason.ERASED) and winner is None:
+    if conversion.reason in UNCOUNTED_REASONS and winner is None:
         return "Not asked for: this conversion does not count"
     if age > window:
         return f"Outside the {window.days}-day window, {_age_text(age)}"

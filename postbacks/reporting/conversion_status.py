@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Value, When
 
 from audience.models import Conversion, Game, Reason
-from audience.models.attribution import ATTRIBUTION_REASONS
+from audience.models.attribution import ATTRIBUTION_REASONS, UNCOUNTED_REASONS
 from postbacks.models import OUTCOME_UNKNOWN, Delivery, DeliveryState
 
 CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
@@ -38,6 +38,8 @@ LOST: dict[str, tuple[str, ...]] = {
         Reason.SHARED_ID,
         Status.OTHER_CLICK,
         Reason.REPEAT_LAUNCH,
+        Reason.REPEAT_ORDER,
+        Reason.REFUND,
         Reason.TEST_TRAFFIC,
         Reason.ERASED,
     ),
@@ -54,6 +56,7 @@ LOST: dict[str, tuple[str, ...]] = {
         Reason.NOT_FROM_SERVER,
         Reason.REPEAT,
         Reason.NO_MATCH_KEY,
+        Reason.NO_VALUE,
         Reason.TOO_OLD,
         Status.CANCELLED,
     ),
@@ -92,7 +95,8 @@ def with_status(filters: ConversionFilter) -> QuerySet[Conversion]:
     reason, network = F("reason"), filters.network
     cases = [
         When(test=True, then=Value(Reason.TEST_TRAFFIC)),
-        When(reason__in=UNCOUNTED, then=reason),
+        When(reason__in=UNCOUNTED_REASONS, then=reason),
+        When(repeats_order=True, then=Value(Reason.REPEAT_ORDER)),
         When(touch=None, reason__in=(Reason.OUTSIDE_WINDOW, Reason.SHARED_ID), then=reason),
         When(touch=None, then=Value(Reason.NO_CLICK)),
         *([When(~Q(touch__network=network), then=Value(Status.OTHER_CLICK))] if network else []),
@@ -111,16 +115,16 @@ def selected(filters: ConversionFilter, key: str) -> QuerySet[Conversion]:
     return rows.filter(_condition(filters, key)) if is_known else rows
 
 
-UNCOUNTED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
-
-
 def _condition(filters: ConversionFilter, key: str) -> Q:
     """Return the condition for a status or step."""
     if key == Reason.TEST_TRAFFIC:
         return Q(test=True)
-    if key in UNCOUNTED:
+    if key in UNCOUNTED_REASONS:
         return Q(test=False, reason=key)
-    counted = Q(test=False) & ~Q(reason__in=UNCOUNTED)
+    real = Q(test=False) & ~Q(reason__in=UNCOUNTED_REASONS)
+    if key == Reason.REPEAT_ORDER:
+        return real & Q(repeats_order=True)
+    counted = real & Q(repeats_order=False)
     if key in ATTRIBUTION_REASONS:
         others = Q(reason__in=[reason for reason in ATTRIBUTION_REASONS if reason != Reason.NO_CLICK])
         return counted & Q(touch=None) & (~others if key == Reason.NO_CLICK else Q(reason=key))

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 
+from audience.digest import money
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest_in_pages
@@ -23,6 +24,9 @@ COLUMNS = (
     "person_id",
     "value",
     "currency",
+    "value_problem",
+    "order_id",
+    "repeats_order",
     "click_network",
     "network",
     "pixel",
@@ -61,8 +65,11 @@ def _rows_of(conversion: Conversion, addresses: bool) -> Iterator[list[Any]]:
         conversion.event_at.isoformat(),
         masked(conversion.message_id, addresses=addresses),
         conversion.person_id,
-        conversion.value,
+        None if conversion.value is None else money.round_to(conversion.value, conversion.currency),
         conversion.currency,
+        conversion.value_problem,
+        masked(conversion.order_id, addresses=addresses),
+        "yes" if conversion.repeats_order else "",
         conversion.touch.network if conversion.touch else "",
     ]
     deliveries = conversion.deliveries.all()

@@ -4,7 +4,7 @@ A step counts the conversions whose statuses reached it. The losses before the n
 list of a status contains exactly the conversions counted there.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import Count, Sum
 
-from audience.models import Conversion, Event, Game, GoalEvent, Kind, Trigger
+from audience.models import Conversion, Event, Game, GoalEvent, Kind, Trigger, ValueProblem
 from postbacks.outbox import reasons
 from postbacks.reporting.conversion_status import (
     ATTRIBUTED,
@@ -44,16 +44,23 @@ LABELS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """A number, and values summed per currency ('' for none)."""
+    """A number, values summed per currency, and how many have no value because of which ValueProblem."""
 
     count: int = 0
     sums: dict[str, Decimal] = field(default_factory=dict)
+    problems: dict[str, int] = field(default_factory=dict)
 
     def __add__(self, other: "Tally") -> "Tally":
-        sums = defaultdict(Decimal, self.sums)
+        sums, problems = defaultdict(Decimal, self.sums), Counter(self.problems)
         for currency, value in other.sums.items():
             sums[currency] += value
-        return Tally(self.count + other.count, dict(sorted(sums.items())))
+        problems.update(other.problems)
+        return Tally(self.count + other.count, dict(sorted(sums.items())), dict(sorted(problems.items())))
+
+    @property
+    def without_value(self) -> list[tuple[int, str]]:
+        """Each number of conversions whose amount is missing in the sums, and why."""
+        return [(number, ValueProblem(problem).label) for problem, number in self.problems.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,11 @@ class FunnelStep:
 def count_steps(filters: ConversionFilter) -> list[FunnelStep]:
     """Return the steps in order, from one query over conversions and one over the newest events."""
     conversions: Any = with_status(filters).order_by()
-    rows = conversions.values_list("status", "currency").annotate(Count("pk"), Sum("value"))
+    rows = conversions.values_list("status", "currency", "value_problem").annotate(Count("pk"), Sum("value"))
     tallies: dict[str, Tally] = defaultdict(Tally)
-    for status, currency, count, value in rows:
-        tallies[status] += Tally(count, {} if value is None else {currency: value})
+    for status, currency, problem, count, value in rows:
+        sums = {} if value is None else {currency: value}
+        tallies[status] += Tally(count, sums, {problem: count} if problem else {})
     steps = [
         FunnelStep(
             key=key,

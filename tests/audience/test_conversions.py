@@ -11,9 +11,8 @@ from django.utils import timezone
 
 from audience.digest import queue
 from audience.digest.attribution import winner
-from audience.digest.conversions import currency_code, money
 from audience.games.keys import NewKey
-from audience.models import Batch, BatchState, Conversion, Person, Touch
+from audience.models import Conversion, Person, Touch
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, launch, message, page, purchase, send
 
@@ -168,88 +167,6 @@ def test_each_of_two_players_launches_once(key: NewKey) -> None:
     digest(key, launch("user-1"), launch("user-2"))
 
     assert reasons() == ["no_click", "no_click"]
-
-
-# Worth
-
-
-@pytest.mark.parametrize(
-    ("value", "worth"),
-    [
-        (9.99, "9.99"),
-        (10, "10"),
-        (0, "0"),
-        (0.0, "0"),
-        (-5.5, "-5.5"),
-        (0.1, "0.1"),
-        ("9.99", "9.99"),
-        (" 9.99 ", "9.99"),
-        ("0", "0"),
-        ("-3", "-3"),
-        ("1e3", "1000"),
-        ("0.0000004", "0"),
-        ("0.0000006", "0.000001"),
-        ("1e-999999", "0"),
-        ("99999999999999.999999", "99999999999999.999999"),
-        ("0." + "1" * 100_000, "0.111111"),
-        ("99999999999999.9999999", None),
-        ("100000000000000", None),
-        (1e14, None),
-        (1e308, None),
-        ("1e999999", None),
-        ("1" * 5000, None),
-        ("nan", None),
-        ("NaN", None),
-        ("sNaN", None),
-        ("Infinity", None),
-        ("-inf", None),
-        ("", None),
-        ("free", None),
-        ("9,99", None),
-        ("$9.99", None),
-        ("0x10", None),
-        (True, None),
-        (None, None),
-        ([9.99], None),
-        ({"amount": 9.99}, None),
-    ],
-    ids=lambda value: str(value)[:24],
-)
-def test_a_value_is_a_number_or_a_decimal_string_and_anything_else_is_none(
-    key: NewKey, value: Any, worth: str | None
-) -> None:
-    digest(key, purchase("user-1", properties={"currency": "USD", "value": value}))
-
-    assert [batch.state for batch in Batch.objects.all()] == [BatchState.DONE]
-    (purchased,) = conversions("purchase")
-    assert purchased.value == (None if worth is None else Decimal(worth))
-    assert money(value) == purchased.value
-
-
-@pytest.mark.parametrize(
-    ("currency", "kept"),
-    [
-        ("USD", "USD"),
-        ("usd", "USD"),
-        (" eur ", "EUR"),
-        ("", ""),
-        ("US", ""),
-        ("DOLLAR", ""),
-        ("ßßß", ""),
-        ("ﬃa", ""),
-        ("12€", ""),
-        ("123", ""),
-        (840, ""),
-        (None, ""),
-        (["USD"], ""),
-    ],
-)
-def test_a_currency_is_three_letters_and_anything_else_is_none(key: NewKey, currency: Any, kept: str) -> None:
-    digest(key, purchase("user-1", properties={"currency": currency, "value": 1}))
-
-    assert [batch.state for batch in Batch.objects.all()] == [BatchState.DONE]
-    assert conversions("purchase")[0].currency == kept
-    assert currency_code(currency) == kept
 
 
 def test_a_purchase_without_properties_has_no_value(key: NewKey) -> None:

@@ -343,6 +343,17 @@ def test_what_events_with_a_user_id_state_too_is_kept(key: NewKey, secret_key: N
     assert (launched.user_id, launched.touch, launched.reason) == (ADA, touch, "")
 
 
+def test_a_shared_id_that_is_sent_as_an_order_id_is_deleted_everywhere(key: NewKey, secret_key: NewKey) -> None:
+    properties = {"value": 9.99, "currency": "USD", "order_id": BROWSER}
+    bought = purchase(ADA, anonymousId=BROWSER, eventTimestamp=ago(minutes=40), properties=properties)
+    digest(key, login(ADA, 60), bought, login(BOB, 30))
+    assert Conversion.objects.get().order_id == BROWSER
+    erase(secret_key, {"anonymousId": BROWSER})
+
+    assert Conversion.objects.get().order_id == ""
+    assert found(BROWSER) == []
+
+
 def test_a_shared_id_in_an_alias_is_deleted_everywhere(key: NewKey, secret_key: NewKey) -> None:
     digest(key, alias(BROWSER, ADA, eventTimestamp=ago(minutes=60)), login(BOB, 30))
     erase(secret_key, {"anonymousId": BROWSER})

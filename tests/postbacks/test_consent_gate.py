@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
+from audience.digest import money, orders
 from audience.models import Conversion, Game, Owners, Ownership, Person, Touch
 from consent.decisions import record_decision
 from consent.models import Level
@@ -135,27 +136,40 @@ def test_items_are_read_from_a_list_or_from_the_purchase(properties: dict[str, A
     assert conversion_facts.read_facts(bought(properties=properties), event_id="e", level=Level.FULL).items == expected
 
 
+@pytest.mark.parametrize("value", [9.99, "9.99", 0, -1, "ten"])
+def test_the_value_is_that_of_the_conversion_whatever_its_properties_state(value: Any) -> None:
+    properties = {"value": value, "currency": "USD"}
+    without = conversion_facts.read_facts(
+        bought(value=None, currency="", properties=properties), event_id="e", level=Level.FULL
+    )
+    assert (without.value, without.currency) == (None, None)
+    of_conversion = bought(value=Decimal(5), currency="EUR", properties=properties)
+    known = conversion_facts.read_facts(of_conversion, event_id="e", level=Level.FULL)
+    assert (known.value, known.currency) == (Decimal(5), "EUR")
+
+
+def test_a_negative_value_of_an_earlier_version_is_none() -> None:
+    assert conversion_facts.read_facts(bought(value=Decimal(-1)), event_id="e", level=Level.FULL).value is None
+
+
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("price", "currency", "expected"),
     [
-        (9.99, Decimal("9.99")),
-        ("9.99", Decimal("9.99")),
-        (" 12 ", Decimal("12")),
-        (0, Decimal("0")),
-        (-1, None),
-        ("nan", None),
-        ("Infinity", None),
-        ("1e400", None),
-        (True, None),
-        ("ten", None),
-        ([1], None),
+        ("10.899999618530273", "USD", "10.90"),
+        ("9,99", "EUR", "9.99"),
+        ("€ 9.99", "EUR", "9.99"),
+        ("€ 9.99", "USD", None),
+        ("120.4", "JPY", "120"),
+        (1.5, "", "1.500000"),
+        (-1, "USD", None),
+        ("1,234", "USD", None),
+        (10**14, "USD", None),
     ],
 )
-def test_a_value_is_a_number_from_zero_up_or_nothing(value: Any, expected: Decimal | None) -> None:
-    known = conversion_facts.read_facts(bought(value=None, properties={"value": value}), event_id="e", level=Level.FULL)
-    assert known.value == expected
-    negative = bought(value=Decimal("-1"), properties={"value": 5})
-    assert conversion_facts.read_facts(negative, event_id="e", level=Level.FULL).value is None
+def test_an_items_price_is_read_as_amounts_are(price: Any, currency: str, expected: str | None) -> None:
+    purchase = bought(properties={"items": [{"id": "gem", "price": price}]}, currency=currency)
+    (item,) = conversion_facts.read_facts(purchase, event_id="e", level=Level.FULL).items
+    assert (None if item.price is None else str(item.price)) == expected
 
 
 JSON = st.recursive(
@@ -166,18 +180,22 @@ JSON = st.recursive(
 NAMES = [
     *conversion_facts.EMAIL,
     *conversion_facts.PHONE,
-    *conversion_facts.VALUE,
-    *conversion_facts.ORDER_ID,
+    *money.AMOUNT,
+    *orders.ORDER_ID,
     *conversion_facts.ITEMS,
     *conversion_facts.ITEM_ID,
     *conversion_facts.ITEM_PRICE,
 ]
-FREE = st.dictionaries(st.sampled_from([*NAMES, "currency", "quantity", "traits", "locale"]), JSON, max_size=6) | JSON
+FREE = (
+    st.dictionaries(st.sampled_from([*NAMES, *money.CURRENCY, "quantity", "traits", "locale"]), JSON, max_size=6) | JSON
+)
 
 
 @given(properties=FREE, context=FREE, traits=FREE, integrations=FREE)
 def test_it_raises_for_no_json(properties: Any, context: Any, traits: Any, integrations: Any) -> None:
-    conversion = bought(properties=properties, context=context, value=None, currency="")
+    paid = money.read(properties)
+    assert paid.amount is None or paid.problem == ""
+    conversion = bought(properties=properties, context=context, value=paid.amount, currency=paid.currency)
     conversion.person.traits = traits
     for level in (Level.ANONYMOUS, Level.FULL):
         known = conversion_facts.read_facts(conversion, event_id="e", level=level)

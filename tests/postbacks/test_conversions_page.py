@@ -60,7 +60,8 @@ def one_of_every_status(config: PostbackConfig) -> None:
     game = config.game
     factories.conversion(factories.person(game), test=True, reason="test_traffic", fanned_out_at=NOW)
     factories.conversion(factories.person(game), trigger="game_launch", reason="repeat_launch", fanned_out_at=NOW)
-    for reason in (Reason.ERASED, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.SHARED_ID):
+    factories.conversion(factories.person(game), repeats_order=True, reason="repeat_order", fanned_out_at=NOW)
+    for reason in (Reason.REFUND, Reason.ERASED, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.SHARED_ID):
         factories.conversion(factories.person(game), reason=reason, fanned_out_at=NOW)
     clicked(game, "google", reason="other_network", fanned_out_at=NOW)
     clicked(game, "tiktok")
@@ -72,6 +73,7 @@ def one_of_every_status(config: PostbackConfig) -> None:
         "repeat",
         "consent",
         "no_match_key",
+        "no_value",
         "too_old",
     ):
         row = clicked(game, "tiktok", reason=skipped, fanned_out_at=NOW)
@@ -89,7 +91,7 @@ def clicked(game: Game, network: str, **given: Any) -> Conversion:
 
 def test_every_reason_and_status_is_counted_in_one_step() -> None:
     statuses = conversion_status.statuses_reaching(conversion_status.CONVERSIONS)
-    assert len(statuses) == 23
+    assert len(statuses) == 26
     assert set(statuses) == {*Reason, *conversion_status.Status}
 
 
@@ -100,7 +102,7 @@ def test_each_count_of_the_funnel_is_the_length_of_the_list_it_links_to(
     one_of_every_status(config)
     counted = counts(viewer.get(f"{url}?network={network}").content.decode())
     del counted["seen"]
-    assert counted["conversions"] == Conversion.objects.count() == 23
+    assert counted["conversions"] == Conversion.objects.count() == 26
     for key, number in counted.items():
         page = viewer.get(f"{url}?network={network}&only={key}").content.decode()
         assert (key, len(listed(page))) == (key, number)
@@ -110,7 +112,7 @@ def test_every_status_has_its_piece_in_the_funnel(config: PostbackConfig, viewer
     one_of_every_status(config)
     page = viewer.get(url).content.decode()
     ones = {str(status): 1 for status in conversion_status.STATUSES if status not in ("other_click", "delivered")}
-    steps = {"seen": 23, "conversions": 23, "attributed": 17, "eligible": 15, "delivered": 2}
+    steps = {"seen": 26, "conversions": 26, "attributed": 18, "eligible": 16, "delivered": 2}
     assert counts(page) == {**ones, **steps}
     for status in ones:
         assert f'href="{url}?only={status}"' in page
@@ -143,16 +145,33 @@ def test_the_status_of_a_conversion_is_that_of_its_best_delivery(config: Postbac
 
 
 def test_values_are_summed_per_currency(game: Game, viewer: Client, url: str) -> None:
-    for value, currency in (("9.99", "USD"), ("0.01", "USD"), ("1500", "JPY"), ("2", "")):
-        factories.conversion(factories.person(game), value=Decimal(value), currency=currency, fanned_out_at=NOW)
-    factories.conversion(factories.person(game), trigger="game_launch", fanned_out_at=NOW)
+    amounts: tuple[tuple[Any, str], ...] = (
+        ("9.99", "USD"),
+        ("0,01", "USD"),
+        (1500, "JPY"),
+        (2, ""),
+        (3, ""),
+        (5, "GEM"),
+        ("1,234", "EUR"),
+        ("0", "KWD"),
+        ("", "USD"),
+    )
+    for value, currency in amounts:
+        properties = {"value": value, "currency": currency}
+        factories.conversion(factories.person(game), properties=properties, fanned_out_at=NOW)
+    # Of a row of version 0.2.
+    factories.conversion(factories.person(game), value=Decimal(7), currency="", fanned_out_at=NOW)
     steps = {
         step.key: step for step in funnel.count_steps(conversion_status.ConversionFilter(game=game, since=NOW - WEEK))
     }
-    assert steps["conversions"].tally.sums == {"": 2, "JPY": 1500, "USD": 10}
+    assert steps["conversions"].tally.sums == {"": 7, "JPY": 1500, "KWD": 0, "USD": 10}
+    assert steps["conversions"].tally.problems == {"no_currency": 2, "unknown_currency": 1, "unreadable": 1}
     shown = words(viewer.get(url).content.decode())
-    assert "Conversions 5 " in shown
-    assert "2.00 without currency 1,500.00 JPY 10.00 USD" in shown
+    assert "Conversions 10 " in shown
+    assert "7.00 without currency 1,500 JPY 0.000 KWD 10.00 USD" in shown
+    assert "2 without value: no currency" in shown
+    assert "1 without value: a currency that is not in ISO 4217" in shown
+    assert "1 without value: an amount that cannot be read" in shown
 
 
 def test_events_not_digested_yet_are_counted_as_seen(game: Game, viewer: Client, url: str) -> None:
@@ -336,7 +355,7 @@ def exported(client: Client, address: str) -> list[dict[str, str]]:
 
 def test_the_export_has_one_row_per_delivery(config: PostbackConfig, viewer: Client, url: str) -> None:
     row = factories.new_conversion(config)
-    Conversion.objects.update(value=Decimal("-9.99"), currency="USD")
+    Conversion.objects.update(value=Decimal("-9.99"), currency="USD", value_problem="unreadable", order_id="T-1")
     factories.delivery(config, conversion=row, state="delivered", finished_at=NOW, attempts_made=2)
     reddit = factories.config(config.game, network="reddit")
     factories.delivery(reddit, conversion=row, state="skipped", reason="other_network")
@@ -346,8 +365,11 @@ def test_the_export_has_one_row_per_delivery(config: PostbackConfig, viewer: Cli
         "event_time": row.event_at.isoformat(),
         "message_id": row.message_id,
         "person_id": str(row.person_id),
-        "value": "-9.990000",
+        "value": "-9.99",
         "currency": "USD",
+        "value_problem": "unreadable",
+        "order_id": "T-1",
+        "repeats_order": "",
         "click_network": "tiktok",
         "may_have_arrived": "",
     }

@@ -19,7 +19,7 @@ from django.utils import timezone
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.intake import rejections
-from audience.models import Dialect, Event, Game
+from audience.models import Conversion, Dialect, Event, Game
 from audience.privacy import erasure
 from audience.storage import prune
 from config import gauges
@@ -112,6 +112,12 @@ def fan_out_a_conversion(game: Game) -> None:
     factories.conversion(player, touch=factories.touch(player))
     fan_out.fan_out_due()
     assert Delivery.objects.filter(game=game, state="waiting").count() == 1
+
+
+def buy_in_an_order(game: Game) -> None:
+    properties = {"value": 9.99, "currency": "USD", "order_id": "T-1"}
+    immutable.digest(key_of(game), immutable.purchase("u", properties=properties))
+    assert Conversion.objects.filter(game=game, order_id="T-1").count() == 1
 
 
 def deliver(game: Game) -> None:
@@ -296,6 +302,8 @@ READERS: dict[str, dict[str, Reader]] = {
         "conversion_newest": page("conversions"),
         "conversion_person": merge_two_players,
         "conversion_moved": merge_two_players,
+        "conversion_order": buy_in_an_order,
+        "conversion_value_problem": page("overview"),
         "audience_conversion_touch_id": search_conversions,
     },
     "postbacks_delivery": {

@@ -82,6 +82,9 @@ def test_an_unusable_value_is_not_shown_as_missing(config: PostbackConfig) -> No
         ("unusable", ""),
         ("missing", ""),
     )
+    gems = purchase(config.game, properties={"value": 5, "currency": "GEM"})
+    shown = table(preview.build_preview(gems, config, addresses=True))
+    assert (shown["Value"], shown["Currency"]) == (("unusable", ""), ("unusable", ""))
 
 
 def test_an_anonymous_player_is_sent_as_one(config: PostbackConfig) -> None:

@@ -209,6 +209,36 @@ def test_a_delivery_waits_until_the_network_accepts_its_event(network: wide.Serv
     assert {row.object_id for row in rows.values()} == {wide.ACTION}
 
 
+@pytest.mark.parametrize(
+    ("properties", "outcome"),
+    [
+        ({"value": 0, "currency": "USD"}, ("waiting", "")),
+        ({"value": 9.99}, ("skipped", "no_value")),
+        ({"value": 500, "currency": "GEM"}, ("skipped", "no_value")),
+        ({}, ("skipped", "no_value")),
+    ],
+    ids=str,
+)
+def test_an_event_that_the_network_refuses_without_a_value_is_not_sent_without_one(
+    network: wide.Server, game: Game, properties: dict[str, Any], outcome: tuple[str, str]
+) -> None:
+    new_config(game)
+    conversion = clicked(game, hours=7, properties=properties)
+    fan_out.fan_out_due()
+    row = Delivery.objects.get()
+    conversion.refresh_from_db()
+    assert (row.state, row.reason) == outcome
+    assert conversion.reason == row.reason
+
+
+def test_an_event_that_needs_no_value_is_sent_without_one(network: wide.Server, game: Game) -> None:
+    goals = [{"event": "purchase", "sent_as": "launch", "once": False, "condition": None, "object_id": wide.ACTION}]
+    new_config(game, goals=goals)
+    clicked(game, hours=7, properties={"value": 500, "currency": "GEM"})
+    fan_out.fan_out_due()
+    assert Delivery.objects.get().state == "waiting"
+
+
 def test_a_held_delivery_still_waits_until_the_network_accepts_its_event(network: wide.Server, game: Game) -> None:
     config = new_config(game, held_at=timezone.now(), held_for="token")
     conversion = clicked(game, hours=1)

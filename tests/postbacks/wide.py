@@ -56,6 +56,7 @@ class Wide(Network):
     click_params = ("wclid",)
     utm_sources = ()
     cookies = ("_wide", "_wide2")
+    value_events = ("buy",)
     field_notes = {}
     secret_note = ("Authorization", "The access token")
     match_keys = ()

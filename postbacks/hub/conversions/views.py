@@ -112,6 +112,7 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
         "row": conversion_row(row, addresses=addresses),
         "detail": conversion_detail.load_detail(row, addresses=addresses),
         "message_id": masked(row.message_id, addresses=addresses),
+        "order_id": masked(row.order_id, addresses=addresses),
         "player": masked(row.user_id, addresses=addresses) or f"Player {str(row.person_id)[:8]}",
         "properties": as_json(masked(row.properties, addresses=addresses)),
         "remedy": reasons.TEXTS[row.reason].remedy if row.reason else "",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Count, Sum
 from django.db.models.functions import TruncDay, TruncHour
 
-from audience.models import ConversionCount, Game, RequestCount
+from audience.models import Conversion, ConversionCount, Game, RequestCount
 from postbacks.reporting.funnel import Tally
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -66,6 +66,10 @@ def read_conversions(game: Game, period: Period, *, now: datetime) -> dict[str, 
     sums = rows.annotate(count=Sum("number"), with_value=Sum("valued"), total=Sum("value"))
     for network, currency, count, with_value, value in sums.filter(count__gt=0):
         tallies[network] += Tally(count, {currency: value} if with_value else {})
+    span = {"game": game, "event_at__gte": period.starts(now)[0], "event_at__lt": period.starts(now)[-1] + period.step}
+    unsent = Conversion.objects.filter(**span).counted().exclude(value_problem="").order_by()
+    for network, problem, count in unsent.values_list("touch__network", "value_problem").annotate(Count("pk")):
+        tallies[network or ""] += Tally(problems={problem: count})
     return dict(tallies)
 
 

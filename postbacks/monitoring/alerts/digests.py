@@ -18,7 +18,7 @@ from django.template.defaultfilters import pluralize
 from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import clock
-from audience.models import Conversion, Game, Queue, Reason
+from audience.models import Conversion, Game, Queue
 from postbacks.models import OUTCOME_UNKNOWN, Alert, AlertChoice, Delivery, DeliveryState, Notice, NoticeKind
 from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.recipients import DAILY, DIGEST_HOUR, NOTICES_TASK, members
@@ -88,8 +88,7 @@ def read(*, game: Game, day: date) -> dict[str, NetworkDay]:
     days = {kind: NetworkDay() for kind in NETWORKS}
     start = datetime.combine(day, time.min, UTC)
     span: dict[str, Any] = {"event_at__gte": start, "event_at__lt": start + timedelta(days=1)}
-    real = Conversion.objects.filter(game=game, test=False, touch__network__in=NETWORKS, **span)
-    counted = real.exclude(reason__in=(Reason.REPEAT_LAUNCH, Reason.ERASED))
+    counted = Conversion.objects.filter(game=game, touch__network__in=NETWORKS, **span).counted()
     for kind, number in counted.values_list("touch__network").annotate(Count("pk")):
         days[kind].conversions = number
     sent = Delivery.objects.filter(game=game, network__in=NETWORKS, **span)

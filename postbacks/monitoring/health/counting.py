@@ -60,7 +60,7 @@ WHERE config.id = ANY(%(ids)s)
 IS_SET_ASIDE = """EXISTS (SELECT 1 FROM audience_failedwork failed WHERE failed.game_id = delivery.game_id
       AND failed.queue IN ('sending', 'closing') AND failed.row = delivery.id::text
       AND failed.set_aside_at IS NOT NULL)"""
-# Test traffic, repeated launches and erased players are not missing conversions.
+# Test traffic, repeated launches and orders, refunds and erased players are not missing conversions.
 DELIVERIES = f"""
 SELECT config.id, created.*, failed.*, due.*, held.*
 FROM postbacks_postbackconfig config
@@ -68,7 +68,7 @@ CROSS JOIN LATERAL (
   SELECT coalesce(sum(n) FILTER (WHERE state = 'delivered'), 0)::int AS delivered,
     coalesce(sum(n) FILTER (WHERE state = 'unknown'), 0)::int AS may_have_arrived,
     jsonb_object_agg(reason, n) FILTER (WHERE state = 'skipped'
-      AND reason NOT IN ('test_traffic', 'repeat_launch', 'erased')) AS skipped,
+      AND reason NOT IN ('test_traffic', 'repeat_launch', 'repeat_order', 'refund', 'erased')) AS skipped,
     min(first) AS first_conversion_at
   FROM (
     SELECT state, reason, count(*) AS n, min(created_at) AS first FROM (

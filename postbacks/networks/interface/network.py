@@ -62,6 +62,7 @@ class Network(ABC):
     field_notes: Mapping[str, str]  # field of a sent body -> its description
     secret_note: tuple[str, str]  # (header that carries the credential, its description)
     match_keys: Sequence[MatchKey]  # the keys by which it matches events, with Afterclick's weights
+    value_events: tuple[str, ...] = ()  # its event names that it refuses without a value
     max_age: timedelta  # an event older than this is refused by the network
 
     @property

@@ -47,6 +47,7 @@ class Reddit(Network):
     click_params = ("rdt_cid",)
     utm_sources = ("reddit",)
     cookies = ("_rdt_uuid",)
+    value_events = ()
     field_notes = payload_fields.NOTES
     match_keys = payload_fields.MATCH_KEYS
     secret_note = payload_fields.SECRET

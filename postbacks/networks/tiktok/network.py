@@ -49,6 +49,7 @@ class TikTok(Network):
     click_params = ("ttclid",)
     utm_sources = ("tiktok",)
     cookies = ("_ttp",)
+    value_events = ()
     field_notes = payload_fields.NOTES
     match_keys = payload_fields.MATCH_KEYS
     secret_note = payload_fields.SECRET
