@@ -10,7 +10,7 @@ from django.db import connection
 from psycopg.types.json import Json
 
 from audience.database import bulk, clock
-from audience.digest import clicks, conversions
+from audience.digest import clicks, conversions, orders
 from audience.digest.event_ids import is_id
 from audience.digest.identity import ResolvedPlayers
 from audience.models import Conversion, Event, Game, Identity, Owners, Reason, Touch
@@ -47,7 +47,10 @@ def attribute(*, game: Game, events: Sequence[Event], people: ResolvedPlayers) -
     undecided = locked.filter(fanned_out_at=None)
     affected_or_new = [*recent, *undecided, *new, *newly_counted]
     to_decide = {c.pk: c for c in affected_or_new if c.reason not in conversions.FINAL_REASONS}
-    return _decide(game, list(to_decide.values()), new)
+    decided = _decide(game, list(to_decide.values()), new)
+    # Last, and for every player whose conversions are locked here: a fan-out leaves them to this (`skip_locked`).
+    again = orders.choose_purchases(person_ids=people.changed | touched)
+    return decided + again + orders.choose_purchases(person_ids=converted, order_ids=[c.order_id for c in new])
 
 
 def _store_touches(game: Game, events: Sequence[Event], people: ResolvedPlayers) -> set[uuid.UUID]:

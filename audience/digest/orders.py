@@ -1,8 +1,13 @@
 """Orders: of the purchases of one player that state one order, totals count one."""
 
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
+from audience.database import bulk
 from audience.ids import values
+from audience.models import Conversion, Reason, Trigger
 
 ORDER_ID = ("transaction_id", "transactionId", "order_id", "orderId", "checkout_id", "checkoutId")
 MAX_ORDER_ID = 256  # Conversion.order_id
@@ -21,3 +26,43 @@ def _usable(raw: Any) -> str:
         return ""
     is_usable = len(text) <= MAX_ORDER_ID and values.is_storable(text) and not values.is_placeholder(text)
     return text if is_usable else ""
+
+
+def choose_purchases(
+    *, person_ids: Iterable[uuid.UUID], order_ids: Iterable[str] | None = None, skip_locked: bool = False
+) -> int:
+    """Decide which purchase of each order counts in totals: one that was handed to a postback, else the earliest.
+
+    Returns how many purchases are to be fanned out. `order_ids` limits the decision to these orders. With `skip_locked`
+    rows that another transaction has locked are not updated: for a caller that has locked other conversions, since a
+    digest waits for these and decides again before its commit.
+    """
+    names = None if order_ids is None else set(order_ids) - {""}
+    if names is not None and not names:
+        return 0
+    rows = Conversion.objects.filter(person_id__in=set(person_ids), trigger=Trigger.PURCHASE, test=False)
+    rows = rows.exclude(order_id="") if names is None else rows.filter(order_id__in=names)
+    rows = rows.exclude(reason__in=(Reason.ERASED, Reason.REFUND)).defer("properties", "context", "integrations")
+    lock = rows.order_by("pk").select_for_update(no_key=True, skip_locked=skip_locked)
+    locked = set(lock.values_list("pk", flat=True))
+    changed = [row for row in _choose(rows) if row.pk in locked] if locked else []
+    bulk.update(changed, ["repeats_order", "reason", "fanned_out_at"])
+    return sum(not row.repeats_order and row.fanned_out_at is None for row in changed)
+
+
+def _choose(conversions: Iterable[Conversion]) -> list[Conversion]:
+    """Set `repeats_order` of each; return those that changed."""
+    by_order: dict[tuple[uuid.UUID, str], list[Conversion]] = defaultdict(list)
+    for conversion in conversions:
+        by_order[conversion.person_id, conversion.order_id].append(conversion)
+    changed = []
+    for purchases in by_order.values():
+        handed_over = [purchase for purchase in purchases if purchase.fanned_out_at and not purchase.reason]
+        counted = min(handed_over or purchases, key=lambda purchase: (purchase.event_at, purchase.message_id))
+        for purchase in purchases:
+            if purchase.repeats_order != (purchase is not counted):
+                purchase.repeats_order = purchase is not counted
+                changed.append(purchase)
+        if counted in changed and counted.reason == Reason.REPEAT_ORDER:
+            counted.reason, counted.fanned_out_at = "", None
+    return changed

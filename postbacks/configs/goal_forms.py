@@ -27,6 +27,7 @@ class GoalForm(forms.Form):
     custom = forms.CharField(label="Custom name", required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
     once = forms.BooleanField(label="Once per player", required=False)
     server_only = forms.BooleanField(label="Only from a server key", required=False)
+    repeat_orders = forms.BooleanField(label="Every event of an order", required=False)
     path = forms.CharField(label="Only if the property", required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
     op = forms.ChoiceField(
         label="Comparison",
@@ -89,6 +90,7 @@ def _as_json(cleaned: Mapping[str, Any]) -> dict[str, Any]:
         "sent_as": custom or sent_as,
         "once": cleaned["once"],
         "server_only": cleaned["server_only"],
+        "repeat_orders": cleaned["repeat_orders"],
         "object_id": cleaned.get("object_id", ""),
         "condition": condition if cleaned["path"] or op or value else None,
     }
@@ -153,6 +155,7 @@ def _initial(goal: Goal, network: Network) -> dict[str, Any]:
         "custom": "" if standard else goal.sent_as,
         "once": goal.once,
         "server_only": goal.server_only,
+        "repeat_orders": goal.repeat_orders,
         "object_id": goal.object_id,
         "path": condition.property if condition else "",
         "op": condition.op if condition else "",

@@ -6,7 +6,7 @@ from datetime import datetime
 from audience.models import Conversion, Reason
 from consent.models import Level
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
-from postbacks.outbox import consent_levels, gate, once_per_player
+from postbacks.outbox import consent_levels, gate, once_per_player, repeated_orders
 from postbacks.outbox.goals import Goal, Match, match_goal
 from postbacks.outbox.once_per_player import Key
 
@@ -26,6 +26,13 @@ def rows(conversions: Sequence[Conversion], configs: Sequence[PostbackConfig], n
     for conv, config in pairs:
         pair, level = (conv.pk, config.pk), levels.get(conv.pk, Level.NONE)
         deliveries.append(_row(conv, config, matches[pair], level, now, repeated=pair in repeats))
+    sendable = {
+        key(row): pair for row, pair in zip(deliveries, pairs, strict=True) if row.state != DeliveryState.SKIPPED
+    }
+    repeated_keys = repeated_orders.repeats(sendable.values(), matches)
+    for row in deliveries:
+        if key(row) in repeated_keys:
+            _skip(row, Reason.REPEAT_ORDER, now)
     return deliveries
 
 

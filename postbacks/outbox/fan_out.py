@@ -18,11 +18,19 @@ from django.db.models import Count, Q, QuerySet
 from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import bulk, clock
+from audience.digest import orders
 from audience.models import Conversion, FailedWork, Queue
 from audience.models.failed_work import not_failed
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.outbox import config_locks, conversion_facts, conversion_reasons, delivery_rows, once_per_player
+from postbacks.outbox import (
+    config_locks,
+    conversion_facts,
+    conversion_reasons,
+    delivery_rows,
+    once_per_player,
+    repeated_orders,
+)
 from postbacks.outbox.once_per_player import Key
 
 logger = structlog.get_logger(__name__)
@@ -86,17 +94,26 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
     config_locks.lock_shared(game_ids)
     configs = _configs(game_ids)
     once_per_player.lock_games(configs)
+    repeated_orders.lock_games(conversions)
     _reload_holds(configs)
     now = clock.now()
     existing = _existing(conversions)
     rows = delivery_rows.rows(conversions, configs, now)
     _write(rows, existing)
     _set_reasons(conversions, rows, existing, now)
+    _choose_purchases(conversions)
     waiting = [row.network for row in rows if row.state == DeliveryState.WAITING]
     for network in sorted(set(waiting)):
         wake(DELIVER_TASK, network)
     logger.info("fanned_out", conversions=len(conversions), waiting=len(waiting))
     return len(conversions)
+
+
+def _choose_purchases(conversions: Sequence[Conversion]) -> None:
+    """Let totals count the purchase of an order that is sent, rather than an earlier one that is not."""
+    purchases = [conversion for conversion in conversions if conversion.order_id]
+    person_ids, order_ids = {one.person_id for one in purchases}, {one.order_id for one in purchases}
+    orders.choose_purchases(person_ids=person_ids, order_ids=order_ids, skip_locked=True)
 
 
 ByKey = dict[Key, Delivery]

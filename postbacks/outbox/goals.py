@@ -25,7 +25,8 @@ class Goal:
     """`sent_as` is the network's event name, '' for the usual one. `once`: only the player's first event counts.
 
     `object_id` is the network's object that the goal reports to (Network.object_id). `server_only`: only events sent
-    with a server key count, since anyone can send events with a public key.
+    with a server key count, since anyone can send events with a public key. `repeat_orders`: every purchase of an order
+    is sent, not only the first.
     """
 
     event: str
@@ -34,6 +35,7 @@ class Goal:
     condition: Condition | None = None
     server_only: bool = False
     object_id: str = ""
+    repeat_orders: bool = False
 
     def accepts(self, conversion: Conversion) -> bool:
         """Whether the conversion counts for the goal: it matches and was sent with a key that the goal accepts."""
@@ -42,14 +44,15 @@ class Goal:
     def matches(self, conversion: Conversion) -> bool:
         """Whether the event has the goal's name and meets its condition."""
         named = conversion.trigger == self.event
-        return named and (self.condition is None or self.condition.is_met(conversion.properties))
+        return named and (self.condition is None or self.condition.is_met(_properties(conversion)))
 
     def as_json(self) -> dict[str, Any]:
         """One entry of PostbackConfig.goals: `{"event", "sent_as", "once", "condition"}`, the last may be None;
-        `"server_only"` and `"object_id"` only where they are set."""
+        `"server_only"`, `"repeat_orders"` and `"object_id"` only where they are set."""
         condition = self.condition.as_json() if self.condition else None
         raw: dict[str, Any] = {"event": self.event, "sent_as": self.sent_as, "once": self.once, "condition": condition}
         raw |= {"server_only": True} if self.server_only else {}
+        raw |= {"repeat_orders": True} if self.repeat_orders else {}
         return {**raw, "object_id": self.object_id} if self.object_id else raw
 
     @classmethod
@@ -69,20 +72,32 @@ class Goal:
         server_only = raw.get("server_only", False)
         if not isinstance(server_only, bool):
             raise GoalRefused("“Only from a server key” is on or off.", field="server_only")
+        repeat_orders = raw.get("repeat_orders", False)
+        if not isinstance(repeat_orders, bool):
+            raise GoalRefused("“Every event of an order” is on or off.", field="repeat_orders")
         object_id = raw.get("object_id", "")
         if not isinstance(object_id, str) or len(object_id.strip()) > MAX_OBJECT_ID:
             raise GoalRefused(f"The network's ID has at most {MAX_OBJECT_ID} characters.", field="object_id")
         condition = None if raw.get("condition") is None else Condition.from_json(raw["condition"])
-        return cls(event.strip(), sent_as.strip(), once, condition, server_only, object_id.strip())
+        return cls(event.strip(), sent_as.strip(), once, condition, server_only, object_id.strip(), repeat_orders)
 
     def __str__(self) -> str:
         parts = [trigger_label(self.event)]
         parts += [f"if {self.condition}"] if self.condition else []
         parts += ["only from a server key"] if self.server_only else []
         parts += ["once per player"] if self.once else []
+        parts += ["every event of an order"] if self.repeat_orders else []
         parts += [f"as {self.sent_as}"] if self.sent_as else []
         parts += [f"to {self.object_id}"] if self.object_id else []
         return ", ".join(parts)
+
+
+def _properties(conversion: Conversion) -> Any:
+    """The event's properties, with the amount as it is shown and sent."""
+    properties = conversion.properties
+    if conversion.value is None or not isinstance(properties, Mapping):
+        return properties
+    return {**properties, "value": conversion.value}
 
 
 def parse(raw: Any) -> list[Goal]:
@@ -149,7 +164,7 @@ Match = Goal | Reason
 def goals_of(config: PostbackConfig) -> list[Goal]:
     """The config's stored goals in their order, then one for each ticked trigger.
 
-    A game_launch counts once per player by attribution (`repeat_launch`); purchases repeat.
+    A game_launch counts once per player by attribution (`repeat_launch`); purchases repeat, one per order.
     """
     return [*readable_goals(config.goals), *(Goal(trigger) for trigger in config.triggers)]
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from audience.models import Conversion, Event, Game, Kind, Reason
 from audience.models.goals import conversion_event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
-from postbacks.outbox import consent_levels, conversion_facts, gate, once_per_player, reasons
+from postbacks.outbox import consent_levels, conversion_facts, gate, once_per_player, reasons, repeated_orders
 from postbacks.outbox.goals import goals_of, match_goal
 
 DAYS = 7
@@ -114,13 +114,14 @@ def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversi
 
 def _reasons(
     chunk: Sequence[Conversion], config: PostbackConfig, levels: dict[uuid.UUID, Level]
-) -> Iterator[Reason | None]:
+) -> Iterable[Reason | None]:
     eligible = [conversion for conversion in chunk if gate.is_eligible(conversion, config)]
     matches = {(conversion.pk, config.pk): match_goal(config, conversion) for conversion in eligible}
     repeats = once_per_player.repeats([(conversion, config) for conversion in eligible], matches)
+    verdicts: dict[tuple[uuid.UUID, uuid.UUID], Reason | None] = {}
     for conversion in chunk:
         key, level = (conversion.pk, config.pk), levels.get(conversion.pk, Level.NONE)
-        yield gate.reason_not_to_send(
+        verdicts[key] = gate.reason_not_to_send(
             conversion,
             config,
             level=level,
@@ -128,6 +129,9 @@ def _reasons(
             repeated=key in repeats,
             match=matches.get(key),
         )
+    sendable = [(conversion, config) for conversion in eligible if verdicts[conversion.pk, config.pk] is None]
+    verdicts |= dict.fromkeys(repeated_orders.repeats(sendable, matches), Reason.REPEAT_ORDER)
+    return verdicts.values()
 
 
 def _count_reasons(counts: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[ReasonCount]:

@@ -49,6 +49,20 @@ def wait_for_a_lock() -> int:
     raise AssertionError("no backend waited for a lock")
 
 
+def wait_for_locks(number: int) -> None:
+    """Wait until that many backends wait for locks."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone() == (number,):
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"{number} backends did not wait for locks")
+
+
 def end_backend(pid: int) -> None:
     """End one backend, as a crash of PostgreSQL or an administrator would."""
     other = connection.copy()

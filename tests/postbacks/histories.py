@@ -64,8 +64,8 @@ def _launch(ids: dict[str, str], test: bool) -> dict[str, Any]:
     return {"type": "track", "eventName": "game_launch", **ids, "test": test}
 
 
-def _purchase(ids: dict[str, str], level: str, has_pixel_id: bool) -> dict[str, Any]:
-    properties: dict[str, Any] = {"value": 9.99, "currency": "USD"}
+def _purchase(ids: dict[str, str], level: str, has_pixel_id: bool, order_id: str) -> dict[str, Any]:
+    properties: dict[str, Any] = {"value": 9.99, "currency": "USD", "order_id": order_id}
     if has_pixel_id:
         properties |= {"_imtbl_conversion_id": "pixel-id", "_imtbl_conversion_network": "tiktok"}
     fields = {"type": "track", "eventName": "purchase", **ids, "properties": properties}
@@ -84,7 +84,7 @@ steps = st.one_of(
     st.builds(_alias, st.tuples(st.sampled_from(BROWSERS + USERS), users).filter(lambda ends: ends[0] != ends[1])),
     st.builds(_launch, players, seldom),
     st.builds(_launch, players, seldom),
-    st.builds(_purchase, players, levels, seldom),
+    st.builds(_purchase, players, levels, seldom, st.sampled_from(("", "T-1", "T-2"))),
     st.builds(_consent, browsers, st.sampled_from(("none", "anonymous", "full"))),
 )
 

@@ -63,6 +63,26 @@ def test_a_condition_accepts_events_that_meet_it_and_gives_the_others_a_reason(g
     assert [big.deliveries.get().sent_as, small.deliveries.get().sent_as] == ["Subscribe", ""]
 
 
+@pytest.mark.parametrize(
+    ("properties", "outcome"),
+    [
+        ({"value": "12,50", "currency": "EUR"}, ("waiting", "")),
+        ({"revenue": 12.5, "currency": "EUR"}, ("waiting", "")),
+        ({"price": 6, "quantity": 2, "currency": "EUR"}, ("waiting", "")),
+        ({"value": 10.004, "currency": "EUR"}, ("skipped", "filtered")),
+        ({"value": 500, "currency": "GEM"}, ("waiting", "")),
+    ],
+    ids=str,
+)
+def test_a_condition_on_the_value_compares_the_amount_that_is_sent_if_there_is_one(
+    game: Any, player: Person, properties: dict[str, Any], outcome: tuple[str, str]
+) -> None:
+    factories.config(game, triggers=[], goals=[BIG])
+    bought = happened(player, trigger="purchase", properties=properties)
+    fan_out.fan_out_due()
+    assert told(bought) == outcome
+
+
 def test_the_ticked_box_matches_events_that_no_goal_matched_under_their_usual_name(game: Any, player: Person) -> None:
     factories.config(game, triggers=["purchase"], goals=[BIG])
     small = happened(player, trigger="purchase", properties={"value": 1})

@@ -66,6 +66,16 @@ def test_filled_rows_become_goals_and_blank_rows_are_ignored() -> None:
     assert filled.cleaned_data["triggers"] == []
 
 
+def test_a_goal_for_every_event_of_an_order_is_a_row_and_not_a_ticked_event() -> None:
+    goal = {"event": "purchase", "sent_as": "", "once": False, "condition": None, "repeat_orders": True}
+    filled = form({"event": "purchase", "repeat_orders": "on"})
+    assert filled.is_valid(), filled.errors
+    assert (filled.cleaned_data["goals"], filled.cleaned_data["triggers"]) == ([goal], [])
+    stored = PostbackForm(network=NETWORKS["tiktok"], initial={"goals": [goal]})
+    assert stored.rows.forms[0].initial["repeat_orders"] is True
+    assert stored.initial["triggers"] == []
+
+
 def test_a_typed_custom_name_is_used_without_selecting_it() -> None:
     filled = form({"event": "tutorial_done", "custom": "Tutorial"})
     assert filled.is_valid()

@@ -42,10 +42,15 @@ def persons(game: Game) -> Any:
 
 
 def conversions(game: Game) -> dict[str, Any]:
-    """message id -> trigger, reason and the click that won it."""
+    """message id -> trigger, reason, the click that won it, and whether it repeats an order."""
     rows = Conversion.objects.filter(game=game).select_related("touch")
     return {
-        row.message_id: (row.trigger, row.reason, (row.touch.network, row.touch.click_key) if row.touch else None)
+        row.message_id: (
+            row.trigger,
+            row.reason,
+            (row.touch.network, row.touch.click_key) if row.touch else None,
+            row.repeats_order,
+        )
         for row in rows
     }
 
@@ -98,6 +103,7 @@ def test_with_fan_out_in_between_nothing_is_lost_or_counted_twice(history: Histo
             assert audit.run(game=game, days=0).violations == []
             assert launches_that_count(game) == Counter(players_who_launched(game))
             assert impossible_winners(game) == []
+            assert orders_that_count(game) == Counter(orders(game))
         assert persons(in_order) == persons(mixed)
         assert conversions(in_order).keys() == conversions(mixed).keys()
         assert deliveries(in_order).keys() == deliveries(mixed).keys()
@@ -120,6 +126,19 @@ def launches_that_count(game: Game) -> Any:
     """person -> how many of their launches are no repeat."""
     launched = Conversion.objects.filter(game=game, trigger="game_launch", test=False)
     return Counter(launched.exclude(reason="repeat_launch").values_list("person", flat=True))
+
+
+def orders(game: Game) -> set[Any]:
+    return set(purchases_in_orders(game).values_list("person", "order_id"))
+
+
+def orders_that_count(game: Game) -> Any:
+    """(person, order id) -> how many of its purchases totals count."""
+    return Counter(purchases_in_orders(game).filter(repeats_order=False).values_list("person", "order_id"))
+
+
+def purchases_in_orders(game: Game) -> Any:
+    return Conversion.objects.filter(game=game, trigger="purchase", test=False).exclude(order_id="")
 
 
 def impossible_winners(game: Game) -> list[str]:

@@ -1,0 +1,165 @@
+"""Purchases of one order at fan-out: which one a postback sends, and which one totals count."""
+
+from typing import Any
+
+import pytest
+
+from audience.models import Conversion, Person, Reason
+from postbacks.models import Delivery
+from postbacks.outbox import fan_out, reasons
+from postbacks.preview import dry_run
+from tests import factories
+from tests.audience.concurrency import in_thread, own_connection, wait_for_locks
+from tests.postbacks.test_goal_fan_out import happened, told
+
+pytestmark = pytest.mark.django_db
+
+ORDER = {"value": 9.99, "currency": "USD", "order_id": "T-1"}
+
+
+@pytest.fixture
+def player(game: Any) -> Person:
+    return factories.person(game, anonymous="anon-1", user="user-1")
+
+
+def bought(of: Person, **given: Any) -> Conversion:
+    return happened(of, trigger="purchase", **{"properties": ORDER, **given})
+
+
+def repeated(conversion: Conversion) -> bool:
+    conversion.refresh_from_db()
+    return conversion.repeats_order
+
+
+def test_of_one_order_the_earliest_is_sent(game: Any, player: Person) -> None:
+    factories.config(game)
+    last, first, middle = bought(player, minutes_ago=1), bought(player, minutes_ago=9), bought(player, minutes_ago=5)
+    fan_out.fan_out_due()
+
+    assert [told(one) for one in (first, middle, last)] == [
+        ("waiting", ""),
+        ("skipped", "repeat_order"),
+        ("skipped", "repeat_order"),
+    ]
+    assert [repeated(one) for one in (first, middle, last)] == [False, True, True]
+
+
+@pytest.mark.parametrize("state", ["waiting", "held", "delivered", "failed", "cancelled"])
+def test_a_purchase_that_was_handed_over_stays_the_one_that_counts(game: Any, player: Person, state: str) -> None:
+    config = factories.config(game)
+    later = bought(player, minutes_ago=1)
+    fan_out.fan_out_due()
+    Delivery.objects.update(state=state)
+    earlier = bought(player, minutes_ago=9)
+    fan_out.fan_out_due()
+
+    assert told(later, config) == (state, "")
+    assert told(earlier, config) == ("skipped", "repeat_order")
+
+
+def test_a_purchase_that_cannot_be_sent_takes_no_order(game: Any, player: Person) -> None:
+    factories.config(game, triggers=[], goals=[{"event": "purchase", "server_only": True}])
+    client, server = bought(player, minutes_ago=9, from_server=False), bought(player, from_server=True)
+    fan_out.fan_out_due()
+
+    assert told(client) == ("skipped", "not_from_server")
+    assert told(server) == ("waiting", "")
+    assert [repeated(client), repeated(server)] == [True, False]
+
+
+def test_each_postback_decides_for_itself(game: Any, player: Person) -> None:
+    every = factories.config(game)
+    server = factories.config(
+        game, triggers=[], goals=[{"event": "purchase", "server_only": True}], pixel_id="CSANDBOX0AFTERCLICK2"
+    )
+    first, second = bought(player, minutes_ago=9, from_server=False), bought(player, from_server=True)
+    fan_out.fan_out_due()
+
+    assert [told(first, every), told(second, every)] == [("waiting", ""), ("skipped", "repeat_order")]
+    assert [told(first, server), told(second, server)] == [("skipped", "not_from_server"), ("waiting", "")]
+    assert [repeated(first), repeated(second)] == [False, True]
+
+
+def test_a_goal_may_send_every_event_of_an_order_and_totals_count_it_once(game: Any, player: Person) -> None:
+    factories.config(game, triggers=[], goals=[{"event": "purchase", "repeat_orders": True}])
+    first, second = bought(player, minutes_ago=9), bought(player)
+    fan_out.fan_out_due()
+
+    assert [told(first), told(second)] == [("waiting", ""), ("waiting", "")]
+    assert list(Conversion.objects.counted()) == [first]
+
+
+def test_other_players_orders_and_events_are_no_repeats(game: Any, player: Person) -> None:
+    factories.config(game, goals=[{"event": "refill"}])
+    other = factories.person(game, anonymous="anon-2")
+    purchases = [
+        bought(player, minutes_ago=9),
+        bought(other),
+        bought(player, properties={**ORDER, "order_id": "T-2"}),
+        bought(player, properties={"value": 1, "currency": "USD"}),
+        bought(player, properties={"value": 1, "currency": "USD"}),
+        happened(player, trigger="refill", properties=ORDER, order_id=""),
+        bought(player, properties={**ORDER, "order_id": "undefined"}),
+        bought(player, properties={**ORDER, "order_id": "undefined"}),
+    ]
+    fan_out.fan_out_due()
+
+    assert [told(one) for one in purchases] == [("waiting", "")] * len(purchases)
+
+
+def test_a_refund_is_not_the_first_purchase_of_a_player(game: Any, player: Person) -> None:
+    factories.config(game, triggers=[], goals=[{"event": "purchase", "once": True}])
+    refund = bought(player, minutes_ago=9, properties={"value": -5, "currency": "USD"}, reason="refund")
+    first, second = bought(player, minutes_ago=5), bought(player, properties={**ORDER, "order_id": "T-2"})
+    fan_out.fan_out_due()
+
+    assert [told(purchase) for purchase in (refund, first, second)] == [
+        ("skipped", "refund"),
+        ("waiting", ""),
+        ("skipped", "repeat"),
+    ]
+
+
+def test_a_dry_run_counts_an_order_once(game: Any, player: Person) -> None:
+    config = factories.config(game)
+    bought(player, minutes_ago=9)
+    bought(player)
+
+    result = dry_run.run(proposed=config, current=None)
+    assert (result.sent, [(row.reason, row.count) for row in result.reasons]) == (1, [("repeat_order", 1)])
+
+
+def test_the_texts_name_the_remedy() -> None:
+    assert "“Every event of an order”" in reasons.TEXTS[Reason.REPEAT_ORDER].remedy
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_fan_outs_at_once_one_sends_the_order(game: Any, player: Person) -> None:
+    factories.config(game)
+    purchases = [bought(player, minutes_ago=9), bought(player)]
+    with own_connection() as other:
+        other.cursor().execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"orders of game {game.pk}"])
+        # Each has claimed one of the two.
+        threads = [in_thread(lambda: fan_out.fan_out_due(limit=1)) for _ in purchases]
+        wait_for_locks(2)
+        other.rollback()
+        for thread in threads:
+            thread.join(20)
+
+    assert sorted(told(purchase) for purchase in purchases) == [("skipped", "repeat_order"), ("waiting", "")]
+    assert sorted(repeated(purchase) for purchase in purchases) == [False, True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fan_out_does_not_wait_for_a_locked_purchase_of_the_order(game: Any, player: Person) -> None:
+    factories.config(game)
+    locked, later = bought(player, minutes_ago=9), bought(player)
+    with own_connection() as other:
+        other.cursor().execute("SELECT FROM audience_conversion WHERE id = %s FOR NO KEY UPDATE", [locked.pk])
+        fan_out.fan_out_due()
+
+    assert told(later) == ("waiting", "")
+    assert [repeated(locked), repeated(later)] == [False, False]
+    fan_out.fan_out_due()
+    assert told(locked) == ("skipped", "repeat_order")
+    assert [repeated(locked), repeated(later)] == [True, False]
