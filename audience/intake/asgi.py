@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any
 from urllib.parse import quote_from_bytes
 
+import structlog
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -22,6 +23,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from audience.intake.bodies import AsgiMessage, Bodies, BodyAborted, ClientDisconnected, Receive, ServerBusy
 from audience.intake.dialects.base import RETRY_AFTER_SECONDS, IngestView
 from audience.intake.middleware import VIEWS, must_be_https, observe
+from audience.intake.requests import request_id
 
 # The types of ASGI (asgi.readthedocs.io).
 Scope = MutableMapping[str, Any]
@@ -54,6 +56,11 @@ class IngestApp:
             return
         scope["headers"] = without_ambiguous_headers(scope["headers"])
         scope["query_string"] = percent_encode(scope["query_string"])
+        value = request_id.start(scope)
+        with structlog.contextvars.bound_contextvars(request_id=value):
+            await self._serve(scope, receive, with_request_id(send, value))
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         view = VIEWS.get(scope["path"])
         if view is None and (quick := self.quick.get(scope["path"])) is not None:
             await quick(scope, receive, send)
@@ -150,6 +157,19 @@ async def _send(route: IngestView, request: HttpRequest, response: HttpResponseB
     ]
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": content})
+
+
+def with_request_id(send: Send, value: str) -> Send:
+    """Return `send` with the header X-Request-ID added to the answer, unless a middleware has set it."""
+    name = request_id.HEADER.lower().encode()
+
+    async def send_with_request_id(message: AsgiMessage) -> None:
+        if message["type"] == "http.response.start":
+            headers = [header for header in message.get("headers", ()) if header[0].lower() != name]
+            message = {**message, "headers": [*headers, (name, value.encode())]}
+        await send(message)
+
+    return send_with_request_id
 
 
 def without_ambiguous_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -1,17 +1,26 @@
-"""Ingestion routes without the middleware that pages need, and their metrics."""
+"""Ingestion routes without the middleware that pages need, their metrics, and the ids of all requests."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls.resolvers import RoutePattern
 from prometheus_client import Counter, Histogram
 
+from audience.intake.dialects.responses import as_json, error_envelope
+from audience.intake.requests.request_id import HEADER, request_id
+from audience.intake.storing import allowance
 from audience.intake.urls import urlpatterns
 
+logger = structlog.get_logger(__name__)
+
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+# Paths that only programs request: an unknown one is answered in JSON.
+API_PATH = re.compile(r"/+(v1|api)(/|$)")
 
 # By exact path. Routes with an argument, and the forms `//route` and `route/`, use all of the middleware.
 VIEWS: dict[str, Any] = {
@@ -33,17 +42,28 @@ class IntakeMiddleware:
     protect nothing on an ingestion route, which authenticates by key and returns data.
 
     A request that has to be redirected to HTTPS passes through all of them.
+
+    Every answer has the header X-Request-ID, and every log line of a request its id.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        value = request_id(request)
+        with structlog.contextvars.bound_contextvars(request_id=value):
+            response = self._answer(request)
+        response.headers[HEADER] = value
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
         view = VIEWS.get(request.path_info)
         if view is None or must_be_https(request):
-            return self.get_response(request)
+            response = self.get_response(request)
+            is_unknown = response.status_code == 404 and API_PATH.match(request.path_info)
+            return not_found(request) if is_unknown else response
         start = time.perf_counter()
-        response: HttpResponseBase = view(request)
+        response = view(request)
         observe(request, response, start)
         response.headers["X-Content-Type-Options"] = "nosniff"
         if isinstance(response, HttpResponse):
@@ -51,10 +71,21 @@ class IntakeMiddleware:
         return response
 
 
+def not_found(request: HttpRequest) -> HttpResponse:
+    """The answer to a path that is no route: a client has to read an error, not a page."""
+    text = f"{request.path_info[:200]} is not a route of this server. Check the base URL and the path of the client."
+    return as_json(error_envelope(request, "NOT_FOUND", text), status=404)
+
+
 def observe(request: HttpRequest, response: HttpResponseBase, start: float) -> None:
-    """Count the answer and its duration since `start`, a time of time.perf_counter()."""
+    """Count the answer and its duration since `start`, a time of time.perf_counter(), and log an error of the client.
+
+    So many lines are logged that a client which sends nothing else does not fill the disk.
+    """
     SECONDS.labels(request.path_info).observe(time.perf_counter() - start)
     REQUESTS.labels(request.path_info, response.status_code).inc()
+    if 400 <= response.status_code < 500 and allowance.take_log_line():
+        logger.info("request_refused", method=request.method, path=request.path_info, status=response.status_code)
 
 
 def must_be_https(request: HttpRequest) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any
 
@@ -10,6 +10,7 @@ import orjson
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.messages.message import Rejected
+from audience.intake.requests.request_id import request_id
 from audience.intake.storing.rows import Submission
 from audience.models import Dialect
 
@@ -17,6 +18,8 @@ from audience.models import Dialect
 # requests of a page; a browser sends such a request only if the answer to its preflight request allows the headers.
 HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]+", re.ASCII)
 MAX_HEADERS_LENGTH = 2048
+# The page that errors link to.
+DOCS = "/api/docs/"
 
 
 class RequestProblem(Enum):
@@ -38,6 +41,14 @@ class RequestProblem(Enum):
 def as_json(body: Any, status: int = 200) -> HttpResponse:
     """A JSON response without spaces, like those of the original products."""
     return HttpResponse(orjson.dumps(body), status=status, content_type="application/json")
+
+
+def error_envelope(
+    request: HttpRequest, code: str, message: str, details: Sequence[Mapping[str, str]] = ()
+) -> dict[str, Any]:
+    """The error that Immutable documents; also that of unknown paths. `details` are violations as JSON."""
+    trace_id = request_id(request)
+    return {"code": code, "message": message, "link": DOCS, "trace_id": trace_id, "details": list(details)}
 
 
 class Refusal(Exception):

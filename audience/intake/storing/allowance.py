@@ -1,8 +1,11 @@
-"""Limits the number of stored rejections, so that a client cannot fill the disk between two runs of pruning.
+"""Limits the number of stored rejections and logged errors, so that a client cannot fill the disk.
 
 A process stores as many per game as pruning keeps (audience/storage/prune.py), and regains that allowance within ten
 minutes, the interval of pruning. Each key also has its own allowance, used first, so that a flood with a public key
 does not hide the rejections of a server. Rejections beyond both are answered and counted, but not stored.
+
+Requests that are refused as a whole have a smaller allowance for each key. Beyond it they are answered without writing
+anything, so that sending broken requests costs the server less than sending good ones.
 """
 
 import threading
@@ -13,6 +16,9 @@ from dataclasses import dataclass
 MAX_PER_GAME = 10_000
 MAX_PER_KEY = 1_000
 REFILL_SECONDS = 600.0
+# The same for requests of a key that are refused as a whole, and for log lines of a process.
+MAX_REQUESTS_PER_KEY = 100
+MAX_LOG_LINES = 1_000
 
 
 @dataclass(slots=True)
@@ -35,6 +41,18 @@ def take(game_id: int, key_id: int, number: int) -> int:
     with _lock:
         taken = _take(("key", key_id), number, MAX_PER_KEY, now)
         return taken + _take(("game", game_id), number - taken, MAX_PER_GAME, now)
+
+
+def take_request(key_id: int) -> bool:
+    """Whether the rejection of a whole request of this key may be stored; reduces the allowance by it."""
+    with _lock:
+        return _take(("request", key_id), 1, MAX_REQUESTS_PER_KEY, time.monotonic()) == 1
+
+
+def take_log_line() -> bool:
+    """Whether an error of a client may be logged; reduces the allowance by it."""
+    with _lock:
+        return _take(("log", 0), 1, MAX_LOG_LINES, time.monotonic()) == 1
 
 
 def _take(owner: tuple[str, int], number: int, limit: int, now: float) -> int:
