@@ -9,7 +9,7 @@ from django.db import transaction
 
 from audience.database import clock
 from audience.intake.dialects.revalidation import Revalidation, revalidate
-from audience.intake.messages.message import MESSAGE_ID_REUSED, NOT_KEPT, Message, Violation, stored_id
+from audience.intake.messages.message import MESSAGE_ID_REUSED, Message, Violation, is_not_kept, stored_id
 from audience.intake.messages.times import FIRST_DAY, LAST_DAY
 from audience.intake.requests import restrictions
 from audience.intake.storing import reused_ids
@@ -42,7 +42,7 @@ def revalidation_obstacle(rejection: Rejection) -> str:
     """Why it cannot be validated again, as a sentence; '' when it can."""
     if rejection.key_id is None:
         return "The key it came with has been deleted."
-    if rejection.raw == NOT_KEPT:
+    if is_not_kept(rejection.raw):
         return "The request was refused as a whole and its content was not kept. The sender has to send it again."
     if (
         isinstance(rejection.raw, dict)

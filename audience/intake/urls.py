@@ -9,9 +9,11 @@ from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.bootstrap import MetricsView, ProjectSettingsView, SourceConfigView
 from audience.intake.dialects.immutable import MessagesView
 from audience.intake.dialects.immutable_privacy import DataView, TrackingConsentView
-from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
+from audience.intake.dialects.segment_requests import BATCH
+from audience.intake.dialects.segment_views import SegmentView, ShortView
 
-# Full routes answer in the key's dialect; short routes and import always in MetaRouter's.
+# These answer in the key's dialect. For keys of other dialects, and until the key is known, full routes answer in
+# RudderStack's, short routes and import in MetaRouter's.
 FULL_ROUTES = ("identify", "track", "page", "screen", "group", "alias", "merge", BATCH)
 SHORT_ROUTES = {
     "i": "identify",
@@ -22,6 +24,14 @@ SHORT_ROUTES = {
     "a": "alias",
     "b": BATCH,
     "import": BATCH,
+}
+# Parcelvoy's SDKs for Android and iOS add `/api/client` to a base URL that, as its documents say, ends with `/api`.
+CLIENT_ROUTES: dict[str, type[IngestView]] = {
+    "alias": parcelvoy.AliasView,
+    "identify": parcelvoy.IdentifyView,
+    "devices": parcelvoy.DevicesView,
+    "events": parcelvoy.EventsView,
+    "track": parcelvoy.TrackView,
 }
 PIXEL_ROUTES = ("track", "page", "alias", "identify", "group")
 
@@ -37,7 +47,7 @@ urlpatterns = [
     *routes("v1/audience/tracking-consent", TrackingConsentView),
     *routes("v1/audience/data", DataView),
     *(url for kind in FULL_ROUTES for url in routes(f"v1/{kind}", SegmentView, route=kind)),
-    *(url for short, kind in SHORT_ROUTES.items() for url in routes(f"v1/{short}", MetaRouterView, route=kind)),
+    *(url for short, kind in SHORT_ROUTES.items() for url in routes(f"v1/{short}", ShortView, route=kind)),
     *(url for kind in PIXEL_ROUTES for url in routes(f"v1/pixel/{kind}", pixels.DataPixelView, route=kind)),
     *routes("v1/webhook", pixels.WebhookView),
     *routes("v1/w", pixels.WebhookView),
@@ -46,10 +56,8 @@ urlpatterns = [
     *routes("sourceConfig", SourceConfigView),
     *routes("rsaMetrics", MetricsView),
     *routes("v1/projects/<str:key>/settings", ProjectSettingsView),
-    *routes("api/client/alias", parcelvoy.AliasView),
-    *routes("api/client/identify", parcelvoy.IdentifyView),
-    *routes("api/client/devices", parcelvoy.DevicesView),
-    *routes("api/client/events", parcelvoy.EventsView),
+    *(url for name, view in CLIENT_ROUTES.items() for url in routes(f"api/client/{name}", view)),
+    *(url for name, view in CLIENT_ROUTES.items() for url in routes(f"api/api/client/{name}", view)),
     *routes("devices", parcelvoy.DevicesView),
     *routes("events", parcelvoy.EventsView),
 ]

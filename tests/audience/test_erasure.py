@@ -71,7 +71,8 @@ from tests.audience.immutable import (
 from tests.postbacks.echo import Echo
 
 pytestmark = pytest.mark.django_db
-NO_HEADER = "The header x-immutable-api-key is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
+NO_HEADER = "The header x-immutable-api-key is missing or does not hold a secret key (sk_imapik-…)."
+PUBLISHABLE = "Erasing needs a secret key (sk_imapik-…), not a publishable or server key."
 NOT_RECOGNISED = "The secret key is not recognised: check that it is right and not revoked."
 
 USER, ANON, DEVICE, STEAM = "user-forgetme", "anon-forgetme", "device-forgetme", "76561198000000042"
@@ -643,7 +644,7 @@ def test_a_key_of_another_form_is_400(game: Game, secret_key: NewKey) -> None:
 
 
 def test_a_publishable_key_is_401(key: NewKey) -> None:
-    assert_envelope(delete(key), 401, "UNAUTHORISED_REQUEST", NOT_RECOGNISED)
+    assert_envelope(delete(key), 401, "UNAUTHORISED_REQUEST", PUBLISHABLE)
     assert_nothing_asked()
 
 

@@ -258,11 +258,22 @@ def test_a_mixed_batch_with_a_rudderstack_key_is_200_in_its_format(segment_key: 
 
 
 @pytest.mark.parametrize("route", ["import", "b"])
-def test_a_mixed_batch_with_a_rudderstack_key_is_200_and_metarouters_words_on_its_routes(
+def test_a_mixed_batch_with_a_rudderstack_key_is_answered_in_its_words_on_these_routes(
     segment_key: NewKey, route: str
 ) -> None:
-    assert_answer(post(f"/v1/{route}", batch(track(), {"type": "page"}), segment_key), 200, SUCCESS)
+    answer = post(f"/v1/{route}", batch(track(), {"type": "page"}), segment_key)
+
+    assert (answer.status_code, body_of(answer)) == (200, "OK")
     assert (len(stored()), len(reasons())) == (1, 1)
+    assert body_of(post(f"/v1/{route}", batch({"type": "page"}), segment_key)) == NO_ID
+
+
+@pytest.mark.parametrize("route", ["import", "b"])
+def test_a_member_of_20_kb_is_taken_with_a_rudderstack_key_on_these_routes(segment_key: NewKey, route: str) -> None:
+    answer = post(f"/v1/{route}", batch(of_size(20 * KB), of_size(32 * KB), of_size(32 * KB + 1)), segment_key)
+
+    assert (answer.status_code, body_of(answer)) == (200, "OK")
+    assert (len(stored()), [reason[0]["code"] for reason in reasons()]) == (2, ["TOO_LARGE"])
 
 
 def test_a_mixed_import_with_a_key_of_neither_dialect_is_200(game: Game) -> None:
@@ -280,13 +291,84 @@ def test_the_keys_dialect_decides_on_shared_routes(key: NewKey, segment_key: New
 
 
 @pytest.mark.parametrize("route", ["i", "t", "p", "s", "g", "a"])
-def test_the_short_routes_answer_in_this_format_with_any_key(segment_key: NewKey, route: str) -> None:
-    said_by_all = {"userId": "user-1", "event": "e", "groupId": "g-1", "previousId": "p-1"}
-    assert_answer(post(f"/v1/{route}", said_by_all, segment_key), 200, SUCCESS)
-    answer = post(f"/v1/{route}", of_size(15 * KB + 1), segment_key)
+def test_the_short_routes_answer_a_rudderstack_key_in_its_words_and_limit(segment_key: NewKey, route: str) -> None:
+    ids = {"userId": "user-1", "groupId": "g-1", "previousId": "p-1"}
+    answer = post(f"/v1/{route}", of_size(20 * KB, **ids), segment_key)
+    assert (answer.status_code, body_of(answer)) == (200, "OK")
+    answer = post(f"/v1/{route}", of_size(32 * KB + 1, **ids), segment_key)
+    assert (answer.status_code, body_of(answer)) == (400, "request size exceeds max limit")
 
-    assert answer.status_code == 413
-    assert [event.dialect for event in stored()] == ["metarouter"]
+    assert [event.dialect for event in stored()] == ["rudderstack"]
+
+
+def test_a_short_route_without_a_key_is_answered_in_this_format(segment_key: NewKey) -> None:
+    assert_answer(post("/v1/t", track()), 400, NO_KEY)
+    assert_answer(post("/v1/t", track(), **basic("unknown")), 400, NO_KEY)
+
+
+@pytest.mark.parametrize("kind", ["page", "screen"])
+@pytest.mark.parametrize("names", [{"event": "Shop"}, {"name": "Shop", "event": "B"}, {"name": None, "event": "Shop"}])
+def test_a_page_or_screen_has_its_name_in_event(key: NewKey, kind: str, names: dict[str, Any]) -> None:
+    assert_answer(post("/v1/batch", batch({"type": kind, "userId": "u", **names}), key), 200, SUCCESS)
+
+    assert (only_event().kind, only_event().name) == (kind, "Shop")
+
+
+def test_an_alias_without_a_previous_id_names_the_user_of_the_anonymous_id(key: NewKey) -> None:
+    post("/v1/batch", batch(track(userId=None, anonymousId="anon-1")), key)
+    alias = {"type": "alias", "userId": "user-1", "anonymousId": "anon-1"}
+    assert_answer(post("/v1/batch", batch(alias), key), 200, SUCCESS)
+    digest()
+
+    person = Person.objects.get()
+    assert set(person.identities.values_list("namespace", "value")) >= {("user", "user-1"), ("anonymous", "anon-1")}
+
+
+def test_the_previous_id_of_an_alias_may_be_in_its_properties(key: NewKey) -> None:
+    post("/v1/batch", batch(track(userId="user-0"), track(userId="user-1")), key)
+    alias = {"type": "alias", "userId": "user-1", "anonymousId": "anon-1", "properties": {"previousId": "user-0"}}
+    assert_answer(post("/v1/batch", batch(alias), key), 200, SUCCESS)
+    digest()
+
+    assert Event.objects.get(kind="alias").links == [["anonymous", "user-0"], ["user", "user-0"], ["user", "user-1"]]
+    assert Person.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "alias", [{"userId": "u"}, {"anonymousId": "a"}, {"userId": "u", "properties": {"previousId": None}}]
+)
+def test_an_alias_that_links_nothing_is_refused(key: NewKey, alias: dict[str, Any]) -> None:
+    assert post("/v1/a", alias, key).status_code == 400
+    assert_rejected(
+        {"field": "previousId", "code": "MISSING_REQUIRED_FIELD", "message": "previousId is required for alias"}
+    )
+
+
+def test_a_rudderstack_key_needs_the_previous_id_of_an_alias(segment_key: NewKey) -> None:
+    alias = {"userId": "u", "anonymousId": "a", "properties": {"previousId": "p"}}
+    assert body_of(post("/v1/a", alias, segment_key)) == "previousId is required for alias"
+
+
+@pytest.mark.parametrize("field", ["properties", "traits"])
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ('{"value": 9.99, "currency": "USD"}', {"value": 9.99, "currency": "USD"}),
+        (' {"a": {"b": [1]}} ', {"a": {"b": [1]}}),
+        ("{}", {}),
+        ("[1]", {}),
+        ("{broken", {}),
+        ("text", {}),
+    ],
+)
+def test_properties_and_traits_as_json_in_a_string_are_read(
+    key: NewKey, field: str, sent: str, expected: dict[str, Any]
+) -> None:
+    kind = {"properties": "track", "traits": "identify"}[field]
+    assert_answer(post(f"/v1/{kind}", track(**{field: sent}), key), 200, SUCCESS)
+
+    event = only_event()
+    assert (getattr(event, field), event.raw[field]) == (expected, sent)
 
 
 def test_a_batch_of_1000_with_3_bad_ones_stores_997(key: NewKey) -> None:

@@ -342,3 +342,69 @@ def test_two_games_can_have_the_same_token(key: NewKey, other_game: Game) -> Non
 def test_it_answers_after_the_data_is_stored(key: NewKey) -> None:
     assert_taken(post(EVENTS, [event(), event()], key))
     assert Batch.objects.values_list("accepted", "rejected", "dialect").get() == (2, 0, "parcelvoy")
+
+
+# What its SDKs really send
+
+
+def test_the_javascript_sdk_sends_one_event_to_track(key: NewKey) -> None:
+    sent = {"event": "Sign In", "anonymous_id": "anon-1", "external_id": "user-1", "data": {"plan": "pro"}}
+    assert_taken(post("/api/client/track", sent, key))
+
+    event = only_event()
+    assert (event.name, event.user_id, event.anonymous_id, event.properties) == (
+        "Sign In",
+        "user-1",
+        "anon-1",
+        {"plan": "pro"},
+    )
+
+
+def test_track_takes_a_list_too_and_names_what_is_wrong(key: NewKey) -> None:
+    assert_taken(post("/api/client/track", [event(), event(name=None, event="Other")], key))
+    assert [found.name for found in stored()] == ["Sign In", "Other"]
+    for sent, text in (
+        ({"event": "e"}, "Must have required property 'external_id'"),
+        ({"event": 1, "external_id": "u"}, "The value of `event` must be a string."),
+        ("e", "The value of `` must be a object."),
+    ):
+        assert_refused(post("/api/client/track", sent, key), 422, {"status": "error", "error": text})
+    assert {rejection.route for rejection in Rejection.objects.all()} == {"client-track"}
+
+
+@pytest.mark.parametrize("name", ["alias", "identify", "devices", "events", "track"])
+@pytest.mark.parametrize("prefix", ["/api/api/client", "//api/api/client"])
+def test_the_mobile_sdks_repeat_api_in_the_path(key: NewKey, name: str, prefix: str) -> None:
+    sent: Any = (
+        {**device("d-1"), "anonymous_id": "a-1"} if name == "devices" else {"anonymous_id": "a", "external_id": "u"}
+    )
+    assert_taken(post(f"{prefix}/{name}", [sent] if name == "events" else sent, key))
+
+    assert len(stored()) == 1
+
+
+@pytest.mark.parametrize("timezone", ["Mars/Olympus", "CEST", 5, {"a": 1}, ["UTC"]])
+def test_a_bad_time_zone_of_an_events_user_is_left_out(key: NewKey, timezone: Any) -> None:
+    user = {"email": "ada@studio.example", "timezone": timezone}
+    assert_taken(post(EVENTS, [event(user=user), event(name="Other")], key))
+
+    identify, first, other = stored()
+    assert identify.traits == {"email": "ada@studio.example"}
+    assert identify.raw["user"] == user
+    assert [first.name, other.name] == ["Sign In", "Other"]
+
+
+@pytest.mark.parametrize("timezone", ["Europe/Berlin", "", None])
+def test_a_good_or_empty_time_zone_of_an_events_user_is_kept(key: NewKey, timezone: str | None) -> None:
+    assert_taken(post(EVENTS, [event(user={"timezone": timezone})], key))
+
+    assert stored()[0].traits == {"timezone": timezone}
+
+
+@pytest.mark.parametrize("field", ["data", "properties"])
+def test_data_as_json_in_a_string_is_read(key: NewKey, field: str) -> None:
+    assert_taken(post(EVENTS, [event(**{field: '{"value": 9.99, "currency": "USD"}'})], key))
+    assert only_event().properties == {"value": 9.99, "currency": "USD"}
+
+    refused = post(EVENTS, [event(**{field: "text"})], key)
+    assert_refused(refused, 422, {"status": "error", "error": f"The value of `0/{field}` must be a object."})

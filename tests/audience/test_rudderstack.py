@@ -2,7 +2,7 @@
 
 import gzip
 from base64 import b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from tests.audience.wire import (
     assert_rejected,
     authorised,
     basic,
+    body_of,
     compact_json,
     digest,
     load,
@@ -214,6 +215,35 @@ def test_the_time_of_a_message(key: NewKey, fields: dict[str, str], at: str, day
 
     event = only_event()
     assert (event.event_at.isoformat(), event.day.isoformat(), event.received_at) == (at, day, NOW)
+
+
+def test_events_of_a_page_keep_their_order_whatever_the_latency_of_their_requests(key: NewKey) -> None:
+    """RudderStack's browser SDK sends one request for each event, in parallel, without `timestamp`."""
+    steps = {"page": 0, "launch": 5}  # milliseconds
+    for name, latency in (("launch", 14), ("page", 33)):
+        at = NOW + timedelta(milliseconds=steps[name])
+        times = {"originalTimestamp": at.isoformat(), "sentAt": (at + timedelta(milliseconds=1)).isoformat()}
+        with time_machine.travel(at + timedelta(milliseconds=latency), tick=False):
+            post("/v1/track", track(event=name, **times), key)
+
+    ordered = sorted(stored(), key=lambda event: event.event_at)
+    assert [(event.name, event.event_at) for event in ordered] == [
+        ("page", NOW),
+        ("launch", NOW + timedelta(milliseconds=5)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("behind", "corrected_by"), [(0, 0), (10_000, 0), (10_001, 10_001), (600_000, 600_000), (-1, -1), (-5_000, -5_000)]
+)
+def test_an_original_timestamp_is_corrected_by_more_than_a_latency(key: NewKey, behind: int, corrected_by: int) -> None:
+    """The client's clock is so many milliseconds behind, or its request took so long."""
+    sent_at = NOW - timedelta(milliseconds=behind)
+    original = sent_at - timedelta(minutes=10)
+    with time_machine.travel(NOW, tick=False):
+        post("/v1/track", track(originalTimestamp=original.isoformat(), sentAt=sent_at.isoformat()), key)
+
+    assert only_event().event_at == original + timedelta(milliseconds=corrected_by)
 
 
 @pytest.mark.parametrize("where", ["header", "batch"])
@@ -507,3 +537,20 @@ def test_a_batch_of_1000_with_3_bad_ones_stores_997(key: NewKey) -> None:
         ("m-0999", "type must be one of identify, track, page, screen, group, alias, merge"),
     ]
     assert Batch.objects.values_list("accepted", "duplicates", "rejected").get() == (997, 0, 3)
+
+
+@pytest.mark.parametrize("agent", ["analytics-ruby/2.5.0", "analytics-java/3.5.4"])
+@pytest.mark.parametrize("path", ["/v1/import", "/v1/import/"])
+def test_clients_of_segment_that_read_json_are_answered_in_json(key: NewKey, agent: str, path: str) -> None:
+    """After any other answer they send the batch again and again."""
+    headers = {"User-Agent": agent}
+    answer = post(path, batch(track()), key, **headers)
+    assert (answer.status_code, body_of(answer)) == (200, {"success": True})
+    answer = post(path, batch(track(event=None)), key, **headers)
+    text = "event is required for track"
+    error = {"success": False, "error": text, "code": "400", "message": text}
+    assert (answer.status_code, body_of(answer)) == (400, error)
+    answer = post(path, b"{", key, **headers)
+    assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid json")
+
+    assert [event.dialect for event in stored()] == ["rudderstack"]

@@ -18,9 +18,9 @@ from prometheus_client import REGISTRY
 
 from audience.games.keys import NewKey, create_key
 from audience.intake.requests import body, limit
-from audience.models import Batch, Dialect, Event, Game, Rejection
+from audience.models import Batch, Dialect, Event, Game
 from tests.audience.test_immutable_outage import broker_away, closed_port, postgresql_away
-from tests.audience.wire import ORIGIN, authorised, body_of, compact_json
+from tests.audience.wire import ORIGIN, assert_nothing_stored, authorised, body_of, compact_json
 
 pytestmark = pytest.mark.django_db
 # Losing the connection needs a database whose rows are committed.
@@ -93,12 +93,6 @@ def _a_limiter_of_its_own() -> Iterator[None]:
     redis.Redis.from_url(settings.CELERY_BROKER_URL).flushdb()
     yield
     limit.get_limiter.cache_clear()
-
-
-def assert_nothing_stored() -> None:
-    assert not Event.objects.exists()
-    assert not Rejection.objects.exists()
-    assert not Batch.objects.exists()
 
 
 def assert_taken(wire: Wire, answer: HttpResponse) -> None:
@@ -322,7 +316,18 @@ def test_absurd_nesting_is_400(wire: Wire, sent: bytes) -> None:
     assert_nothing_stored()
 
 
-@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 400, b"1" * 5000, b"NaN", b"Infinity", b"-Infinity"])
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity"])
+def test_nan_is_null_in_a_batch_and_no_json_elsewhere(wire: Wire, number: bytes) -> None:
+    answer = wire.post(wire.sent({"n": "HERE"}).replace(b'"HERE"', number))
+    if wire.key.key.dialect == "parcelvoy":
+        assert answer.status_code == 400
+        assert_nothing_stored()
+    else:
+        assert_taken(wire, answer)
+        assert Event.objects.get().properties == {"n": None}
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 400, b"1" * 5000])
 def test_a_number_beyond_float64_is_400(wire: Wire, number: bytes) -> None:
     assert wire.post(wire.sent({"n": "HERE"}).replace(b'"HERE"', number)).status_code == 400
     assert_nothing_stored()

@@ -1,7 +1,6 @@
 """The base class of all ingestion routes: authenticate, limit, parse, store, answer in the dialect's format."""
 
 import inspect
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -9,31 +8,22 @@ import structlog
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from rest_framework.views import APIView
 
 from audience.database import clock
 from audience.database.availability import is_unavailable
+from audience.intake.dialects.refusing import RefusingView
 from audience.intake.dialects.responses import Refusal, RequestProblem, allow_origin
-from audience.intake.messages.message import NOT_KEPT, Message, Rejected, Violation
-from audience.intake.requests import body, limit, restrictions
-from audience.intake.requests.auth import find_expired_key
-from audience.intake.requests.caller import caller_ip, origin, record_caller
-from audience.intake.storing.accept import AcceptResult, accept_all, accept_on_loop, record_use, refuse_when_full
+from audience.intake.storing.accept import AcceptResult, accept_all, accept_on_loop, refuse_when_full
 from audience.intake.storing.rows import Submission
 from audience.intake.storing.write_queue import Overloaded
-from audience.models import ApiKey, Dialect
 
 logger = structlog.get_logger(__name__)
 
 # Short, since most outages are a restart; clients add their own back-off.
 RETRY_AFTER_SECONDS = 5
-# Between two Rejections for requests with the same expired key.
-EXPIRED_KEY_INTERVAL_SECONDS = 60.0
-# When the last Rejection was stored, by key id (time.monotonic()).
-_expired_key_recorded_at: dict[int, float] = {}
 
 
-class IngestView(APIView):
+class IngestView(RefusingView):
     """The base class of every ingestion route. A dialect adds `dialect`, `refuse` and the handlers of HTTP methods.
 
     A handler that stores messages is a coroutine that awaits `accept` and nothing else. On the event loop
@@ -47,82 +37,13 @@ class IngestView(APIView):
 
     # Described in audience/intake/openapi.yaml.
     schema = None
-    dialect: Dialect
-    # The name of the route in its dialect, stored with each Rejection to validate it again.
-    route = ""
-    # Returns the rejection of a message whose id another event has (rows.Submission).
-    reject_reused: Callable[[Message], Rejected] | None = None
     # Django calls `dispatch`, which is synchronous.
     view_is_async = False
     is_on_loop = False
 
-    def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
-        """This dialect's error for a whole request, to be raised. `detail` is used where the dialect has no text."""
-        raise NotImplementedError(f"{type(self).__name__} does not define its errors")
-
     def cors(self, request: HttpRequest) -> dict[str, str]:
         """The headers that allow the page in a browser to read the answer."""
         return allow_origin(request)
-
-    def read(self, request: HttpRequest, *, limit: int) -> bytes:
-        """The decompressed body. Raises Refusal when it is larger than `limit` bytes, compressed or not."""
-        try:
-            return body.read(request, limit=limit)
-        except body.TooLarge:
-            text = f"The body is larger than {limit} bytes; send smaller batches."
-            raise self.refuse(RequestProblem.TOO_LARGE, text) from None
-        except body.Malformed as error:
-            raise self.refuse(RequestProblem.BAD_ENCODING, str(error)) from None
-
-    def decode(self, data: bytes, *, keep_digits: bool = False) -> Any:
-        """The parsed JSON of a body. Raises Refusal when it is invalid. For `keep_digits` see body.decode."""
-        try:
-            return body.decode(data, keep_digits=keep_digits)
-        except body.Malformed as error:
-            raise self.refuse(RequestProblem.BAD_JSON, str(error)) from None
-
-    def admit(self, key: ApiKey) -> None:
-        """Record the key's use. Raises Refusal when it exceeds its rate limit."""
-        record_use(key)
-        wait = limit.seconds_to_wait(key)
-        if wait:
-            refusal = self.refuse(RequestProblem.TOO_MANY_REQUESTS, f"This key may call again in {wait} s.")
-            refusal.response["Retry-After"] = refusal.response["X-RateLimit-Reset"] = str(wait)
-            raise refusal
-
-    def caller_violation(self, key: ApiKey) -> Violation | None:
-        """Why the key may not be used from the caller's origin or address; None when it may."""
-        if not key.is_restricted:
-            return None
-        return restrictions.caller_violation(key, origin=origin(self.request), address=caller_ip(self.request))
-
-    def violation(self, key: ApiKey, message: Message) -> Violation | None:
-        """Why the key may not send this message from the caller's origin or address; None when it may."""
-        return self.caller_violation(key) or restrictions.event_violation(key, message)
-
-    def submission(self, key: ApiKey, messages: Sequence[Message], rejected: Sequence[Rejected]) -> Submission:
-        """These messages, with the caller's address and origin, for `accept`."""
-        record_caller(self.request, messages, rejected)
-        return Submission(
-            key=key,
-            dialect=self.dialect,
-            received_at=self.received_at,
-            messages=messages,
-            rejected=rejected,
-            reject_reused=self.reject_reused,
-        )
-
-    def with_rejection(self, refusal: Refusal, key: ApiKey, violation: Violation, raw: Any = NOT_KEPT) -> Refusal:
-        """The refusal of a whole request, with a Rejection to be stored."""
-        refusal.submissions = [self.submission(key, [], [Rejected(None, [violation], raw, route=self.route)])]
-        return refusal
-
-    def with_expired_key_rejection(self, refusal: Refusal, value: str) -> Refusal:
-        """The refusal of the invalid key `value`, with a Rejection to be stored if the key has expired."""
-        key = find_expired_key(value)
-        if key is None or not _is_rejection_due(key):
-            return refusal
-        return self.with_rejection(refusal, key, restrictions.KEY_ENDED)
 
     async def accept(self, request: Sequence[Submission]) -> list[AcceptResult]:
         """Store the submissions of a request. When this returns, they are committed."""
@@ -196,15 +117,6 @@ class IngestView(APIView):
         logger.error("intake_failed", path=self.request.path, exc_info=error)
         text = "Something broke on our side; it is logged. Send this again."
         return self.refuse(RequestProblem.INTERNAL_ERROR, text).response
-
-
-def _is_rejection_due(key: ApiKey) -> bool:
-    """Whether to store another Rejection for this expired key."""
-    now = time.monotonic()
-    if now - _expired_key_recorded_at.get(key.pk, -EXPIRED_KEY_INTERVAL_SECONDS) < EXPIRED_KEY_INTERVAL_SECONDS:
-        return False
-    _expired_key_recorded_at[key.pk] = now
-    return True
 
 
 def _run_to_completion(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:

@@ -1,6 +1,5 @@
 """The Immutable Audience dialect: /v1/audience/..., the key in a header, all violations of all messages."""
 
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -9,7 +8,13 @@ from django.http import HttpRequest, HttpResponse
 
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.responses import Refusal, RequestProblem, as_json, requested_headers
+from audience.intake.dialects.responses import (
+    Refusal,
+    RequestProblem,
+    as_json,
+    error_envelope,
+    requested_headers,
+)
 from audience.intake.messages.message import MESSAGE_ID_REUSED, Message, Rejected, Violation
 from audience.intake.messages.times import read_timing
 from audience.intake.requests.auth import find_key
@@ -21,8 +26,8 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_MESSAGES = 100
 PUBLISHABLE_HEADER = "x-immutable-publishable-key"
 SECRET_HEADER = "x-immutable-api-key"
+SECRET_START = "sk_imapik-"
 META_NAMES = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in (PUBLISHABLE_HEADER, SECRET_HEADER)}
-DOCS = "/api/docs/"
 CODES = {401: "UNAUTHORISED_REQUEST", 429: "TOO_MANY_REQUESTS_ERROR", 500: "INTERNAL_SERVER_ERROR"}
 CODES |= {503: "INTERNAL_SERVER_ERROR"}
 STATUSES = {
@@ -67,14 +72,13 @@ class ImmutableView(IngestView):
 
     def error(self, status: int, message: str, violations: Sequence[Violation] = ()) -> Refusal:
         """The dialect's error, to be raised."""
-        body = {
-            "code": CODES.get(status, "VALIDATION_ERROR"),
-            "message": message,
-            "link": DOCS,
-            "trace_id": secrets.token_hex(16),
-            "details": [violation.as_dict() for violation in violations],
-        }
-        return Refusal(as_json(body, status=status))
+        code, details = CODES.get(status, "VALIDATION_ERROR"), [violation.as_dict() for violation in violations]
+        return Refusal(as_json(error_envelope(self.request, code, message, details), status=status))
+
+    def content_error(self, message: str, violations: Sequence[Violation] = ()) -> Refusal:
+        """The error 400 of a request that is not understood, with its Rejection."""
+        reason = violations[0] if violations else Violation("", RequestProblem.NOT_AN_EVENT.name, message)
+        return self.with_request_rejection(self.error(400, message, violations), reason)
 
     def require_key(self, request: HttpRequest, *, is_erasure: bool = False) -> ApiKey:
         """The request's key. Raises Refusal: 400 for a malformed key, 401 if it is unknown, revoked or of a wrong kind.
@@ -87,13 +91,14 @@ class ImmutableView(IngestView):
             secret = request.META.get(META_NAMES[SECRET_HEADER], "").strip()
             value = secret if SERVER_KEY_MARK in secret else ""
         if not value.startswith(("pk_imapik-", "sk_imapik-")):
-            raise self.error(
-                400, f"The header {header} is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
-            )
+            form = "a secret key (sk_imapik-…)" if is_erasure else "a key (pk_imapik-… or sk_imapik-…)"
+            raise self.error(400, f"The header {header} is missing or does not hold {form}.")
         key = find_key(value, kinds=(KeyKind.SECRET,) if is_erasure else SENDER_KINDS)
         if key is None:
             kind = KeyKind.SECRET if is_erasure else KeyKind.PUBLISHABLE
             text = f"The {kind} key is not recognised: check that it is right and not revoked."
+            if is_erasure and (SERVER_KEY_MARK in value or not value.startswith(SECRET_START)):
+                text = f"Erasing needs a secret key ({SECRET_START}…), not a publishable or server key."
             raise self.with_expired_key_rejection(self.error(401, text), value)
         self.admit(key)
         return key
@@ -114,15 +119,17 @@ def reject_reused(message: Message) -> Rejected:
 class MessagesView(ImmutableView):
     """POST /v1/audience/messages"""
 
+    route = "messages"
     reject_reused = staticmethod(reject_reused)
 
     async def post(self, request: HttpRequest) -> HttpResponse:
         key = self.require_key(request)
-        payload = self.decode(self.read(request, limit=MAX_BODY_BYTES))
+        payload = self.decode(self.read(request, limit=MAX_BODY_BYTES), members="messages")
         if not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
-            raise self.error(400, 'The body must be an object: {"messages": [...]}.')
+            raise self.content_error('The body must be an object: {"messages": [...]}.')
         if not 1 <= len(payload["messages"]) <= MAX_MESSAGES:
-            raise self.error(400, f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}.")
+            text = f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}."
+            raise self.content_error(text)
         messages, rejected = parse(payload["messages"], now=self.received_at)
         if key.is_restricted:
             messages = self.permitted_messages(key, messages, rejected)

@@ -46,9 +46,9 @@ class TrackingConsentView(PrivacyView):
         self.check_caller(key)
         payload = self.decode(self.read(request, limit=MAX_BODY_BYTES))
         if not isinstance(payload, dict):
-            raise self.error(400, 'The body must be an object: {"anonymousId", "status", "source"}.')
+            raise self.content_error('The body must be an object: {"anonymousId", "status", "source"}.')
         if errors := _decision_violations(payload):
-            raise self.error(400, errors[0].message, errors)
+            raise self.content_error(errors[0].message, errors)
         decisions.record(
             game_id=key.game_id,
             anonymous_id=canonical(rules.read_id(payload, "anonymousId")),

@@ -129,18 +129,29 @@ class EventsView(ParcelvoyView):
         return [message for index, item in enumerate(payload) for message in _event(item, f"{index}", now)]
 
 
+class TrackView(ParcelvoyView):
+    """One event, with its name in `event`, as the JavaScript client sends it; also a list like that of EventsView."""
+
+    route = "client-track"
+
+    def parse(self, payload: Any, *, now: datetime) -> list[Message]:
+        if isinstance(payload, list):
+            return EventsView().parse(payload, now=now)
+        return _event(payload, "", now)
+
+
 def _event(item: Any, position: str, now: datetime) -> list[Message]:
     """The messages of one item: a track event, after an identify if the item has a `user`."""
     rules.check_type(item, dict, position)
-    path = f"{position}/"
+    path = f"{position}/" if position else ""
     anonymous_id, external_id = rules.read_ids(item, path)
     # The Android client sends `properties` in place of `data`.
-    properties = {**rules.optional_object(item, "properties", path), **rules.optional_object(item, "data", path)}
+    properties = {**rules.json_object(item, "properties", path), **rules.json_object(item, "data", path)}
     event = _message(
         Kind.TRACK,
         item,
         now,
-        name=rules.optional_text(item, "name", path),
+        name=rules.optional_text(item, "name", path) or rules.optional_text(item, "event", path),
         anonymous_id=anonymous_id,
         user_id=external_id,
         properties=properties,
@@ -154,7 +165,7 @@ def _event(item: Any, position: str, now: datetime) -> list[Message]:
         now,
         anonymous_id=anonymous_id,
         user_id=external_id,
-        traits=_traits(user, f"{path}user/"),
+        traits=_traits(rules.without_bad_timezone(user), f"{path}user/"),
     )
     event.is_joined = True
     # Derived from the id of the event, so that it is the same in a retry.

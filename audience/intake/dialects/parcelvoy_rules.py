@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from audience.ids.values import clean, is_storable, length
+from audience.intake.requests.body import read_object
 
 MAX_LENGTH = 255
 TYPE_NAMES: dict[type, str] = {str: "string", dict: "object", list: "array"}
@@ -75,6 +76,14 @@ def optional_object(parent: Mapping[str, Any], name: str, path: str = "") -> dic
     return dict(value)
 
 
+def json_object(parent: Mapping[str, Any], name: str, path: str = "") -> dict[str, Any]:
+    """Like `optional_object`; also reads an object that the client has sent as JSON within a string."""
+    value = parent.get(name)
+    if isinstance(value, str) and (value_read := read_object(value)):
+        return value_read
+    return optional_object(parent, name, path)
+
+
 def check_fields(parent: Mapping[str, Any], fields: frozenset[str]) -> None:
     if set(parent) - fields:
         raise InvalidItem(sorted(set(parent) - fields)[0], "Must NOT have additional properties")
@@ -84,3 +93,10 @@ def check_timezone(parent: Mapping[str, Any], path: str = "") -> None:
     name = optional_text(parent, "timezone", path)
     if name and name not in available_timezones():
         raise InvalidItem(f"{path}timezone", "The timezone value must be in the IANA format.")
+
+
+def without_bad_timezone(user: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The `user` of an event without a time zone that is not in the IANA format: it would refuse all events."""
+    name = user.get("timezone")
+    is_bad = name is not None and not (isinstance(name, str) and name.strip() in {"", *available_timezones()})
+    return {key: value for key, value in user.items() if key != "timezone"} if is_bad else user

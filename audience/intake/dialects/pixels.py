@@ -8,12 +8,14 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.dialects import segment
+from audience.intake.dialects.refusing import too_large
 from audience.intake.dialects.responses import RequestProblem
 from audience.intake.dialects.segment_fields import text_of
-from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
+from audience.intake.dialects.segment_requests import BATCH
+from audience.intake.dialects.segment_views import MetaRouterView, SegmentView
 from audience.intake.messages.message import Message
 from audience.intake.requests import body
-from audience.intake.requests.auth import basic_user
+from audience.intake.requests.auth import basic_user, find_key
 from audience.models import KeyKind
 
 # The smallest transparent GIF.
@@ -36,10 +38,13 @@ class DataPixelView(MetaRouterView):
 
     async def get(self, request: HttpRequest) -> HttpResponseBase:
         header_key, query_key = basic_user(request), request.GET.get("writeKey", "")
+        if known := find_key(header_key or query_key, kinds=self.key_kinds):
+            self.admit(known)
         payload = self.payload(self.data(request), header_key or query_key)
         body_key = text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
         key = self.require_key(header_key or body_key or query_key)
-        self.admit(key)
+        if key != known:
+            self.admit(key)
         answer = await self.handle(payload, key, len(self.body))
         return gif() if answer.status_code == 200 else answer
 
@@ -49,9 +54,10 @@ class DataPixelView(MetaRouterView):
         try:
             data = b64decode(text + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
-            raise self.refuse(RequestProblem.BAD_JSON) from None
+            text = "The parameter `data` is not base64."
+            raise self.refuse_content(RequestProblem.BAD_JSON, text) from None
         if len(data) > self.responses.call_limit:
-            raise self.refuse(RequestProblem.TOO_LARGE)
+            raise self.refuse_content(RequestProblem.TOO_LARGE, too_large(self.responses.call_limit))
         return data
 
 
@@ -99,7 +105,7 @@ class WebhookView(MetaRouterView):
         # The key of the query takes precedence over a key in the header or the body.
         key, payload, size = self.receive(request.GET.get("writeKey", "") or basic_user(request))
         if not isinstance(payload, dict):
-            raise self.refuse(RequestProblem.NOT_AN_EVENT)
+            raise self.refuse_content(RequestProblem.NOT_AN_EVENT, "The body has to be a JSON object.")
         is_batch = isinstance(payload.get("batch"), list)
         kind = BATCH if is_batch else text_of(payload.get("type")).lower()
         if is_batch or kind in segment.TYPES:

@@ -9,21 +9,22 @@ from django.db.models.functions import Coalesce
 
 from audience.intake.dialects import immutable, parcelvoy, parcelvoy_rules, segment
 from audience.intake.dialects.responses import Responses
-from audience.intake.dialects.segment_fields import text_of
-from audience.intake.dialects.segment_views import (
-    BATCH,
-    RESPONSES_BY_DIALECT,
-    TOO_LARGE,
-    UNKNOWN_KEY,
-    corrects_both_directions,
-)
+from audience.intake.dialects.segment_fields import follows_metarouter, text_of
+from audience.intake.dialects.segment_requests import BATCH, RESPONSES_BY_DIALECT
+from audience.intake.dialects.segment_views import TOO_LARGE, UNKNOWN_KEY
 from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.requests.auth import find_key
 from audience.models import ApiKey, Dialect, Rejection
 
 PARCELVOY_VIEWS = {
     view.route: view
-    for view in (parcelvoy.AliasView, parcelvoy.IdentifyView, parcelvoy.DevicesView, parcelvoy.EventsView)
+    for view in (
+        parcelvoy.AliasView,
+        parcelvoy.IdentifyView,
+        parcelvoy.DevicesView,
+        parcelvoy.EventsView,
+        parcelvoy.TrackView,
+    )
 }
 # The name of a rejected message in any dialect: its event, its page, or its type.
 TITLE = Coalesce(KT("raw__eventName"), KT("raw__event"), KT("raw__name"), KT("raw__type"))
@@ -78,8 +79,10 @@ def _revalidate_segment(rejection: Rejection, responses: Responses) -> Revalidat
     stated = text_of(rejection.raw.get("type")).lower()
     kind = stated if rejection.route in {BATCH, ""} else rejection.route
     try:
-        both = corrects_both_directions(rejection.key or key)
-        envelope = segment.BatchEnvelope(received_at=rejection.received_at, both_directions=both, **rejection.frame)
+        is_metarouter = follows_metarouter(rejection.key or key)
+        envelope = segment.BatchEnvelope(
+            received_at=rejection.received_at, is_metarouter=is_metarouter, **rejection.frame
+        )
         return Revalidation(key, [segment.parse(rejection.raw, kind=kind, envelope=envelope)])
     except segment.InvalidMessage as error:
         return Revalidation(key, errors=[error.violation])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.http import HttpResponse
 
-from audience.intake.dialects.responses import RequestProblem, Responses
+from audience.intake.dialects.responses import RequestProblem, Responses, as_json
 from audience.intake.messages.message import Rejected
 from audience.models import Dialect
 
@@ -23,6 +23,11 @@ ANSWERS = {
 }
 
 
+# Clients of Segment that read every answer as JSON. Another one counts as a failure: Ruby sends the batch ten times
+# (segmentio/analytics-ruby, transport.rb), Java until it gives up (segmentio/analytics-java, AnalyticsClient.java).
+JSON_CLIENTS = ("analytics-ruby/", "analytics-java/")
+
+
 def plain_text(status: int, text: str) -> HttpResponse:
     return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
 
@@ -36,8 +41,11 @@ class RudderStackResponses(Responses):
         # Exactly 200: after 201, 204 or 207 two of the Python SDKs retry up to ten times.
         return plain_text(200, "OK")
 
+    def answer_error(self, status: int, text: str) -> HttpResponse:
+        return plain_text(status, text)
+
     def answer_rejected(self, rejected: Rejected) -> HttpResponse:
-        return plain_text(400, rejected.errors[0].message)
+        return self.answer_error(400, rejected.errors[0].message)
 
     def answer_batch(
         self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, supports_207: bool
@@ -45,7 +53,22 @@ class RudderStackResponses(Responses):
         return self.answer_accepted() if accepted or not rejected else self.answer_rejected(rejected[0][1])
 
     def answer_problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:
-        return plain_text(*ANSWERS[problem])
+        return self.answer_error(*ANSWERS[problem])
+
+
+class JsonResponses(RudderStackResponses):
+    """The same statuses and sentences for JSON_CLIENTS."""
+
+    def answer_accepted(self) -> HttpResponse:
+        return as_json({"success": True})
+
+    def answer_error(self, status: int, text: str) -> HttpResponse:
+        return as_json({"success": False, "error": text, "code": str(status), "message": text}, status=status)
 
 
 RESPONSES = RudderStackResponses()
+JSON_RESPONSES = JsonResponses()
+
+
+def responses_for(user_agent: str) -> RudderStackResponses:
+    return JSON_RESPONSES if user_agent.startswith(JSON_CLIENTS) else RESPONSES

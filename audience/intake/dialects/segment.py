@@ -4,12 +4,12 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from audience.ids.values import is_storable, length, read_id
-from audience.intake.dialects.segment_fields import canonical_context, device_id, mapping, text_of
+from audience.intake.dialects.segment_fields import canonical_context, device_id, json_mapping, mapping, text_of
 from audience.intake.messages.message import MAX_MESSAGE_ID_LENGTH, Message, Violation
 from audience.intake.messages.message_ids import is_placeholder
 from audience.intake.messages.times import Timing, is_blank, parse_time, read_timing
@@ -23,6 +23,8 @@ TYPES = (*KINDS, MERGE)
 # Ids are index keys, whose size PostgreSQL limits. Ids of SDKs are much shorter.
 MAX_ID_LENGTH = 512
 MAX_NAME_LENGTH = 256
+# The longest way of a request from a client with a right clock: a phone in a bad network.
+MAX_LATENCY = timedelta(seconds=10)
 CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
 
 TIME_FIELDS = ("timestamp", "originalTimestamp")
@@ -41,11 +43,12 @@ class InvalidMessage(Exception):
 class BatchEnvelope:
     """The time of receipt, and the values of the batch that its members do not state themselves.
 
-    `both_directions`: `timestamp` is corrected by `sentAt` also when the client's clock was behind.
+    `is_metarouter`: MetaRouter's document applies, not RudderStack's. `timestamp` is corrected by `sentAt` also when
+    the client's clock was behind, and an alias needs no `previousId`.
     """
 
     received_at: datetime
-    both_directions: bool = False
+    is_metarouter: bool = False
     sent_at: Any = None
     timestamp: Any = None
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +78,7 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
         session_id=text_of(context.get("sessionId"))[:MAX_ID_LENGTH],
         consent_level=text_of(raw.get("consentLevel")) if raw.get("consentLevel") in CONSENT_LEVELS else "",
         test=raw.get("test") is True,
-        properties=mapping(raw, "properties"),
+        properties=json_mapping(raw, "properties"),
         context=canonical_context(context),
         integrations={**envelope.integrations, **mapping(raw, "integrations")},
         raw=dict(raw),
@@ -84,6 +87,8 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
     if not message.user_id and not message.anonymous_id:
         raise InvalidMessage("userId", "MISSING_REQUIRED_FIELD", "request neither has anonymousId nor userId")
     _set_fields_of_kind(raw, kind, context, message)
+    if kind == "alias":
+        _set_previous_id(raw, message, is_metarouter=envelope.is_metarouter)
     message.move_placeholders()
     return message
 
@@ -107,18 +112,30 @@ def _set_fields_of_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str,
         raise InvalidMessage("event", "MISSING_REQUIRED_FIELD", "event is required for track")
     if kind == "identify":
         # Browser SDKs put the traits of identify into the context.
-        message.traits = {**mapping(context, "traits"), **mapping(raw, "traits")}
+        message.traits = {**mapping(context, "traits"), **json_mapping(raw, "traits")}
     elif kind == "group":
         message.group_id = _required_id(raw, "groupId", kind)
-        message.traits = mapping(raw, "traits")
-    elif kind == "alias":
-        previous = _required_id(raw, "previousId", kind)
-        message.links = [(ANONYMOUS, previous), (USER, previous)]
-        message.links += [(USER, message.user_id)] if message.user_id else []
-        # Also in the column, so that an erasure of the previous id finds the event.
-        message.anonymous_id = message.anonymous_id or previous
+        message.traits = json_mapping(raw, "traits")
     elif kind == MERGE:
         message.links = _merge_links(raw)
+
+
+def _set_previous_id(raw: Mapping[str, Any], message: Message, *, is_metarouter: bool) -> None:
+    """Check and set the ids of an alias. Raises InvalidMessage.
+
+    MetaRouter's SDK for iOS sends `previousId` within the properties, and those for Android and React Native not at
+    all: they link the anonymous id to the user, as an identify does.
+    """
+    previous = _id(raw, "previousId")
+    if not previous and is_metarouter:
+        previous = _id(message.properties, "previousId")
+        if not previous and message.user_id and message.anonymous_id:
+            return
+    previous = previous or _required_id(raw, "previousId", "alias")
+    message.links = [(ANONYMOUS, previous), (USER, previous)]
+    message.links += [(USER, message.user_id)] if message.user_id else []
+    # Also in the column, so that an erasure of the previous id finds the event.
+    message.anonymous_id = message.anonymous_id or previous
 
 
 def _merge_links(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -137,10 +154,10 @@ def _merge_links(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _name(raw: Mapping[str, Any], kind: str) -> str:
-    """The name of the event, page or screen. MetaRouter documents `eventName` besides `event`."""
-    if kind == "track":
-        return (text_of(raw.get("event")) or text_of(raw.get("eventName")))[:MAX_NAME_LENGTH]
-    return text_of(raw.get("name"))[:MAX_NAME_LENGTH] if kind in {"page", "screen"} else ""
+    """The name of the event, page or screen. MetaRouter documents `eventName` besides `event`; its mobile SDKs, and
+    RudderStack's, send the name of a page or screen as `event`."""
+    names = {"track": ("event", "eventName"), "page": ("name", "event"), "screen": ("name", "event")}.get(kind, ())
+    return next(filter(None, (text_of(raw.get(name)) for name in names)), "")[:MAX_NAME_LENGTH]
 
 
 def _message_id(raw: Mapping[str, Any]) -> str:
@@ -157,6 +174,10 @@ def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:
     """The time is `timestamp`, corrected by `sentAt` if that is ahead of the receipt; else `originalTimestamp`,
     corrected by `sentAt` in both directions; else the receipt.
 
+    Where `sentAt` is up to MAX_LATENCY before the receipt, the clock is right and the difference is the way of the
+    request: `originalTimestamp` is the time. RudderStack's browser SDK sends one request for each event, in parallel,
+    and correcting them would put the events of a page in the order in which their requests happened to arrive.
+
     `day` is always the day of the unmodified client time, since a retry repeats nothing else.
     """
     received_at, sent_at = envelope.received_at, parse_time(raw.get("sentAt") or envelope.sent_at)
@@ -164,10 +185,11 @@ def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:
     timestamps = (raw.get("timestamp"), envelope.timestamp)
     for value in timestamps:
         if parse_time(value):
-            return read(value, both_directions=envelope.both_directions)
+            return read(value, both_directions=envelope.is_metarouter)
     original = raw.get("originalTimestamp")
     if parse_time(original):
-        corrected = read(original, both_directions=True)
+        is_exact = sent_at is not None and timedelta(0) <= received_at - sent_at <= MAX_LATENCY
+        corrected = read(original, both_directions=not is_exact)
         # Without `sentAt` the error of the clock is unknown.
         return corrected if sent_at else Timing(received_at, corrected.day)
     stated = next((value for value in (*timestamps, original) if not is_blank(value)), None)

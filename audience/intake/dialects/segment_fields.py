@@ -6,6 +6,9 @@ from typing import Any
 
 import orjson
 
+from audience.intake.requests.body import read_object
+from audience.models import ApiKey, Dialect
+
 # A megabyte of `{},` is a kilobyte of gzip and takes minutes to process. A message of an SDK has at least 200 bytes.
 MAX_BATCH_MEMBERS = 20_000
 # The prefix of keys that are not public, and the maximum number of their characters that are stored.
@@ -22,6 +25,12 @@ def mapping(parent: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The object with this name inside of another; {} for any other value."""
     value = parent.get(name)
     return dict(value) if isinstance(value, Mapping) else {}
+
+
+def json_mapping(parent: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Like `mapping`; also reads an object that the client has sent as JSON within a string."""
+    value = parent.get(name)
+    return read_object(value) if isinstance(value, str) else mapping(parent, name)
 
 
 def text_of(value: Any) -> str:
@@ -79,3 +88,8 @@ def canonical_context(context: Mapping[str, Any]) -> dict[str, Any]:
 
 def device_id(context: Mapping[str, Any]) -> Any:
     return mapping(context, "device").get("id")
+
+
+def follows_metarouter(key: ApiKey) -> bool:
+    """Whether MetaRouter's document applies to the messages of a key where it differs from RudderStack's."""
+    return key.dialect != Dialect.RUDDERSTACK

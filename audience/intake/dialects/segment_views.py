@@ -1,144 +1,65 @@
 """The routes that RudderStack, Segment and MetaRouter share. Answers are in the key's dialect, or the route's."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from django.http import HttpRequest, HttpResponseBase
 
 from audience.ids.values import LostDigits
-from audience.intake.dialects import metarouter, rudderstack, segment
-from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.responses import Refusal, RequestProblem, Responses
-from audience.intake.dialects.segment_fields import MAX_BATCH_MEMBERS, key_values, mapping, text_of, without_secret
+from audience.intake.dialects import metarouter, segment
+from audience.intake.dialects.refusing import too_large
+from audience.intake.dialects.responses import RequestProblem
+from audience.intake.dialects.segment_fields import (
+    MAX_BATCH_MEMBERS,
+    follows_metarouter,
+    mapping,
+    text_of,
+    without_secret,
+)
+from audience.intake.dialects.segment_requests import BATCH, MEMBERS, SegmentRequest
 from audience.intake.messages.message import Message, Rejected, Violation
-from audience.intake.requests.auth import basic_user, find_key, find_keys
+from audience.intake.requests.auth import basic_user
 from audience.models import ApiKey, Dialect
-from audience.models.keys import SENDER_KINDS
 
-BATCH = "batch"
-# The largest limit of these dialects, used until the key is known.
-MAX_BODY_BYTES = rudderstack.RESPONSES.batch_limit
-RESPONSES_BY_DIALECT: Mapping[str, Responses] = {
-    responses.dialect: responses for responses in (rudderstack.RESPONSES, metarouter.RESPONSES)
-}
 TOO_LARGE = Violation("", "TOO_LARGE", "request size exceeds max limit")
 UNKNOWN_KEY = Violation("writeKey", "UNKNOWN_KEY", "invalid write key")
 # Each message of a request with the key it belongs to.
 Members = list[tuple[ApiKey, Message | Rejected]]
 
 
-class SegmentView(IngestView):
-    """A route, which is one of segment.TYPES, or "batch".
+class SegmentView(SegmentRequest):
+    """A route, which is one of segment.TYPES, or "batch"."""
 
-    If it `is_shared`, `responses` are those of the key's dialect; `default_responses` are used until the key is known,
-    and for keys of other dialects. On other routes they are always used.
-    """
-
-    route = BATCH
-    default_responses: Responses = rudderstack.RESPONSES
-    is_shared = True
-    # The kinds of keys that it accepts. Pixels accept publishable keys only, since a key in an image URL is public.
-    key_kinds: Sequence[str] = SENDER_KINDS
     envelope: segment.BatchEnvelope
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.use_responses(self.default_responses)
-        # The live keys in the body, by value; empty when there is a key outside the body.
-        self.body_keys: Mapping[str, ApiKey] = {}
-
-    def use_responses(self, responses: Responses) -> None:
-        self.responses, self.dialect = responses, responses.dialect
-
-    def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
-        return Refusal(self.responses.answer_problem(problem, batch=self.route == BATCH))
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
         key, payload, size = self.receive(basic_user(request) or request.GET.get("writeKey", ""))
         return await self.handle(payload, key, size)
 
     async def handle(self, payload: Any, key: ApiKey, size: int) -> HttpResponseBase:
-        if size > (self.responses.batch_limit if self.route == BATCH else self.responses.call_limit):
-            raise self.refuse(RequestProblem.TOO_LARGE)
+        limit = self.responses.batch_limit if self.route == BATCH else self.responses.call_limit
+        if size > limit:
+            raise self.refuse_content(RequestProblem.TOO_LARGE, too_large(limit))
         handler = self.handle_batch if self.route == BATCH else self.handle_one
         try:
             return await handler(payload, key)
         except LostDigits:
-            return await handler(self.decode(self.body, keep_digits=True), key)
-
-    def receive(self, outer_key: str) -> tuple[ApiKey, Any, int]:
-        """The key, the JSON and its size in bytes. `outer_key` is the value of a key outside the body, or ''.
-
-        Sets `responses` as soon as the key is known: an unreadable body is refused in the dialect of the outer key.
-        """
-        key = find_key(outer_key, kinds=self.key_kinds) if outer_key else None
-        if key:
-            self.choose_responses(key)
-        data = self.read(self.request, limit=MAX_BODY_BYTES)
-        if outer_key and key is None:
-            raise self.unknown_key(outer_key)
-        payload = self.payload(data, outer_key)
-        if key is None:
-            key = self.key_in_body(payload)
-            self.choose_responses(key)
-        self.admit(key)
-        return key, payload, len(data)
-
-    def payload(self, data: bytes, outer_key: str) -> Any:
-        """The JSON. An unreadable body without an outer key is refused with NO_KEY."""
-        self.body = data
-        try:
-            return self.decode(data)
-        except Refusal:
-            if not outer_key:
-                raise self.refuse(RequestProblem.NO_KEY) from None
-            raise
-
-    def require_key(self, value: str) -> ApiKey:
-        if not value:
-            raise self.refuse(RequestProblem.NO_KEY)
-        key = find_key(value, kinds=self.key_kinds)
-        if key is None:
-            raise self.unknown_key(value)
-        return key
-
-    def unknown_key(self, value: str) -> Refusal:
-        return self.with_expired_key_rejection(self.refuse(RequestProblem.UNKNOWN_KEY), value)
-
-    def key_in_body(self, payload: Any) -> ApiKey:
-        """The first live key in the body: an invalid key of a member does not fail the other members."""
-        values = key_values(payload)
-        if not values:
-            raise self.refuse(RequestProblem.NO_KEY)
-        self.body_keys = find_keys(values, kinds=self.key_kinds)
-        key = next((self.body_keys[value] for value in values if value in self.body_keys), None)
-        return key or self.require_key(values[0])
-
-    def choose_responses(self, key: ApiKey) -> None:
-        if self.is_shared:
-            self.use_responses(RESPONSES_BY_DIALECT.get(key.dialect, self.default_responses))
+            return await handler(self.decode(self.body, keep_digits=True, members=MEMBERS), key)
 
     async def handle_one(self, raw: Any, key: ApiKey) -> HttpResponseBase:
         if not isinstance(raw, dict):
-            raise self.refuse(RequestProblem.NOT_AN_EVENT)
+            raise self.refuse_content(RequestProblem.NOT_AN_EVENT, "The body has to be one event, a JSON object.")
         self.envelope = segment.BatchEnvelope(
-            received_at=self.received_at, sent_at=self.sent_at(), both_directions=corrects_both_directions(key)
+            received_at=self.received_at, sent_at=self.sent_at(), is_metarouter=follows_metarouter(key)
         )
         # The kind is that of the route, whatever `type` the message states.
         return await self.store_one(self.parse(without_secret(raw), self.route, key), key)
 
     async def handle_batch(self, payload: Any, key: ApiKey) -> HttpResponseBase:
-        members = payload.get("batch") if isinstance(payload, dict) else None
-        if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
-            raise self.refuse(RequestProblem.NOT_AN_EVENT)
-        if not members:
-            raise self.refuse(RequestProblem.EMPTY_BATCH)
-        if len(members) > MAX_BATCH_MEMBERS:
-            raise self.refuse(RequestProblem.TOO_LARGE)
+        members = self.members(payload)
         self.envelope = segment.BatchEnvelope(
             received_at=self.received_at,
-            both_directions=corrects_both_directions(key),
+            is_metarouter=follows_metarouter(key),
             sent_at=payload.get("sentAt") or self.sent_at(),
             timestamp=payload.get("timestamp") if self.responses.batch_timestamp else None,
             context=mapping(payload, "context"),
@@ -153,6 +74,19 @@ class SegmentView(IngestView):
         rejected = [(index, member) for index, (_, member) in enumerate(parsed) if isinstance(member, Rejected)]
         supports_207 = key.dialect == Dialect.METAROUTER
         return self.responses.answer_batch(len(parsed) - len(rejected), rejected, supports_207=supports_207)
+
+    def members(self, payload: Any) -> list[dict[str, Any]]:
+        """The members of a batch. Raises Refusal when it has none, too many, or others than objects."""
+        members = payload.get(MEMBERS) if isinstance(payload, dict) else None
+        if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+            text = f"The body has to be an object with the events in a list `{MEMBERS}`."
+            raise self.refuse_content(RequestProblem.NOT_AN_EVENT, text)
+        if not members:
+            raise self.refuse_content(RequestProblem.EMPTY_BATCH, f"The list `{MEMBERS}` is empty.")
+        if len(members) > MAX_BATCH_MEMBERS:
+            text = f"The batch has more than {MAX_BATCH_MEMBERS} events; send smaller batches."
+            raise self.refuse_content(RequestProblem.TOO_LARGE, text)
+        return members
 
     def key_of(self, raw: dict[str, Any], batch_key: str, key: ApiKey) -> ApiKey | None:
         """The key that a member belongs to: its `writeKey`, else the batch's. None when that is not a live key."""
@@ -210,6 +144,7 @@ class MetaRouterView(SegmentView):
     is_shared = False
 
 
-def corrects_both_directions(key: ApiKey) -> bool:
-    """MetaRouter documents that `timestamp` is corrected by `sentAt`, and RudderStack that it is stored as sent."""
-    return key.dialect != Dialect.RUDDERSTACK
+class ShortView(SegmentView):
+    """A short route, or import. Segment's clients for Ruby and Java use them with a key of RudderStack's dialect."""
+
+    default_responses = metarouter.RESPONSES

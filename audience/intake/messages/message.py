@@ -22,6 +22,8 @@ MAX_MESSAGE_ID_LENGTH = 256
 MESSAGE_ID_REUSED = "MESSAGE_ID_REUSED"
 # Stored in place of the content of a request that was refused as a whole.
 NOT_KEPT = {"not_kept": True}
+# What may be stored with it: the size of the body, and the id of the request (request_id.py).
+NOT_KEPT_FIELDS = {*NOT_KEPT, "bytes", "request"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,6 +114,11 @@ class Rejected:
     envelope: dict[str, Any] = field(default_factory=dict)
     request_ip: str = ""
     origin: str = ""
+
+
+def is_not_kept(raw: Any) -> bool:
+    """Whether this is stored in place of the content of a request that was refused as a whole."""
+    return isinstance(raw, dict) and raw.get("not_kept") is True and raw.keys() <= NOT_KEPT_FIELDS
 
 
 def stored_id(message_id: str, *, is_server: bool) -> str:

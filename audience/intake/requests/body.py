@@ -62,6 +62,12 @@ def read(request: HttpRequest, *, limit: int) -> bytes:
     return body
 
 
+def sent_size(request: HttpRequest) -> int:
+    """The number of bytes of the body as it was sent; of a body that is too large, as its header states it."""
+    stated = request.META.get("CONTENT_LENGTH") or ""
+    return int(stated) if str(stated).isdecimal() else 0
+
+
 def _window_bits(body: bytes, encoding: str) -> int:
     """The window bits for the format that the first bytes show: some clients (.NET) send `deflate` without a header."""
     if body.startswith(GZIP_MAGIC):
@@ -95,8 +101,11 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
     return bytes(plain)
 
 
-def decode(body: bytes, *, keep_digits: bool = False) -> Any:
+def decode(body: bytes, *, keep_digits: bool = False, members: str = "") -> Any:
     """Parse JSON. Raises `Malformed`.
+
+    NaN and Infinity, which Python and Godot write, are not JSON. With `members`, the name of the body's list of
+    messages, they become null, so that one of them does not lose all other messages of the batch.
 
     NUL characters and lone surrogates, which PostgreSQL cannot store, become replacement characters. A byte order mark
     of UTF-8 is skipped (RFC 8259, section 8.1). An integer of more than 64 bits becomes a float; with `keep_digits`,
@@ -108,13 +117,24 @@ def decode(body: bytes, *, keep_digits: bool = False) -> Any:
     if b"\\u0000" in body:
         body = ESCAPED_NUL.sub(rb"\1\\ufffd", body)
     try:
-        value = orjson.loads(body) if not keep_digits else _decode_leniently(body, "")
+        value = orjson.loads(body) if not keep_digits else _decode_leniently(body, "", members)
     except orjson.JSONDecodeError as error:
-        value = _decode_leniently(body, str(error))
+        value = _decode_leniently(body, str(error), members)
     # JSON with fewer brackets than levels is not nested too deeply.
     if body.count(b"{") + body.count(b"[") > MAX_NESTING and _is_deeper_than(value, MAX_NESTING):
         raise Malformed(f"The JSON is nested deeper than {MAX_NESTING} levels.")
     return value
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """The object that a string contains as JSON; {} when it contains anything else."""
+    if not text.lstrip().startswith("{"):
+        return {}
+    try:
+        value = decode(text.encode("utf-8", "replace"))
+    except Malformed:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def replace_nul(text: str) -> str:
@@ -122,18 +142,28 @@ def replace_nul(text: str) -> str:
     return text.replace("\x00", "\ufffd")
 
 
-def _decode_leniently(body: bytes, error: str) -> Any:
-    """Parse JSON that orjson refuses or rounds: with large numbers, or with lone surrogates such as `\ud83d`, which
-    browsers send when they cut a string within an emoji."""
+def _decode_leniently(body: bytes, error: str, members: str) -> Any:
+    """Parse JSON that orjson refuses or rounds: with large numbers, with lone surrogates such as `\ud83d`, which
+    browsers send when they cut a string within an emoji, or with NaN in a batch."""
+    constants: list[str] = []
     try:
         text = body.decode("utf-8", "replace")
         value = json.loads(
-            text, parse_constant=_refuse_constant, parse_int=_number_or_digits, parse_float=_number_or_digits
+            text, parse_constant=constants.append, parse_int=_number_or_digits, parse_float=_number_or_digits
         )
+        if constants and not _has_objects(value, members):
+            raise ValueError
         canonical = json.dumps(value, allow_nan=False, ensure_ascii=False)
         return orjson.loads(SURROGATE.sub("\ufffd", canonical))
     except (ValueError, RecursionError):
-        raise Malformed(f"The body is not valid JSON: {error}.") from None
+        reason = f"it contains {constants[0]}" if constants else error
+        raise Malformed(f"The body is not valid JSON: {reason}.") from None
+
+
+def _has_objects(value: Any, members: str) -> bool:
+    """Whether the value is an object with a list of objects named `members`."""
+    listed = value.get(members) if isinstance(value, dict) else None
+    return isinstance(listed, list) and all(isinstance(member, dict) for member in listed)
 
 
 def _number_or_digits(text: str) -> float | str:
@@ -144,10 +174,6 @@ def _number_or_digits(text: str) -> float | str:
     if text.lstrip("-").isdecimal():
         return int(text) if len(text) <= MAX_DIGITS else text
     return number if abs(number) < FIRST_INEXACT else str(int(Decimal(text)))
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _is_deeper_than(value: Any, levels: int) -> bool:
