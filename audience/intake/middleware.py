@@ -61,14 +61,19 @@ class IntakeMiddleware:
         if view is None or must_be_https(request):
             response = self.get_response(request)
             is_unknown = response.status_code == 404 and API_PATH.match(request.path_info)
-            return not_found(request) if is_unknown else response
+            return with_headers(not_found(request)) if is_unknown else response
         start = time.perf_counter()
         response = view(request)
         observe(request, response, start)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        if isinstance(response, HttpResponse):
-            response.headers["Content-Length"] = str(len(response.content))
-        return response
+        return with_headers(response)
+
+
+def with_headers(response: HttpResponseBase) -> HttpResponseBase:
+    """The response with the headers that the other middleware would have added."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if isinstance(response, HttpResponse):
+        response.headers["Content-Length"] = str(len(response.content))
+    return response
 
 
 def not_found(request: HttpRequest) -> HttpResponse:

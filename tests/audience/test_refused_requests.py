@@ -127,6 +127,17 @@ def test_the_page_of_the_rejection_names_route_size_and_request(game: Game) -> N
     assert revalidate_rejection(rejection=row, requested_by="ada").status is RevalidationStatus.IMPOSSIBLE
 
 
+def test_the_list_of_events_shows_a_refused_request_with_its_route_and_size(game: Game) -> None:
+    answer = post("/v1/track", b"{", key_of(game, Dialect.RUDDERSTACK))
+    client = hub.member(game, Role.VIEWER)
+    listed = client.get(f"/g/{game.slug}/events/").content.decode()
+    searched = client.get(f"/g/{game.slug}/events/", {"name": answer.headers["X-Request-ID"]}).content.decode()
+
+    for page in (listed, searched):
+        assert "Whole request" in page
+        assert "RudderStack / Segment · route track · 1 bytes" in page
+
+
 # Limits
 
 

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from django.db.models import F, Q, QuerySet
-from django.db.models.fields.json import KeyTransform
+from django.db.models.fields.json import KT, KeyTransform
 from django.urls import reverse
 
 from audience.hub.events import placeholders
@@ -166,16 +166,19 @@ def _rejections(membership: Membership, filters: EventFilter, before: int | None
     rejections = rejections.filter(**{column: value for column, value in exact.items() if value})
     if filters.person:
         rejections = rejections.filter(subjects__contains=[filters.person])
-    rejections = rejections.annotate(title=TITLE).order_by("-pk")
+    rejections = rejections.annotate(title=TITLE, not_kept=KT("raw__not_kept"), size=KT("raw__bytes")).order_by("-pk")
     return [_rejection_row(rejection, membership) for rejection in rejections[: PAGE_SIZE + 1]]
 
 
 def _rejection_row(rejection: Any, membership: Membership) -> FeedRow:
-    """`rejection` is annotated with TITLE."""
+    """`rejection` is annotated with TITLE and, for a request that was refused as a whole, with its size in bytes."""
     addresses = sees_addresses(membership)
     title = masked(rejection.title, addresses=addresses) or KINDS.get(rejection.route) or "Message"
     subjects = [subject for subject in rejection.subjects if subject != rejection.message_id]
     details = [rejection.get_dialect_display(), rejection.message_id or "no message id"]
+    if rejection.not_kept:
+        title = "Whole request"
+        details[1:] = [f"route {rejection.route}", *([f"{rejection.size} bytes"] if rejection.size else [])]
     return FeedRow(
         stream="rejection",
         pk=rejection.pk,
