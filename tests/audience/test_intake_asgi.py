@@ -171,12 +171,20 @@ def stored() -> tuple[list[Any], list[Any], list[Any]]:
     own = {"id", "received_at", "next_attempt_at", "event_ids", "event_at", "day", "first_day", "last_day"}
     tables = [table.objects.order_by("pk").values() for table in (Event, Batch, Rejection)]
     events, batches, rejections = ([{k: v for k, v in row.items() if k not in own} for row in rows] for rows in tables)
+    for row in rejections:
+        if isinstance(row["raw"], dict):
+            row["raw"].pop("request", None)
     return events, batches, rejections
 
 
 def alike(content: bytes) -> bytes:
     """Without what differs from answer to answer."""
     return re.sub(rb'"trace_id":"[0-9a-f]{32}"', b'"trace_id":""', content)
+
+
+def alike_headers(headers: dict[str, str]) -> dict[str, str]:
+    assert len(headers["x-request-id"]) == 32
+    return {name: value for name, value in headers.items() if name != "x-request-id"}
 
 
 ASKED: dict[str, Callable[[Wire], tuple[bytes, dict[str, str]]]] = {
@@ -203,7 +211,7 @@ def test_the_loop_answers_and_stores_what_a_thread_does(loop: Loop, wire: Wire) 
         ours = loop.ask(wire.path, body, headers=headers)
 
         assert (name, ours.status, alike(ours.content)) == (name, theirs.status_code, alike(theirs.content))
-        assert ours.headers == {name.lower(): value for name, value in theirs.items()}
+        assert alike_headers(ours.headers) == alike_headers({name.lower(): value for name, value in theirs.items()})
         assert (name, stored()) == (name, left)
         truncate()
     assert loop.reached == []
@@ -215,7 +223,7 @@ def test_the_loop_answers_other_methods_as_a_thread_does(loop: Loop, wire: Wire)
         ours = loop.ask(wire.path, method=method, headers={"Origin": ORIGIN})
 
         assert (ours.status, alike(ours.content)) == (theirs.status_code, alike(theirs.content))
-        assert ours.headers == {name.lower(): value for name, value in theirs.items()}
+        assert alike_headers(ours.headers) == alike_headers({name.lower(): value for name, value in theirs.items()})
 
 
 def test_simultaneous_requests_share_a_transaction(loop: Loop, immutable: Wire) -> None:
