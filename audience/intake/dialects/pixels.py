@@ -38,9 +38,12 @@ class DataPixelView(MetaRouterView):
 
     async def get(self, request: HttpRequest) -> HttpResponseBase:
         header_key, query_key = basic_user(request), request.GET.get("writeKey", "")
-        if known := find_key(header_key or query_key, kinds=self.key_kinds):
+        outer_key = header_key or query_key
+        # Admitted before the data is read, so that an event that cannot be read is listed.
+        known = find_key(outer_key, kinds=self.key_kinds) if outer_key else None
+        if known:
             self.admit(known)
-        payload = self.payload(self.data(request), header_key or query_key)
+        payload = self.payload(self.data(request), outer_key)
         body_key = text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
         key = self.require_key(header_key or body_key or query_key)
         if key != known:
