@@ -26,7 +26,7 @@ HEADER = "X-Request-ID"
 def log() -> Iterator[io.StringIO]:
     """What the server writes, one JSON object a line."""
     stream = io.StringIO()
-    handler = logging.getHandlerByName("stderr")
+    handler = next(handler for handler in logging.getLogger().handlers if handler.get_name() == "stderr")
     assert isinstance(handler, logging.StreamHandler)
     before = handler.setStream(stream)
     yield stream
