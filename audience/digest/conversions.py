@@ -4,9 +4,10 @@ import uuid
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from audience.database import bulk
-from audience.digest import money, orders
+from audience.digest import money, orders, traits
 from audience.digest.event_ids import is_id
 from audience.ids.values import canonical
 from audience.models import (
@@ -71,7 +72,7 @@ def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool, se
         value_problem=paid.problem,
         order_id=orders.read_order_id(event.properties) if event.name == Trigger.PURCHASE else "",
         properties=event.properties,
-        context=event.context,
+        context=_context(event),
         integrations=event.integrations,
         consent_level=event.consent_level,
         test=event.test,
@@ -80,6 +81,12 @@ def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool, se
         origin=event.origin,
         reason=reason,
     )
+
+
+def _context(event: Event) -> dict[str, Any]:
+    """Return the event's context with the traits that hold for this event."""
+    stated = traits.conversion_traits(event)
+    return {**event.context, "traits": stated} if stated else event.context
 
 
 def choose_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:

@@ -35,8 +35,9 @@ IS_KNOWN = "({column} = '' OR {name}.value = {column} OR {column} = ANY({name}.s
 BY_ANONYMOUS = IDENTITY_OF.format(column="anonymous_id", namespace=ANONYMOUS, name="a")
 BY_USER = IDENTITY_OF.format(column="user_id", namespace=USER, name="u")
 BY_DEVICE = IDENTITY_OF.format(column="device_id", namespace=DEVICE, name="d")
-# Whether an event may contain traits, a device, a group, a click or a conversion.
+# Whether an event may contain traits of its player, a device, traits of a group, a click or a conversion.
 IS_RELEVANT = """(kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
+  OR kind IN ('page', 'screen', 'alias') AND (traits <> '{}' OR context ? 'traits')
   OR coalesce(strpos(context ->> 'page_url', '?'), 0) > 0 OR context ? 'campaign' OR properties ?| %(clicks)s)"""
 # Whether the user is the owner of an id, or the latest of several, at the time of the events.
 IS_OWNER = """({column} = '' OR {name}.person_id = u.person_id AND ({name}.owners = 'one'
@@ -52,8 +53,17 @@ PLAYER = f"""CASE
     WHEN (a.owners = 'other') IS NOT TRUE AND (d.owners = 'other') IS NOT TRUE
       AND least(a.person_id, d.person_id) = greatest(a.person_id, d.person_id) THEN least(a.person_id, d.person_id)
   END"""
+# Whether an event without links has no usable id.
+IS_UNNAMED = """lower(anonymous_id) = ANY(%(no_id)s) AND lower(user_id) = ANY(%(no_id)s)
+      AND lower(device_id) = ANY(%(no_id)s)"""
+# Whether events state a group in which their player is not a member yet: with many SDKs every event states it.
+JOINS = f"""joining IS NOT NULL AND (links <> '' OR NOT ({IS_UNNAMED}))
+  AND EXISTS (SELECT FROM unnest(group_ids) AS stated WHERE NOT EXISTS (
+    SELECT FROM audience_group JOIN audience_group_members AS member ON member.group_id = audience_group.id
+    WHERE (game_id, audience_group.group_id) = (%(game)s, stated) AND member.person_id = known.person_id))"""
 # event: the needed columns, so that each event's JSON is decoded once.
 # id_group: one row per combination of ids; events with links, or without any usable id, are not combined.
+# joining: events that state nothing but the group that their player is in; `group_ids` are these groups.
 # known: `person_id` is the player of these events. NULL if an id is new or was first seen later, or if the owner of a
 #   weak id may change or depends on the time.
 # counted: counts placeholders that were sent in place of ids.
@@ -64,17 +74,18 @@ WITH event AS MATERIALIZED (
   SELECT id, anonymous_id, user_id, least(event_at, received_at) AS event_at,
     CASE WHEN kind = 'device' THEN '' ELSE device_id END AS device_id,
     CASE WHEN links <> '[]' THEN links::text ELSE '' END AS links,
-    context -> 'active' IS DISTINCT FROM 'false' AS is_active, {IS_RELEVANT} AS is_relevant,
+    context -> 'active' IS DISTINCT FROM 'false' AS is_active, {IS_RELEVANT} AS is_relevant, group_id,
     message_id, received_at, context -> '{PLACEHOLDER_NOTE}' AS placeholders, {LEVEL} AS level
   FROM audience_event WHERE id = ANY(%(ids)s) AND day BETWEEN %(first)s AND %(last)s
 ), id_group AS (
   SELECT anonymous_id, user_id, device_id, links, min(event_at) AS first_at, max(event_at) AS last_at,
     min(message_id) AS message_id, max(event_at) FILTER (WHERE is_active) AS active_at,
-    array_agg(id) FILTER (WHERE is_relevant) AS events, min(nullif(level, '')) AS lowest, max(level) AS highest
+    array_agg(id) FILTER (WHERE is_relevant) AS events,
+    array_agg(id) FILTER (WHERE group_id <> '' AND NOT is_relevant) AS joining,
+    array_agg(DISTINCT group_id) FILTER (WHERE group_id <> '' AND NOT is_relevant) AS group_ids,
+    min(nullif(level, '')) AS lowest, max(level) AS highest
   FROM event
-  GROUP BY anonymous_id, user_id, device_id, links, CASE WHEN links <> ''
-    OR lower(anonymous_id) = ANY(%(no_id)s) AND lower(user_id) = ANY(%(no_id)s) AND lower(device_id) = ANY(%(no_id)s)
-    THEN id END
+  GROUP BY anonymous_id, user_id, device_id, links, CASE WHEN links <> '' OR {IS_UNNAMED} THEN id END
 ), known AS (
   SELECT id_group.*, CASE WHEN links = ''
     AND {IS_KNOWN.format(column="anonymous_id", name="a")} AND {IS_KNOWN.format(column="user_id", name="u")}
@@ -97,9 +108,10 @@ WITH event AS MATERIALIZED (
   FROM (SELECT person_id, max(active_at) AS active_at FROM known GROUP BY person_id) AS latest
   WHERE id = person_id AND active_at > last_seen_at
 )
-SELECT anonymous_id, user_id, device_id, links, first_at, last_at, message_id, active_at, coalesce(events, '{{}}'),
-  person_id, changes_consent
-FROM known WHERE person_id IS NULL OR events IS NOT NULL OR changes_consent
+SELECT anonymous_id, user_id, device_id, links, first_at, last_at, message_id, active_at,
+  coalesce(events, '{{}}') || CASE WHEN joins THEN joining ELSE '{{}}' END, person_id, changes_consent
+FROM (SELECT *, {JOINS} AS joins FROM known) AS known
+WHERE person_id IS NULL OR events IS NOT NULL OR changes_consent OR joins
 """
 
 
@@ -145,7 +157,7 @@ def read(
 ) -> tuple[list[EventGroup], list[Event]]:
     """Return the groups of events that need work, and the relevant events; record the activity of all others.
 
-    An event is relevant if it may contain traits, a device, a group, a click or a conversion. Such events are returned
+    An event is relevant if it may contain traits, a device, a new group, a click or a conversion. They are returned
     without `raw`, in order of time. `triggers` are the names of events that become conversions.
     """
     groups: list[EventGroup] = []

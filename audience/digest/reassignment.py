@@ -14,7 +14,7 @@ import structlog
 from django.db import connection
 from django.db.models import Q
 
-from audience.digest import event_groups, moved_rows, ownership, spellings
+from audience.digest import event_groups, moved_rows, ownership, spellings, traits
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id, weak_keys
 from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, WeakOwners
 from audience.ids.values import canonical
@@ -38,7 +38,7 @@ GROUP BY anonymous_id, device
 # The newest relevant events of persons who may lose some of them.
 RELEVANT_EVENTS = """
 SELECT id, day FROM audience_event
-WHERE game_id = %(game)s AND {is_relevant} AND NOT id = ANY(%(digesting)s)
+WHERE game_id = %(game)s AND ({is_relevant} OR group_id <> '') AND NOT id = ANY(%(digesting)s)
   AND (user_id = ANY(%(users)s) AND user_id <> ''
     OR (anonymous_id = ANY(%(anonymous)s) AND anonymous_id <> '' OR device_id = ANY(%(devices)s) AND device_id <> '')
       AND NOT ({names_user}) AND links = '[]')
@@ -123,8 +123,9 @@ def reassign(
     owners = {event: person_id for event in events if (person_id := _owner(event, lookup, users))}
     moved_rows.move_conversions(game, owners)
     moved_rows.move_touches(former, owners)
-    moved_rows.remove_traits(former, {(name, event.event_at.isoformat()) for event in owners for name in event.traits})
-    groups = {event.group_id for event in owners if event.kind == Kind.GROUP}
+    stated = {(trait.name, trait.set_at) for event in owners for trait in traits.of_player(event)}
+    moved_rows.remove_traits(former, stated)
+    groups = {event.group_id for event in owners if event.group_id}
     GroupMembership.objects.filter(person_id__in=former, group__game=game, group__group_id__in=groups).delete()
     return owners
 

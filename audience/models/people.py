@@ -61,7 +61,8 @@ class Person(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="people", db_index=False)
     traits = models.JSONField(default=dict, blank=True)
-    # {"<trait>": "<ISO time of the event that set it>"}, so that the later event wins in any order of arrival.
+    # {"<trait>": "<ISO time of the event that set it>"}, so that the later event wins in any order of arrival. It
+    # ends with " other" where that was no identify (audience/digest/traits.py).
     trait_times = models.JSONField(default=dict, blank=True, editable=False)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()

@@ -109,11 +109,11 @@ def _read_contributions(game: Game, identity: Identity, events: QuerySet[Event])
             added.persons.add(player)
         if click := clicks.read(properties=event.properties, context=event.context):
             added.clicks.add((click.network, click.click_id or f"message:{event.message_id}"))
-        if event.kind == Kind.GROUP:
+        if event.group_id:
             added.groups.add(event.group_id)
         if event.kind == Kind.DEVICE:
             added.devices.add(event.device_id)
-        added.traits |= {(name, event.event_at.isoformat()) for name in event.traits}
+        added.traits |= {(trait.name, trait.set_at) for trait in traits.of_player(event)}
     return added
 
 

@@ -341,10 +341,10 @@ def test_a_merge_keeps_the_latest_value_of_each_trait(key: NewKey) -> None:
     assert Person.objects.get().traits == {"a": 1, "b": 2, "d": 2}
 
 
-def test_only_identify_sets_traits(key: NewKey) -> None:
-    digest(key, message(userId="user-1", traits={"email": "a@example.com"}), page("a-1", traits={"x": 1}))
+def test_a_track_sets_no_traits_of_its_player(key: NewKey) -> None:
+    digest(key, message(userId="user-1", traits={"email": "a@example.com"}))
 
-    assert [person.traits for person in Person.objects.all()] == [{}, {}]
+    assert Person.objects.get().traits == {}
 
 
 # What else a merge moves

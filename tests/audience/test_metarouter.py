@@ -179,9 +179,11 @@ def test_the_fields_of_context_are_kept(key: NewKey) -> None:
         "groupId": "g-1",
         "userAgent": "Mozilla/5.0",
     }
-    post("/v1/t", track(context={**context, "traits": {"email": "a@b.example"}}), key)
+    context["traits"] = {"email": "a@b.example"}
+    post("/v1/t", track(context=context), key)
 
     event = only_event()
+    assert event.group_id == "g-1"
     assert event.context == {
         **{name: value for name, value in context.items() if name not in {"page", "library", "userAgent"}},
         "screen": "1920x1080",

@@ -213,4 +213,5 @@ def _message(raw: dict[str, Any], now: datetime) -> Message:
     )
     message.links = rules.links(raw, message)
     message.move_placeholders()
+    message.add_linked_contacts()
     return message

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from audience.ids.values import is_placeholder as is_placeholder_id
 from audience.ids.values import is_storable, length, read_id
 from audience.intake.dialects.segment_fields import canonical_context, device_id, json_mapping, mapping, text_of
 from audience.intake.messages.message import MAX_MESSAGE_ID_LENGTH, Message, Violation
@@ -78,7 +79,9 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
         session_id=text_of(context.get("sessionId"))[:MAX_ID_LENGTH],
         consent_level=text_of(raw.get("consentLevel")) if raw.get("consentLevel") in CONSENT_LEVELS else "",
         test=raw.get("test") is True,
+        group_id=_context_group(context),
         properties=json_mapping(raw, "properties"),
+        traits=json_mapping(raw, "traits"),
         context=canonical_context(context),
         integrations={**envelope.integrations, **mapping(raw, "integrations")},
         raw=dict(raw),
@@ -90,6 +93,7 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
     if kind == "alias":
         _set_previous_id(raw, message, is_metarouter=envelope.is_metarouter)
     message.move_placeholders()
+    message.add_linked_contacts()
     return message
 
 
@@ -112,10 +116,10 @@ def _set_fields_of_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str,
         raise InvalidMessage("event", "MISSING_REQUIRED_FIELD", "event is required for track")
     if kind == "identify":
         # Browser SDKs put the traits of identify into the context.
-        message.traits = {**mapping(context, "traits"), **json_mapping(raw, "traits")}
+        message.traits = {**mapping(context, "traits"), **message.traits}
+        message.context.pop("traits", None)
     elif kind == "group":
         message.group_id = _required_id(raw, "groupId", kind)
-        message.traits = json_mapping(raw, "traits")
     elif kind == MERGE:
         message.links = _merge_links(raw)
 
@@ -211,6 +215,13 @@ def _check_id(value: str, name: str) -> None:
         raise InvalidMessage(name, "INVALID_VALUE", f"{name} is longer than {MAX_ID_LENGTH} characters")
     if not is_storable(value):
         raise InvalidMessage(name, "INVALID_VALUE", f"{name} has characters that cannot be stored")
+
+
+def _context_group(context: Mapping[str, Any]) -> str:
+    """The group that the player is in during any call. A value that is no id does not reject the message."""
+    value = read_id(context.get("groupId"))
+    is_usable = length(value) <= MAX_ID_LENGTH and is_storable(value) and not is_placeholder_id(value)
+    return value if is_usable else ""
 
 
 def _required_id(raw: Mapping[str, Any], name: str, kind: str) -> str:

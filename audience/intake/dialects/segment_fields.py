@@ -17,8 +17,8 @@ MAX_PREFIX_LENGTH = 24
 # The client's names -> the names in message.Message.
 PAGE = {"url": "page_url", "path": "page_path", "title": "page_title", "referrer": "page_referrer"}
 RENAMED = {"userAgent": "user_agent"}
-# Stored in other fields of the message.
-OMITTED = frozenset({"traits", "page", "library", "sessionId"})
+# Stored in other fields of the message. Traits are not: a message may have others of its own.
+OMITTED = frozenset({"page", "library", "sessionId"})
 
 
 def mapping(parent: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from audience.models.events import PLACEHOLDER_NOTE
 # to a network.
 TIME_NOTE = "_time_note"
 ID_FIELDS = ("user_id", "anonymous_id", "device_id")
+# Types of linked ids by which a player can be reached -> the trait that they are.
+CONTACT_TRAITS = {"email": "email", "phone": "phone", "mobile": "phone"}
 # In `Message.placeholders`: the field of the ids in `links`.
 LINKED_ID = "linked_id"
 # The prefix of stored message ids of server keys.
@@ -37,6 +39,7 @@ class Message:
     `placeholders` are the texts that were sent in place of ids, by field (move_placeholders).
     `time_fields` are the fields of `raw` in which the dialect states a time, the preferred one first.
     `links` are further (namespace, value) pairs that identify the same player as the ids above.
+    `traits` are the message's own: of a group those of the group. `context` may have further `traits`, of the player.
     `context` uses these keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
     screen, library, library_version, campaign{name, source, medium, content, term}; unknown keys are kept.
     """
@@ -78,6 +81,12 @@ class Message:
                 if is_placeholder(value) and value not in self.placeholders.values():
                     self.placeholders[LINKED_ID] = value
             self.links = [link for link in self.links if not is_placeholder(link[1])]
+
+    def add_linked_contacts(self) -> None:
+        """Add linked emails and phone numbers to the traits, unless these state others."""
+        for namespace, value in self.links:
+            if trait := CONTACT_TRAITS.get(namespace):
+                self.traits = {trait: value, **self.traits}
 
     def context_with_notes(self) -> dict[str, Any]:
         """The context as it is stored: with our notes, and without a client's values of their keys."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
-from audience.digest import id_history
+from audience.digest import id_history, traits
 from audience.digest.owned_ids import OwnedId, events_of, owned_ids
 from audience.digest.ownership import MAX_OWNERS
 from audience.hub.events.feed import PAYLOAD_FIELDS, FeedRow, event_row, with_placeholders
@@ -99,7 +99,7 @@ def title_of(player: Person, identities: Any) -> str:
 
 def traits_of(player: Person, *, addresses: bool) -> list[tuple[str, str, datetime | None]]:
     """Return (name, value, time it was set) of each trait."""
-    times = {name: datetime.fromisoformat(time) for name, time in player.trait_times.items()}
+    times = {name: traits.time_of(set_at) for name, set_at in player.trait_times.items()}
     return [
         (masked(name, addresses=addresses), as_text(masked(value, addresses=addresses, name=name)), times.get(name))
         for name, value in sorted(player.traits.items())
