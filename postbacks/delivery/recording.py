@@ -24,6 +24,7 @@ from postbacks.delivery.leases import Claim
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.answers import MAX_MESSAGE_LENGTH
 from postbacks.networks.interface.call import Outcome, Request, Response, Verdict
+from postbacks.networks.interface.matching import unusable_keys
 from postbacks.outbox import conversion_reasons
 
 logger = structlog.get_logger(__name__)
@@ -32,7 +33,7 @@ logger = structlog.get_logger(__name__)
 RECORD = "record"
 UNSTORABLE = "The network answered, and what it said could not be stored."
 ATTEMPT_COLUMNS = ["finished_at", "status", "verdict", "http_status", "latency_ms", "provider_code", "message"]
-ATTEMPT_COLUMNS += ["request_id", "payload"]
+ATTEMPT_COLUMNS += ["request_id", "payload", "unusable"]
 DELIVERY_COLUMNS = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until", "may_have_arrived"]
 DELIVERY_COLUMNS += ["confirmation", "confirm_after"]
 
@@ -142,13 +143,22 @@ def _attempt(answer: CallResult, status: AttemptStatus, now: datetime, *, erased
     request, outcome = answer.request, answer.outcome
     if erased:
         request, outcome = None, replace(outcome, code=None, message="", request_id=None)
+    payload = None if request is None else json.loads(request.body or b"null")
     return DeliveryAttempt(
         pk=answer.claim.attempt_id,
         finished_at=now,
         status=status,
-        payload=None if request is None else json.loads(request.body or b"null"),
+        payload=payload,
+        unusable=_unusable(answer.claim, payload) if request else [],
         **answer_columns(outcome, answer.response),
     )
+
+
+def _unusable(claim: Claim, payload: Any) -> list[str]:
+    """The match keys that the event states in a form that was not sent."""
+    if claim.facts is None:
+        return []
+    return unusable_keys(claim.delivery.config.kind.match_keys, claim.facts, payload)
 
 
 def answer_columns(outcome: Outcome, response: Response | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 
 from audience.database import clock
 from postbacks.models.configs import PostbackConfig
@@ -78,6 +78,8 @@ class DeliveryAttempt(models.Model):
     request_id = models.CharField(max_length=512, blank=True)
     # The JSON body as it was sent (it never holds the credential); None when nothing was, or the player was erased.
     payload = models.JSONField(null=True, blank=True)
+    # The match keys that the event stated in a form that was not sent (MatchKey.name).
+    unusable = models.JSONField(default=list, blank=True, db_default=Value([], models.JSONField()))
 
     objects = AttemptQuerySet.as_manager()
 

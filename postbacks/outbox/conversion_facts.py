@@ -18,6 +18,7 @@ from audience.models.people import USER
 from consent.models import Level
 from postbacks.networks.interface.facts import Consent, Facts, Item
 from postbacks.outbox.conditions import number
+from postbacks.outbox.contact_facts import read_contacts
 
 T = TypeVar("T")
 
@@ -25,8 +26,6 @@ T = TypeVar("T")
 BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ValidationError)
 
 # The names that a fact may have in properties and traits, the usual one first.
-EMAIL = ("email", "email_address", "emailAddress")
-PHONE = ("phone", "phone_number", "phoneNumber")
 ITEMS = ("items", "products", "contents")
 ITEM_ID = ("item_id", "itemId", "product_id", "productId", "sku", "id")
 ITEM_NAME = ("item_name", "itemName", "product_name", "productName", "name")
@@ -99,11 +98,8 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, A
     context, touch = _object(conversion.context), conversion.touch
     # The context has `ip: null` if the sender disabled recording of the address.
     has_address = touch is not None and context.get("ip", "") is not None
-    # The event's values precede those stored with the person.
-    sources = (_object(context.get("traits")), properties, _object(conversion.person.traits))
     return {
-        "email": _first_usable(sources, EMAIL, _text),
-        "phone": _first_usable(sources, PHONE, _text),
+        **read_contacts(context.get("traits"), properties, conversion.person.traits),
         "external_id": _id(conversion.user_id) or _user_identity(conversion),
         "locale": _text(context.get("locale")),
         "order_id": orders.read_order_id(properties) or None,

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.facts import Consent, Facts, Item
+from postbacks.networks.interface.facts import Consent, Facts, Hashes, Item
 from postbacks.networks.interface.network import Network
 from postbacks.networks.interface.payload_fields import INDEX, leaves
 
@@ -27,6 +27,7 @@ LABELS = {
     "cookies": "Browser ID, the network's own cookie",
     "email": "Email",
     "phone": "Phone number",
+    "hashes": "Email or phone number, hashed by the sender",
     "external_id": "User ID",
     "ip": "IP address at the click",
     "user_agent": "Browser at the click",
@@ -74,6 +75,7 @@ CHANGED: dict[str, Any] = {
     "cookies": dict.fromkeys(COOKIES, "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a34"),
     "email": "two@example.com",
     "phone": "+15550100002",
+    "hashes": Hashes(email="1" * 64, canonical_email="2" * 64, phone="3" * 64),
     "external_id": "two",
     "ip": "203.0.113.2",
     "user_agent": "two",

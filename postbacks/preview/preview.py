@@ -12,7 +12,7 @@ from audience.hub.toolkit.masking import ELLIPSIS, masked, shortened
 from audience.models import Conversion, Game, Reason, ValueProblem
 from consent.models import Level
 from postbacks.models import PostbackConfig
-from postbacks.networks.interface.facts import Facts
+from postbacks.networks.interface.facts import Facts, Hashes
 from postbacks.outbox import consent_levels, conversion_facts, gate
 from postbacks.outbox.goals import Goal, match_goal
 from postbacks.preview import fields
@@ -20,9 +20,9 @@ from postbacks.preview import fields
 SCAN_LIMIT = 5000  # newest conversions, searched for those of a network
 MAX_CHOICES = 10
 # Facts that identify a player; viewers see only their beginnings.
-PERSONAL = ("click_id", "cookies", "email", "phone", "external_id", "ip", "user_agent", "order_id")
+PERSONAL = ("click_id", "cookies", "email", "phone", "hashes", "external_id", "ip", "user_agent", "order_id")
 URLS = ("page_url", "referrer")
-EMPTY: tuple[object, ...] = (None, "", (), {})
+EMPTY: tuple[object, ...] = (None, "", (), {}, Hashes())
 
 
 class FillState(TextChoices):
@@ -135,6 +135,9 @@ def _fields(
     present, visible = fields.values_of(body or {}), fields.values_of(shown or {})
     rows = []
     for fact, body_fields in fields.fields_by_fact(network).items():
+        # Hashes fill the fields of email and phone number, so that a row without them would show those twice.
+        if fact == "hashes" and known.hashes in EMPTY:
+            continue
         # The event name has a field per kind of event; only one of them is filled.
         filled = [field for field in body_fields if field.path in present]
         state = _fill_state(filled, getattr(known, fact), getattr(allowed, fact, None))

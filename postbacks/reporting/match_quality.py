@@ -1,5 +1,7 @@
-"""Counts which match keys recently sent events had, read from the bodies as sent."""
+"""Counts which match keys recently sent events had, read from the bodies as sent, and which were unusable."""
 
+import json
+from collections import Counter
 from datetime import timedelta
 
 from django.db import connection
@@ -17,12 +19,12 @@ MAX_BODIES = 2_000
 # A subquery per postback, by the index attempt_by_status: one condition over all postbacks would sort the attempts of
 # the whole week.
 KEY_COUNTS = """
-SELECT {has_keys}, count(*)
+SELECT {has_keys}, sent.unusable, count(*)
 FROM (
-    SELECT attempt.payload
+    SELECT attempt.payload, attempt.unusable
     FROM unnest(%s::uuid[]) AS config (id)
     CROSS JOIN LATERAL (
-        SELECT payload, started_at
+        SELECT payload, unusable, started_at
         FROM postbacks_deliveryattempt
         WHERE config_id = config.id AND status = %s AND started_at >= %s AND payload IS NOT NULL
         ORDER BY started_at DESC
@@ -40,7 +42,7 @@ def quality_of(game: Game, network: Network) -> MatchQuality:
     keys = network.match_keys
     configs = PostbackConfig.objects.filter(game=game, network=network.kind).values_list("pk", flat=True)
     has_keys = ", ".join(" AND ".join("sent.payload #> %s IS NOT NULL" for _ in key.paths) for key in keys)
-    columns = ", ".join(str(number) for number in range(1, len(keys) + 1))
+    columns = ", ".join(str(number) for number in range(1, len(keys) + 2))
     paths = [list(path) for key in keys for path in key.paths]
     since = clock.now() - PERIOD
     with connection.cursor() as cursor:
@@ -48,4 +50,10 @@ def quality_of(game: Game, network: Network) -> MatchQuality:
             KEY_COUNTS.format(has_keys=has_keys, columns=columns),
             [*paths, list(configs), AttemptStatus.SUCCESS.value, since, MAX_BODIES, MAX_BODIES],
         )
-        return compute_quality(keys, {tuple(row[:-1]): row[-1] for row in cursor.fetchall()})
+        rows = [(tuple(flags), json.loads(unusable), count) for *flags, unusable, count in cursor.fetchall()]
+    combinations: Counter[tuple[bool, ...]] = Counter()
+    unusable_counts: Counter[str] = Counter()
+    for flags, unusable, count in rows:
+        combinations[flags] += count
+        unusable_counts.update(dict.fromkeys(unusable, count))
+    return compute_quality(keys, combinations, unusable_counts)

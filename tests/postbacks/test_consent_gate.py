@@ -17,7 +17,7 @@ from consent.models import Level
 from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt
 from postbacks.networks.interface.facts import Facts, Item
-from postbacks.outbox import consent_levels, conversion_facts, fan_out, gate
+from postbacks.outbox import consent_levels, contact_facts, conversion_facts, fan_out, gate
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 from tests.queries import queries_of
@@ -70,7 +70,7 @@ def test_full_consent_allows_everything_with_the_clicks_address_and_user_agent()
     assert conversion_facts.read_facts(bought(), event_id="e-1", level=Level.FULL) == Facts(
         **WHAT_WAS_BOUGHT,
         cookies={"_ttp": "ttp-cookie"},
-        email="Ada@Example.com",
+        email="Ada@example.com",
         phone="+15554441234",
         external_id="user-1",
         ip="203.0.113.7",
@@ -178,17 +178,18 @@ JSON = st.recursive(
     max_leaves=8,
 )
 NAMES = [
-    *conversion_facts.EMAIL,
-    *conversion_facts.PHONE,
+    *contact_facts.EMAIL,
+    *contact_facts.CANONICAL_EMAIL,
+    *contact_facts.PHONE,
+    *contact_facts.COUNTRY,
     *money.AMOUNT,
     *orders.ORDER_ID,
     *conversion_facts.ITEMS,
     *conversion_facts.ITEM_ID,
     *conversion_facts.ITEM_PRICE,
 ]
-FREE = (
-    st.dictionaries(st.sampled_from([*NAMES, *money.CURRENCY, "quantity", "traits", "locale"]), JSON, max_size=6) | JSON
-)
+FREE_NAMES = [*NAMES, *money.CURRENCY, "quantity", "traits", "locale", "address", "user_data"]
+FREE = st.dictionaries(st.sampled_from(FREE_NAMES), JSON, max_size=6) | JSON
 
 
 @given(properties=FREE, context=FREE, traits=FREE, integrations=FREE)

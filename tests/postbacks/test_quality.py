@@ -1,19 +1,24 @@
 """Match quality: the match keys of accepted events, the score, and what would raise it."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from audience.models import Game, Role
+from postbacks.delivery import sending
 from postbacks.models import DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.matching import KeyShare, compute_quality
+from postbacks.networks.interface.facts import Hashes
+from postbacks.networks.interface.matching import KeyShare, compute_quality, unusable_keys
+from postbacks.outbox import fan_out
 from postbacks.reporting import match_quality
 from postbacks.reporting.match_quality import quality_of
+from postbacks.sandbox.server import Sandbox
 from tests import factories, hub
-from tests.postbacks.facts import PURCHASE, target
+from tests.postbacks.facts import NOBODY, PURCHASE, target
 from tests.queries import queries_of
 
 HASH = "0" * 64
@@ -104,6 +109,46 @@ def test_the_match_quality_page_names_the_key_to_add(game: Game) -> None:
     assert "60 → 80" in page
     assert "The points are ours" in page
     assert hub.inline_code(page) == []
+
+
+@pytest.mark.django_db
+def test_unusable_match_keys_are_counted_and_named_with_the_form_that_is_accepted(sandbox: Sandbox, game: Game) -> None:
+    factories.config(game)
+    for traits in ({"email": "alice at home", "phone": "5554441234"}, {"email": "a@example.com"}, {"phone": " "}):
+        player = factories.person(game, traits=traits)
+        factories.conversion(player, touch=factories.touch(player, ip="10.0.0.1"))
+    fan_out.fan_out_due()
+    sending.drain(network="tiktok", max_in_flight=1)
+
+    assert sorted(DeliveryAttempt.objects.values_list("unusable", flat=True)) == [
+        ["connection"],
+        ["connection"],
+        ["email", "phone", "connection"],
+    ]
+    quality = quality_of(game, NETWORKS["tiktok"])
+    assert quality.events == 3
+    assert {name: (share.share, share.unusable) for name, share in by_name(quality).items()} == {
+        "click_id": (1.0, 0),
+        "email": (pytest.approx(1 / 3), 1),
+        "phone": (0.0, 1),
+        "external_id": (0.0, 0),
+        "browser_id": (0.0, 0),
+        "connection": (0.0, 3),
+    }
+    page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/integrations/tiktok/quality/").content.decode()
+    assert "Unusable on 1 event: what" in " ".join(page.split())
+    assert "Unusable on 3 events: what" in " ".join(page.split())
+    assert "Send the number with + and its country code, such as +442079460958." in page
+
+
+def test_a_hash_that_only_another_network_takes_is_unusable() -> None:
+    facts = replace(NOBODY, hashes=Hashes(email=HASH))
+    unusable = {}
+    for kind in ("tiktok", "reddit"):
+        network = NETWORKS[kind]
+        body = json.loads(network.build(target("CSANDBOX0AFTERCLICK1"), facts).body)
+        unusable[kind] = unusable_keys(network.match_keys, facts, body)
+    assert unusable == {"tiktok": [], "reddit": ["email"]}
 
 
 @pytest.mark.django_db

@@ -119,8 +119,7 @@ def test_every_standard_event_is_accepted_by_the_schema():
     [
         ("Al.ice$+Apple@Example.Com", HASH),
         (" alice@example.com ", HASH),
-        (HASH, HASH),
-        (HASH.upper(), HASH),
+        (HASH, None),
         ("+tag@example.com", None),
         ("...@example.com", None),
         ("alice", None),

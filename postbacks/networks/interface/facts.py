@@ -35,12 +35,28 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hashes:
+    """SHA-256 hashes that the sender made, as 64 lower-case hex digits, where the event states no address or number as
+    closely. They are sent as they are to a network that hashes in the same way, and to no other.
+
+    `email` is of the trimmed address in lower case, `canonical_email` of its canonical form (without +tag, and with
+    letters and digits only), `phone` of the number in E.164.
+    """
+
+    email: str | None = None
+    canonical_email: str | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The data of one conversion that a network may receive: unhashed, and limited to what consent allows.
 
     `trigger` is the event's name, `sent_as` the network's name for it ('' for the usual one), `object_id` the network's
     object that the goal reports to. `event_id` is the same on every attempt. `event_at` and `clicked_at` are aware.
-    `cookies` are the network's, by their names in the browser. `ip` and `user_agent` are those of the click.
+    `email` is an address, and `phone` a number in E.164; a text that is neither is the value as it was sent, and is
+    not sent on. `cookies` are the network's, by their names in the browser. `ip` and `user_agent` are those of the
+    click.
     """
 
     trigger: str
@@ -53,6 +69,7 @@ class Facts:
     cookies: Mapping[str, str] = field(default_factory=dict)
     email: str | None = None
     phone: str | None = None
+    hashes: Hashes = Hashes()
     external_id: str | None = None
     ip: str | None = None
     user_agent: str | None = None

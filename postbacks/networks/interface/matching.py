@@ -1,16 +1,35 @@
 """How well a network can match events to its users: match keys and their weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from postbacks.networks.interface.facts import Facts
 
 # Whether events had each key, in the network's order -> the number of events.
 Combinations = Mapping[tuple[bool, ...], int]
+# The facts that fill a key, by its name: those that may be in a form that a network does not take.
+STATED_FACTS = {
+    "email": ("email", "hashes.email", "hashes.canonical_email"),
+    "phone": ("phone", "hashes.phone"),
+    "connection": ("ip",),
+    "browser_id": ("cookies",),
+}
+# Key -> what the studio should send.
+ACCEPTED_FORMS = {
+    "email": "Send one address, such as name@example.com, or its SHA-256 if the network takes that.",
+    "phone": "Send the number with + and its country code, such as +442079460958.",
+    "connection": "The player's public IP address is needed, not one of a private network.",
+    "browser_id": "Send the cookie unchanged.",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class MatchKey:
     """A body has the key if it has a value at every one of `paths`; list indexes are numbers, as for PostgreSQL's #>
     operator. `weight` is our estimate in points: those of a network add up to 100. `advice` is for the studio.
+    STATED_FACTS has the names that have a meaning here.
     """
 
     name: str
@@ -22,11 +41,20 @@ class MatchKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyShare:
-    """The share of events that had the key, 0 to 1; `potential` is the score if all of them had it."""
+    """The share of events that had the key, 0 to 1; `potential` is the score if all of them had it.
+
+    `unusable` is the number of events that stated it in a form that was not sent.
+    """
 
     key: MatchKey
     share: float
     potential: int
+    unusable: int = 0
+
+    @property
+    def accepted_form(self) -> str:
+        """What the studio should send in place of unusable values."""
+        return ACCEPTED_FORMS.get(self.key.name, "")
 
     @property
     def percent(self) -> int:
@@ -50,13 +78,40 @@ class MatchQuality:
         return best if best and self.score is not None and best.potential > self.score else None
 
 
-def compute_quality(keys: Sequence[MatchKey], combinations: Combinations) -> MatchQuality:
-    """The score of an event is the sum of its keys' weights; the score of all is the mean."""
+def unusable_keys(keys: Iterable[MatchKey], facts: Facts, body: Any) -> list[str]:
+    """The names of keys that the event states, but in a form that the body could not take."""
+    return [
+        key.name
+        for key in keys
+        if any(attrgetter(name)(facts) for name in STATED_FACTS.get(key.name, ())) and not _has(key, body)
+    ]
+
+
+def _has(key: MatchKey, body: Any) -> bool:
+    return all(_at(body, path) is not None for path in key.paths)
+
+
+def _at(body: Any, path: Sequence[str]) -> Any:
+    for step in path:
+        if isinstance(body, list):
+            body = body[int(step)] if int(step) < len(body) else None
+        else:
+            body = body.get(step) if isinstance(body, Mapping) else None
+    return body
+
+
+def compute_quality(
+    keys: Sequence[MatchKey], combinations: Combinations, unusable: Mapping[str, int] | None = None
+) -> MatchQuality:
+    """The score of an event is the sum of its keys' weights; the score of all is the mean. `unusable`: by key name."""
     events = sum(combinations.values())
     if not events:
         return MatchQuality(events=0, score=None, shares=[KeyShare(key, 0.0, 0) for key in keys])
     counts = [sum(count for flags, count in combinations.items() if flags[index]) for index in range(len(keys))]
     shares = [(key, count / events) for key, count in zip(keys, counts, strict=True)]
     score = sum(key.weight * share for key, share in shares)
-    scored = [KeyShare(key, share, round(score + key.weight * (1 - share))) for key, share in shares]
+    counted = unusable or {}
+    scored = [
+        KeyShare(key, share, round(score + key.weight * (1 - share)), counted.get(key.name, 0)) for key, share in shares
+    ]
     return MatchQuality(events=events, score=round(score), shares=scored)

@@ -1,7 +1,6 @@
-"""Values in the forms that networks share. Email normalisation differs, so each network has its own."""
+"""Values in the forms that networks share."""
 
 import hashlib
-import ipaddress
 import json
 import math
 import re
@@ -10,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from postbacks.networks.interface import contacts
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def without_blanks(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,32 +38,23 @@ def sha256(value: str | None) -> str | None:
 
 
 def is_hashed(value: str) -> bool:
-    return SHA256_HEX.fullmatch(value.lower()) is not None
+    return contacts.SHA256_HEX.fullmatch(value.lower()) is not None
+
+
+def email(value: str | None) -> str | None:
+    """A whole address in lower case, with dots and +tags. Networks that remove them have a function of their own."""
+    address = contacts.read_email(value or "")
+    return address.lower() if address else None
 
 
 def phone(value: str | None) -> str | None:
-    """E.164: `+` and 7 to 15 digits, never a leading zero. None where the country code is unknown.
-
-    Accepts `+1 (555) 444-1234` and `001 555...`; without either prefix only 11 or more digits, because a shorter
-    number is a national one, whose hash would match nobody or another person.
-    """
-    raw = text(value)
-    if raw is None or is_hashed(raw):
-        return raw
-    digits = re.sub(r"\D", "", raw)
-    international = raw.startswith("+")
-    if not international and digits.startswith("00"):
-        digits, international = digits[2:], True
-    shortest = 7 if international else 11
-    return f"+{digits}" if re.fullmatch(rf"[1-9]\d{{{shortest - 1},14}}", digits) else None
+    """E.164: `+` and the digits with the country code; None for anything else, and for a national number."""
+    return contacts.read_phone(value or "")
 
 
 def ip(value: str | None) -> str | None:
-    """An IPv4 or IPv6 address as text, None for anything else."""
-    try:
-        return str(ipaddress.ip_address((value or "").strip()))
-    except ValueError:
-        return None
+    """An IPv4 or IPv6 address of the internet as text, None for anything else."""
+    return contacts.read_public_address(value or "")
 
 
 def web_url(value: str | None) -> str | None:

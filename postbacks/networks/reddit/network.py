@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from postbacks.networks.interface import values
 from postbacks.networks.interface.call import Outcome, Request, Response, Target
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.facts import Facts
@@ -72,7 +73,7 @@ class Reddit(Network):
         return answers.classify(response)
 
     def has_match_key(self, facts: Facts) -> bool:
-        return bool((facts.click_id or "").strip() or payload.email(facts.email))
+        return bool(values.text(facts.click_id) or facts.hashes.canonical_email or payload.email(facts.email))
 
     def _request(self, target: Target, kind: dict[str, str], facts: Facts) -> Request:
         body: dict[str, Any] = payload.body(target, kind, facts)

@@ -63,8 +63,9 @@ def user(facts: Facts) -> dict[str, Any]:
     """Match keys: email, phone and external id hashed, the click's address and user agent unchanged."""
     return values.without_blanks(
         {
-            "email": values.sha256(email(facts.email)),
-            "phone_number": values.sha256(values.phone(facts.phone)),
+            # A hash of the address as it is written is none of its canonical form, which is all that Reddit knows.
+            "email": facts.hashes.canonical_email or values.sha256(email(facts.email)),
+            "phone_number": facts.hashes.phone or values.sha256(values.phone(facts.phone)),
             "external_id": values.sha256(values.text(facts.external_id)),
             "ip_address": values.ip(facts.ip),
             "user_agent": values.text(facts.user_agent),
@@ -75,13 +76,10 @@ def user(facts: Facts) -> dict[str, Any]:
 
 def email(raw: str | None) -> str | None:
     """`Al.ice$+Apple@Example.Com` -> `alice@example.com`: lower case; +tag and all but letters and digits of the user
-    part are removed. A hash is unchanged. None for anything else."""
-    address = (raw or "").strip().lower()
-    if values.is_hashed(address):
-        return address
-    name, _, domain = address.rpartition("@")
-    name = re.sub(r"[^a-z0-9]", "", name.partition("+")[0])
-    return f"{name}@{domain}" if name and domain else None
+    part are removed. None for anything else, and for letters outside of ASCII: without them it is another address."""
+    name, _, domain = (values.email(raw) or "").rpartition("@")
+    user = re.sub(r"[^a-z0-9]", "", name.partition("+")[0])
+    return f"{user}@{domain}" if user and name.isascii() else None
 
 
 def uuid(cookie: str | None) -> str | None:

@@ -71,21 +71,14 @@ def user(facts: Facts) -> dict[str, Any]:
         {
             "ttclid": values.text(facts.click_id),
             "ttp": values.text(facts.cookies.get("_ttp")),
-            "email": values.sha256(email(facts.email)),
-            "phone": values.sha256(values.phone(facts.phone)),
+            "email": facts.hashes.email or values.sha256(values.email(facts.email)),
+            "phone": facts.hashes.phone or values.sha256(values.phone(facts.phone)),
             "external_id": values.sha256(values.text(facts.external_id)),
             "ip": values.ip(facts.ip),
             "user_agent": values.text(facts.user_agent),
             "locale": values.text(facts.locale),
         }
     )
-
-
-def email(raw: str | None) -> str | None:
-    """Trimmed and lower case, with dots and +tags; a hash is unchanged. None for anything else."""
-    address = (raw or "").strip().lower()
-    name, _, domain = address.rpartition("@")
-    return address if values.is_hashed(address) or (name and domain) else None
 
 
 def properties(facts: Facts) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""Reads the email and the phone number of a player from traits and properties, which are free-form JSON.
+
+Of several sources the closest one counts: the traits of the event, its properties, the traits of the player. Within a
+source a value in the clear precedes a hash.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from postbacks.networks.interface.contacts import read_email, read_hash, read_phone, read_region
+from postbacks.networks.interface.facts import Hashes
+
+# The names of a contact, the usual one first. Each may hold it in the clear or as a hash.
+EMAIL = (
+    *("email", "email_address", "emailAddress", "em", "email_hash", "emailHash", "hashed_email", "hashedEmail"),
+    *("sha256_email_address", "sha256_email", "email_sha256"),
+)
+PHONE = (
+    *("phone", "phone_number", "phoneNumber", "ph", "phone_hash", "phoneHash", "hashed_phone", "hashedPhone"),
+    *("hashed_phone_number", "sha256_phone_number", "sha256_phone", "phone_sha256"),
+)
+# Hashes of an email in its canonical form: without dots and +tag.
+CANONICAL_EMAIL = ("canonical_email_hash", "email_canonical_hash", "hashed_canonical_email", "sha256_canonical_email")
+# The country of a player, in the trait `address` or beside it. A locale is none: it tells the language of a machine,
+# and en-US is the default of machines everywhere.
+COUNTRY = ("country", "country_code", "countryCode")
+MAX_TEXT = 1024
+MAX_VALUES = 5  # of one field
+
+Source = Mapping[str, Any]
+
+
+def read_contacts(event_traits: Any, properties: Source, person_traits: Any) -> dict[str, Any]:
+    """Return `email`, `phone` and `hashes` of Facts."""
+    person = _object(person_traits)
+    sources = [_object(event_traits), properties, _object(properties.get("user_data")), person]
+    country = _region(person)
+    email, email_hash, canonical_hash = _closest(
+        sources, EMAIL, lambda text, source: read_email(text), canonical_names=CANONICAL_EMAIL
+    )
+    phone, phone_hash, _ = _closest(sources, PHONE, lambda text, source: read_phone(text, _region(source) or country))
+    hashes = Hashes(email=email_hash, canonical_email=canonical_hash, phone=phone_hash)
+    return {"email": email, "phone": phone, "hashes": hashes}
+
+
+def _closest(
+    sources: Sequence[Source],
+    names: Sequence[str],
+    read: Callable[[str, Source], str | None],
+    *,
+    canonical_names: Sequence[str] = (),
+) -> tuple[str | None, str | None, str | None]:
+    """Return (contact, hash, canonical hash): hashes only of sources that are closer than the contact.
+
+    Without any contact that `read` recognises, the first text that is no hash either.
+    """
+    stated: str | None = None
+    hashed: str | None = None
+    canonical: str | None = None
+    for source in sources:
+        texts = list(_texts(source, names))
+        contact = next(filter(None, (read(text, source) for text in texts)), None)
+        if contact:
+            return contact, hashed, canonical
+        hashed = hashed or next(filter(None, map(read_hash, texts)), None)
+        canonical = canonical or next(filter(None, map(read_hash, _texts(source, canonical_names))), None)
+        stated = stated or next((text for text in texts if not read_hash(text)), None)
+    return stated, hashed, canonical
+
+
+def _texts(source: Source, names: Sequence[str]) -> Iterator[str]:
+    """Yield the texts of these fields, each of which may be a list."""
+    for name in names:
+        value = source.get(name)
+        for item in value[:MAX_VALUES] if isinstance(value, list) else [value]:
+            if isinstance(item, str | int | float) and not isinstance(item, bool):
+                text = str(item).strip()
+                if 0 < len(text) <= MAX_TEXT:
+                    yield text
+
+
+def _region(source: Source) -> str:
+    """Return the region that a source states; '' for none."""
+    address = source.get("address")
+    first = address[0] if isinstance(address, list) and address else address
+    countries = (read_region(holder.get(name)) for holder in (_object(first), source) for name in COUNTRY)
+    return next(filter(None, countries), "")
+
+
+def _object(raw: Any) -> dict[str, Any]:
+    return raw if isinstance(raw, dict) else {}
