@@ -14,7 +14,12 @@ from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership
 
 # Documents for members of a game, by the name of their file. Others are for those who run the server.
-TITLES = {"identity": "Player identity", "keys": "API keys", "values": "Values and orders"}
+TITLES = {
+    "contacts": "Emails, phone numbers and traits",
+    "identity": "Player identity",
+    "keys": "API keys",
+    "values": "Values and orders",
+}
 
 
 @game_view()
