@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.core import checks
 
-from audience.digest import clicks
+from audience.digest import click_ids
 from postbacks.networks import NETWORKS
 from postbacks.networks.completeness import check_networks
 
@@ -15,7 +15,9 @@ class PostbacksConfig(AppConfig):
 
         checks.register(check_networks)
         for kind, network in NETWORKS.items():
-            clicks.register(kind, parameters=network.click_params, sources=network.utm_sources, cookies=network.cookies)
+            click_ids.register(
+                kind, parameters=network.click_params, sources=network.utm_sources, cookies=network.cookies
+            )
 
         # The default mask of auditlog shows half of a value.
         auditlog.register(

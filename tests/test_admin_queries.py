@@ -57,7 +57,7 @@ SECRETS = ("the-old-token", "hook-secret", "fcm-secret", "a-typed-token", "gAAAA
 # Seen within their parent: the ids of a person and its groups, the attempts of a delivery.
 WITHIN = {"identity", "groupmembership", "deliveryattempt"}
 # What charts read: sums of rows that are listed.
-SUMS = {"requestcount", "conversioncount", "placeholdercount", "deliverycount", "attemptcount"}
+SUMS = {"requestcount", "conversioncount", "placeholdercount", "clickmacrocount", "deliverycount", "attemptcount"}
 OURS = [model for app in ("audience", "postbacks", "consent") for model in apps.get_app_config(app).get_models()]
 LISTED = [model for model in OURS if model._meta.model_name not in WITHIN | SUMS]
 

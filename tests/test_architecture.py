@@ -95,7 +95,7 @@ FOREIGN_WORDS = {
 FOREIGN_ALLOWED = {
     "audience/intake/dialects/": "reads the formats of clients",
     "postbacks/networks/": "writes the formats of networks",
-    "audience/digest/clicks.py": "reads the ad world's URL parameters",
+    "audience/digest/click_ids.py": "reads the ad world's URL parameters",
     "config/demo_history.py": "plays the demo game as a client would, through the Immutable dialect",
     "config/quickstart/banner.py": "prints a curl line for the Immutable route",
 }
@@ -321,6 +321,6 @@ def test_no_module_uses_djangos_signals() -> None:
 
 def test_the_rules_are_applied_to_the_product_code() -> None:
     assert len(NAMES) > 80
-    assert "audience.digest.clicks" in imported(ROOT / "audience/digest/attribution.py")
+    assert "audience.digest.touches" in imported(ROOT / "audience/digest/attribution.py")
     assert "urllib3" in imported(ROOT / "postbacks/http/exchange.py")
-    assert any(word == "ttclid" for _, word in texts(ROOT / "audience/digest/clicks.py"))
+    assert any(word == "ttclid" for _, word in texts(ROOT / "audience/digest/click_ids.py"))

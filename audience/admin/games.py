@@ -21,8 +21,15 @@ class MembershipInline(admin.TabularInline[Membership, Game]):
 
 @admin.register(Game)
 class GameAdmin(DeclaredFilters, admin.ModelAdmin[Game]):
-    list_display = ["name", "slug", "attribution_window_days", "strict_consent", "created_at"]
-    list_filter = ["strict_consent", "created_at"]
+    list_display = [
+        "name",
+        "slug",
+        "attribution_window_days",
+        "strict_consent",
+        "untagged_fbclid_is_paid",
+        "created_at",
+    ]
+    list_filter = ["strict_consent", "untagged_fbclid_is_paid", "created_at"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
     inlines = [MembershipInline]

@@ -1,16 +1,12 @@
-"""Stores touches (ad clicks) and decides which touch each conversion is attributed to."""
+"""Decides which touch (ad click) each conversion is attributed to."""
 
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
-
-from django.db import connection
-from psycopg.types.json import Json
 
 from audience.database import bulk, clock
-from audience.digest import clicks, conversions, orders
+from audience.digest import conversions, orders, repeated_clicks, touches
 from audience.digest.event_ids import is_id
 from audience.digest.identity import ResolvedPlayers
 from audience.models import Conversion, Event, Game, Identity, Owners, Reason, Touch
@@ -18,21 +14,10 @@ from audience.models import Conversion, Event, Game, Identity, Owners, Reason, T
 # How long a conversion without a click can still be attributed, to a click that arrives late or comes with a merge.
 LATE_CLICK_PERIOD = timedelta(days=7)
 
-UPSERT_TOUCH = """
-    INSERT INTO audience_touch (game_id, person_id, network, click_key, click_id, clicked_at, message_id, campaign,
-                                page_url, referrer, ip, user_agent, browser_id, cookies)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-    ON CONFLICT (person_id, network, click_key) DO UPDATE SET
-        clicked_at = excluded.clicked_at, message_id = excluded.message_id, campaign = excluded.campaign,
-        page_url = excluded.page_url, referrer = excluded.referrer, ip = excluded.ip,
-        user_agent = excluded.user_agent, browser_id = excluded.browser_id, cookies = excluded.cookies
-    WHERE (excluded.clicked_at, excluded.message_id) < (audience_touch.clicked_at, audience_touch.message_id)
-"""
-
 
 def attribute(*, game: Game, events: Sequence[Event], people: ResolvedPlayers) -> int:
     """Store the events' touches and conversions and decide all conversions they affect; return how many changed."""
-    touched = _store_touches(game, events, people)
+    touched = touches.store(game=game, events=events, people=people.by_event)
     # Moved events have their conversions already, except events from before a goal counted them, which get none.
     moved = {event.pk for event in people.moved}
     unmoved = [event for event in events if event.pk not in moved]
@@ -40,7 +25,9 @@ def attribute(*, game: Game, events: Sequence[Event], people: ResolvedPlayers) -
     converted = {conversion.person_id for conversion in new}
     newly_counted = conversions.choose_launches(person_ids=people.changed | converted)
     # Locked, to wait for a fan-out in progress and see its decisions.
-    affected = Conversion.objects.filter(person_id__in=people.changed | touched).order_by("pk")
+    clicking = people.changed | touched
+    clicking |= repeated_clicks.persons_repeating(game, clicking)
+    affected = Conversion.objects.filter(person_id__in=clicking).order_by("pk")
     locked = affected.select_for_update(no_key=True, of=("self",))
     recent = locked.unattributed().filter(event_at__gte=clock.now() - LATE_CLICK_PERIOD)
     # Not fanned out yet: a late click still changes their attribution.
@@ -51,39 +38,6 @@ def attribute(*, game: Game, events: Sequence[Event], people: ResolvedPlayers) -
     # Last, and for every player whose conversions are locked here: a fan-out leaves them to this (`skip_locked`).
     again = orders.choose_purchases(person_ids=people.changed | touched)
     return decided + again + orders.choose_purchases(person_ids=converted, order_ids=[c.order_id for c in new])
-
-
-def _store_touches(game: Game, events: Sequence[Event], people: ResolvedPlayers) -> set[uuid.UUID]:
-    """Store the events' ad clicks; return the persons who clicked."""
-    rows: list[tuple[Any, ...]] = []
-    for event in events:
-        click = clicks.read(properties=event.properties, context=event.context)
-        if click is not None:
-            rows.append(_touch_row(game, event, people.by_event[event.pk], click))
-    if rows:
-        with connection.cursor() as cursor:
-            cursor.executemany(UPSERT_TOUCH, rows)
-    return {row[1] for row in rows}
-
-
-def _touch_row(game: Game, event: Event, person_id: uuid.UUID, click: clicks.Click) -> tuple[Any, ...]:
-    """Return the parameters of UPSERT_TOUCH."""
-    return (
-        game.pk,
-        person_id,
-        click.network,
-        click.click_id or f"message:{event.message_id}",
-        click.click_id,
-        event.event_at,
-        event.message_id,
-        Json(click.campaign),
-        click.page_url,
-        click.referrer,
-        str(event.context.get("ip") or "")[:45],
-        str(event.context.get("user_agent") or "")[:1024],
-        click.browser_id,
-        Json(click.cookies),
-    )
 
 
 def winner(*, event_at: datetime, touches: Iterable[Touch], window: timedelta) -> tuple[Touch | None, str]:
@@ -104,9 +58,12 @@ def _decide(game: Game, to_decide: Sequence[Conversion], new: Sequence[Conversio
     """Set each conversion's touch or reason; those that changed are fanned out again. Return how many changed or are
     new.
     """
-    touches: dict[uuid.UUID, list[Touch]] = defaultdict(list)
-    for touch in Touch.objects.filter(person_id__in={c.person_id for c in to_decide}):
-        touches[touch.person_id].append(touch)
+    by_person: dict[uuid.UUID, list[Touch]] = defaultdict(list)
+    stored = list(Touch.objects.filter(person_id__in={c.person_id for c in to_decide}))
+    left_out = repeated_clicks.left_out(game, stored)
+    for touch in stored:
+        if touch.pk not in left_out:
+            by_person[touch.person_id].append(touch)
     window = timedelta(days=game.attribution_window_days)
     # An event that names a user is that user's, and no crowd's.
     unnamed = {conversion.person_id for conversion in to_decide if not is_id(conversion.user_id)}
@@ -115,7 +72,7 @@ def _decide(game: Game, to_decide: Sequence[Conversion], new: Sequence[Conversio
     changed = []
     for conversion in to_decide:
         before = (conversion.touch_id, conversion.reason)
-        clicks_of_person = touches[conversion.person_id]
+        clicks_of_person = by_person[conversion.person_id]
         conversion.touch, reason = winner(event_at=conversion.event_at, touches=clicks_of_person, window=window)
         if conversion.person_id in crowds:
             conversion.touch, reason = None, Reason.SHARED_ID

@@ -1,148 +1,133 @@
-"""Reads an ad click from an event, by URL parameters and campaign tags.
+"""Reads an ad click out of an event: the one reader of every place where a click may be stated."""
 
-The order and the names of networks follow the Immutable Audience attribution rules; the first rule that fits decides.
-"""
-
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-# Query parameter -> network. register() replaces `other` where there are postbacks to the network.
-CLICK_IDS = {
-    "fbclid": "meta",
-    "ttclid": "other",
-    "gclid": "google",
-    "dclid": "google",
-    "rdt_cid": "other",
-    "twclid": "x",
-    "msclkid": "other",
-    "li_fat_id": "other",
-}
-# Values of utm_source that always mean a paid visit.
-PAID_SOURCES = {"amazon_ads": "amazon", "adwords": "google", "ironsource": "other"}
-# Values of utm_source that mean a paid visit with a paid utm_medium.
-SOURCES = {
-    "facebook": "meta",
-    "fb": "meta",
-    "meta": "meta",
-    "instagram": "meta",
-    "ig": "meta",
-    "google": "google",
-    "youtube": "google",
-    "x": "x",
-    "twitter": "x",
-    "linkedin": "other",
-}
-PAID_MEDIA = frozenset({"paid", "paid_social", "paidsocial", "cpc", "cpm", "ppc", "ads", "sponsored_post"})
-CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "referral_code")
-# Network -> its cookies that identify a browser, sent unchanged.
-COOKIES: dict[str, tuple[str, ...]] = {}
-# Keys of context.campaign for the utm_* parameters of a URL.
-CAMPAIGN_PARAMETERS = {"source": "utm_source", "medium": "utm_medium", "name": "utm_campaign"}
-CAMPAIGN_PARAMETERS |= {"content": "utm_content", "term": "utm_term"}
+from audience.digest import click_ids
+from audience.digest.click_ids import MAX_LENGTH, Paid
+from audience.digest.click_places import Place, named_in_campaign, page_url, places, referrer
+from audience.models import Event, Game
 
-MAX_LENGTH = 2048
-MAX_COOKIE_LENGTH = 256
+# For the columns of a touch.
+MAX_IP, MAX_USER_AGENT, MAX_BROWSER_ID = 45, 1024, 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
-    """A paid visit. `click_id` is '' if only UTM parameters identify it."""
+    """A paid visit. `click_id` and its `parameter` are '' if only UTM parameters identify it.
+
+    `cookies` are those of all networks, `browser_id` is the first of the network's own; '' without one. `is_repeated`:
+    it may be the click of an earlier visit, since the page has another URL.
+    """
 
     network: str
+    parameter: str
     click_id: str
     campaign: dict[str, str]
     page_url: str
     referrer: str
+    ip: str
+    user_agent: str
+    browser_id: str
     cookies: dict[str, str]
+    is_repeated: bool
 
-    @property
-    def browser_id(self) -> str:
-        """The first of the network's cookies; '' without one."""
-        return next(iter(self.cookies.values()), "")
+    def key(self, message_id: str) -> str:
+        """What tells this click from others of the network: its id, or without one the message that states it."""
+        return self.click_id or f"message:{message_id}"
 
 
-def register(network: str, *, parameters: Iterable[str], sources: Iterable[str], cookies: Iterable[str]) -> None:
-    """Add a network that has postbacks: its click parameters, its values of utm_source and its cookies.
+def read(
+    *, properties: Mapping[str, Any], context: Mapping[str, Any], name: str = "", untagged_is_paid: bool = True
+) -> Click | None:
+    """Return the ad click of an event with this name; None for an organic one.
 
-    A parameter of CLICK_IDS keeps its position there, any other is added last. Called at start-up.
+    `untagged_is_paid`: whether a click id of Meta without campaign tags counts.
     """
-    CLICK_IDS.update((parameter.lower(), network) for parameter in parameters)
-    SOURCES.update((source, network) for source in sources)
-    COOKIES[network] = tuple(cookies)
+    return read_with_unfilled(properties=properties, context=context, name=name, untagged_is_paid=untagged_is_paid)[0]
 
 
-def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click | None:
-    """Return the ad click of an event; None for an organic one.
+def read_event(event: Event, game: Game | None = None) -> Click | None:
+    """Return the ad click of an event by the game's setting; without a game any that one of the settings counts."""
+    untagged_is_paid = game is None or game.untagged_fbclid_is_paid
+    return read(properties=event.properties, context=event.context, name=event.name, untagged_is_paid=untagged_is_paid)
 
-    The page URL is read first: it contains a newer click in the same tab, while properties may still contain the click
-    that opened the session.
+
+def read_with_unfilled(
+    *, properties: Mapping[str, Any], context: Mapping[str, Any], name: str = "", untagged_is_paid: bool = True
+) -> tuple[Click | None, dict[str, str]]:
+    """Return the click as `read` does, and the click parameters whose macro was not filled in, with their values.
+
+    In properties only macros count: `null` there is what a program has without a click.
     """
-    page_url = _text(context.get("page_url"))
-    for parameters in (_query(page_url), _parameters(properties), _campaign_parameters(context.get("campaign"))):
-        network, click_id = _network(parameters)
-        if network:
-            return Click(
-                network=network,
-                click_id=click_id,
-                campaign={name: parameters[name] for name in CAMPAIGN if parameters.get(name)},
-                page_url=page_url or _text(properties.get("landing_page")),
-                referrer=_text(context.get("page_referrer")) or _text(properties.get("referrer")),
-                cookies=_cookies(network, properties, context),
-            )
-    return None
+    stated = list(places(properties=properties, context=context, name=name))
+    campaign = Place(named_in_campaign(context.get("campaign"))).tags if stated else {}
+    for place in stated:
+        tags = place.tags or ({} if place.only_ids else campaign)
+        if visit := _paid(place, tags, untagged_is_paid):
+            return _click(visit, place, tags, properties, context), _unfilled(stated)
+    return None, _unfilled(stated)
 
 
-def _network(parameters: Mapping[str, str]) -> tuple[str, str]:
-    """Return (network, click id) of a paid visit, or ('', '')."""
-    for name, network in CLICK_IDS.items():
-        # Click ids of networks are ASCII. MAX_LENGTH other characters may not fit into a B-tree row (2,704 bytes).
-        if parameters.get(name) and parameters[name].isascii():
-            return network, parameters[name]
-    source = parameters.get("utm_source", "").lower()
-    if source in PAID_SOURCES:
-        return PAID_SOURCES[source], ""
-    medium = parameters.get("utm_medium", "").lower()
-    if source in SOURCES and (medium in PAID_MEDIA or medium.startswith("pmax")):
-        return SOURCES[source], ""
-    return "", ""
+def _unfilled(stated: Sequence[Place]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for place in stated:
+        is_missing = click_ids.is_unfilled if place.is_url else click_ids.is_macro
+        for name, value in place.parameters.items():
+            if name in click_ids.CLICK_IDS and name not in found and is_missing(value):
+                found[name] = value
+    return found
 
 
-def _query(url: str) -> dict[str, str]:
-    """Return {parameter: value} of a URL, with the last value of a repeated parameter; {} for an invalid URL."""
-    try:
-        query = urlsplit(url).query
-    except ValueError:
-        return {}
-    # PostgreSQL cannot store NUL, which a URL may contain as %00.
-    pairs = [(name.lower(), value.replace("\0", "\ufffd").strip()) for name, value in parse_qsl(query)]
-    return {name: value for name, value in pairs if value}
+def cookies(properties: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, str]:
+    """Return the cookies of all networks, by their names in the browser; senders may leave out the first underscore.
 
-
-def _parameters(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: text for name in (*CLICK_IDS, *CAMPAIGN) if (text := _text(values.get(name)))}
-
-
-def _campaign_parameters(campaign: Any) -> dict[str, str]:
-    """Return the parameters of context.campaign (keys `source` or `utm_source`), which may contain a click id too."""
-    if not isinstance(campaign, Mapping):
-        return {}
-    return _parameters({CAMPAIGN_PARAMETERS.get(str(name), str(name)): value for name, value in campaign.items()})
-
-
-def _cookies(network: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, str]:
-    """Return {cookie name: value} of the network's cookies; senders may omit a name's leading underscore.
-
-    A value that is too long is left out, since a network cannot match a cut one.
+    One that is too long is left out: a network cannot match what was cut.
     """
-    cookies = {}
-    for cookie in COOKIES.get(network, ()):
-        names = (cookie, cookie.lstrip("_"))
-        values = (_text(source.get(name)) for name in names for source in (properties, context))
-        cookies[cookie] = next(filter(None, values), "")
-    return {cookie: value for cookie, value in cookies.items() if 0 < len(value) <= MAX_COOKIE_LENGTH}
+    holders = [_lowered(holder) for holder in (properties, context)]
+    holders += [_lowered(holder["cookies"]) for holder in holders if isinstance(holder.get("cookies"), Mapping)]
+    found = {}
+    for cookie in dict.fromkeys([*chain(*click_ids.COOKIES.values()), *click_ids.FIRST_PARTY_COOKIES]):
+        bare = cookie.lstrip("_").lower()
+        names = (cookie.lower(),) if bare in click_ids.CLICK_IDS else (cookie.lower(), bare)
+        stated = (holder.get(name) for name in names for holder in holders)
+        usable = (value.strip() for value in stated if isinstance(value, str) and click_ids.is_cookie(value.strip()))
+        if value := next(usable, ""):
+            found[cookie] = value
+    return found
 
 
-def _text(value: Any) -> str:
-    return value.strip()[:MAX_LENGTH] if isinstance(value, str) else ""
+def _paid(place: Place, tags: Mapping[str, str], untagged_is_paid: bool) -> Paid | None:
+    visit = click_ids.paid(place.parameters, tags, untagged_is_paid=untagged_is_paid)
+    return None if visit and place.only_ids and not visit.click_id else visit
+
+
+def _click(
+    visit: Paid, place: Place, tags: Mapping[str, str], properties: Mapping[str, Any], context: Mapping[str, Any]
+) -> Click:
+    stored = cookies(properties, context)
+    own = (stored[cookie] for cookie in click_ids.COOKIES.get(visit.network, ()) if cookie in stored)
+    return Click(
+        network=visit.network,
+        parameter=visit.parameter,
+        click_id=visit.click_id,
+        campaign={name: value for name, value in tags.items() if len(value) <= MAX_LENGTH},
+        page_url=_whole(page_url(properties, context)),
+        referrer=_whole(referrer(properties, context)),
+        ip=_whole(context.get("ip"), MAX_IP),
+        user_agent=_whole(context.get("user_agent"), MAX_USER_AGENT),
+        browser_id=_whole(next(own, ""), MAX_BROWSER_ID),
+        cookies=stored,
+        is_repeated=place.is_repeated and bool(visit.click_id),
+    )
+
+
+def _whole(value: Any, max_length: int = MAX_LENGTH) -> str:
+    """The text; '' if it is longer, or no text."""
+    return value if isinstance(value, str) and len(value) <= max_length else ""
+
+
+def _lowered(holder: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(key).lower(): value for key, value in holder.items()}

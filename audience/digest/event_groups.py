@@ -4,6 +4,7 @@ Most events are progress of a known player under known ids, without traits, clic
 the player was active. The query itself records that, since reading them takes longer than the rest of a digest.
 """
 
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import connection
 
-from audience.digest import clicks
+from audience.digest import click_ids, click_places
 from audience.digest.event_ids import EventIds, event_ids
 from audience.digest.stated_consent import CHANGES_CONSENT, LEVEL
 from audience.ids.values import PLACEHOLDER_IDS
@@ -35,10 +36,19 @@ IS_KNOWN = "({column} = '' OR {name}.value = {column} OR {column} = ANY({name}.s
 BY_ANONYMOUS = IDENTITY_OF.format(column="anonymous_id", namespace=ANONYMOUS, name="a")
 BY_USER = IDENTITY_OF.format(column="user_id", namespace=USER, name="u")
 BY_DEVICE = IDENTITY_OF.format(column="device_id", namespace=DEVICE, name="d")
-# Whether an event may contain traits of its player, a device, traits of a group, a click or a conversion.
-IS_RELEVANT = """(kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
-  OR kind IN ('page', 'screen', 'alias') AND (traits <> '{}' OR context ? 'traits')
-  OR coalesce(strpos(context ->> 'page_url', '?'), 0) > 0 OR context ? 'campaign' OR properties ?| %(clicks)s)"""
+# The texts of an event that may state a click (click_places.py), joined.
+PLACES = "concat_ws(' ', {})".format(
+    ", ".join(f"{column} ->> '{name}'" for column, names in click_places.TEXTS.items() for name in names)
+)
+# Whether an event may contain traits of its player, a device, a group, a click or a conversion. A text is compared with
+# the names of click parameters only if it has a query, also one that is percent-encoded. SDKs send an empty campaign
+# with every event. Names of properties may have any case.
+IS_RELEVANT = f"""(kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
+  OR kind IN ('page', 'screen', 'alias') AND (traits <> '{{}}' OR context ? 'traits') OR group_id <> ''
+  OR coalesce(context -> 'campaign', '{{}}') NOT IN ('{{}}', 'null')
+  OR {PLACES} ~ '=|%%3[Dd]' AND {PLACES} ~* %(clicks)s
+  OR EXISTS (SELECT FROM jsonb_object_keys(CASE jsonb_typeof(properties) WHEN 'object' THEN properties ELSE '{{}}' END)
+    AS key WHERE lower(key COLLATE "C") = ANY(%(click_names)s)))"""
 # Whether the user is the owner of an id, or the latest of several, at the time of the events.
 IS_OWNER = """({column} = '' OR {name}.person_id = u.person_id AND ({name}.owners = 'one'
       AND first_at >= {name}.named_at OR {name}.owners = 'several' AND first_at > {name}.named_at))"""
@@ -180,6 +190,11 @@ def read(
     return groups, sorted(events, key=lambda event: (event.event_at, event.pk))
 
 
-def relevance_parameters(triggers: Iterable[str]) -> dict[str, list[str]]:
+def relevance_parameters(triggers: Iterable[str]) -> dict[str, Any]:
     """Return the parameters of IS_RELEVANT."""
-    return {"counted": list(triggers), "clicks": [*clicks.CLICK_IDS, *clicks.CAMPAIGN]}
+    names = (*click_ids.CLICK_IDS, "utm_source")
+    return {
+        "counted": list(triggers),
+        "clicks": "|".join(map(re.escape, names)),
+        "click_names": [*names, *click_places.NAMES],
+    }

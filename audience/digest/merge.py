@@ -4,7 +4,8 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 
-from audience.digest import conversions, traits
+from audience.database import bulk
+from audience.digest import conversions, touches, traits
 from audience.models import Conversion, Device, Group, Identity, Person, Touch
 from audience.models.people import GroupMembership
 
@@ -28,13 +29,16 @@ def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
 
 
 def _merge_touches(remaining_id: uuid.UUID, person_ids: Sequence[uuid.UUID]) -> None:
-    """Move all touches; of touches with the same click the earliest is kept."""
+    """Move all touches; of touches with the same click the earliest is kept, with what the others state."""
     same: dict[tuple[str, str], list[Touch]] = defaultdict(list)
     for touch in Touch.objects.filter(person_id__in=person_ids).order_by("clicked_at", "message_id"):
         same[touch.network, touch.click_key].append(touch)
     for earliest, *later in same.values():
         if later:
             later_ids = [touch.pk for touch in later]
+            for touch in later:
+                touches.fill(earliest, touch)
+            bulk.update([earliest], touches.COLUMNS)
             Conversion.objects.filter(touch_id__in=later_ids).update(touch=earliest)
             Touch.objects.filter(pk__in=later_ids).delete()
     Touch.objects.filter(person_id__in=person_ids).update(person_id=remaining_id)

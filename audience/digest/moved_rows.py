@@ -3,14 +3,13 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Container, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from django.db import connection
 
 from audience.database import bulk
-from audience.digest import clicks
+from audience.digest import clicks, touches
 from audience.models import Conversion, Event, Game, Kind, Person, Touch
 
 MOVED = """jsonb_to_recordset(%(rows)s) AS moved (message_id text, day date, person_id uuid)
@@ -27,8 +26,6 @@ RECORD_OWNER = f"""
 UPDATE audience_conversion conversion SET moved_to_id = moved.person_id
 FROM {MOVED} AND fanned_out_at IS NOT NULL AND reason = ''
 """
-# The time of a touch until its events are digested again: attribution.UPSERT_TOUCH stores the earliest.
-UNSET = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def move_conversions(game: Game, owners: Mapping[Event, uuid.UUID]) -> None:
@@ -44,12 +41,16 @@ def move_conversions(game: Game, owners: Mapping[Event, uuid.UUID]) -> None:
             cursor.execute(MOVE_CONVERSIONS, params)
 
 
-def move_touches(former: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
-    """Move the clicks whose events are another player's now, and reset the time of the touches of all these events."""
+def move_touches(game: Game, former: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
+    """Move the clicks whose events are another player's now, and have the touches of all these events filled anew."""
     clicked: dict[tuple[str, str], list[uuid.UUID]] = defaultdict(list)
+    counting: set[tuple[str, str]] = set()
     for event, person_id in owners.items():
-        if click := clicks.read(properties=event.properties, context=event.context):
-            clicked[click.network, click.click_id or f"message:{event.message_id}"].append(person_id)
+        if click := clicks.read_event(event):
+            clicked[click.network, click.key(event.message_id)].append(person_id)
+            # Others were stored before the game's setting changed.
+            if clicks.read_event(event, game):
+                counting.add((click.network, click.key(event.message_id)))
     keys = {key for _, key in clicked}
     players = {player for named in clicked.values() for player in named}
     rows = Touch.objects.filter(person_id__in=former | players, click_key__in=keys)
@@ -66,9 +67,9 @@ def move_touches(former: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> N
                 touch.delete()
                 continue
             touch.person_id = named[0]
-        touch.clicked_at = UNSET
         changed.append(touch)
-    bulk.update(changed, ["person", "clicked_at"])
+    touches.unset(touch for touch in changed if (touch.network, touch.click_key) in counting)
+    bulk.update(changed, ["person", *touches.COLUMNS])
 
 
 def remove_traits(person_ids: set[uuid.UUID], removed: Container[tuple[str, str]]) -> None:

@@ -122,7 +122,7 @@ def reassign(
     users = ownership.known_ids(game, {(USER, canonical(event.user_id)) for event in events if is_id(event.user_id)})
     owners = {event: person_id for event in events if (person_id := _owner(event, lookup, users))}
     moved_rows.move_conversions(game, owners)
-    moved_rows.move_touches(former, owners)
+    moved_rows.move_touches(game, former, owners)
     stated = {(trait.name, trait.set_at) for event in owners for trait in traits.of_player(event)}
     moved_rows.remove_traits(former, stated)
     groups = {event.group_id for event in owners if event.group_id}

@@ -1,6 +1,6 @@
 from audience.models.accounts import AddressChange, SignInPace
 from audience.models.attribution import Conversion, GoalEvent, Reason, Touch, Trigger, ValueProblem, trigger_label
-from audience.models.counts import ConversionCount, PlaceholderCount, RequestCount
+from audience.models.counts import ClickMacroCount, ConversionCount, PlaceholderCount, RequestCount
 from audience.models.erasure import Erasure, ErasureState, ReceiptKey
 from audience.models.events import Batch, BatchState, Event, Kind, Rejection
 from audience.models.failed_work import FailedWork, Queue

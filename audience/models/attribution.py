@@ -12,7 +12,8 @@ from audience.models.people import Person
 
 
 class Touch(models.Model):
-    """A paid click of one person. Events with the same click id are one click, with the data of the earliest."""
+    """A paid click of one person. Events with the same click id are one click: at the time of the earliest, with what
+    any of them states (audience/digest/touches.py)."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="touches", db_index=False)
@@ -20,6 +21,9 @@ class Touch(models.Model):
     # The click id or, for a paid visit with UTM parameters only, "message:<message id>".
     click_key = models.TextField()
     click_id = models.TextField(blank=True)
+    parameter = models.CharField(
+        max_length=32, blank=True, db_default="", help_text="Of the click id: gclid, gbraid, ..."
+    )
     clicked_at = models.DateTimeField()
     message_id = models.CharField(max_length=256)
     campaign = models.JSONField(default=dict, blank=True)
@@ -28,9 +32,14 @@ class Touch(models.Model):
     # The address of the player at the time of the click, for matching; never that of a game server.
     ip = models.CharField(max_length=45, blank=True)
     user_agent = models.CharField(max_length=1024, blank=True)
-    cookies = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True)  # set by the network
-    # The first of the cookies, for programs that read this column; not used here.
+    cookies = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True)  # of all networks
+    # The first of the network's own cookies, for programs that read this column; not used here.
     browser_id = models.CharField(max_length=256, blank=True)
+    is_repeated = models.BooleanField(
+        default=False, db_default=False, help_text="Only stated beside the URL of another page: maybe an earlier click."
+    )
+    # {fact: [event time, message id]} of the facts that another event than the earliest stated.
+    fact_times = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True, editable=False)
 
     class Meta:
         verbose_name_plural = "touches"
@@ -42,6 +51,8 @@ class Touch(models.Model):
             models.Index(fields=["person", "-clicked_at"], name="touch_newest"),
             # Search on the Conversions page. A hash index, since a B-tree refuses texts over 2,700 bytes.
             HashIndex(fields=["click_id"], name="touch_click_id", condition=~Q(click_id="")),
+            # Who repeats a click of another player (audience/digest/repeated_clicks.py).
+            models.Index(fields=["game", "click_id"], name="touch_repeated", condition=Q(is_repeated=True)),
         ]
 
     def __str__(self) -> str:

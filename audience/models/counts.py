@@ -55,6 +55,27 @@ class ConversionCount(models.Model):
         return f"{self.number} conversions from {self.starts_at:%Y-%m-%d %H:%M}"
 
 
+class ClickMacroCount(models.Model):
+    """Events with a click parameter whose macro was not filled in, by the hour of receipt; written by the digest.
+
+    `parameter` is a key of click_ids.CLICK_IDS, `value` what it states: "__CLICKID__".
+    """
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
+    starts_at = models.DateTimeField()
+    parameter = models.CharField(max_length=32)
+    value = models.CharField(max_length=64)
+    number = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["game", "starts_at", "parameter", "value"], name="one_count_per_macro")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} events with {self.parameter}={self.value}"
+
+
 class PlaceholderCount(models.Model):
     """Events with a placeholder in place of an id, by the hour of receipt; a table written by the digest.
 

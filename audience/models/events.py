@@ -10,6 +10,8 @@ from audience.models.keys import ApiKey, Dialect, Game
 # The key in an event's context for texts that were sent in place of ids: {"user_id": "undefined"}. A client's value of
 # this key is dropped, and the key is never sent to a network.
 PLACEHOLDER_NOTE = "_placeholder_ids"
+# The same for click parameters whose macro was not filled in: {"ttclid": "__CLICKID__"}; written by the digest.
+MACRO_NOTE = "_unfilled_macros"
 
 
 class Kind(models.TextChoices):

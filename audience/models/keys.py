@@ -35,6 +35,12 @@ class Game(models.Model):
     strict_consent = models.BooleanField(
         default=False, help_text="Treat a player with no recorded decision as if they had declined."
     )
+    untagged_fbclid_is_paid = models.BooleanField(
+        "fbclid without UTM tags is a paid click",
+        default=True,
+        db_default=True,
+        help_text="Meta adds fbclid to links in posts too. Switch this off if all of your Meta ads have UTM tags.",
+    )
     kept_days = models.PositiveSmallIntegerField(
         "days that events are kept",
         null=True,

@@ -22,6 +22,7 @@ from audience.digest import (
     ownership,
     reassignment,
     spellings,
+    touches,
     traits,
 )
 from audience.digest.event_ids import is_id
@@ -107,8 +108,8 @@ def _read_contributions(game: Game, identity: Identity, events: QuerySet[Event])
         device_id = canonical(event.device_id) if event.kind != Kind.DEVICE else ""
         if player := lookup.player([(ANONYMOUS, identity.value), (DEVICE, device_id)], event.event_at):
             added.persons.add(player)
-        if click := clicks.read(properties=event.properties, context=event.context):
-            added.clicks.add((click.network, click.click_id or f"message:{event.message_id}"))
+        if click := clicks.read_event(event):
+            added.clicks.add((click.network, click.key(event.message_id)))
         if event.group_id:
             added.groups.add(event.group_id)
         if event.kind == Kind.DEVICE:
@@ -166,8 +167,8 @@ def _remove_contributions(game: Game, added: Contributions) -> tuple[int, int, i
     triggers = goals.conversion_event_names(game=game)
     remaining = reassignment.reassign(game, added.persons, [], triggers, set())
     keys = {key for _, key in added.clicks}
-    touches = Touch.objects.filter(person__in=added.persons, click_key__in=keys).exclude(clicked_at=moved_rows.UNSET)
-    erased_ids = [touch.pk for touch in touches if (touch.network, touch.click_key) in added.clicks]
+    stored = Touch.objects.filter(person__in=added.persons, click_key__in=keys).exclude(clicked_at=touches.UNSET)
+    erased_ids = [touch.pk for touch in stored if (touch.network, touch.click_key) in added.clicks]
     attributed = Conversion.objects.filter(touch__in=erased_ids)
     cancelled = erasure_steps.erase_in_postbacks(game, conversion_ids=attributed.values_list("pk", flat=True))
     erasure_steps.mark_click_erased(attributed)

@@ -62,6 +62,7 @@ def steps(now: datetime) -> Iterator[PruneStep]:
     yield StaleRows("failed work", "audience_failedwork", OBSOLETE, [now - FAILED_WORK_RETENTION], "failed work")
     before = [now - BATCH_RETENTION]
     yield StaleRows("counts of placeholders", "audience_placeholdercount", "starts_at < %s", before, "old placeholders")
+    yield StaleRows("counts of unfilled macros", "audience_clickmacrocount", "starts_at < %s", before, "old macros")
     yield from (_rejections_beyond_limit(game) for game in games)
     yield from prune_accounts.steps(now)
     yield from _batch_steps(now)

@@ -5,6 +5,7 @@ from postbacks.hub.audit_log import views as audit_log
 from postbacks.hub.conversions import views as conversions
 from postbacks.hub.delivery_log import views as delivery_log
 from postbacks.hub.guide import views as guide
+from postbacks.hub.integrations import ad_clicks
 from postbacks.hub.integrations import views as integrations
 from postbacks.hub.overview import set_aside_work
 from postbacks.hub.overview import views as overview
@@ -39,6 +40,7 @@ urlpatterns = [
     path("g/<slug:slug>/audit-log/", audit_log.audit_log, name="audit-log"),
     path("g/<slug:slug>/audit-log/export/", audit_log.audit_log_export, name="audit-log-export"),
     path("g/<slug:slug>/integrations/", integrations.integrations, name="integrations"),
+    path("g/<slug:slug>/integrations/ad-clicks/", ad_clicks.ad_clicks_edit, name="ad-clicks"),
     path(INTEGRATION, integrations.integration, name="integration"),
     path(INTEGRATION + "quality/", integrations.match_quality, name="quality"),
     path(INTEGRATION + "add/", settings.postback_add, name="postback-add"),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from audience.digest import repeated_clicks
 from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Touch
 from audience.models.attribution import UNCOUNTED_REASONS
@@ -10,6 +11,7 @@ from postbacks.reporting import labels
 
 # Maximum number of clicks shown, besides the attributed one.
 MAX_CLICKS = 50
+REPEATED = "Not counted: the browser repeated the click of an earlier player"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ def touches_of(conversion: Conversion) -> list[Touch]:
 def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[ConsideredClick]:
     """Return the player's clicks, explained. The last paid click before the event, in the window, is attributed."""
     window = timedelta(days=conversion.game.attribution_window_days)
+    touches = touches_of(conversion)
+    left_out = repeated_clicks.left_out(conversion.game, touches)
     return [
         ConsideredClick(
             touch=touch,
@@ -41,9 +45,9 @@ def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[Consid
             click_id=masked(touch.click_id, addresses=addresses),
             page_url=masked(touch.page_url, addresses=addresses),
             is_attributed=touch.pk == conversion.touch_id,
-            explanation=_explanation(conversion, touch, window),
+            explanation=_explanation(conversion, touch, window) if touch.pk not in left_out else REPEATED,
         )
-        for touch in touches_of(conversion)
+        for touch in touches
     ]
 
 

@@ -1,11 +1,13 @@
 """The network of an event's click, row by row of the attribution table."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from audience.digest import clicks
-from audience.digest.clicks import MAX_LENGTH, Click, read
+from audience.digest import click_ids
+from audience.digest.click_ids import MAX_LENGTH
+from audience.digest.clicks import Click, read
 
 CLICK_IDS = [
     ("fbclid", "meta"),
@@ -16,6 +18,11 @@ CLICK_IDS = [
     ("twclid", "x"),
     ("msclkid", "other"),
     ("li_fat_id", "other"),
+    ("gbraid", "google"),
+    ("wbraid", "google"),
+    ("sccid", "other"),
+    ("epik", "other"),
+    ("irclickid", "other"),
 ]
 PAID_SOURCES = [("amazon_ads", "amazon"), ("adwords", "google"), ("ironsource", "other")]
 SOURCES = [
@@ -58,7 +65,7 @@ def from_url(query: str) -> Click | None:
 def test_a_click_id_names_its_network_from_properties_and_from_the_url(parameter: str, network: str) -> None:
     for click in (from_properties(**{parameter: "c-1"}), from_url(f"{parameter}=c-1")):
         assert click is not None
-        assert (click.network, click.click_id) == (network, "c-1")
+        assert (click.network, click.parameter, click.click_id) == (network, parameter, "c-1")
 
 
 @pytest.mark.parametrize("position", range(len(CLICK_IDS)))
@@ -130,11 +137,11 @@ def test_parameters_are_read_in_any_case_and_a_click_id_is_unchanged() -> None:
         {"page_url": "https://mygame.com/"},
         {"page_url": "https://mygame.com/?ttclid="},
         {"page_url": "https://mygame.com/?ttclid=%20"},
-        {"page_url": "https://mygame.com/#ttclid=T1"},
-        {"page_url": "http://[broken/?ttclid=T1"},
+        {"page_url": "https://mygame.com/ttclid=T1"},
         {"page_url": 7},
         {"page_url": {"ttclid": "T1"}},
-        {"page_referrer": "https://mygame.com/?ttclid=T1"},
+        {"page_url": "https://mygame.com/", "page_referrer": "https://shop.example/?ttclid=T1"},
+        {"page_referrer": "https://mygame.com/?utm_source=tiktok&utm_medium=cpc"},
         {"campaign": "summer"},
         {"campaign": {"source": "newsletter", "medium": "cpc"}},
     ],
@@ -202,10 +209,11 @@ def test_a_click_has_every_field_that_networks_need() -> None:
         "https://mygame.com/play?ttclid=T1&utm_source=tiktok&utm_medium=cpc&utm_campaign=c&utm_content=d&utm_term=e"
         "&referral_code=r&other=1"
     )
-    context = {"page_url": url, "page_referrer": "https://www.tiktok.com/"}
+    context = {"page_url": url, "page_referrer": "https://www.tiktok.com/", "ip": "203.0.113.7", "user_agent": "M/5"}
 
     assert read(properties={"_ttp": "browser-1"}, context=context) == Click(
         network="tiktok",
+        parameter="ttclid",
         click_id="T1",
         campaign={
             "utm_source": "tiktok",
@@ -217,7 +225,11 @@ def test_a_click_has_every_field_that_networks_need() -> None:
         },
         page_url=url,
         referrer="https://www.tiktok.com/",
+        ip="203.0.113.7",
+        user_agent="M/5",
+        browser_id="browser-1",
         cookies={"_ttp": "browser-1"},
+        is_repeated=False,
     )
 
 
@@ -241,7 +253,9 @@ def test_landing_page_and_referrer_of_the_properties_are_used_where_the_context_
         ("ttclid", {"_ttp": "x" * 257}, ""),
     ],
 )
-def test_a_network_gets_its_own_cookie_only(network_click: str, cookies: dict[str, str], browser_id: str) -> None:
+def test_the_browser_id_is_the_networks_own_cookie(
+    network_click: str, cookies: dict[str, str], browser_id: str
+) -> None:
     for where in ({"properties": cookies, "context": {}}, {"properties": {}, "context": cookies}):
         click = read(properties={**where["properties"], network_click: "c-1"}, context=where["context"])
 
@@ -249,22 +263,59 @@ def test_a_network_gets_its_own_cookie_only(network_click: str, cookies: dict[st
         assert click.browser_id == browser_id
 
 
-def test_a_network_gets_all_of_its_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clicks, "COOKIES", {"google": ("_gcl_aw", "_gcl_gb", "_gcl_ag")})
-    click = read(properties={"gclid": "G1", "gcl_gb": "b", "_gcl_aw": " "}, context={"_gcl_aw": "a", "_ttp": "t"})
+def test_the_cookies_of_all_networks_are_read_from_properties_and_context_in_any_case() -> None:
+    properties = {"gclid": "G1", "gcl_gb": "b", "_gcl_aw": " ", "cookies": {"_FBP": "fb.1.2.3", "_fbc": "fb.1.2.F"}}
+    context = {"_gcl_aw": "a", "TTP": "t", "cookies": {"rdt_uuid": "r", "_scid": "s", "_twclid": '{"twclid":"2"}'}}
+    click = read(properties=properties, context=context)
 
     assert click is not None
-    assert click.cookies == {"_gcl_aw": "a", "_gcl_gb": "b"}
+    assert click.cookies == {
+        "_ttp": "t",
+        "_rdt_uuid": "r",
+        "_fbc": "fb.1.2.F",
+        "_fbp": "fb.1.2.3",
+        "_scid": "s",
+        "_twclid": '{"twclid":"2"}',
+        "_gcl_aw": "a",
+        "_gcl_gb": "b",
+    }
+    assert click.browser_id == ""
 
 
-def test_a_click_id_of_any_length_fits_its_index() -> None:
+def test_a_click_parameter_is_no_cookie_of_the_same_name() -> None:
+    click = from_properties(twclid="2-abc", epik="E1")
+
+    assert click is not None
+    assert click.cookies == {}
+
+
+@pytest.mark.parametrize("value", ["undefined", "null", "{{ttp}}", "x" * 1025, "a\ufffdb", "", 5, None, "\x07a"])
+def test_a_cookie_that_cannot_be_one_is_left_out(value: Any) -> None:
+    click = from_properties(ttclid="T1", _ttp=value)
+
+    assert click is not None
+    assert (click.cookies, click.browser_id) == ({}, "")
+
+
+def test_a_click_id_that_is_too_long_for_its_index_or_not_ascii_is_absent() -> None:
     """A B-tree row holds 2,704 bytes; ad networks write ASCII."""
-    long = from_properties(ttclid="x" * 5000)
+    long = from_properties(ttclid="x" * MAX_LENGTH)
 
     assert long is not None
     assert long.click_id == "x" * MAX_LENGTH
-    assert from_properties(ttclid="漢" * 2000) is None
-    assert from_url(f"ttclid={'漢' * 2000}") is None
+    for value in ("x" * (MAX_LENGTH + 1), "漢", "a b", "a\ufffd"):
+        assert from_properties(ttclid=value) is None
+        assert from_url(f"ttclid={quote(value)}") is None
+
+
+def test_what_is_too_long_for_its_column_is_left_out_whole() -> None:
+    url = f"https://mygame.com/?utm_content={'x' * 3000}&ttclid=T1"
+    context = {"page_url": url, "page_referrer": url, "ip": "2" * 46, "user_agent": "M" * 1025}
+    click = read(properties={}, context=context)
+
+    assert click is not None
+    assert (click.click_id, click.campaign) == ("T1", {})
+    assert (click.page_url, click.referrer, click.ip, click.user_agent) == ("", "", "", "")
 
 
 def test_a_nul_in_the_query_of_a_page_is_no_part_of_a_click_id_or_a_campaign() -> None:
@@ -278,10 +329,10 @@ def test_a_registered_network_gets_the_clicks_of_its_parameters_and_sources_and_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for table in ("CLICK_IDS", "SOURCES", "COOKIES"):
-        monkeypatch.setattr(clicks, table, dict(getattr(clicks, table)))
-    clicks.register("toy", parameters=["li_fat_id", "ToyClick"], sources=["toys"], cookies=["_toy"])
+        monkeypatch.setattr(click_ids, table, dict(getattr(click_ids, table)))
+    click_ids.register("toy", parameters=["li_fat_id", "ToyClick"], sources=["toys"], cookies=["_toy"])
 
-    parameters = list(clicks.CLICK_IDS)
+    parameters = list(click_ids.CLICK_IDS)
     assert (parameters[: len(CLICK_IDS)], parameters[-1]) == ([parameter for parameter, _ in CLICK_IDS], "toyclick")
     for query, click_id in (("toyclick=T1", "T1"), ("li_fat_id=L1", "L1"), ("utm_source=toys&utm_medium=cpc", "")):
         click = read(properties={"toy": "browser-1"}, context={"page_url": f"https://mygame.com/?{query}"})

@@ -10,7 +10,7 @@ from django.utils import timezone
 from audience.digest import queue
 from audience.games.keys import NewKey
 from audience.models import Conversion, Identity, Person, Reason
-from tests.audience.immutable import ABSENT, alias, click, digest, identify, launch, message, purchase, send
+from tests.audience.immutable import ABSENT, LIBRARY, alias, click, digest, identify, launch, message, purchase, send
 
 pytestmark = pytest.mark.django_db
 START = datetime.now(UTC) - timedelta(hours=2)
@@ -431,3 +431,91 @@ def test_a_handed_over_conversion_of_a_guest_keeps_its_click_when_the_guest_sign
     found = conversion(sent)
     assert (won_by(sent), found.fanned_out_at) == ("T", handed_over_at)
     assert clicks_of("ada") == {"T"}
+
+
+# A browser whose SDK repeats the tab's first click
+
+
+def repeated(ttclid: str, **changes: Any) -> dict[str, Any]:
+    """What Immutable's web SDK states after reset() in page() and sign_up: the click that opened the tab."""
+    opened = {"ttclid": ttclid, "landing_page": f"https://mygame.com/?ttclid={ttclid}", "touchpoint_type": "click"}
+    return message(properties=opened, context={**LIBRARY, "pageUrl": "https://mygame.com/shop"}, **changes)
+
+
+def visit(anonymous_id: str, minutes: float, ttclid: str = "ADA-1") -> dict[str, Any]:
+    """A page() that repeats the click."""
+    return repeated(
+        ttclid, type="page", eventName=ABSENT, userId=ABSENT, anonymousId=anonymous_id, eventTimestamp=at(minutes)
+    )
+
+
+def test_a_click_that_the_sdk_repeats_after_reset_is_not_the_next_players(arrive: Arrive) -> None:
+    adas, bobs = (
+        launch(user, anonymousId=pc, eventTimestamp=at(m)) for user, pc, m in [("ada", "a1", 2), ("bob", "a2", 5)]
+    )
+    arrive(
+        click("a1", "ADA-1", eventTimestamp=at(0)),
+        login("ada", 1, anonymousId="a1"),
+        adas,
+        visit("a2", 3),
+        login("bob", 4, anonymousId="a2"),
+        bobs,
+    )
+
+    assert (won_by(adas), won_by(bobs)) == ("ADA-1", "no_click")
+
+
+def test_a_click_that_the_sdk_repeats_does_not_win_over_the_next_players_own(arrive: Arrive) -> None:
+    adas, bobs = (
+        launch(user, anonymousId=pc, eventTimestamp=at(m)) for user, pc, m in [("ada", "a1", 2), ("bob", "a2", 6)]
+    )
+    arrive(
+        click("a1", "ADA-1", eventTimestamp=at(0)),
+        login("ada", 1, anonymousId="a1"),
+        adas,
+        click("a2", "BOB-1", eventTimestamp=at(3)),
+        login("bob", 4, anonymousId="a2"),
+        repeated("ADA-1", eventName="sign_up", userId="bob", anonymousId="a2", eventTimestamp=at(5)),
+        bobs,
+    )
+
+    assert (won_by(adas), won_by(bobs)) == ("ADA-1", "BOB-1")
+
+
+def test_a_click_that_only_a_guest_stated_before_is_the_players(arrive: Arrive) -> None:
+    """A backend sends what its guest clicked, with the user id only."""
+    bobs = launch("bob", eventTimestamp=at(5))
+    arrive(
+        click("a1", "T-1", eventTimestamp=at(0)),
+        repeated("T-1", eventName="sign_up", userId="bob", eventTimestamp=at(3)),
+        bobs,
+    )
+
+    assert won_by(bobs) == "T-1"
+
+
+def test_a_click_in_the_url_of_the_page_counts_though_another_player_had_it(arrive: Arrive) -> None:
+    """People try an integration with one link again and again."""
+    bobs = launch("bob", anonymousId="a2", eventTimestamp=at(5))
+    arrive(
+        click("a1", "T-1", eventTimestamp=at(0)),
+        login("ada", 1, anonymousId="a1"),
+        click("a2", "T-1", eventTimestamp=at(3)),
+        visit("a2", 2, "T-1"),
+        login("bob", 4, anonymousId="a2"),
+        bobs,
+    )
+
+    assert won_by(bobs) == "T-1"
+
+
+def test_a_player_who_repeats_their_own_click_keeps_it(arrive: Arrive) -> None:
+    adas = launch("ada", anonymousId="a1", eventTimestamp=at(5))
+    arrive(
+        login("ada", 1, anonymousId="a1"),
+        visit("a1", 2),
+        repeated("ADA-1", eventName="sign_up", userId="bob", anonymousId="a2", eventTimestamp=at(4)),
+        adas,
+    )
+
+    assert won_by(adas) == "ADA-1"

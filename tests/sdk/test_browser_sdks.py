@@ -165,9 +165,6 @@ def test_accounts_after_each_other_in_one_browser_are_players_of_their_own(
             # A click before signing in is of the account before, if the anonymous id still names that one.
             if anonymous_ids == 1 and account is not anna:
                 steps.reverse()
-            # Immutable's page() after reset() repeats the tab's first click (docs/migrating.md).
-            if sdk == "immutable" and not arguments and not account.click:
-                steps.remove(visit)
             for step in steps:
                 step(page, account)
                 sent += 1

@@ -8,6 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from audience.digest.owned_ids import player_of
+from audience.hub.events import click_macros
 from audience.hub.events.placeholders import LABELS, describe
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.masking import as_json, masked
@@ -15,7 +16,7 @@ from audience.intake.messages.message import TIME_NOTE
 from audience.intake.messages.times import TimeNote
 from audience.intake.rejections import RevalidationStatus, revalidate_rejection, revalidation_obstacle
 from audience.models import ApiKey, Event, Membership, Rejection, Role
-from audience.models.events import PLACEHOLDER_NOTE
+from audience.models.events import MACRO_NOTE, PLACEHOLDER_NOTE
 
 REVALIDATION_MESSAGES = {
     RevalidationStatus.ACCEPTED: (
@@ -43,11 +44,13 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
     columns = ("properties", "traits", "context", "integrations")
     time_note = row.context.pop(TIME_NOTE, "")
     placeholders = describe(row.context.pop(PLACEHOLDER_NOTE, None))
+    macros = click_macros.describe(row.context.pop(MACRO_NOTE, None))
     parts = masked({column: getattr(row, column) for column in columns}, addresses=sees_addresses(membership))
     context = {
         "event": row,
         "ids": [*_ids(row, membership), *((LABELS[name].capitalize(), text) for name, text in placeholders)],
         "time_note": TIME_NOTES.get(str(time_note), ""),
+        "macros": macros,
         "key": ApiKey.objects.filter(game=membership.game, pk=row.key_id or 0).first(),
         "person_id": player_of(row),
         "parts": [(column, as_json(value)) for column, value in parts.items() if value],

@@ -13,13 +13,14 @@ from django.db.models.fields.json import KT, KeyTransform
 from django.urls import reverse
 
 from audience.hub.events import placeholders
+from audience.hub.events.click_macros import ClickMacro
 from audience.hub.events.placeholders import Placeholder
 from audience.hub.toolkit.access import sees_addresses
 from audience.hub.toolkit.masking import masked
 from audience.ids.values import canonical
 from audience.intake.dialects.revalidation import TITLE
 from audience.models import Event, Identity, Kind, Membership, Rejection
-from audience.models.events import PLACEHOLDER_NOTE
+from audience.models.events import MACRO_NOTE, PLACEHOLDER_NOTE
 
 PAGE_SIZE = 50
 # Events read for a filter that no index supports; "Older" continues from there.
@@ -39,16 +40,21 @@ class EventFilter:
     key: int | None = None
     person: str = ""
     placeholder: Placeholder | None = None
+    macro: ClickMacro | None = None
     before: str = ""
 
     @property
     def is_filtered(self) -> bool:
-        return any((self.status, self.kind, self.name, self.dialect, self.key, self.person, self.placeholder))
+        return bool(self.person or self.status or self._unindexed)
 
     @property
     def needs_scan(self) -> bool:
         """Whether events are found by reading the newest ones, because no index supports the filter."""
-        return not self.person and any((self.kind, self.name, self.dialect, self.key, self.placeholder))
+        return bool(self._unindexed) and not self.person
+
+    @property
+    def _unindexed(self) -> bool:
+        return any((self.kind, self.name, self.dialect, self.key, self.placeholder, self.macro))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,9 @@ def newest(membership: Membership, filters: EventFilter) -> Feed:
         floor = Event.objects.filter(game_id=membership.game_id).before(event_id).scan_floor(limit=SCAN_LIMIT)
     events = [] if filters.status == "rejected" else _events(membership, filters, event_id, floor)
     rejections = (
-        [] if filters.status == "accepted" or filters.placeholder else _rejections(membership, filters, rejection_id)
+        []
+        if filters.status == "accepted" or filters.placeholder or filters.macro
+        else _rejections(membership, filters, rejection_id)
     )
     merged = merge(_with_sort_times(events), _with_sort_times(rejections), key=itemgetter(0), reverse=True)
     rows = [row for _, row in islice(merged, PAGE_SIZE)]
@@ -116,6 +124,9 @@ def _events(membership: Membership, filters: EventFilter, before: int | None, fl
         events = events.filter(pk__gt=floor)
     if filters.placeholder:
         note = {f"context__{PLACEHOLDER_NOTE}__{filters.placeholder.field}": filters.placeholder.value}
+        events = events.filter(**note, received_at__gte=placeholders.period_start())
+    if filters.macro:
+        note = {f"context__{MACRO_NOTE}__{filters.macro.parameter}": filters.macro.value}
         events = events.filter(**note, received_at__gte=placeholders.period_start())
     if filters.person:
         spellings = _spellings(membership, filters.person)

@@ -2,7 +2,7 @@
 
 from django.http import HttpResponse
 
-from audience.hub.events import counts, feed, placeholders
+from audience.hub.events import click_macros, counts, feed, placeholders
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.filters import Filter, choice, search_text
 from audience.models import ApiKey, Dialect, Kind, Membership
@@ -48,6 +48,7 @@ def read_filter(request: HubRequest, status: Filter, kind: Filter, dialect: Filt
         name=search_text(request, "name"),
         person=search_text(request, "id"),
         placeholder=placeholders.parse(search_text(request, "placeholder")),
+        macro=click_macros.parse(search_text(request, "macro")),
         before=request.GET.get("before", ""),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from audience.ids.values import is_placeholder
 from audience.models import Kind
-from audience.models.events import PLACEHOLDER_NOTE
+from audience.models.events import MACRO_NOTE, PLACEHOLDER_NOTE
 
 # The key in an Event's context for a times.TimeNote. A client's value of this key is dropped, and the key is never sent
 # to a network.
@@ -40,8 +40,8 @@ class Message:
     `time_fields` are the fields of `raw` in which the dialect states a time, the preferred one first.
     `links` are further (namespace, value) pairs that identify the same player as the ids above.
     `traits` are the message's own: of a group those of the group. `context` may have further `traits`, of the player.
-    `context` uses these keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
-    screen, library, library_version, campaign{name, source, medium, content, term}; unknown keys are kept.
+    `context` uses these keys: ip, user_agent, page_url, page_path, page_search, page_title, page_referrer, locale,
+    timezone, screen, library, library_version, campaign{name, source, medium, content, term}; unknown keys are kept.
     """
 
     kind: Kind
@@ -90,7 +90,7 @@ class Message:
 
     def context_with_notes(self) -> dict[str, Any]:
         """The context as it is stored: with our notes, and without a client's values of their keys."""
-        notes = {TIME_NOTE: self.time_note, PLACEHOLDER_NOTE: self.placeholders}
+        notes = {TIME_NOTE: self.time_note, PLACEHOLDER_NOTE: self.placeholders, MACRO_NOTE: None}
         if not any(notes.values()) and notes.keys().isdisjoint(self.context):
             return self.context
         stated = {name: value for name, value in self.context.items() if name not in notes}

@@ -52,6 +52,7 @@ LABELS = {
     "allowed_addresses": "IP addresses",
     "kept_days": "Days that events are kept",
     "strict_consent": "Nothing is sent of players without a stated consent level",
+    "untagged_fbclid_is_paid": "An fbclid without UTM tags is a paid click",
     "url": "Host",
 }
 EMPTY_TEXTS = {"", "None", "[]", "{}"}

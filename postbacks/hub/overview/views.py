@@ -11,7 +11,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, is_partial_reques
 from audience.hub.toolkit.filters import choice
 from audience.models import Game, Membership
 from postbacks.hub.guide.steps import completed_steps
-from postbacks.hub.overview import attention, delivery_totals, figures, set_aside_work
+from postbacks.hub.overview import attention, delivery_totals, figures, set_aside_work, unfilled_macros
 from postbacks.hub.overview.attention import AttentionItem
 from postbacks.hub.overview.backlog import Backlog, read_backlog
 from postbacks.hub.overview.figures import EventCounts, Period
@@ -23,7 +23,7 @@ from postbacks.reporting.funnel import Tally
 ACCEPTED = charts.Series("Accepted")
 REJECTED = charts.Series("Rejected", charts.HATCHED)
 DEFAULT = "24h"
-# The labels of clicks besides NETWORKS (audience/digest/clicks.py).
+# The labels of clicks besides NETWORKS (audience/digest/click_ids.py).
 CLICK_SOURCES = {
     "meta": "Meta",
     "google": "Google",
@@ -63,6 +63,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
 def notices(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[AttentionItem]:
     """Return all notices, worst first."""
     items = [*attention.items(game, configs, backlog, user=user), *set_aside_work.items(game)]
+    items += unfilled_macros.items(game)
     return sorted(items, key=lambda item: item.tone != attention.BAD)
 
 

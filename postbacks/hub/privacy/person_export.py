@@ -37,6 +37,7 @@ OMITTED_COLUMNS = {
     "leased_until",
     "next_attempt_at",
     "payload",
+    "fact_times",
 }
 
 PERSON_COLUMNS = ("id", "first_seen_at", "last_seen_at", "traits", "trait_times")

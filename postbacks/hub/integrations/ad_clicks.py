@@ -1,0 +1,34 @@
+"""The setting of a game for clicks: whether Meta's fbclid counts without UTM tags."""
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Membership, Role
+
+PAID, ORGANIC = "paid", "organic"
+CHOICES = ((PAID, "Count it as a paid click"), (ORGANIC, "Count it as organic: all of our Meta ads have UTM tags"))
+
+
+class UntaggedClicksForm(forms.Form):
+    untagged = forms.ChoiceField(
+        label="When a URL has an fbclid and neither utm_source nor utm_medium",
+        choices=CHOICES,
+        widget=forms.RadioSelect,
+    )
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def ad_clicks_edit(request: HubRequest, membership: Membership) -> HttpResponse:
+    game = membership.game
+    posted = request.POST if request.method == "POST" else None
+    form = UntaggedClicksForm(posted, initial={"untagged": PAID if game.untagged_fbclid_is_paid else ORGANIC})
+    if posted is None or not form.is_valid():
+        return page(request, "hub/integrations/ad_clicks.html", membership, form=form)
+    game.untagged_fbclid_is_paid = form.cleaned_data["untagged"] == PAID
+    game.save(update_fields=["untagged_fbclid_is_paid"])
+    effect = "paid clicks" if game.untagged_fbclid_is_paid else "organic visits"
+    messages.success(request, f"Visits with an fbclid and without UTM tags are {effect} from now on.")
+    return redirect("integrations", slug=game.slug)
