@@ -8,7 +8,7 @@ from typing import Any
 from audience.digest import click_ids
 from audience.digest.click_ids import MAX_LENGTH, Paid
 from audience.digest.click_places import Place, named_in_campaign, page_url, places, referrer
-from audience.models import Event, Game
+from audience.models import Event, Game, Kind
 
 # For the columns of a touch.
 MAX_IP, MAX_USER_AGENT, MAX_BROWSER_ID = 45, 1024, 256
@@ -51,8 +51,18 @@ def read(
 
 def read_event(event: Event, game: Game | None = None) -> Click | None:
     """Return the ad click of an event by the game's setting; without a game any that one of the settings counts."""
-    untagged_is_paid = game is None or game.untagged_fbclid_is_paid
-    return read(properties=event.properties, context=event.context, name=event.name, untagged_is_paid=untagged_is_paid)
+    return read_event_with_unfilled(event, game)[0]
+
+
+def read_event_with_unfilled(event: Event, game: Game | None = None) -> tuple[Click | None, dict[str, str]]:
+    """Return the click as `read_event` does, and the unfilled macros as `read_with_unfilled` does."""
+    return read_with_unfilled(
+        properties=event.properties,
+        context=event.context,
+        # The name of a page says nothing about its URL.
+        name=event.name if event.kind == Kind.TRACK else "",
+        untagged_is_paid=game is None or game.untagged_fbclid_is_paid,
+    )
 
 
 def read_with_unfilled(

@@ -32,17 +32,16 @@ def store(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID
     stated: dict[tuple[uuid.UUID, str, str], Touch] = {}
     macros: dict[Event, dict[str, str]] = {}
     for event in events:
-        click, unfilled = clicks.read_with_unfilled(
-            properties=event.properties,
-            context=event.context,
-            name=event.name,
-            untagged_is_paid=game.untagged_fbclid_is_paid,
-        )
+        click, unfilled = clicks.read_event_with_unfilled(event, game)
         if unfilled:
             macros[event] = unfilled
         if click:
             touch = _touch(game, event, people[event.pk], click)
-            fill(stated.setdefault((touch.person_id, touch.network, touch.click_key), touch), touch)
+            key = touch.person_id, touch.network, touch.click_key
+            if key in stated:
+                fill(stated[key], touch)
+            else:
+                stated[key] = touch
     click_macros.count(game, macros)
     _save(stated)
     return {person_id for person_id, _, _ in stated}
@@ -60,25 +59,26 @@ def _touch(game: Game, event: Event, person_id: uuid.UUID, click: Click) -> Touc
     )
 
 
-def _save(stated: dict[tuple[uuid.UUID, str, str], Touch]) -> None:
+def _save(stated: Mapping[tuple[uuid.UUID, str, str], Touch]) -> None:
     """Save touches by (person, network, click key): new rows, and what stored ones lack. The game must be locked."""
     if not stated:
         return
+    new = dict(stated)
     keys = {key for _, _, key in stated}
     stored = Touch.objects.filter(person_id__in={person_id for person_id, _, _ in stated}, click_key__in=keys)
     changed = []
     for touch in stored:
-        other = stated.pop((touch.person_id, touch.network, touch.click_key), None)
+        other = new.pop((touch.person_id, touch.network, touch.click_key), None)
         if other and fill(touch, other):
             changed.append(touch)
     bulk.update(changed, COLUMNS)
-    Touch.objects.bulk_create(stated.values())
+    Touch.objects.bulk_create(new.values())
 
 
 def fill(touch: Touch, other: Touch) -> bool:
     """Add to a touch what another of the same click states, and return whether anything changed."""
     before = [getattr(touch, name) for name in COLUMNS]
-    sources = [one for one in (touch, other) if one.clicked_at != UNSET]
+    sources = [one for one in (touch, other) if one.clicked_at != UNSET] or [touch]
     earliest = min(sources, key=_stamp)
     facts: dict[str, tuple[Stamp, str, Any]] = {}
     for source in sources:
