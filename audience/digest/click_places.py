@@ -24,7 +24,7 @@ LINKS = (
     *("deep_link", "deeplink", "deep_link_url", "deeplink_url", "deeplinkurl", "deep_link_value", "launch_url"),
     *("launchurl", "open_url", "openurl", "referring_link", "~referring_link"),
 )
-# All of them for PostgreSQL (event_groups.MATTERS): the texts by their columns and exact names, and the names in
+# All of them for PostgreSQL (event_groups.IS_RELEVANT): the texts by their columns and exact names, and the names in
 # properties, in lower case, that are rare enough to be read in any case.
 TEXTS = {
     "context": (*CONTEXT_PAGE, "page_referrer", "referrer", *INSTALL_REFERRERS),

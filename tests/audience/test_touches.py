@@ -172,7 +172,7 @@ def test_an_event_without_a_click_is_not_read(key: NewKey, game: Game) -> None:
     digest(key, message(eventName="campaign", context={**LIBRARY, "campaign": {}}))
     batches = [ClaimedBatch(*row) for row in Batch.objects.values_list(*ClaimedBatch._fields)]
 
-    assert event_groups.read(game=game, batches=batches, counted=["purchase"])[1] == []
+    assert event_groups.read(game=game, batches=batches, triggers=["purchase"])[1] == []
 
 
 def test_a_merge_without_copies_changes_no_touch(game: Game) -> None:
