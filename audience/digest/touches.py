@@ -22,6 +22,14 @@ COOKIE = "cookies."
 COLUMNS = ("clicked_at", "message_id", *FACTS, "cookies", "is_repeated", "fact_times")
 
 Stamp = tuple[datetime, str]
+# The touches of (person, network, click key). LIMIT forces an index lookup per row.
+STORED = """
+SELECT touch.* FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS stated (person_id, network, click_key)
+CROSS JOIN LATERAL (
+  SELECT * FROM audience_touch
+  WHERE (person_id, network, click_key) = (stated.person_id, stated.network, stated.click_key) LIMIT 1
+) AS touch
+"""
 
 
 def store(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> set[uuid.UUID]:
@@ -64,10 +72,8 @@ def _save(stated: Mapping[tuple[uuid.UUID, str, str], Touch]) -> None:
     if not stated:
         return
     new = dict(stated)
-    keys = {key for _, _, key in stated}
-    stored = Touch.objects.filter(person_id__in={person_id for person_id, _, _ in stated}, click_key__in=keys)
     changed = []
-    for touch in stored:
+    for touch in Touch.objects.raw(STORED, [list(column) for column in zip(*stated, strict=True)]):
         other = new.pop((touch.person_id, touch.network, touch.click_key), None)
         if other and fill(touch, other):
             changed.append(touch)

@@ -12,10 +12,7 @@ class Migration(migrations.Migration):
             "game",
             "untagged_fbclid_is_paid",
             models.BooleanField(
-                "fbclid without UTM tags is a paid click",
-                db_default=True,
-                default=True,
-                help_text="Meta adds fbclid to links in posts too. Switch this off if all of your Meta ads have UTM tags.",
+                db_default=True, default=True, help_text="Meta's fbclid without UTM tags counts as a paid click."
             ),
         ),
         migrations.AddField(

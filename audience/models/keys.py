@@ -36,10 +36,7 @@ class Game(models.Model):
         default=False, help_text="Treat a player with no recorded decision as if they had declined."
     )
     untagged_fbclid_is_paid = models.BooleanField(
-        "fbclid without UTM tags is a paid click",
-        default=True,
-        db_default=True,
-        help_text="Meta adds fbclid to links in posts too. Switch this off if all of your Meta ads have UTM tags.",
+        default=True, db_default=True, help_text="Meta's fbclid without UTM tags counts as a paid click."
     )
     kept_days = models.PositiveSmallIntegerField(
         "days that events are kept",

@@ -9,7 +9,6 @@ import pytest
 from django.utils import timezone
 
 from audience.digest import event_groups, merge, queue, touches
-from audience.digest.click_ids import CLICK_IDS
 from audience.digest.event_groups import ClaimedBatch
 from audience.games.keys import NewKey
 from audience.models import Batch, Event, Game, Touch
@@ -147,7 +146,7 @@ def test_what_one_player_states_of_a_click_leaves_the_other_with_the_move(key: N
     assert list(rows) == [(at(1), "", {}, ""), (at(3), "203.0.113.3", {"utm_campaign": "third"}, "third")]
 
 
-@pytest.mark.parametrize("parameter", [*CLICK_IDS, "ScCid", "TTCLID"])
+@pytest.mark.parametrize("parameter", ["ttclid", "ScCid", "GCLID"])
 @pytest.mark.parametrize("place", range(len(PLACES)))
 def test_every_place_makes_a_touch(key: NewKey, game: Game, place: int, parameter: str) -> None:
     """An event of which PostgreSQL finds nothing of interest is not read: it must find every place of a click."""
@@ -169,7 +168,7 @@ def test_an_event_without_a_click_is_not_read(key: NewKey, game: Game) -> None:
     digest(
         key, *(page("a-1", url) for url in pages), message(eventName="other", properties={"url": "x", "path": "/a=b"})
     )
-    digest(key, message(eventName="campaign", context={**LIBRARY, "campaign": {}}))
+    Event.objects.filter(name="other").update(context={"campaign": {}, "page_title": "ttclid=1"})
     batches = [ClaimedBatch(*row) for row in Batch.objects.values_list(*ClaimedBatch._fields)]
 
     assert event_groups.read(game=game, batches=batches, triggers=["purchase"])[1] == []

@@ -292,6 +292,7 @@ READERS: dict[str, dict[str, Reader]] = {
         "one_touch_per_click": digest_known_players,
         "touch_newest": person_page,
         "touch_click_id": search_conversions,
+        "touch_repeated": digest_known_players,
         "audience_touch_game_id": page("overview"),
     },
     "audience_conversion": {
