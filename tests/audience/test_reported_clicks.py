@@ -1,4 +1,4 @@
-"""Clicks as RudderStack's, Segment's and Immutable's SDKs report them: which one the player's purchase is attributed to."""
+"""Clicks as the SDKs of RudderStack, Segment and Immutable report them: which one a purchase is attributed to."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
