@@ -46,6 +46,7 @@ def erase_deliveries(person_ids: Iterable[uuid.UUID], conversion_ids: Iterable[u
     games = set(Conversion.objects.filter(pk__in=ids).values_list("game_id", flat=True))
     games |= set(Person.objects.filter(pk__in=person_ids).values_list("game_id", flat=True))
     _redact_alerts(games, person_ids, attempts)
+    Delivery.objects.filter(pk__in=deliveries).update(event_id="")  # the client's own id of the event
     # An answer may repeat what was sent.
     attempts.update(payload=None, message="", provider_code="", request_id="")
     open_states = (DeliveryState.WAITING, DeliveryState.HELD)

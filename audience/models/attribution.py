@@ -143,8 +143,8 @@ class ConversionQuerySet(models.QuerySet["Conversion"]):
 class Conversion(models.Model):
     """A trigger event of one person. `touch` is the click that it is attributed to; without one there is a `reason`.
 
-    `id` is also the event id by which networks deduplicate. `reason` is blank if the conversion was or will be sent;
-    the fan-out stores a reason if no postback sends it.
+    `id` is also the event id by which networks deduplicate if the event has none of its sender. `reason` is blank if
+    the conversion was or will be sent; the fan-out stores a reason if no postback sends it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -137,5 +137,5 @@ def _apply_outcomes(flows: QuerySet[Flow], outcomes: Sequence[Outcome]) -> bool:
     now = clock.now()
     breaker.apply_outcomes(flow, outcomes, now)
     if before != (flow.failures, flow.open_until, flow.limited_at):
-        flow.save(update_fields=["failures", "open_until", "probing", "limited_at", "next_slot_at"])
+        flow.save(update_fields=["failures", "open_until", "probing", "limited_at", "next_slot_at", "asked_until"])
     return breaker.is_open(flow, now) or any(outcome.limited for outcome in outcomes)

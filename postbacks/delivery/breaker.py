@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from postbacks.delivery import pace
+from postbacks.delivery import pace, retry_schedule
 from postbacks.models import Flow
 from postbacks.networks.interface.call import Outcome, Verdict
 
@@ -51,9 +51,21 @@ def apply_outcomes(
         # Any answer closes the breaker, also one that refuses the event or the credential: the network works.
         flow.failures, flow.open_until, flow.probing = 0, None, False
         if outcome.limited:
-            flow.limited_at = now
-            wait = timedelta(seconds=outcome.retry_after) if outcome.retry_after else pace.DEFAULT_PAUSE
-            flow.next_slot_at = max(flow.next_slot_at or now, now + wait)
+            _limit(flow, outcome.retry_after, now)
+
+
+def _limit(flow: Flow, retry_after: float | None, now: datetime) -> None:
+    """Pause the pixel for as long as the network asks, within the bounds of the retry schedule."""
+    wait = timedelta(seconds=retry_schedule.bounded(retry_after)) if retry_after else pace.DEFAULT_PAUSE
+    flow.limited_at = now
+    flow.asked_until = now + timedelta(seconds=retry_after) if retry_after else None
+    flow.next_slot_at = max(flow.next_slot_at or now, now + wait)
+
+
+def end_pause(flow: Flow, now: datetime) -> None:
+    """End the pause of the locked `flow`, which the caller saves: one probe may be sent, and the others after it."""
+    flow.failures, flow.open_until, flow.probing = max(flow.failures, FAILURE_THRESHOLD), now, False
+    flow.next_slot_at = flow.asked_until = None
 
 
 def _failed(flow: Flow, now: datetime, jitter: Callable[[], float]) -> None:

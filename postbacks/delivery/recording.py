@@ -35,7 +35,7 @@ UNSTORABLE = "The network answered, and what it said could not be stored."
 ATTEMPT_COLUMNS = ["finished_at", "status", "verdict", "http_status", "latency_ms", "provider_code", "message"]
 ATTEMPT_COLUMNS += ["request_id", "payload", "unusable"]
 DELIVERY_COLUMNS = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until", "may_have_arrived"]
-DELIVERY_COLUMNS += ["confirmation", "confirm_after"]
+DELIVERY_COLUMNS += ["confirmation", "confirm_after", "asked_until"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Sets the state of a delivery after an answer: delivered, waiting for a retry, or failed."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from audience.models import Reason
 from postbacks.delivery import retry_schedule
@@ -73,6 +73,7 @@ def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime
     else:
         delivery.next_attempt_at = next_at
     delivery.leased_until, delivery.verdict = None, verdict.value
+    delivery.asked_until = None if outcome.retry_after is None else now + timedelta(seconds=outcome.retry_after)
     return True
 
 

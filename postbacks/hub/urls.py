@@ -56,6 +56,7 @@ urlpatterns = [
     path(INTEGRATION + "<uuid:pk>/edit/", settings.postback_edit, name="postback-edit"),
     path(INTEGRATION + "<uuid:pk>/enable/", actions.postback_enable, name="postback-enable"),
     path(INTEGRATION + "<uuid:pk>/disable/", actions.postback_disable, name="postback-disable"),
+    path(INTEGRATION + "<uuid:pk>/try-now/", actions.postback_try_now, name="postback-try-now"),
     path(INTEGRATION + "<uuid:pk>/check/", actions.postback_recheck, name="postback-recheck"),
     path(INTEGRATION + "<uuid:pk>/roll-back/", actions.postback_roll_back, name="postback-roll-back"),
     path(INTEGRATION + "<uuid:pk>/history/", actions.postback_history, name="postback-history"),
@@ -64,5 +65,10 @@ urlpatterns = [
         "g/<slug:slug>/conversions/deliveries/<uuid:pk>/send-again/",
         replays.delivery_send_again,
         name="delivery-send-again",
+    ),
+    path(
+        "g/<slug:slug>/conversions/deliveries/<uuid:pk>/try-now/",
+        replays.delivery_try_now,
+        name="delivery-try-now",
     ),
 ]

@@ -1,7 +1,7 @@
 """Deliveries, one per conversion and postback, with their counts, and the limiter of each pixel."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -32,6 +32,7 @@ class Confirmation(models.TextChoices):
 
 # States of deliveries that ended before the network accepted or refused them.
 UNSENT_STATES = (DeliveryState.SKIPPED, DeliveryState.CANCELLED)
+MIN_PAUSE = timedelta(seconds=3)  # of a pixel: a shorter one is not shown
 # Unsent deliveries of which a call ended without an answer, and no later call had one.
 OUTCOME_UNKNOWN = Q(may_have_arrived=True, state__in=UNSENT_STATES)
 
@@ -80,6 +81,9 @@ class Delivery(models.Model):
     attempts_counted = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField(null=True, blank=True, help_text="The network refuses it before this moment.")
+    asked_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until when the network's last answer asks to wait, which may be longer."
+    )
     leased_until = models.DateTimeField(null=True, blank=True)
     first_attempt_at = models.DateTimeField(null=True, blank=True)
     safe_until = models.DateTimeField(null=True, blank=True)
@@ -175,11 +179,21 @@ class Flow(models.Model):
     failures = models.PositiveIntegerField(default=0)
     open_until = models.DateTimeField(null=True, blank=True)
     probing = models.BooleanField(default=False, help_text="One call is out to see whether the network is back.")
-    # When the network last answered 429.
+    # When the network last answered 429, and until when it asked to wait: `next_slot_at` may be earlier.
     limited_at = models.DateTimeField(null=True, blank=True)
+    asked_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["network", "pixel_id"], name="one_flow_per_pixel")]
 
     def __str__(self) -> str:
         return f"flow of {self.network} {self.pixel_id}"
+
+    def pause_end(self, now: datetime) -> datetime | None:
+        """The end of a pause, by the breaker or at the network's request; None without one.
+
+        The slots that the limiter reserves ahead are no pause.
+        """
+        is_limited = self.limited_at and self.next_slot_at and self.next_slot_at > now + MIN_PAUSE
+        ends = [self.open_until, self.next_slot_at if is_limited else None]
+        return max((end for end in ends if end is not None and end > now), default=None)

@@ -10,6 +10,9 @@ from typing import Any
 
 import structlog
 
+from audience.ids.values import LostDigits, is_placeholder, is_storable, read_id
+from audience.intake.messages import message_ids
+from audience.intake.messages.message import SERVER_ID_PREFIX
 from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
 from consent.models import Level
@@ -129,15 +132,37 @@ def is_destination_allowed(integrations: Any, destination: str) -> bool:
 
 
 def event_id(conversion: Conversion, config: PostbackConfig) -> str:
-    """The id by which the network deduplicates: the conversion's, or the one that the client sent to it directly.
+    """The id by which the network deduplicates, the same on every retry and replay.
 
-    A client that reports to the network too (a pixel) states its id as `_imtbl_conversion_id`, with the network's
-    kind or label in `_imtbl_conversion_network`.
+    The first that is usable: the id that the client sent to this network directly (`_imtbl_conversion_id`, with the
+    network's kind or label in `_imtbl_conversion_network`), the event id that it shares with a browser pixel, the
+    message id, which SDKs give their pixels too, else the conversion's own id. The name of the event is no id of it.
     """
-    properties = conversion.properties if isinstance(conversion.properties, dict) else {}
+    properties, context = _object(conversion.properties), _object(conversion.context)
     network = str(properties.get("_imtbl_conversion_network") or "").strip().lower()
-    raw = properties.get("_imtbl_conversion_id")
-    client_id = str(raw).strip() if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
-    if network in (config.network, config.kind.label.lower()) and 0 < len(client_id) <= MAX_EVENT_ID:
-        return client_id
-    return str(conversion.pk)
+    is_of_network = network in (config.network, config.kind.label.lower())
+    # A message without an id of its sender was given one by the server.
+    is_stated = not conversion.message_id.startswith(SERVER_ID_PREFIX)
+    candidates = (
+        properties.get("_imtbl_conversion_id") if is_of_network else None,
+        properties.get("event_id"),
+        properties.get("eventId"),
+        context.get("event_id"),
+        conversion.message_id if is_stated else None,
+    )
+    usable = (text for raw in candidates if (text := _usable_event_id(raw)) and text != conversion.trigger)
+    return next(usable, str(conversion.pk))
+
+
+def _usable_event_id(raw: Any) -> str:
+    """The id as text; '' for a placeholder, text that is too long or damaged, and values that are no id."""
+    try:
+        text = read_id(raw)
+    except LostDigits:
+        return ""
+    is_usable = len(text) <= MAX_EVENT_ID and is_storable(text) and not is_placeholder(text)
+    return "" if not is_usable or message_ids.is_placeholder(text) else text
+
+
+def _object(raw: Any) -> dict[str, Any]:
+    return raw if isinstance(raw, dict) else {}

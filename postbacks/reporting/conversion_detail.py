@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
@@ -11,31 +10,26 @@ from audience.database import clock
 from audience.hub.events.feed import PAYLOAD_FIELDS
 from audience.hub.toolkit.masking import as_json, masked
 from audience.models import Conversion, Event, Reason
-from consent.models import Level
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.network import Network
-from postbacks.outbox import consent_levels
 from postbacks.outbox.goals import goals_of
 from postbacks.reporting import clicks, labels, stuck_rows
+from postbacks.reporting.consent_in_force import ConsentInForce, consent_of
 from postbacks.reporting.senders import Sender, sender_of
 from postbacks.reporting.stuck_rows import StuckWork
+from postbacks.reporting.waits import Wait, flows_of, wait_of
 
 # By config and number.
 Versions = dict[tuple[UUID, int], ConfigVersion]
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentInForce:
-    """The consent in force; `explanation` names its source. `decided_at` is None if it was not decided."""
-
-    level: Level
-    explanation: str
-    decided_at: datetime | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostbackDetail:
-    """The conversion on one postback; `payload` is [(path, value, note), ...], `json` the same body as text."""
+    """The conversion on one postback.
+
+    `payload` is [(path, value, note), ...], `json` the same body as text. `wait` is what the delivery waits for, if it
+    does.
+    """
 
     delivery: Delivery
     network: Network
@@ -50,6 +44,8 @@ class PostbackDetail:
     attempts: list[DeliveryAttempt]
     json: str
     can_send_again: bool
+    event_id: str
+    wait: Wait | None
     payload: list[tuple[str, str, str]] = field(default_factory=list)
 
     @property
@@ -95,6 +91,9 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
     configs = PostbackConfig.objects.kept().filter(game=conversion.game).order_by("created_at")
     stuck = stuck_rows.find_stuck(conversion.game_id, [delivery.pk for delivery in deliveries])
     undecided = stuck_rows.undecided(conversion)
+    now = clock.now()
+    flows = flows_of(row.config for row in deliveries if row.state == DeliveryState.WAITING)
+    waits = {row.pk: wait_of(row, flows, now) for row in deliveries}
     event = event_of(conversion)
     return ConversionDetail(
         conversion=conversion,
@@ -102,7 +101,9 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
         sender=sender_of(conversion, event),
         clicks=clicks.considered_clicks(conversion, addresses=addresses),
         consent=consent_of(conversion),
-        postbacks=[_postback(delivery, versions, stuck.get(delivery.pk), addresses) for delivery in deliveries],
+        postbacks=[
+            _postback(row, versions, stuck.get(row.pk), waits[row.pk], addresses=addresses) for row in deliveries
+        ],
         added_later=[
             config for config in configs.defer("credential", "previous_credential") if config.pk not in config_ids
         ],
@@ -116,32 +117,6 @@ def event_of(conversion: Conversion) -> Event | None:
     return rows.defer(*PAYLOAD_FIELDS).first()
 
 
-def consent_of(conversion: Conversion) -> ConsentInForce:
-    """Return the level that the gate applies now, with its source."""
-    decisions = consent_levels.decisions([conversion]).get(conversion.pk, consent_levels.Decisions())
-    level, later = consent_levels.level(conversion, decisions), decisions.later
-    explanation, decided_at = _consent_at_event(conversion, decisions.at_event)
-    if later and level != consent_levels.level(conversion, consent_levels.Decisions(decisions.at_event)):
-        return ConsentInForce(level, f"{explanation} Withdrawn since, {later.origin}.", later.decided_at)
-    return ConsentInForce(level, explanation, decided_at)
-
-
-def _consent_at_event(conversion: Conversion, decision: consent_levels.Decision | None) -> tuple[str, datetime | None]:
-    """Return the source of the level at the event's time, and when it was decided (None if it was not)."""
-    stated = conversion.consent_level
-    if stated and stated not in Level.values:
-        return f"The message states “{stated}”, a level that nobody defined: it counts as none.", None
-    if stated == Level.NOT_SET:
-        return "The message states “not_set”, which counts as none.", None
-    if stated:
-        return "Stated in the message itself.", None
-    if decision:
-        return f"The player’s decision at the time of the event, {decision.origin}.", decision.decided_at
-    if conversion.game.strict_consent:
-        return "Nothing was stated or recorded until then, and in this game unknown counts as no consent.", None
-    return "Nothing was stated or recorded until then, and this game reads that as consent.", None
-
-
 def _versions(deliveries: Sequence[Delivery]) -> Versions:
     ids = [delivery.config_id for delivery in deliveries]
     numbers = {delivery.config_version for delivery in deliveries}
@@ -149,7 +124,9 @@ def _versions(deliveries: Sequence[Delivery]) -> Versions:
     return {(version.config_id, version.number): version for version in rows}
 
 
-def _postback(delivery: Delivery, versions: Versions, stuck: StuckWork | None, addresses: bool) -> PostbackDetail:
+def _postback(
+    delivery: Delivery, versions: Versions, stuck: StuckWork | None, wait: Wait | None, *, addresses: bool
+) -> PostbackDetail:
     network, attempts = delivery.config.kind, list(delivery.attempts.all())
     for attempt in attempts:
         attempt.message = masked(attempt.message, addresses=addresses)
@@ -164,7 +141,9 @@ def _postback(delivery: Delivery, versions: Versions, stuck: StuckWork | None, a
         network=network,
         label=label,
         dot=dot,
-        explanation=stuck.sentence if stuck else masked(_with_doubt(delivery, _cause(delivery)), addresses=addresses),
+        explanation=stuck.sentence
+        if stuck
+        else masked(_with_doubt(delivery, _cause(delivery, wait)), addresses=addresses),
         remedy="" if stuck else _remedy(delivery, in_time),
         event_name=delivery.sent_as or network.events.get(delivery.trigger, delivery.trigger),
         goal=_goal(version, delivery) if version else "",
@@ -173,6 +152,8 @@ def _postback(delivery: Delivery, versions: Versions, stuck: StuckWork | None, a
         attempts=attempts,
         json=as_json(body) if body else "",
         can_send_again=delivery.state == DeliveryState.FAILED and in_time,
+        event_id=masked(delivery.event_id, addresses=addresses),
+        wait=None if stuck else wait,
         payload=network.describe(body) if body else [],
     )
 
@@ -200,7 +181,7 @@ def _with_doubt(delivery: Delivery, text: str) -> str:
     return f"{text.rstrip('. ')}; {labels.UNANSWERED}" if delivery.is_unknown else text
 
 
-def _cause(delivery: Delivery) -> str:
+def _cause(delivery: Delivery, wait: Wait | None) -> str:
     """Return the label of the recorded reason, else the network's last answer."""
     if delivery.reason == Reason.OTHER_NETWORK and delivery.conversion and delivery.conversion.touch:
         winner = labels.network_label(delivery.conversion.touch.network)
@@ -214,4 +195,6 @@ def _cause(delivery: Delivery) -> str:
         return delivery.config.held_message or "The network does not accept the credential of this postback"
     if answers:
         return answers[-1]
-    return "About to be sent" if delivery.state == DeliveryState.WAITING else "It ended without an answer"
+    if delivery.state != DeliveryState.WAITING:
+        return "It ended without an answer"
+    return wait.cause if wait and wait.cause else "About to be sent"

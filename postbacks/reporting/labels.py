@@ -1,6 +1,6 @@
 """Labels of networks, outcomes and durations, and the remedies of deliveries."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from postbacks.models import Delivery, DeliveryState
 from postbacks.networks import NETWORKS
@@ -74,6 +74,20 @@ def duration(length: timedelta) -> str:
         if count:
             return f"{count} {name}{'' if count == 1 else 's'}"
     return "the same second"
+
+
+def clock_time(moment: datetime, now: datetime) -> str:
+    """Return `14:05 UTC`, with seconds within the next two minutes, with the day if that is not today."""
+    is_soon = abs(moment - now) < timedelta(minutes=2)
+    time = f"{moment:%H:%M:%S} UTC" if is_soon else f"{moment:%H:%M} UTC"
+    return time if moment.date() == now.date() else f"{moment.day} {moment:%B}, {time}"
+
+
+def asked_wait(label: str, *, asked_until: datetime, until: datetime, now: datetime) -> str:
+    """Return the sentence about a wait that the network `label` asks for, and that may end earlier, at `until`."""
+    asked = f"{label} asks to wait until {clock_time(asked_until, now)}"
+    is_shortened = asked_until - until > timedelta(minutes=1)
+    return f"{asked}; it is asked again at {clock_time(until, now)}." if is_shortened else f"{asked}."
 
 
 def short_duration(length: timedelta) -> str:

@@ -56,11 +56,17 @@ def delete_requests(state: SandboxState, query: dict[str, str], body: bytes) -> 
 def add_fault(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
     fields = _fields(body)
     network, fault = _network(state, fields), fields.get("fault")
-    if fault not in FAULTS:
-        raise InvalidRequest(f"fault must be one of {', '.join(FAULTS)}, not {fault!r}.")
+    accepted = (*FAULTS, *further_faults(state.imitations[network]))
+    if fault not in accepted:
+        raise InvalidRequest(f"fault must be one of {', '.join(accepted)}, not {fault!r}.")
     times = _integer(fields, "times", 1, MAX_FAULT_TIMES, default=1)
     state.add_fault(network, fault, times)
     return ImitationResponse(200, {"network": network, "fault": fault, "times": times})
+
+
+def further_faults(imitation: Imitation) -> list[str]:
+    """Return the faults that only this network has."""
+    return [fault for fault in imitation.faults if fault not in FAULTS]
 
 
 def clear_faults(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
@@ -142,6 +148,8 @@ def help_page(imitations: Mapping[str, Imitation]) -> str:
     ]
     lines += ['POST /sandbox/faults takes {"network", "fault", "times"}; faults: ' + ", ".join(FAULTS) + ".", ""]
     for network, imitation in imitations.items():
+        if further := further_faults(imitation):
+            lines += [f"{network} has the further faults {', '.join(further)}."]
         lines += [f"{network} accepts"]
         accepted = imitation.accounts.by_credential().items()
         lines += [f"  {' and '.join(sorted(pixels))} with\n    {token}" for token, pixels in accepted]

@@ -16,7 +16,8 @@ from consent.models import ConsentDecision, Level
 from postbacks.models import ConfigVersion, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Verdict
-from postbacks.reporting import clicks, conversion_detail, labels
+from postbacks.reporting import clicks, labels
+from postbacks.reporting.consent_in_force import consent_of
 from tests import factories, hub
 from tests.postbacks.facts import PURCHASE, target
 
@@ -104,7 +105,7 @@ def test_the_consent_level_states_its_source(
     for number, given in enumerate(recorded):
         decided(game, given, NOW - 9 * HOUR + number * HOUR)
     row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level=stated, event_at=NOW)
-    found = conversion_detail.consent_of(row)
+    found = consent_of(row)
     assert found.level == level
     assert why in found.explanation
     by_record = bool(recorded) and not stated
@@ -114,7 +115,7 @@ def test_the_consent_level_states_its_source(
 def test_the_withdrawal_of_consent_is_named_with_its_source_and_time(game: Game) -> None:
     decided(game, Level.ANONYMOUS, NOW)
     row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level="full", event_at=NOW - HOUR)
-    found = conversion_detail.consent_of(row)
+    found = consent_of(row)
     assert (found.level, found.decided_at) == (Level.ANONYMOUS, NOW)
     assert found.explanation == "Stated in the message itself. Withdrawn since, by banner."
 

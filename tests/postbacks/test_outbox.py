@@ -44,7 +44,7 @@ def test_a_fan_out_queues_one_delivery_for_the_network_of_the_click(game: Any, p
     row = Delivery.objects.get()
     assert (row.state, row.reason, row.network, row.trigger) == ("waiting", "", "tiktok", "purchase")
     assert (row.conversion, row.config, row.game, row.config_version) == (conversion, config, game, 1)
-    assert row.event_id == str(conversion.id)
+    assert row.event_id == conversion.message_id
     assert row.event_at == conversion.event_at
     assert before <= row.next_attempt_at <= timezone.now()
     assert (row.leased_until, row.first_attempt_at, row.finished_at, row.attempts_made) == (None, None, None, 0)
@@ -165,25 +165,64 @@ def test_of_two_pixels_the_reason_that_comes_later_in_the_gate_is_shown(game: An
     assert reason_of(conversion) == "consent"
 
 
+def event_id_of(player: Any, **overrides: Any) -> str:
+    """The event id of the delivery of a conversion with the message id `message-id` unless given."""
+    overrides = {"message_id": "message-id", **overrides}
+    factories.conversion(player, touch=factories.touch(player), **overrides)
+    fan_out.fan_out_due()
+    return Delivery.objects.get().event_id
+
+
+OF_TIKTOK = {"_imtbl_conversion_network": "tiktok"}
+
+
 @pytest.mark.parametrize(
-    ("properties", "own"),
+    ("properties", "expected"),
     [
-        ({"_imtbl_conversion_id": "abc-1", "_imtbl_conversion_network": "tiktok"}, "abc-1"),
+        ({"_imtbl_conversion_id": "abc-1", **OF_TIKTOK, "event_id": "pixel-1"}, "abc-1"),
         ({"_imtbl_conversion_id": 17, "_imtbl_conversion_network": "TikTok Ads"}, "17"),
-        ({"_imtbl_conversion_id": "abc-1", "_imtbl_conversion_network": "reddit"}, None),
-        ({"_imtbl_conversion_id": "abc-1"}, None),
-        ({"_imtbl_conversion_id": " ", "_imtbl_conversion_network": "tiktok"}, None),
-        ({"_imtbl_conversion_id": "a" * 129, "_imtbl_conversion_network": "tiktok"}, None),
-        ({"_imtbl_conversion_id": {"a": 1}, "_imtbl_conversion_network": "tiktok"}, None),
+        ({"_imtbl_conversion_id": "abc-1", "_imtbl_conversion_network": "reddit", "event_id": "pixel-1"}, "pixel-1"),
+        ({"_imtbl_conversion_id": "abc-1"}, "message-id"),
+        ({"_imtbl_conversion_id": " ", **OF_TIKTOK}, "message-id"),
+        ({"_imtbl_conversion_id": "a" * 129, **OF_TIKTOK, "eventId": "pixel-2"}, "pixel-2"),
+        ({"_imtbl_conversion_id": "a" * 128, **OF_TIKTOK}, "a" * 128),
+        ({"_imtbl_conversion_id": {"a": 1}, **OF_TIKTOK}, "message-id"),
+        ({"event_id": " pixel-1 ", "eventId": "pixel-2"}, "pixel-1"),
+        ({"event_id": "{{event_id}}", "eventId": "pixel-2"}, "pixel-2"),
+        ({"event_id": 42}, "42"),
+        ({"event_id": 42.0}, "42"),
+        ({"event_id": 9007199254740993}, "9007199254740993"),
+        ({"event_id": True}, "message-id"),
+        ({"event_id": None, "eventId": "undefined"}, "message-id"),
+        ({"event_id": "00000000-0000-0000-0000-000000000000"}, "message-id"),
+        ({"event_id": ["pixel-1"]}, "message-id"),
+        ({"event_id": "purchase"}, "message-id"),
+        ({"event_id": "broken\ufffdid"}, "message-id"),
     ],
 )
-def test_the_event_id_is_the_senders_own_when_it_is_meant_for_this_network(
-    game: Any, player: Any, properties: dict[str, Any], own: str | None
+def test_the_event_id_is_the_first_usable_one_that_the_sender_states(
+    game: Any, player: Any, properties: dict[str, Any], expected: str
 ) -> None:
     factories.config(game)
-    conversion = factories.conversion(player, touch=factories.touch(player), properties=properties)
-    fan_out.fan_out_due()
-    assert Delivery.objects.get().event_id == (own or str(conversion.id))
+    assert event_id_of(player, properties=properties) == expected
+
+
+def test_an_event_id_of_the_context_comes_after_one_of_the_properties(game: Any, player: Any) -> None:
+    factories.config(game)
+    context = {"event_id": "context-1"}
+    assert event_id_of(player, properties={}, context=context) == "context-1"
+    Delivery.objects.all().delete()
+    other = factories.person(game)
+    assert event_id_of(other, message_id="other", properties={"eventId": "pixel-1"}, context=context) == "pixel-1"
+
+
+@pytest.mark.parametrize("message_id", ["server:4a6f9d7e-5a2f-4c3e-9a37-2f0f5b1f6d11", "undefined", "m" * 129])
+def test_without_a_usable_id_of_the_sender_the_event_id_is_that_of_the_conversion(
+    game: Any, player: Any, message_id: str
+) -> None:
+    factories.config(game)
+    sent_as = event_id_of(player, message_id=message_id)
+    assert sent_as == str(Delivery.objects.get().conversion_id)
 
 
 def test_a_conversion_fanned_out_again_is_decided_again_only_where_it_was_skipped(game: Any, player: Any) -> None:

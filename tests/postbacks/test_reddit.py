@@ -246,6 +246,7 @@ ACCESS = {
     "bad_token_v2_text": "token",
     "wrong_pixel": "pixel",
     "missing_scope": "pixel",
+    "unauthorized_as_200": "token",
 }
 MESSAGES = {
     "invalid_event_fields": "There were 1 invalid conversion events. None were processed. "
@@ -261,6 +262,12 @@ MESSAGES = {
     "event_at timestamp must be less than 168h0m0s old",
     "ok": "Successfully processed 1 conversion events.",
     "v2_ok": "Successfully processed 1 conversion events.",
+    "none_processed": "Successfully processed 0 conversion events.",
+}
+MESSAGES |= {
+    "unauthorized_as_200": MESSAGES["bad_token_v2_object"],
+    "type_error_as_200": MESSAGES["v2_type_error_403"],
+    "invalid_events_as_200": MESSAGES["v2_invalid_event"],
 }
 
 
@@ -290,14 +297,25 @@ def test_every_observed_answer_is_classified_with_its_code_and_message(case: Any
         (answered(502, "<html>"), Verdict.TRANSIENT, None),
         (answered(599, ""), Verdict.TRANSIENT, None),
         (answered(302, ""), Verdict.TRANSIENT, None),
-        (answered(204, ""), Verdict.SUCCESS, None),
+        (answered(204, ""), Verdict.TRANSIENT, None),
+        (answered(200, {"data": {}}), Verdict.SUCCESS, None),
+        (answered(200, {"data": {"message": "Successfully processed 10 conversion events."}}), Verdict.SUCCESS, None),
+        (answered(200, {"data": {"invalid_events": [{"error_message": "no"}]}}), Verdict.PAYLOAD, None),
+        (answered(200, {"error": None, "invalid_events": [], "data": {}}), Verdict.SUCCESS, None),
+        (answered(200, {"error": "UNAUTHORIZED"}), Verdict.CREDENTIAL, "token"),
+        (answered(200, {"error": {"code": 403, "message": "Not yours."}}), Verdict.CREDENTIAL, "pixel"),
+        (answered(200, {"error": {"code": 503, "message": "Busy."}}), Verdict.TRANSIENT, None),
+        (answered(200, {}), Verdict.TRANSIENT, None),
+        (answered(200, [1]), Verdict.TRANSIENT, None),
         (answered(200, "<html>maintenance</html>"), Verdict.TRANSIENT, None),
         (answered(400, {"error": ["odd"], "fields": 3}), Verdict.PAYLOAD, None),
         (answered(400, {"error": {"code": 400, "message": 7, "fields": ["x", {"message": 8}]}}), Verdict.PAYLOAD, None),
         (Response(None, {}, b"", 10_000, "timeout"), Verdict.TRANSIENT, None),
     ],
 )
-def test_the_status_decides_the_verdict(response: Response, verdict: Verdict, access: str | None):
+def test_the_status_decides_the_verdict_unless_the_body_contradicts_it(
+    response: Response, verdict: Verdict, access: str | None
+):
     outcome = REDDIT.classify(response)
     assert (outcome.verdict, outcome.access) == (verdict, access)
     assert outcome.message
@@ -308,6 +326,26 @@ def test_the_status_decides_the_verdict(response: Response, verdict: Verdict, ac
 )
 def test_retry_after_is_read_for_429_and_503(status: int, header: str, expected: float | None):
     assert REDDIT.classify(answered(status, {}, retry_after=header)).retry_after == expected
+
+
+def test_an_error_in_a_200_keeps_reddits_words_and_its_wait():
+    body = {"error": {"code": 429, "message": "Too many requests/events within timeframe."}}
+    outcome = REDDIT.classify(answered(200, body, retry_after="90"))
+    assert (outcome.verdict, outcome.limited, outcome.retry_after) == (Verdict.TRANSIENT, True, 90.0)
+    assert (outcome.code, outcome.message) == ("429", "Too many requests/events within timeframe.")
+    assert REDDIT.classify(answered(200, {"error": "Nothing was stored."})).message == "Nothing was stored."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": 400, "message": "There were 1 invalid conversion events. None were processed."}},
+        {"data": {"message": "Successfully processed 0 conversion events."}},
+        "Please sign in to use this network",
+    ],
+)
+def test_a_check_does_not_pass_on_a_200_that_accepts_nothing(body: Any):
+    assert not REDDIT.passed(REDDIT.classify(answered(200, body)))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The retry schedule: 30 s to 12 h, upward jitter, Retry-After, and nothing after 47 hours."""
+"""The retry schedule: 30 s to 12 h, upward jitter, Retry-After up to 12 h, and nothing after 47 hours."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -42,12 +42,19 @@ def test_nothing_is_scheduled_after_47_hours(hours: float, tries: bool) -> None:
     assert (at is not None) is tries
 
 
-def test_a_retry_after_beyond_the_retry_period_ends_it() -> None:
-    assert wait(1, retry_after=47 * 3600) == 47 * 3600
-    assert wait(1, retry_after=47 * 3600 + 1) is None
+@pytest.mark.parametrize("hours", [12, 24, 47, 720])
+def test_a_retry_after_beyond_the_longest_delay_is_read_as_that_delay(hours: int) -> None:
+    assert wait(1, retry_after=hours * 3600) == 12 * 3600
 
 
-@given(attempt=st.integers(1, 8), retry_after=st.none() | st.floats(0, 86400), jitter=st.floats(0, 1))
+def test_a_retry_after_that_ends_beyond_the_retry_period_ends_it() -> None:
+    first = NOW - timedelta(hours=36)
+    at = next_attempt(attempt=1, first_attempt_at=first, now=NOW, retry_after=11 * 3600, jitter=lambda: 0.0)
+    assert at == NOW + timedelta(hours=11)
+    assert next_attempt(attempt=1, first_attempt_at=first, now=NOW, retry_after=86_400, jitter=lambda: 0.0) is None
+
+
+@given(attempt=st.integers(1, 8), retry_after=st.none() | st.floats(0, 2_592_000), jitter=st.floats(0, 1))
 def test_the_delay_is_at_least_retry_after_and_at_most_a_tenth_longer(
     attempt: int, retry_after: float | None, jitter: float
 ) -> None:
@@ -55,6 +62,6 @@ def test_the_delay_is_at_least_retry_after_and_at_most_a_tenth_longer(
     if attempt > len(SCHEDULE):
         assert seconds is None
         return
-    asked = SCHEDULE[attempt - 1] if retry_after is None else max(retry_after, 1.0)
+    asked = SCHEDULE[attempt - 1] if retry_after is None else min(max(retry_after, 1.0), 43_200.0)
     assert seconds is not None
     assert asked - 1e-5 <= seconds <= asked * 1.1 + 1e-5

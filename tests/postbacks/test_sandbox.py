@@ -463,6 +463,23 @@ def test_a_fault_answers_the_given_number_of_requests(sandbox: Sandbox, kind: st
     assert [entry["status"] for entry in sandbox.received(kind)] == [FAULTED[kind, fault][0]] * 2 + [200]
 
 
+@pytest.mark.parametrize(
+    ("kind", "fault", "expected"),
+    [
+        ("tiktok", "refused_as_200", (200, Verdict.PAYLOAD, "20001", None)),
+        ("tiktok", "rate_limited_a_day", (429, Verdict.TRANSIENT, "40100", 86_400.0)),
+        ("reddit", "refused_as_200", (200, Verdict.PAYLOAD, "400", None)),
+        ("reddit", "rate_limited_a_day", (429, Verdict.TRANSIENT, "429", 86_400.0)),
+    ],
+)
+def test_an_imitation_has_faults_of_its_own(sandbox: Sandbox, kind: str, fault: str, expected: tuple[Any, ...]):
+    order = {"network": kind, "fault": fault, "times": 1}
+    assert call(sandbox, "POST", "/sandbox/faults", order) == (200, order)
+    response = post(purchase(sandbox, kind))
+    outcome = NETWORKS[kind].classify(response)
+    assert (response.status, outcome.verdict, outcome.code, outcome.retry_after) == expected
+
+
 def test_a_fault_concerns_only_its_network_and_can_be_cleared(sandbox: Sandbox):
     call(sandbox, "POST", "/sandbox/faults", {"network": "tiktok", "fault": "unavailable", "times": 9})
     assert send(sandbox, "reddit").verdict is Verdict.SUCCESS
@@ -533,7 +550,7 @@ def test_a_network_with_a_quota_refuses_the_calls_beyond_it_until_the_second_is_
             "/sandbox/faults",
             {"network": "tiktok", "fault": "gremlins"},
             "fault must be one of unauthorized, forbidden, bad_request, rate_limited, unavailable, html_502, "
-            "timeout, reset, not 'gremlins'.",
+            "timeout, reset, refused_as_200, rate_limited_a_day, not 'gremlins'.",
         ),
         (
             "/sandbox/faults",

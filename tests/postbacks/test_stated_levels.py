@@ -6,7 +6,7 @@ from audience.games.keys import NewKey, create_key
 from audience.models import Game, Identity
 from consent.models import Level
 from postbacks.outbox import consent_levels
-from postbacks.reporting.conversion_detail import consent_of
+from postbacks.reporting.consent_in_force import consent_of
 from tests import factories
 from tests.audience.test_stated_consent import at, digest, record, stated
 

@@ -324,7 +324,8 @@ def test_a_call_without_an_answer_is_transient_with_its_reason(failure: str, mes
         (200, 40100, "7", 7.0),
         (503, 50000, "Fri, 03 Jan 2025 07:32:27 GMT", 60.0),
         (503, 50000, "Fri, 03 Jan 2025 07:30:27 GMT", 0.0),
-        (429, 40100, "999999999", 86_400.0),
+        (429, 40100, "86400", 86_400.0),
+        (429, 40100, "999999999", 2_592_000.0),
         (429, 40100, "soon", None),
         (429, 40100, "-5", None),
         (200, 40105, "7", None),
@@ -340,9 +341,9 @@ def test_a_very_long_message_is_shortened():
     assert len(TIKTOK.classify(answered(200, {"code": 40002, "message": "é" * 9000})).message) == 500
 
 
-def test_a_partial_success_delivers_an_event_and_does_not_prove_a_credential():
+def test_a_partial_success_of_one_event_is_a_refusal_of_it_and_does_not_prove_a_credential():
     outcome = TIKTOK.classify(answered(200, {"code": 20001, "message": "Partial success"}))
-    assert outcome.verdict is Verdict.SUCCESS
+    assert (outcome.verdict, outcome.code, outcome.message) == (Verdict.PAYLOAD, "20001", "Partial success")
     assert TIKTOK.passed(outcome) is False
     assert TIKTOK.passed(TIKTOK.classify(answered(200, {"code": 0, "message": "OK"}))) is True
 

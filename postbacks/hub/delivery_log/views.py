@@ -17,6 +17,7 @@ from postbacks.hub.toolkit.network_pages import base_template, network_or_404
 from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import outcome_label
+from postbacks.reporting.waits import flows_of, wait_of
 
 PERIODS = {
     "1h": ("Last hour", timedelta(hours=1)),
@@ -77,9 +78,14 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
     delivery = attempt.delivery
     state_label = outcome_label(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
     stuck = stuck_rows.find_stuck(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
+    delivery.config = attempt.config
+    wait = None if stuck else wait_of(delivery, flows_of([attempt.config]), clock.now())
     context = {
         "network": ad_network,
         "attempt": attempt,
+        "wait": wait,
+        "next_attempt_at": wait.until if wait else delivery.next_attempt_at,
+        "event_id": masked(delivery.event_id, addresses=sees_addresses(membership)),
         "siblings": siblings,
         "state_label": state_label,
         "stuck": stuck.get(delivery.pk),

@@ -16,13 +16,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
 from postbacks.configs.sending_state import block_of
-from postbacks.delivery import failed_deliveries, replays
+from postbacks.delivery import failed_deliveries, replays, try_now
 from postbacks.hub.toolkit.network_pages import live_configs, network_or_404
 from postbacks.models import Delivery, PostbackConfig, Replay
 from postbacks.networks.interface.call import Verdict
 
 MAX_REPLAYS = 5  # newest ones listed
-# URL names of the pages with a button to send one delivery again, to which its view redirects.
+# URL names of the pages with a button to send one delivery, to which its view redirects.
 PAGES_WITH_BUTTON = {"conversion", "conversions", "attempt"}
 # A date picker with hours and minutes.
 MINUTE_INPUT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
@@ -112,6 +112,18 @@ def delivery_send_again(request: HubRequest, membership: Membership, pk: UUID) -
         replays.send_again(delivery)
         messages.success(request, "Queued again, under the same event ID.")
     except replays.NotSendable as problem:
+        messages.error(request, str(problem))
+    return redirect(_return_url(request, membership.game.slug))
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def delivery_try_now(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
+    """Send a waiting delivery before its next attempt."""
+    delivery = get_object_or_404(Delivery, game=membership.game, pk=pk)
+    try:
+        try_now.try_delivery(delivery)
+        messages.success(request, "It is sent now, under the same event ID.")
+    except try_now.NotTryable as problem:
         messages.error(request, str(problem))
     return redirect(_return_url(request, membership.game.slug))
 

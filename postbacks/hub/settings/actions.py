@@ -12,8 +12,10 @@ from audience.hub.toolkit.confirmation import TypedName
 from audience.models import Membership, Role
 from postbacks.configs import credentials, lifecycle, unsent_counts
 from postbacks.configs.rules import SettingsRefused
+from postbacks.delivery import try_now
 from postbacks.hub.toolkit.network_pages import config_or_404, network_or_404
 from postbacks.models import CredentialCheck, PostbackConfig
+from postbacks.reporting.labels import conversions
 
 # Newest versions and checks in the history.
 MAX_LISTED = 50
@@ -66,6 +68,19 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
         "unsent": unsent_counts.count_unsent(config),
     }
     return page(request, "hub/settings/delete.html", membership, **context)
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def postback_try_now(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    """Send what waits before the pause of the pixel ends."""
+    config = config_or_404(membership, network, pk)
+    try:
+        number = try_now.try_config(config)
+        following = conversions(number, "is", "are")
+        messages.success(request, f"One call is made now. If {config.kind.label} accepts it, {following} sent.")
+    except try_now.NotTryable as problem:
+        messages.error(request, str(problem))
+    return _back(membership, network)
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))

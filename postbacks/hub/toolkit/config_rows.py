@@ -37,6 +37,8 @@ class ConfigRow:
     ended: int = 0
     last_delivery_at: datetime | None = None
     overdue_since: datetime | None = None
+    # The end of the pixel's pause by its limiter or breaker, if something waits for it.
+    paused_until: datetime | None = None
 
     @property
     def rate(self) -> str:
@@ -73,4 +75,5 @@ def _row(config: Any, counts: HealthCounts | None) -> ConfigRow:
         ended=counts.delivered + counts.failed if counts else 0,
         last_delivery_at=config.last_at,
         overdue_since=counts.overdue_since if counts else None,
+        paused_until=counts.paused_until if counts and counts.waiting and counts.enabled else None,
     )

@@ -2,7 +2,8 @@
 
 The receiver verifies `Afterclick-Signature: t=<unix seconds>,v1=<hex>`, where v1 is the HMAC-SHA256 of `<t>.<body>`
 with the webhook's secret, refuses an old `t`, and detects duplicates by `Afterclick-Id`. Anything but 2xx is retried
-(postbacks/monitoring/alerts/notices.py).
+(postbacks/monitoring/alerts/notices.py). Webhooks have no common format of bodies, so a 2xx counts whatever its body
+is. It is quoted, so that an error of a chat server in a 200, or a sign-in page, is seen.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ from postbacks.networks.interface.network import USER_AGENT
 
 MAX_HOOKS = 10  # per game
 TIMEOUT_SECONDS = 10.0
+MAX_QUOTED = 200  # characters of an answer
 FAILURES = {**answers.FAILURES, "dns": "The name of the host could not be resolved"}
 PRIVATE = "Not sent: this address is not on the public internet. The operator can allow it with ALERT_PRIVATE_HOSTS."
 
@@ -88,7 +90,10 @@ def send(notice: Notice) -> str:
         raise SendingFailed(f"{answer}, a redirect, which is not followed: enter the address it leads to.")
     if not 200 <= response.status < 300:
         raise SendingFailed(f"{answer}.")
-    return f"{answer}."
+    said = answers.body_text(response)
+    if said.startswith("<"):
+        return f"{answer} with a web page: check that this address takes webhooks."
+    return f"{answer}: “{said[:MAX_QUOTED]}”." if said else f"{answer}."
 
 
 def host_of(url: str) -> str:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 
 from audience.hub.toolkit.masking import ELLIPSIS, without_addresses
 from postbacks.monitoring.health.types import HealthCounts
 from postbacks.networks.interface.call import Verdict
 from postbacks.outbox.reasons import TEXTS
+from postbacks.reporting.labels import asked_wait
 
 MAX_QUOTED_LENGTH = 400
 # Personal data that a network may repeat: IP addresses, and click ids, hashes and tokens, which are longer than a pixel
@@ -46,6 +48,18 @@ def credential_step(counts: HealthCounts, held_for: str) -> str:
         pixel = f"{counts.kind.pixel_label[0].lower()}{counts.kind.pixel_label[1:]}"
         rotate = f"Give the {token} access to {pixel} {counts.pixel_id}. Else r{rotate[1:]}"
     return f"{rotate} What is held goes out once it is accepted." if counts.held else rotate
+
+
+def limit_step(counts: HealthCounts, paused_until: datetime | None) -> str:
+    """Return what to do while the network limits the calls; `paused_until` is the end of a pause."""
+    label = counts.kind.label
+    if paused_until is None:
+        return f"Nothing to do: sending goes on at the pace {label} allows, and nothing is lost."
+    step = "Nothing to do: sending goes on by itself then, and nothing is lost. Try now makes one call sooner."
+    if counts.asked_until is None:
+        return step
+    asked = asked_wait(label, asked_until=counts.asked_until, until=paused_until, now=counts.now)
+    return f"{asked} {step}"
 
 
 def outage_step(counts: HealthCounts) -> str:

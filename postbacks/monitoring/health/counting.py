@@ -24,7 +24,8 @@ SCAN_LIMIT = 1_000
 ATTEMPTS = """
 SELECT config.id, config.network, config.pixel_id, config.enabled AND config.deleted_at IS NULL AS enabled,
        config.suspected_at, config.held_at, config.held_for, config.held_message,
-       flow.limited_at, flow.next_slot_at, coalesce(flow.failures, 0) AS failures, recent.*
+       flow.limited_at, flow.next_slot_at, flow.open_until, flow.asked_until,
+       coalesce(flow.failures, 0) AS failures, recent.*
 FROM postbacks_postbackconfig config
 LEFT JOIN postbacks_flow flow ON flow.network = config.network AND flow.pixel_id = config.pixel_id
 CROSS JOIN LATERAL (

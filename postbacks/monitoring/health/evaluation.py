@@ -15,7 +15,7 @@ from postbacks.monitoring.health import advice
 from postbacks.monitoring.health.counting import count
 from postbacks.monitoring.health.types import Health, HealthCounts, HealthStatus
 from postbacks.networks.interface.call import Verdict
-from postbacks.reporting.labels import conversions
+from postbacks.reporting.labels import clock_time, conversions
 
 # Degraded from this share of failures in ended deliveries on.
 FAILED_SHARE = 0.05
@@ -92,15 +92,15 @@ def _disabled(counts: HealthCounts) -> HealthStatus | None:
 
 def _rate_limited(counts: HealthCounts) -> HealthStatus | None:
     limited_at = counts.limited_at
-    is_paused = counts.next_slot_at is not None and counts.next_slot_at > counts.now + timedelta(seconds=1)
-    if limited_at is None or not (is_paused or counts.now - limited_at < LIMITED_FOR):
+    paused_until = counts.paused_until if counts.paused_until == counts.next_slot_at else None
+    if limited_at is None or not (paused_until or counts.now - limited_at < LIMITED_FOR):
         return None
     has_accepted = counts.last_success_at is not None and counts.last_success_at > limited_at
     since = min(filter(None, (limited_at, counts.failing_since, counts.overdue_since if has_accepted else None)))
-    figures = f"{conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more."
+    end = f", until {clock_time(paused_until, counts.now)}" if paused_until else ""
+    figures = f"{conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more{end}."
     cause = advice.quote(counts, counts.retried_message)
-    next_step = f"Nothing to do: sending goes on at the pace {counts.kind.label} allows, and nothing is lost."
-    return _status(counts, Health.RATE_LIMITED, since, figures, cause, next_step)
+    return _status(counts, Health.RATE_LIMITED, since, figures, cause, advice.limit_step(counts, paused_until))
 
 
 def _failing(counts: HealthCounts) -> HealthStatus | None:
@@ -115,7 +115,9 @@ def _failing(counts: HealthCounts) -> HealthStatus | None:
 def _breaker_open(counts: HealthCounts) -> HealthStatus | None:
     if not counts.breaker_open:
         return None
-    figures = f"{counts.kind.label} fails again and again and is left alone for minutes at a time; "
+    paused_until = counts.paused_until
+    pause = f"until {clock_time(paused_until, counts.now)}" if paused_until else "for minutes at a time"
+    figures = f"{counts.kind.label} fails again and again and is left alone {pause}; "
     figures += f"{conversions(counts.waiting, 'waits', 'wait')}."
     cause = advice.quote(counts, counts.retried_message)
     return _status(counts, Health.DEGRADED, counts.failing_since, figures, cause, advice.outage_step(counts))

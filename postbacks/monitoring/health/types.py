@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db.models import TextChoices
 
+from postbacks.models import Flow
 from postbacks.networks.interface.network import Network
 
 
@@ -44,6 +45,8 @@ class HealthCounts:
     # Of Flow: rate limiter and circuit breaker of the pixel.
     limited_at: datetime | None = None
     next_slot_at: datetime | None = None
+    open_until: datetime | None = None
+    asked_until: datetime | None = None
     breaker_open: bool = False
     # Attempts: all, those to be retried, and the newest verdict about the credential.
     attempts: int = 0
@@ -69,6 +72,12 @@ class HealthCounts:
     overdue_since: datetime | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)  # by reason
     first_conversion_at: datetime | None = None
+
+    @property
+    def paused_until(self) -> datetime | None:
+        """The end of the pixel's pause; None without one."""
+        flow = Flow(limited_at=self.limited_at, next_slot_at=self.next_slot_at, open_until=self.open_until)
+        return flow.pause_end(self.now)
 
     @property
     def eligible(self) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 from postbacks.networks.interface.call import Outcome, Response, Verdict
 
-MAX_RETRY_AFTER_SECONDS = 24 * 60 * 60.0
+# Longer waits are read as this one. How long is really waited is decided by postbacks/delivery/retry_schedule.py.
+MAX_RETRY_AFTER_SECONDS = 30 * 24 * 60 * 60.0
 MAX_MESSAGE_LENGTH = 500
 
 # Response.failure -> the text for the delivery log.
@@ -44,6 +45,12 @@ def plain_message(response: Response) -> str:
     return shorten(body) or f"HTTP {response.status} without a readable answer"
 
 
+def body_text(response: Response) -> str:
+    """The body as one line of text, without NUL; '<' for an HTML page."""
+    body = shorten(response.body.decode(errors="replace"))
+    return "<" if body.startswith("<") else body
+
+
 def shorten(message: str) -> str:
     """One line of at most MAX_MESSAGE_LENGTH characters, without NUL."""
     line = " ".join(message.replace("\x00", " ").split())
@@ -57,7 +64,7 @@ def unanswered_outcome(response: Response) -> Outcome:
 
 
 def retry_after(response: Response) -> float | None:
-    """Seconds to wait by the Retry-After header (seconds or an HTTP date), 0 to 24 h; None without a usable one.
+    """Seconds to wait by the Retry-After header (seconds or an HTTP date), 0 to 30 days; None without a usable one.
 
     A date is compared with the answer's own Date header, so that neither clock needs to be correct.
     """

@@ -88,7 +88,8 @@ class Accounts:
 class Imitation:
     """The imitation of one network. Every path of its API starts with one of `prefixes`, and no path of another's does.
 
-    `endpoints` are shown on the sandbox's help page. `faults`: each of FAULTS -> the answer, by the request's pixel.
+    `endpoints` are shown on the sandbox's help page. `faults`: each of FAULTS, and further ones of this network -> the
+    answer, by the request's pixel.
     """
 
     prefixes: tuple[str, ...]

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,11 @@ FAULTS = {
     "unavailable": lambda pixel: error(
         503, "The service is currently unavailable. No conversion events were processed."
     ),
+    # Seen by RudderStack: HTTP 200, and the error in the body.
+    "refused_as_200": lambda pixel: replace(
+        error(400, "There were 1 invalid conversion events. None were processed."), status=200
+    ),
+    "rate_limited_a_day": lambda pixel: error(429, "Too many requests/events within timeframe.", Retry_After="86400"),
 }
 IMITATION = Imitation(
     prefixes=("/api/v3/",),

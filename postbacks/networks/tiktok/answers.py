@@ -5,7 +5,9 @@ from typing import Any
 from postbacks.networks.interface.answers import decode_json, plain_message, retry_after, shorten, unanswered_outcome
 from postbacks.networks.interface.call import Access, Outcome, Response, Verdict
 
-SUCCESS = {0, 20001}  # 20001: partly accepted; our requests have one event
+SUCCESS = 0
+# Partly accepted: some events were refused. Our requests have one event, which is then the refused one.
+PARTLY_ACCEPTED = 20001
 TRANSIENT = {40016, 40100, 40132, 40202}  # rate limits and temporary errors; other 4xxxx are permanent
 TOKEN = {40101, 40102, 40104, 40105, *range(40106, 40132)}  # 40102 expired, 40104 empty, 40105 incorrect or revoked
 PIXEL = {40001, 40003, *range(40300, 40303)}  # known token, no permission
@@ -19,7 +21,9 @@ def classify(response: Response) -> Outcome:
         return unanswered_outcome(response)
     body = decode_json(response)
     code = _code(body)
-    verdict, access = _verdict(response.status, code, readable=body is not None)
+    # The APIs of others (a captive portal) answer `{"code":0}` too.
+    is_complete = bool(_text(body, "message") or _text(body, "request_id"))
+    verdict, access = _verdict(response.status, code, readable=body is not None, is_complete=is_complete)
     return Outcome(
         verdict=verdict,
         code=None if code is None else str(code),
@@ -31,16 +35,17 @@ def classify(response: Response) -> Outcome:
     )
 
 
-def _verdict(status: int, code: int | None, *, readable: bool) -> tuple[Verdict, Access | None]:
+def _verdict(status: int, code: int | None, *, readable: bool, is_complete: bool) -> tuple[Verdict, Access | None]:
+    """`readable`: the body is a JSON object; `is_complete`: with a message or request id, as all of TikTok's are."""
     if status >= 500 or status in (408, 429) or code in TRANSIENT:
         return Verdict.TRANSIENT, None
     if code in TOKEN:
         return Verdict.CREDENTIAL, "token"
     if code in PIXEL:
         return Verdict.CREDENTIAL, "pixel"
-    if code in SUCCESS and 200 <= status < 300:
+    if code == SUCCESS and is_complete and 200 <= status < 300:
         return Verdict.SUCCESS, None
-    if code is not None and 40000 <= code <= 49999:
+    if code is not None and (40000 <= code <= 49999 or code == PARTLY_ACCEPTED):
         return Verdict.PAYLOAD, None
     # Without a code only a JSON 4xx is TikTok's own; 401 and 403 may be a gateway's.
     if code is None and readable and 400 <= status < 500 and status not in (401, 403):

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from postbacks.networks.interface.imitation import Accounts, Imitation, Imitatio
 PATH = "/open_api/v1.3/event/track/"
 SCHEMA = BodySchema(Path(__file__).with_name("schema.json"))
 CALLS_A_SECOND = 1000  # according to several integrations
-TYPE_NAMES = {"number": "number", "integer": "integer", "object": "object", "array": "list"}
+TYPE_NAMES = {"number": "number", "integer": "integer", "boolean": "boolean", "object": "object", "array": "list"}
 
 
 def access_token(name: str) -> str:
@@ -101,6 +102,11 @@ FAULTS = {
     "rate_limited": lambda pixel: reply(40100, "Too many requests. Please retry in some time."),
     # TikTok sends 50000 with HTTP 200 too; the sender must retry because of the status alone.
     "unavailable": lambda pixel: reply(50000, "System error", status=503),
+    # With one event in the request it is the refused one.
+    "refused_as_200": lambda pixel: reply(20001, "Partial success"),
+    "rate_limited_a_day": lambda pixel: replace(
+        reply(40100, "Too many requests. Please retry in some time.", status=429), headers={"Retry-After": "86400"}
+    ),
 }
 IMITATION = Imitation(
     prefixes=("/open_api/",),

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.call import Outcome, Request, Response, Target
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import USER_AGENT, Network
@@ -77,10 +77,6 @@ class TikTok(Network):
     def has_match_key(self, facts: Facts) -> bool:
         user = payload.user(facts)
         return any(key in user for key in ("ttclid", "email", "phone"))
-
-    def passed(self, outcome: Outcome) -> bool:
-        # 20001 (partly accepted) delivers an event and does not prove a credential.
-        return outcome.verdict is Verdict.SUCCESS and outcome.code == "0"
 
     def _request(self, target: Target, event: str, facts: Facts) -> Request:
         return Request(
