@@ -27,9 +27,10 @@ class GameAdmin(DeclaredFilters, admin.ModelAdmin[Game]):
         "attribution_window_days",
         "strict_consent",
         "untagged_fbclid_is_paid",
+        "limited_data_use",
         "created_at",
     ]
-    list_filter = ["strict_consent", "untagged_fbclid_is_paid", "created_at"]
+    list_filter = ["strict_consent", "untagged_fbclid_is_paid", "limited_data_use", "created_at"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
     inlines = [MembershipInline]

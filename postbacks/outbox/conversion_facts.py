@@ -16,7 +16,8 @@ from audience.ids.values import PLACEHOLDER_IDS, is_placeholder
 from audience.models import Conversion, Identity
 from audience.models.people import USER
 from consent.models import Level
-from postbacks.networks.interface.facts import Consent, Facts, Item
+from postbacks.networks.interface.facts import Facts, Item
+from postbacks.outbox import privacy_flags
 from postbacks.outbox.conditions import number
 from postbacks.outbox.contact_facts import read_contacts
 
@@ -31,20 +32,6 @@ ITEM_ID = ("item_id", "itemId", "product_id", "productId", "sku", "id")
 ITEM_NAME = ("item_name", "itemName", "product_name", "productName", "name")
 ITEM_CATEGORY = ("item_category", "itemCategory", "category")
 ITEM_PRICE = ("price", "item_price", "unit_price")
-
-# Field of Facts.consent -> its names in events.
-CONSENT_STRINGS = {
-    "tcf": ("tc_string", "tcString", "gdpr_consent"),
-    "gpp": ("gpp", "gpp_string", "gppString"),
-    "gpp_sid": ("gpp_sid", "gppSid"),
-    "us_privacy": ("us_privacy", "usPrivacy", "uspString"),
-}
-CONSENT_FLAGS = {
-    "gdpr": ("gdpr", "gdpr_applies", "gdprApplies"),
-    "ad_user_data": ("ad_user_data", "adUserData"),
-    "ad_personalization": ("ad_personalization", "adPersonalization"),
-}
-FLAGS = {"true": True, "1": True, "granted": True, "false": False, "0": False, "denied": False}
 
 MAX_ITEMS = 100  # of one purchase; keeps a request under the limits of the networks
 MAX_QUANTITY = 1_000_000
@@ -72,9 +59,10 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
     FULL returns everything; ANONYMOUS only the click id and what was bought, no personal data (email, phone, user id,
     IP, user agent, browser id, page, order number). The caller refuses NONE. IP and user agent are those of the click,
     never those of the server that reported the conversion.
-    Reads `touch`, `person` and, without a user id, the person's first: a query unless `load_first_user_ids` loaded it.
+    Reads `game`, `touch`, `person` and, without a user id, the person's first: a query unless `load_first_user_ids`
+    loaded it.
     """
-    properties = _object(conversion.properties)
+    properties, context = _object(conversion.properties), _object(conversion.context)
     personal = _personal(conversion, properties) if level == Level.FULL else {}
     touch = conversion.touch
     return Facts(
@@ -88,7 +76,8 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
         value=_money(conversion.value),
         currency=_text(conversion.currency),
         items=_items(properties, conversion.currency),
-        consent=consent(_object(conversion.context)),
+        consent=privacy_flags.consent(context, properties),
+        data_use=privacy_flags.data_use(context, properties, always_limited=conversion.game.limited_data_use),
         **personal,
     )
 
@@ -109,15 +98,6 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, A
         "page_url": _text(touch.page_url, max_length=2048) if touch else None,
         "referrer": _text(touch.referrer, max_length=2048) if touch else None,
     }
-
-
-def consent(context: dict[str, Any]) -> Consent | None:
-    """The consent that an event states in its context, or in the object `consent` there; None when it states none."""
-    sources = (_object(context.get("consent")), context)
-    values: dict[str, Any] = {name: _first_usable(sources, names, _text) for name, names in CONSENT_STRINGS.items()}
-    values |= {name: _first_usable(sources, names, _flag) for name, names in CONSENT_FLAGS.items()}
-    stated = {name: value for name, value in values.items() if value is not None}
-    return Consent(**stated) if stated else None
 
 
 def _user_identity(conversion: Conversion) -> str | None:
@@ -185,10 +165,6 @@ def _first_usable(sources: Iterable[dict[str, Any]], names: Iterable[str], read:
     """The result of `read` for the first value for which it is not None."""
     values = (read(source.get(name)) for source in sources for name in names)
     return next((value for value in values if value is not None), None)
-
-
-def _flag(raw: Any) -> bool | None:
-    return FLAGS.get(str(raw).strip().lower())
 
 
 def _texts(raw: Any) -> dict[str, str]:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.facts import Consent, Facts, Hashes, Item
+from postbacks.networks.interface.facts import Consent, DataUse, Facts, Hashes, Item
 from postbacks.networks.interface.network import Network
 from postbacks.networks.interface.payload_fields import INDEX, leaves
 
@@ -39,6 +39,7 @@ LABELS = {
     "order_id": "Order ID",
     "items": "Items",
     "consent": "Consent stated on the event",
+    "data_use": "Limited data use",
 }
 HASH = re.compile(r"[0-9a-f]{64}")
 COOKIES = [name for network in NETWORKS.values() for name in network.cookies]
@@ -64,6 +65,7 @@ SAMPLE = Facts(
     order_id="one",
     items=(Item(id="one", name="one", category="one", price=Decimal(1), quantity=1),),
     consent=Consent(tcf="one", gdpr=True, gpp="one", us_privacy="one", ad_user_data=True, ad_personalization=True),
+    data_use=DataUse(limited=True, country="US", region="US-CA"),
 )
 CHANGED: dict[str, Any] = {
     "trigger": "game_launch",
@@ -87,6 +89,7 @@ CHANGED: dict[str, Any] = {
     "order_id": "two",
     "items": (Item(id="two", name="two", category="two", price=Decimal(2), quantity=2),),
     "consent": Consent(tcf="two", gdpr=False, gpp="two", us_privacy="two", ad_user_data=False),
+    "data_use": DataUse(limited=False),
 }
 
 

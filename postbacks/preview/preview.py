@@ -22,6 +22,9 @@ MAX_CHOICES = 10
 # Facts that identify a player; viewers see only their beginnings.
 PERSONAL = ("click_id", "cookies", "email", "phone", "hashes", "external_id", "ip", "user_agent", "order_id")
 URLS = ("page_url", "referrer")
+# Facts that most events have no need to state: the page lists them only if they are known. Hashes fill the fields of email
+# and phone number, so that a row without them would show those twice.
+STATEMENTS = ("consent", "data_use", "hashes")
 EMPTY: tuple[object, ...] = (None, "", (), {}, Hashes())
 
 
@@ -135,8 +138,7 @@ def _fields(
     present, visible = fields.values_of(body or {}), fields.values_of(shown or {})
     rows = []
     for fact, body_fields in fields.fields_by_fact(network).items():
-        # Hashes fill the fields of email and phone number, so that a row without them would show those twice.
-        if fact == "hashes" and known.hashes in EMPTY:
+        if fact in STATEMENTS and getattr(known, fact) in EMPTY:
             continue
         # The event name has a field per kind of event; only one of them is filled.
         filled = [field for field in body_fields if field.path in present]

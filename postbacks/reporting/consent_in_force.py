@@ -5,7 +5,7 @@ from datetime import datetime
 
 from audience.models import Conversion
 from consent.models import Level
-from postbacks.outbox import consent_levels
+from postbacks.outbox import consent_levels, privacy_flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +41,15 @@ def _consent_at_event(conversion: Conversion, decision: consent_levels.Decision 
     if conversion.game.strict_consent:
         return "Nothing was stated or recorded until then, and in this game unknown counts as no consent.", None
     return "Nothing was stated or recorded until then, and this game reads that as consent.", None
+
+
+def data_use_of(conversion: Conversion) -> str:
+    """Return a sentence about limited data use; '' if neither the event nor the game asks for it."""
+    always_limited = conversion.game.limited_data_use
+    use = privacy_flags.data_use(conversion.context, conversion.properties, always_limited=always_limited)
+    if use is None:
+        return ""
+    if not use.limited:
+        return "The event states that networks need not limit the use of its data."
+    source = "as for every conversion of this game" if always_limited else "as the event states"
+    return f"Networks that know limited data use are asked for it, {source}."

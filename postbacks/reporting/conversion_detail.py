@@ -14,7 +14,7 @@ from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryS
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.goals import goals_of
 from postbacks.reporting import clicks, labels, stuck_rows
-from postbacks.reporting.consent_in_force import ConsentInForce, consent_of
+from postbacks.reporting.consent_in_force import ConsentInForce, consent_of, data_use_of
 from postbacks.reporting.senders import Sender, sender_of
 from postbacks.reporting.stuck_rows import StuckWork
 from postbacks.reporting.waits import Wait, flows_of, wait_of
@@ -65,6 +65,7 @@ class ConversionDetail:
     sender: Sender
     clicks: list[clicks.ConsideredClick]
     consent: ConsentInForce
+    data_use: str
     postbacks: list[PostbackDetail]
     added_later: list[PostbackConfig]
     stuck: str = ""
@@ -101,6 +102,7 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
         sender=sender_of(conversion, event),
         clicks=clicks.considered_clicks(conversion, addresses=addresses),
         consent=consent_of(conversion),
+        data_use=data_use_of(conversion),
         postbacks=[
             _postback(row, versions, stuck.get(row.pk), waits[row.pk], addresses=addresses) for row in deliveries
         ],

@@ -27,7 +27,7 @@ from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Request, Response, Verdict
 from postbacks.networks.interface.facts import Consent, Facts
-from postbacks.outbox import conversion_facts, fan_out
+from postbacks.outbox import fan_out, privacy_flags
 from postbacks.reporting import audit
 from tests import factories
 from tests.postbacks import wide
@@ -304,7 +304,8 @@ def test_what_a_network_may_repeat_of_a_player_includes_the_cookies(game: Game) 
     ],
 )
 def test_consent_is_read_as_the_event_states_it(context: dict[str, Any], stated: Consent | None) -> None:
-    assert conversion_facts.consent(context) == stated
+    assert privacy_flags.consent(context, {}) == stated
+    assert privacy_flags.consent({}, context) == stated
 
 
 # The access token ----------------------------------------------------------------------------------

@@ -22,11 +22,17 @@ TOO_SHORT = (
 )
 
 
-class UnstatedConsentForm(forms.Form):
-    """The consent default for players without any stated level."""
+class ConsentForm(forms.Form):
+    """The consent default for players without any stated level, and the rule on limited data use."""
 
     unstated = forms.ChoiceField(
         label="When a player never stated a consent level", choices=CHOICES, widget=forms.RadioSelect
+    )
+    limited_data_use = forms.BooleanField(
+        required=False,
+        label="Limited data use for every conversion",
+        help_text="Networks are asked to use what they get in a limited way only, as laws of US states demand for "
+        "players who opted out. Otherwise that is asked only with events that say so themselves.",
     )
 
 
@@ -34,13 +40,20 @@ class UnstatedConsentForm(forms.Form):
 def consent_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
     posted = request.POST if request.method == "POST" else None
-    form = UnstatedConsentForm(posted, initial={"unstated": DO_NOT_SEND if game.strict_consent else SEND})
+    unstated = DO_NOT_SEND if game.strict_consent else SEND
+    form = ConsentForm(posted, initial={"unstated": unstated, "limited_data_use": game.limited_data_use})
     if posted is None or not form.is_valid():
         return page(request, "hub/privacy/consent.html", membership, form=form)
     game.strict_consent = form.cleaned_data["unstated"] == DO_NOT_SEND
-    game.save(update_fields=["strict_consent"])
+    game.limited_data_use = form.cleaned_data["limited_data_use"]
+    game.save(update_fields=["strict_consent", "limited_data_use"])
     effect = "not sent to ad networks" if game.strict_consent else "sent to ad networks"
-    messages.success(request, f"Conversions of players who never stated a consent level are {effect} from now on.")
+    limited = "every conversion" if game.limited_data_use else "conversions whose event says so"
+    messages.success(
+        request,
+        f"Conversions of players who never stated a consent level are {effect} from now on. "
+        f"Limited data use is asked for with {limited}.",
+    )
     return redirect("privacy", slug=game.slug)
 
 

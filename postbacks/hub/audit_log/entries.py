@@ -53,6 +53,7 @@ LABELS = {
     "kept_days": "Days that events are kept",
     "strict_consent": "Nothing is sent of players without a stated consent level",
     "untagged_fbclid_is_paid": "An fbclid without UTM tags is a paid click",
+    "limited_data_use": "Limited data use for every conversion",
     "url": "Host",
 }
 EMPTY_TEXTS = {"", "None", "[]", "{}"}

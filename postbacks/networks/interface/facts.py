@@ -49,6 +49,18 @@ class Hashes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DataUse:
+    """Whether networks may use the data of the event in a limited way only, as laws of US states demand.
+
+    `country` (ISO 3166-1 alpha-2) and `region` (ISO 3166-2: US-CA) name the law; None: the network decides by itself.
+    """
+
+    limited: bool
+    country: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The data of one conversion that a network may receive: unhashed, and limited to what consent allows.
 
@@ -81,3 +93,4 @@ class Facts:
     order_id: str | None = None
     items: tuple[Item, ...] = ()
     consent: Consent | None = None
+    data_use: DataUse | None = None

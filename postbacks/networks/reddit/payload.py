@@ -5,7 +5,7 @@ from typing import Any
 
 from postbacks.networks.interface import values
 from postbacks.networks.interface.call import Target
-from postbacks.networks.interface.facts import Facts, Item
+from postbacks.networks.interface.facts import DataUse, Facts, Item
 
 TYPES = {
     "game_launch": {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"},
@@ -70,8 +70,16 @@ def user(facts: Facts) -> dict[str, Any]:
             "ip_address": values.ip(facts.ip),
             "user_agent": values.text(facts.user_agent),
             "uuid": uuid(facts.cookies.get("_rdt_uuid")),
+            "data_processing_options": data_processing_options(facts.data_use),
         }
     )
+
+
+def data_processing_options(use: DataUse | None) -> dict[str, Any]:
+    """Limited data use; {} without it. Without a country and region Reddit finds them out by itself."""
+    if use is None or not use.limited:
+        return {}
+    return values.without_blanks({"modes": ["LDU"], "country": use.country, "region": use.region})
 
 
 def email(raw: str | None) -> str | None:

@@ -58,6 +58,7 @@ def body(target: Target, event: str, facts: Facts) -> dict[str, Any]:
                         "user": user(facts),
                         "properties": properties(facts),
                         "page": page(facts),
+                        "limited_data_use": facts.data_use.limited if facts.data_use else None,
                     }
                 )
             ],

@@ -50,6 +50,7 @@ NOTES = {
     "data.properties.contents.price": "Price of one",
     "data.properties.contents.quantity": "How many",
     "data.properties.order_id": "Number of the order",
+    "data.limited_data_use": "Whether TikTok may use the event in a limited way only",
     "data.page.url": "Page of the click",
     "data.page.referrer": "Where the click came from",
 }
