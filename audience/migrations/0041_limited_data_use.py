@@ -12,8 +12,7 @@ class Migration(migrations.Migration):
             models.BooleanField(
                 db_default=False,
                 default=False,
-                help_text="Ask ad networks to use the data of every conversion in a limited way only, as laws of US "
-                "states demand for players who opted out. Otherwise only of events that say so.",
+                help_text="Ask ad networks for limited data use with every conversion.",
             ),
         ),
     ]

@@ -39,10 +39,7 @@ class Game(models.Model):
         default=True, db_default=True, help_text="Meta's fbclid without UTM tags counts as a paid click."
     )
     limited_data_use = models.BooleanField(
-        default=False,
-        db_default=False,
-        help_text="Ask ad networks to use the data of every conversion in a limited way only, as laws of US states "
-        "demand for players who opted out. Otherwise only of events that say so.",
+        default=False, db_default=False, help_text="Ask ad networks for limited data use with every conversion."
     )
     kept_days = models.PositiveSmallIntegerField(
         "days that events are kept",

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from audience.models import Conversion, Event, Game, GoalEvent, Reason, Role
 from postbacks.models import PostbackConfig
+from postbacks.outbox import fan_out
 from postbacks.reporting import conversion_status, export, funnel
 from tests import factories, hub
 
@@ -290,6 +291,25 @@ def test_a_conversion_is_found_by_each_kind_of_id(config: PostbackConfig, viewer
     )
     for name in names:
         assert (name, listed(searched(viewer, url, str(name)))) == (name, [str(row.pk)])
+
+
+@pytest.mark.parametrize(
+    ("fields", "event_id"),
+    [
+        ({"properties": {"event_id": "pixel-7"}}, "pixel-7"),
+        ({"context": {"event_id": "pixel-8"}}, "pixel-8"),
+        ({"message_id": "message-7"}, "message-7"),
+    ],
+)
+def test_a_conversion_is_found_by_the_event_id_that_the_network_received(
+    config: PostbackConfig, viewer: Client, url: str, fields: dict[str, Any], event_id: str
+) -> None:
+    player = factories.person(config.game)
+    row = factories.conversion(player, touch=factories.touch(player), **fields)
+    fan_out.fan_out_due()
+    assert row.deliveries.get().event_id == event_id
+    assert listed(searched(viewer, url, event_id)) == [str(row.pk)]
+    assert event_id in viewer.get(f"{url}{row.pk}/").content.decode()
 
 
 @pytest.mark.parametrize("query", ["ORDER-7", "order", "%", "a\0b", "x" * 5000, "ada@", "00000000"])

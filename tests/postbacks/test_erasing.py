@@ -176,6 +176,17 @@ def test_answers_about_other_players_are_kept(config: PostbackConfig, player: Pe
     assert list(said) == [("Bad event", "40002", "r-1"), ("", "", "")]
 
 
+def test_the_event_id_of_the_sender_is_forgotten_and_that_of_another_player_kept(
+    config: PostbackConfig, player: Person
+) -> None:
+    ended(bought(player, properties={"event_id": "order-of-user-1"}), "delivered", "success")
+    other = factories.person(config.game, user="user-2")
+    factories.touch(other)
+    bought(other, properties={"event_id": "order-of-user-2"})
+    erase(player)
+    assert set(Delivery.objects.values_list("event_id", flat=True)) == {"", "order-of-user-2"}
+
+
 def test_the_page_of_a_wiped_attempt_says_why_it_is_empty(config: PostbackConfig, player: Person) -> None:
     ended(bought(player), "failed", "payload", message="Bad user-1")
     url = f"/g/{config.game.slug}/integrations/tiktok/attempts/{DeliveryAttempt.objects.get().pk}/"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -52,6 +53,22 @@ def older(html: str) -> str:
     """The address of the next page, '' on the last."""
     found = re.search(r'href="(\?[^"]*before=[^"]+)">Older', html)
     return found[1].replace("&amp;", "&") if found else ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        ("tiktok", 'ttq.track("Purchase", {…}, {event_id: "order-1001"})'),
+        ("reddit", 'rdt("track", "Purchase", {conversionId: "order-1001"})'),
+    ],
+)
+def test_the_page_says_how_to_give_the_browser_pixel_the_same_event_id(
+    game: Game, viewer: Client, kind: str, call: str
+) -> None:
+    page = viewer.get(f"/g/{game.slug}/integrations/{kind}/").content.decode()
+    text = unescape(words(page.split('id="pixel"')[1].partition("</p>")[0]))
+    assert call in text
+    assert 'the property event_id: "order-1001" of the event that you send here.' in text
 
 
 # The log ------------------------------------------------------------------------------------

@@ -275,6 +275,31 @@ def test_anything_but_2xx_is_tried_again_under_the_same_id(config: PostbackConfi
     assert len(inside.requests) == 3
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"ok", "It answered 200: “ok”."),
+        (b'{"errcode":310000,"errmsg":"keywords not in content"}', None),
+        (
+            b"<!doctype html><title>Sign in</title>",
+            "It answered 200 with a web page: check that this address takes webhooks.",
+        ),
+        (b"", "It answered 200."),
+        (b"x" * 500, f"It answered 200: “{'x' * 200}”."),
+    ],
+)
+def test_the_body_of_a_2xx_is_quoted_and_does_not_make_it_a_failure(
+    game: Game, inside: Peer, body: bytes, message: str | None
+) -> None:
+    row, _ = hook(game, inside.url)
+    inside.answers += [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)]  # type: ignore[attr-defined]
+    hooks.request_test(hook=row)
+    notices.deliver_notices()
+    notice = Notice.objects.get()
+    expected = message or f"It answered 200: “{body.decode()}”."
+    assert (notice.state, notice.message) == ("sent", expected)
+
+
 def test_a_hook_with_a_private_address_is_not_called(config: PostbackConfig, inside: Peer, settings: Any) -> None:
     hook(config.game, inside.url)
     settings.ALERT_PRIVATE_HOSTS = frozenset()

@@ -225,6 +225,17 @@ def test_without_a_usable_id_of_the_sender_the_event_id_is_that_of_the_conversio
     assert sent_as == str(Delivery.objects.get().conversion_id)
 
 
+def test_an_event_id_that_was_decided_is_kept_when_the_conversion_is_decided_again(game: Any, player: Any) -> None:
+    config = factories.config(game, enabled=False)
+    row = factories.conversion(player, touch=factories.touch(player))
+    fan_out.fan_out_due()
+    Delivery.objects.update(event_id="id-of-an-earlier-version")
+    type(config).objects.update(enabled=True)
+    Conversion.objects.filter(pk=row.pk).update(fanned_out_at=None)
+    fan_out.fan_out_due()
+    assert (Delivery.objects.get().state, Delivery.objects.get().event_id) == ("waiting", "id-of-an-earlier-version")
+
+
 def test_a_conversion_fanned_out_again_is_decided_again_only_where_it_was_skipped(game: Any, player: Any) -> None:
     factories.config(game)
     conversion = factories.conversion(player)

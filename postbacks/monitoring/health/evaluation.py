@@ -108,6 +108,8 @@ def _failing(counts: HealthCounts) -> HealthStatus | None:
     if not counts.failed or counts.failed / ended < FAILED_SHARE or not _is_ongoing(counts, counts.last_failed_at):
         return None
     figures = f"{counts.failed / ended:.0%} of {ended:,} sends failed.".replace("%", " %", 1)
+    if paused_until := counts.paused_until:
+        figures += f" Nothing is sent until {clock_time(paused_until, counts.now)}."
     cause = advice.quote(counts, counts.failed_message) or "They were too old for the network to accept."
     return _status(counts, Health.DEGRADED, counts.first_failed_at, figures, cause, advice.failure_step(counts))
 
