@@ -23,11 +23,14 @@ READ |= {"preview", "replays", "postback-history", "conversion", "conversion-fun
 TRYING = {"dry-run-new", "test-conversion", "replay-start"}
 KEEPING = {"postback-recheck", "postback-roll-back"}
 MARKETER |= {*KEEPING, "dry-run", "replay-cancel", "delivery-send-again", *TRYING}
+WAITS = {"postback-try-now", "delivery-try-now"}
+MARKETER |= WAITS
 HOOKS = {"hook-enable", "hook-disable", "hook-test", "hook-delete"}
 MEMBERS = {"members", "member-invite", "member-role", "member-remove", "invitation-resend", "invitation-revoke"}
 ADMIN = {*MEMBERS, "key-new", "key-change", "key-rotate", "key-revoke", "erase", "person-erase", "hook-add", *HOOKS}
 POST_ONLY = {REPLAY, "person-erase", "postback-enable", "erase", *(HOOKS - {"hook-delete"})}
 POST_ONLY |= {"invitation-resend", "invitation-revoke", "replay-cancel", "delivery-send-again", *KEEPING, *TRYING}
+POST_ONLY |= WAITS
 POSTED = (MARKETER | ADMIN) - {"check", "members"}
 READ |= {"guide"}
 ADMIN |= {"guide-key"}
@@ -99,6 +102,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         "conversion": {"slug": game.slug, "pk": conversion.pk},
         "replay-cancel": {**on_network, "pk": replay.pk},
         "delivery-send-again": {"slug": game.slug, "pk": delivery.pk},
+        "delivery-try-now": {"slug": game.slug, "pk": delivery.pk},
         "postback-add": on_network,
         "check": {**on_network, "pk": check.pk},
         "attempt": {**on_network, "pk": attempt.pk},

@@ -25,6 +25,7 @@ HARMLESS = {"alert-choice": "alerts/choice/", "account_logout": "/accounts/logou
 # Which row the address of a button without a page names, by the words of rows.newest() and two more.
 BUTTONS = {
     "delivery-send-again": "delivery",
+    "delivery-try-now": "delivery",
     "hook-disable": "hook",
     "hook-enable": "hook",
     "hook-test": "hook",
@@ -35,6 +36,7 @@ BUTTONS = {
     "postback-enable": "config",
     "postback-recheck": "config",
     "postback-roll-back": "config",
+    "postback-try-now": "config",
     "privacy-export": "person",
     "rejection-replay": "rejection",
     "replay-cancel": "replay",

@@ -179,15 +179,20 @@ def _network(verification: Verification, installation: Installation, network: st
     verification.figures[network] = {name: counts[name] for name in names}
     verification.must_be(0, f"{network}: event ids accepted twice as new", counts["ids_accepted_twice"])
     accepted_ids = {event_id for request in installation.received(network) for event_id in accepted(request)}
-    by_state = "SELECT event_id FROM postbacks_delivery WHERE network = %s AND state = ANY(%s)"
+    by_state = "SELECT event_id FROM postbacks_delivery WHERE network = %s AND state = ANY(%s) AND event_id <> ''"
     delivered = {event_id for (event_id,) in installation.rows(by_state, network, ["delivered"])}
     cancelled = {event_id for (event_id,) in installation.rows(by_state, network, ["cancelled"])}
     checks = {str(check) for (check,) in installation.rows("SELECT id FROM postbacks_credentialcheck")}
     unknown = {event_id for (event_id,) in installation.rows(UNKNOWN_OUTCOME, network)}
     verification.figures[f"{network}: accepted with an unknown outcome, then disabled"] = len(accepted_ids & unknown)
     verification.must_be(0, f"{network}: delivered in the tables only", delivered - accepted_ids)
+    # The deliveries of erased players have no event ids any more. Some of the cancelled ones were accepted.
+    unaccounted = len(accepted_ids - delivered - cancelled - checks - unknown)
+    erased = "SELECT count(*) FROM postbacks_delivery WHERE network = %s AND state = %s AND event_id = ''"
+    forgotten = {state: installation.number(erased, network, state) for state in ("delivered", "cancelled")}
+    verification.must_be(0, f"{network}: accepted by the network only", max(0, unaccounted - sum(forgotten.values())))
     verification.must_be(
-        0, f"{network}: accepted by the network only", accepted_ids - delivered - cancelled - checks - unknown
+        0, f"{network}: delivered and erased in the tables only", max(0, forgotten["delivered"] - unaccounted)
     )
 
 

@@ -26,8 +26,11 @@ def test_a_worker_killed_in_mid_delivery_loses_nothing_and_sends_nothing_twice_a
         if request["response"]["code"] == 0 and not request["duplicate"]
     ]
     expected = {
-        str(event_id)
-        for (event_id,) in product.rows("SELECT id FROM audience_conversion WHERE user_id LIKE 'killed-%%'")
+        event_id
+        for (event_id,) in product.rows(
+            "SELECT d.event_id FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id "
+            "WHERE d.network = 'tiktok' AND c.user_id LIKE 'killed-%%'"
+        )
     }
     assert len(expected) == PLAYERS
     assert len(accepted) == PLAYERS

@@ -74,7 +74,7 @@ def test_an_accepted_postback_is_delivered_with_one_attempt_in_the_log(sandbox: 
     assert attempt.finished_at is not None
     (request,) = sandbox.received("tiktok")
     event = request["body"]["data"][0]
-    assert event["event_id"] == str(row.conversion_id)
+    assert event["event_id"] == row.event_id
     assert event["event_time"] == int(row.event_at.timestamp())
     assert (event["user"]["ttclid"], event["user"]["ip"]) == ("E.C.P.click", "203.0.113.7")
     assert (event["properties"]["value"], event["properties"]["currency"]) == (9.99, "USD")
@@ -87,7 +87,7 @@ def test_reddit_gets_its_own_event(sandbox: Sandbox) -> None:
     event = request["body"]["data"]["events"][0]
     assert event["type"] == {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"}
     assert event["event_at"] // 1000 == int(row.event_at.timestamp())
-    assert event["metadata"] == {"conversion_id": str(row.conversion_id)}
+    assert event["metadata"] == {"conversion_id": row.event_id}
     assert log() == [(1, "success", "success", 200, "Successfully processed 1 conversion events.")]
 
 
@@ -115,7 +115,7 @@ def test_a_delivery_refused_twice_with_503_succeeds_once(sandbox: Sandbox) -> No
         (3, "success", "success", 200),
     ]
     sent = {request["body"]["data"][0]["event_id"] for request in sandbox.received("tiktok")}
-    assert sent == {str(row.conversion_id)}
+    assert sent == {row.event_id}
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_a_killed_workers_delivery_is_sent_again_with_the_same_event_id(sandbox:
     assert (row.state, row.attempts_made) == ("delivered", 2)
     stopped = "The worker stopped before the answer came; sent again with the same event id."
     assert log() == [(1, "retried", "", None, stopped), (2, "success", "success", 200, "OK")]
-    assert [r["body"]["data"][0]["event_id"] for r in sandbox.received("tiktok")] == [str(row.conversion_id)]
+    assert [r["body"]["data"][0]["event_id"] for r in sandbox.received("tiktok")] == [row.event_id]
 
 
 def test_a_delivery_that_kills_its_workers_ends(sandbox: Sandbox) -> None:

@@ -58,8 +58,8 @@ def older(html: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "call"),
     [
-        ("tiktok", 'ttq.track("Purchase", {…}, {event_id: "order-1001"})'),
-        ("reddit", 'rdt("track", "Purchase", {conversionId: "order-1001"})'),
+        ("tiktok", 'ttq.track("Purchase", {…}, {event_id: "evt-8f14e45f"})'),
+        ("reddit", 'rdt("track", "Purchase", {conversionId: "evt-8f14e45f"})'),
     ],
 )
 def test_the_page_says_how_to_give_the_browser_pixel_the_same_event_id(
@@ -68,7 +68,7 @@ def test_the_page_says_how_to_give_the_browser_pixel_the_same_event_id(
     page = viewer.get(f"/g/{game.slug}/integrations/{kind}/").content.decode()
     text = unescape(words(page.split('id="pixel"')[1].partition("</p>")[0]))
     assert call in text
-    assert 'the property event_id: "order-1001" of the event that you send here.' in text
+    assert 'the property event_id: "evt-8f14e45f" of the event that you send here.' in text
 
 
 # The log ------------------------------------------------------------------------------------

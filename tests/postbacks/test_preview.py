@@ -162,7 +162,7 @@ def body_on(page: str) -> Any:
 def test_the_page_shows_the_body_and_never_the_token(config: PostbackConfig, url: str, sandbox: Sandbox) -> None:
     conversion = purchase(config.game)
     page = hub.member(config.game, Role.MARKETER).get(url).content.decode()
-    assert body_on(page)["data"][0]["event_id"] == str(conversion.pk)
+    assert body_on(page)["data"][0]["event_id"] == conversion.message_id
     assert "E.C.P.click" in page
     assert TIKTOK_ACCOUNTS.token not in page
     assert "not-needed" not in page
@@ -188,7 +188,7 @@ def test_a_conversion_can_be_chosen(config: PostbackConfig, url: str) -> None:
     stranger = purchase(factories.game())
     for asked, expected in ((older, older), (newer, newer), (stranger, newer), ("odd", newer)):
         page = marketer.get(url, {"conversion": str(getattr(asked, "pk", asked))}).content.decode()
-        assert body_on(page)["data"][0]["event_id"] == str(expected.pk)
+        assert body_on(page)["data"][0]["event_id"] == expected.message_id
 
 
 def test_a_second_postback_can_be_chosen(config: PostbackConfig, url: str) -> None:

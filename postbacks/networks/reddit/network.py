@@ -46,7 +46,7 @@ class Reddit(Network):
     default_url = "https://ads-api.reddit.com"
     default_rate = 10.0
     click_params = ("rdt_cid",)
-    pixel_call = 'rdt("track", "Purchase", {conversionId: "order-1001"})'
+    pixel_call = 'rdt("track", "Purchase", {conversionId: "evt-8f14e45f"})'
     utm_sources = ("reddit",)
     cookies = ("_rdt_uuid",)
     value_events = ()

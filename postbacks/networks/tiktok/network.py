@@ -47,7 +47,7 @@ class TikTok(Network):
     default_url = "https://business-api.tiktok.com"
     default_rate = 100.0
     click_params = ("ttclid",)
-    pixel_call = 'ttq.track("Purchase", {…}, {event_id: "order-1001"})'
+    pixel_call = 'ttq.track("Purchase", {…}, {event_id: "evt-8f14e45f"})'
     utm_sources = ("tiktok",)
     cookies = ("_ttp",)
     value_events = ()
