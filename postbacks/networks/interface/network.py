@@ -58,9 +58,8 @@ class Network(ABC):
     default_rate: float = 0.0  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
     click_params: tuple[str, ...] = ()  # query parameters of a click id; the first one is shown on the pages
     utm_sources: tuple[str, ...] = ()  # values of utm_source, lower case, that mean this network
-    pixel_call: str = (
-        ""  # a call of its browser pixel with the event id evt-8f14e45f, for the pages; '' without a pixel
-    )
+    # A call of its browser pixel with the event id evt-8f14e45f, which the pages show; '' without such a pixel.
+    pixel_call: str = ""
     cookies: tuple[str, ...] = ()  # the network's cookies that identify a browser
     field_notes: Mapping[str, str]  # field of a sent body -> its description
     secret_note: tuple[str, str]  # (header that carries the credential, its description)
