@@ -10,7 +10,7 @@ from django.utils import timezone
 from audience.models import Game
 from postbacks.delivery import breaker, sending, try_now
 from postbacks.models import Delivery, Flow, PostbackConfig
-from postbacks.monitoring.health.judgement import judge_configs
+from postbacks.monitoring.health.evaluation import evaluate_configs
 from postbacks.monitoring.health.types import Health
 from postbacks.reporting.labels import asked_wait, clock_time
 from postbacks.reporting.waits import Wait, flows_of, wait_of
@@ -159,9 +159,9 @@ def test_an_open_breaker_tells_its_end(config: PostbackConfig, marketer: Client)
     text = f"TikTok Ads failed several times in a row: nothing is sent to this pixel until {end}."
     assert wait(row) == Wait(until=until, cause=text, can_end=True)
     assert text in page_of(marketer, row)
-    judgement = judge_configs([config])[config.pk]
-    assert judgement.health == Health.DEGRADED
-    assert f"TikTok Ads fails again and again and is left alone until {end}; 1 conversion waits." in judgement.figures
+    status = evaluate_configs([config])[config.pk]
+    assert status.health == Health.DEGRADED
+    assert f"TikTok Ads fails again and again and is left alone until {end}; 1 conversion waits." in status.figures
 
 
 def test_a_limit_without_a_stated_wait_tells_its_end(config: PostbackConfig) -> None:
@@ -173,13 +173,15 @@ def test_a_limit_without_a_stated_wait_tells_its_end(config: PostbackConfig) -> 
     assert found == Wait(until=until, cause=text, can_end=True)
 
 
-def test_settings_being_changed_tell_their_end_and_cannot_be_skipped(config: PostbackConfig) -> None:
+def test_settings_being_changed_tell_their_end_and_cannot_be_skipped(config: PostbackConfig, viewer: Client) -> None:
     until = timezone.now() + timedelta(seconds=20)
     PostbackConfig.objects.update(paused_until=until)
     row = factories.delivery(PostbackConfig.objects.get())
     end = clock_time(until, timezone.now())
     text = f"Its settings are being changed: nothing is sent until {end}."
     assert wait(row) == Wait(until=until, cause=text, can_end=False)
+    page = viewer.get(f"/g/{config.game.slug}/integrations/tiktok/").content.decode()
+    assert f"Its settings are being changed: nothing is sent until {until:%H:%M:%S} UTC." in normalized_html(page)
     with pytest.raises(try_now.NotTryable, match="Its settings are being changed: try once more in a minute."):
         try_now.try_delivery(row)
 

@@ -39,6 +39,8 @@ class ConfigRow:
     overdue_since: datetime | None = None
     # The end of the pixel's pause by its limiter or breaker, if something waits for it.
     paused_until: datetime | None = None
+    # The end of the pause for a change of its settings.
+    changing_until: datetime | None = None
 
     @property
     def rate(self) -> str:
@@ -66,6 +68,7 @@ def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
 
 def _row(config: Any, counts: HealthCounts | None) -> ConfigRow:
     """Return the row of a config, which is annotated with `last_at`."""
+    is_changing = counts is not None and config.paused_until is not None and config.paused_until > counts.now
     return ConfigRow(
         config=config,
         triggers=[Trigger(trigger).label for trigger in config.triggers],
@@ -76,4 +79,5 @@ def _row(config: Any, counts: HealthCounts | None) -> ConfigRow:
         last_delivery_at=config.last_at,
         overdue_since=counts.overdue_since if counts else None,
         paused_until=counts.paused_until if counts and counts.waiting and counts.enabled else None,
+        changing_until=config.paused_until if is_changing else None,
     )
