@@ -19,7 +19,7 @@ REAL_VALUES = {
     # Lengths that a dialect's document names.
     "audience.intake.dialects.immutable_rules.MAX_LENGTH": 256,
     "audience.intake.dialects.parcelvoy_rules.MAX_LENGTH": 255,
-    "audience.intake.dialects.segment.MAX_ID_LENGTH": 512,
+    "audience.intake.dialects.segment_ids.MAX_ID_LENGTH": 512,
     # A rate limit is exceeded by at most what a process has taken ahead.
     "audience.intake.requests.limit.LEASE_SIZE_SECONDS": 0.05,
     "audience.intake.requests.limit.LEASE_EXPIRY_SECONDS": 1.0,

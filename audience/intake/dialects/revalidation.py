@@ -7,7 +7,7 @@ import orjson
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
-from audience.intake.dialects import immutable, parcelvoy, parcelvoy_rules, segment
+from audience.intake.dialects import immutable, parcelvoy, parcelvoy_rules, segment, segment_ids
 from audience.intake.dialects.responses import Responses
 from audience.intake.dialects.segment_fields import follows_metarouter, text_of
 from audience.intake.dialects.segment_requests import BATCH, RESPONSES_BY_DIALECT
@@ -84,7 +84,7 @@ def _revalidate_segment(rejection: Rejection, responses: Responses) -> Revalidat
             received_at=rejection.received_at, is_metarouter=is_metarouter, **rejection.frame
         )
         return Revalidation(key, [segment.parse(rejection.raw, kind=kind, envelope=envelope)])
-    except segment.InvalidMessage as error:
+    except segment_ids.InvalidMessage as error:
         return Revalidation(key, errors=[error.violation])
 
 

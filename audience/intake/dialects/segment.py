@@ -8,21 +8,26 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from audience.ids.values import is_placeholder as is_placeholder_id
-from audience.ids.values import is_storable, length, read_id
 from audience.intake.dialects.segment_fields import canonical_context, device_id, json_mapping, mapping, text_of
-from audience.intake.messages.message import MAX_MESSAGE_ID_LENGTH, Message, Violation
+from audience.intake.dialects.segment_ids import (
+    MAX_ID_LENGTH,
+    InvalidMessage,
+    checked_id,
+    context_group,
+    merge_links,
+    required_id,
+    set_previous_id,
+    stated_id,
+)
+from audience.intake.messages.message import MAX_MESSAGE_ID_LENGTH, Message
 from audience.intake.messages.message_ids import is_placeholder
 from audience.intake.messages.times import Timing, is_blank, parse_time, read_timing
 from audience.models import Kind
-from audience.models.people import ANONYMOUS, USER
 
 # By `type` of a batch member, or by route.
 KINDS = {kind.value: kind for kind in (Kind.IDENTIFY, Kind.TRACK, Kind.PAGE, Kind.SCREEN, Kind.GROUP, Kind.ALIAS)}
 MERGE = "merge"
 TYPES = (*KINDS, MERGE)
-# Ids are index keys, whose size PostgreSQL limits. Ids of SDKs are much shorter.
-MAX_ID_LENGTH = 512
 MAX_NAME_LENGTH = 256
 # The longest way of a request from a client with a right clock: a phone in a bad network.
 MAX_LATENCY = timedelta(seconds=10)
@@ -30,14 +35,6 @@ CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
 
 TIME_FIELDS = ("timestamp", "originalTimestamp")
 ENVELOPE_FIELDS = ("sent_at", "timestamp", "context", "integrations")
-
-
-class InvalidMessage(Exception):
-    """A message is rejected, with the violation as the reason."""
-
-    def __init__(self, field: str, code: str, message: str) -> None:
-        super().__init__(message)
-        self.violation = Violation(field, code, message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +70,13 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
         day=timing.day,
         time_note=timing.note,
         name=_name(raw, kind),
-        user_id=_id(raw, "userId"),
-        anonymous_id=_id(raw, "anonymousId"),
-        device_id=_read_id(device_id(context), "context.device.id"),
+        user_id=stated_id(raw, "userId"),
+        anonymous_id=stated_id(raw, "anonymousId"),
+        device_id=checked_id(device_id(context), "context.device.id"),
         session_id=text_of(context.get("sessionId"))[:MAX_ID_LENGTH],
         consent_level=text_of(raw.get("consentLevel")) if raw.get("consentLevel") in CONSENT_LEVELS else "",
         test=raw.get("test") is True,
-        group_id=_context_group(context),
+        group_id=context_group(context),
         properties=json_mapping(raw, "properties"),
         traits=json_mapping(raw, "traits"),
         context=canonical_context(context),
@@ -91,7 +88,7 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
         raise InvalidMessage("userId", "MISSING_REQUIRED_FIELD", "request neither has anonymousId nor userId")
     _set_fields_of_kind(raw, kind, context, message)
     if kind == "alias":
-        _set_previous_id(raw, message, is_metarouter=envelope.is_metarouter)
+        set_previous_id(raw, message, is_metarouter=envelope.is_metarouter)
     message.move_placeholders()
     message.add_linked_contacts()
     return message
@@ -119,42 +116,9 @@ def _set_fields_of_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str,
         message.traits = {**mapping(context, "traits"), **message.traits}
         message.context.pop("traits", None)
     elif kind == "group":
-        message.group_id = _required_id(raw, "groupId", kind)
+        message.group_id = required_id(raw, "groupId", kind)
     elif kind == MERGE:
-        message.links = _merge_links(raw)
-
-
-def _set_previous_id(raw: Mapping[str, Any], message: Message, *, is_metarouter: bool) -> None:
-    """Check and set the ids of an alias. Raises InvalidMessage.
-
-    MetaRouter's SDK for iOS sends `previousId` within the properties, and those for Android and React Native not at
-    all: they link the anonymous id to the user, as an identify does.
-    """
-    previous = _id(raw, "previousId")
-    if not previous and is_metarouter:
-        previous = _id(message.properties, "previousId")
-        if not previous and message.user_id and message.anonymous_id:
-            return
-    previous = previous or _required_id(raw, "previousId", "alias")
-    message.links = [(ANONYMOUS, previous), (USER, previous)]
-    message.links += [(USER, message.user_id)] if message.user_id else []
-    # Also in the column, so that an erasure of the previous id finds the event.
-    message.anonymous_id = message.anonymous_id or previous
-
-
-def _merge_links(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
-    listed = raw.get("mergeProperties")
-    if not isinstance(listed, list) or not listed:
-        raise InvalidMessage("mergeProperties", "MISSING_REQUIRED_FIELD", "mergeProperties is required for merge")
-    links = []
-    for item in listed:
-        pair = (text_of(item.get("type")), read_id(item.get("value"))) if isinstance(item, dict) else ("", "")
-        if not all(pair):
-            text = "mergeProperties must be a list of objects with type and value"
-            raise InvalidMessage("mergeProperties", "INVALID_FORMAT", text)
-        _check_id(pair[1], "mergeProperties")
-        links.append((pair[0].lower()[:64], pair[1]))
-    return links
+        message.links = merge_links(raw)
 
 
 def _name(raw: Mapping[str, Any], kind: str) -> str:
@@ -198,34 +162,3 @@ def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:
         return corrected if sent_at else Timing(received_at, corrected.day)
     stated = next((value for value in (*timestamps, original) if not is_blank(value)), None)
     return read_timing(stated, received_at=received_at)
-
-
-def _id(raw: Mapping[str, Any], name: str) -> str:
-    return _read_id(raw.get(name), name)
-
-
-def _read_id(value: Any, name: str) -> str:
-    text = read_id(value)
-    _check_id(text, name)
-    return text
-
-
-def _check_id(value: str, name: str) -> None:
-    if length(value) > MAX_ID_LENGTH:
-        raise InvalidMessage(name, "INVALID_VALUE", f"{name} is longer than {MAX_ID_LENGTH} characters")
-    if not is_storable(value):
-        raise InvalidMessage(name, "INVALID_VALUE", f"{name} has characters that cannot be stored")
-
-
-def _context_group(context: Mapping[str, Any]) -> str:
-    """The group that the player is in during any call. A value that is no id does not reject the message."""
-    value = read_id(context.get("groupId"))
-    is_usable = length(value) <= MAX_ID_LENGTH and is_storable(value) and not is_placeholder_id(value)
-    return value if is_usable else ""
-
-
-def _required_id(raw: Mapping[str, Any], name: str, kind: str) -> str:
-    value = _id(raw, name)
-    if not value:
-        raise InvalidMessage(name, "MISSING_REQUIRED_FIELD", f"{name} is required for {kind}")
-    return value

@@ -6,7 +6,7 @@ import orjson
 from django.http import HttpRequest, HttpResponseBase
 
 from audience.ids.values import LostDigits
-from audience.intake.dialects import metarouter, segment
+from audience.intake.dialects import metarouter, segment, segment_ids
 from audience.intake.dialects.refusing import too_large
 from audience.intake.dialects.responses import RequestProblem
 from audience.intake.dialects.segment_fields import (
@@ -104,13 +104,13 @@ class SegmentView(SegmentRequest):
     def parse(self, raw: dict[str, Any], kind: str, key: ApiKey) -> Message | Rejected:
         try:
             message = self.read_message(raw, kind)
-        except segment.InvalidMessage as error:
+        except segment_ids.InvalidMessage as error:
             return self.reject(raw, error.violation)
         violation = self.violation(key, message)
         return self.reject(raw, violation) if violation else message
 
     def read_message(self, raw: dict[str, Any], kind: str) -> Message:
-        """The message as a Message. Raises segment.InvalidMessage."""
+        """The message as a Message. Raises segment_ids.InvalidMessage."""
         return segment.parse(raw, kind=kind, envelope=self.envelope)
 
     def reject(self, raw: dict[str, Any], violation: Violation) -> Rejected:
