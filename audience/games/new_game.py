@@ -5,7 +5,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from audience.models import Game, Membership, Role
-from audience.models.keys import MAX_SLUG_LENGTH
+from audience.models.games import MAX_SLUG_LENGTH
 
 
 def create_game(*, name: str, slug: str, created_by: Any) -> Game:

@@ -4,8 +4,9 @@ from audience.models.counts import ClickMacroCount, ConversionCount, Placeholder
 from audience.models.erasure import Erasure, ErasureState, ReceiptKey
 from audience.models.events import Batch, BatchState, Event, Kind, Rejection
 from audience.models.failed_work import FailedWork, Queue
+from audience.models.games import AuditedInGame, Game, Membership, Role
 from audience.models.heartbeats import Heartbeat, ProcessKind
-from audience.models.keys import ApiKey, AuditedInGame, Dialect, Environment, Game, KeyKind, Membership, Role
+from audience.models.keys import ApiKey, Dialect, Environment, KeyKind
 from audience.models.members import Invitation
 from audience.models.people import Device, Group, Identity, Owners, Ownership, OwnershipSource, Person
 from audience.models.prune_positions import PrunePosition

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import JSONField, Q, Value
 
 from audience.database import clock
-from audience.models.keys import Game
+from audience.models.games import Game
 from audience.models.people import Person
 
 

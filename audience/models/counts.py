@@ -8,7 +8,7 @@ the counted rows are dropped by age.
 
 from django.db import models
 
-from audience.models.keys import Game
+from audience.models.games import Game
 
 
 class RequestCount(models.Model):

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from audience.database import clock
 from audience.database.encryption import decrypt, encrypt
-from audience.models.keys import AuditedInGame, Game
+from audience.models.games import AuditedInGame, Game
 
 
 def keyed_hash(key: str, digest: str) -> str:

@@ -5,7 +5,8 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 
 from audience.database import clock
-from audience.models.keys import ApiKey, Dialect, Game
+from audience.models.games import Game
+from audience.models.keys import ApiKey, Dialect
 
 # The key in an event's context for texts that were sent in place of ids: {"user_id": "undefined"}. A client's value of
 # this key is dropped, and the key is never sent to a network.

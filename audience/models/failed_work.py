@@ -8,7 +8,7 @@ from django.db.models.functions import Cast
 from django.db.models.lookups import IsNull
 
 from audience.database import clock
-from audience.models.keys import Game
+from audience.models.games import Game
 
 
 class Queue(models.TextChoices):

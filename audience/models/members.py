@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from audience.database import clock
-from audience.models.keys import AuditedInGame, Game, Role
+from audience.models.games import AuditedInGame, Game, Role
 
 INVITATION_VALIDITY = timedelta(days=7)
 

@@ -12,7 +12,7 @@ from django.db.models.lookups import Exact
 
 from audience.database import clock
 from audience.ids.values import canonical
-from audience.models.keys import Game
+from audience.models.games import Game
 
 # Built-in namespaces of an Identity; the others are names of providers (steam, epic, ...).
 ANONYMOUS = "anonymous"

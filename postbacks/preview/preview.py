@@ -22,8 +22,8 @@ MAX_CHOICES = 10
 # Facts that identify a player; viewers see only their beginnings.
 PERSONAL = ("click_id", "cookies", "email", "phone", "hashes", "external_id", "ip", "user_agent", "order_id")
 URLS = ("page_url", "referrer")
-# Facts that most events have no need to state: the page lists them only if they are known. Hashes fill the fields of email
-# and phone number, so that a row without them would show those twice.
+# Facts that most events have no need to state: the page lists them only if they are known. Hashes fill the fields of
+# email and phone number, so that a row without them would show those twice.
 STATEMENTS = ("consent", "data_use", "hashes")
 EMPTY: tuple[object, ...] = (None, "", (), {}, Hashes())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from audience.models.keys import MIN_RETENTION_DAYS
+from audience.models.games import MIN_RETENTION_DAYS
 
 MAX_EXAMPLES = 5
 

@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.models import Game, Membership, Role
-from audience.models.keys import MIN_RETENTION_DAYS
+from audience.models.games import MIN_RETENTION_DAYS
 from audience.storage import retention
 
 SEND, DO_NOT_SEND = "send", "keep"

@@ -12,7 +12,7 @@ from audience.ids.values import read_id
 from audience.intake.messages import times
 from audience.intake.messages.message import Message, Rejected, stored_id
 from audience.models import ApiKey, Dialect
-from audience.models.keys import MIN_RETENTION_DAYS
+from audience.models.games import MIN_RETENTION_DAYS
 
 # The maximum size of a stored rejected message, in bytes of JSON.
 MAX_RAW_BYTES = 32 * 1024

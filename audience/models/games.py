@@ -1,0 +1,97 @@
+"""Games and their members."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from audience.database import clock
+
+# Duplicates are detected by the stored event, and senders repeat events up to 30 days old. The longest period shown in
+# the Hub is 30 days too.
+MIN_RETENTION_DAYS = 31
+MAX_SLUG_LENGTH = 60
+
+
+class GameQuerySet(models.QuerySet["Game"]):
+    def visible_to(self, user: Any) -> "GameQuerySet":
+        """The games of which the user is a member; all games for a superuser."""
+        return self if user.is_superuser else self.filter(memberships__user=user)
+
+
+class Game(models.Model):
+    """A game. Each event, person, key and postback belongs to one game."""
+
+    name = models.CharField(max_length=100)
+    slug = models.SlugField(max_length=MAX_SLUG_LENGTH, unique=True, help_text="Its address in the Hub: /g/<slug>/")
+    attribution_window_days = models.PositiveSmallIntegerField(
+        default=28, help_text="A conversion is attributed to the last paid click at most this many days before it."
+    )
+    strict_consent = models.BooleanField(
+        default=False, help_text="Treat a player with no recorded decision as if they had declined."
+    )
+    untagged_fbclid_is_paid = models.BooleanField(
+        default=True, db_default=True, help_text="Meta's fbclid without UTM tags counts as a paid click."
+    )
+    limited_data_use = models.BooleanField(
+        default=False, db_default=False, help_text="Ask ad networks for limited data use with every conversion."
+    )
+    kept_days = models.PositiveSmallIntegerField(
+        "days that events are kept",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(MIN_RETENTION_DAYS)],
+        help_text="Events older than this, by their own day, are deleted, and so are the calls made for deliveries "
+        "that ended longer ago. Empty: kept for ever.",
+    )
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    objects = GameQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kept_days=None) | Q(kept_days__gte=MIN_RETENTION_DAYS), name="kept_a_month"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_additional_data(self) -> dict[str, int]:
+        """Stored with each audit log entry, so that entries can be filtered by game."""
+        return {"game": self.pk}
+
+
+class AuditedInGame:
+    """A model of a game whose changes are in the audit log."""
+
+    game_id: int
+
+    def get_additional_data(self) -> dict[str, int]:
+        """Stored with each audit log entry, so that entries can be filtered by game."""
+        return {"game": self.game_id}
+
+
+class Role(models.TextChoices):
+    VIEWER = "viewer", "Viewer"
+    MARKETER = "marketer", "Marketer"
+    ADMIN = "admin", "Admin"
+
+
+class Membership(AuditedInGame, models.Model):
+    """A user's role in a game. Viewers read; marketers also run postbacks; admins also manage keys and members."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="memberships", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["game", "user"], name="one_membership_per_game")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.game}: {self.role}"
