@@ -327,7 +327,9 @@ def test_livez_is_answered_without_a_thread_or_a_body() -> None:
     async def ask(method: str) -> Any:
         return await asyncio.wait_for(edge.ask("/livez", silent().wait, method=method, content_length="100"), 2)
 
-    assert on_loop(lambda: ask("GET")) == (200, {"content-type": "text/plain", "content-length": "2"}, b"ok")
-    assert on_loop(lambda: ask("HEAD")) == (200, {"content-type": "text/plain", "content-length": "2"}, b"")
+    for method, body in (("GET", b"ok"), ("HEAD", b"")):
+        status, headers, sent = on_loop(lambda method=method: ask(method))
+        assert len(headers.pop("x-request-id")) == 32
+        assert (status, headers, sent) == (200, {"content-type": "text/plain", "content-length": "2"}, body)
     assert on_loop(lambda: ask("POST"))[0] == 405
     assert edge.reached == []

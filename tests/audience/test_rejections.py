@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.games.keys import NewKey, create_key, revoke_key
-from audience.intake.dialects import immutable_rules, metarouter, parcelvoy_rules, segment
+from audience.intake.dialects import immutable_rules, metarouter, parcelvoy_rules, segment_ids
 from audience.intake.rejections import RevalidationStatus, revalidate_rejection, revalidation_obstacle
 from audience.models import ApiKey, Batch, Dialect, Event, Game, Rejection, Role
 from tests import hub
@@ -96,7 +96,7 @@ def test_a_rejection_can_be_replayed_only_once(game: Game, key: NewKey) -> None:
 def test_a_single_route_still_gives_the_kind(game: Game, rudderstack: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
     message = {"userId": "user-1", "event": "won", "messageId": "m-1", "type": "identify"}
     with monkeypatch.context() as before:
-        before.setattr(segment, "MAX_ID_LENGTH", 2)
+        before.setattr(segment_ids, "MAX_ID_LENGTH", 2)
         answer = Client().post("/v1/track", message, "application/json", headers=basic(rudderstack))
     assert answer.status_code == 400
     assert refused().route == "track"
@@ -109,7 +109,7 @@ def test_the_fields_of_the_batch_apply_again(game: Game, rudderstack: NewKey, mo
     member = {"type": "track", "userId": "user-1", "event": "won", "originalTimestamp": "2026-11-01T10:00:00Z"}
     batch = {"batch": [member], "sentAt": "2026-11-01T10:05:00Z", "integrations": {"All": False}}
     with monkeypatch.context() as before:
-        before.setattr(segment, "MAX_ID_LENGTH", 2)
+        before.setattr(segment_ids, "MAX_ID_LENGTH", 2)
         Client().post("/v1/batch", batch, "application/json", headers=basic(rudderstack))
     row = refused()
     assert (row.route, row.frame) == ("batch", {"sent_at": "2026-11-01T10:05:00Z", "integrations": {"All": False}})
