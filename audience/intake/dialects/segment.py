@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from audience.intake.dialects.segment_destinations import add_destination_ids
 from audience.intake.dialects.segment_fields import canonical_context, device_id, json_mapping, mapping, text_of
 from audience.intake.dialects.segment_ids import (
     MAX_ID_LENGTH,
@@ -63,6 +64,8 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
         raise InvalidMessage("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(TYPES)}")
     context = {**envelope.context, **mapping(raw, "context")}
     timing = _timing(raw, envelope)
+    properties = json_mapping(raw, "properties")
+    integrations = {**envelope.integrations, **mapping(raw, "integrations")}
     message = Message(
         kind=KINDS.get(kind, Kind.ALIAS),
         message_id=_message_id(raw),
@@ -77,10 +80,10 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
         consent_level=text_of(raw.get("consentLevel")) if raw.get("consentLevel") in CONSENT_LEVELS else "",
         test=raw.get("test") is True,
         group_id=context_group(context),
-        properties=json_mapping(raw, "properties"),
+        properties=properties,
         traits=json_mapping(raw, "traits"),
-        context=canonical_context(context),
-        integrations={**envelope.integrations, **mapping(raw, "integrations")},
+        context=add_destination_ids(canonical_context(context), properties, integrations),
+        integrations=integrations,
         raw=dict(raw),
         time_fields=TIME_FIELDS,
     )
