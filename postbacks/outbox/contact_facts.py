@@ -30,17 +30,26 @@ MAX_VALUES = 5  # of one field
 Source = Mapping[str, Any]
 
 
-def read_contacts(event_traits: Any, properties: Source, person_traits: Any) -> dict[str, Any]:
-    """Return `email`, `phone` and `hashes` of Facts."""
+def read_contacts(context: Source, properties: Source, person_traits: Any) -> dict[str, Any]:
+    """Return `email`, `phone`, `more_emails`, `more_phones` and `hashes` of Facts."""
     person = _object(person_traits)
-    sources = [_object(event_traits), properties, _object(properties.get("user_data")), person]
+    # `user` is where TikTok's first API and the mappings for it have contacts.
+    old = [_object(holder.get("user")) for holder in (context, _object(properties.get("context")))]
+    stated = [_object(context.get("traits")), properties, _object(properties.get("user_data"))]
+    sources = [*stated, *old, person]
     country = _region(person)
-    email, email_hash, canonical_hash = _closest(
+    emails, email_hash, canonical_hash = _closest(
         sources, EMAIL, lambda text, source: read_email(text), canonical_names=CANONICAL_EMAIL
     )
-    phone, phone_hash, _ = _closest(sources, PHONE, lambda text, source: read_phone(text, _region(source) or country))
+    phones, phone_hash, _ = _closest(sources, PHONE, lambda text, source: read_phone(text, _region(source) or country))
     hashes = Hashes(email=email_hash, canonical_email=canonical_hash, phone=phone_hash)
-    return {"email": email, "phone": phone, "hashes": hashes}
+    return {
+        "email": next(iter(emails), None),
+        "phone": next(iter(phones), None),
+        "more_emails": tuple(emails[1:]),
+        "more_phones": tuple(phones[1:]),
+        "hashes": hashes,
+    }
 
 
 def _closest(
@@ -49,23 +58,23 @@ def _closest(
     read: Callable[[str, Source], str | None],
     *,
     canonical_names: Sequence[str] = (),
-) -> tuple[str | None, str | None, str | None]:
-    """Return (contact, hash, canonical hash): hashes only of sources that are closer than the contact.
+) -> tuple[list[str], str | None, str | None]:
+    """Return (contacts, hash, canonical hash): hashes only of sources that are closer than the contacts.
 
-    Without any contact that `read` recognises, the first text that is no hash either.
+    The contacts are of one source. Without any that `read` recognises, the first text that is no hash either.
     """
     stated: str | None = None
     hashed: str | None = None
     canonical: str | None = None
     for source in sources:
         texts = list(_texts(source, names))
-        contact = next(filter(None, (read(text, source) for text in texts)), None)
-        if contact:
-            return contact, hashed, canonical
+        contacts = list(dict.fromkeys(filter(None, (read(text, source) for text in texts))))
+        if contacts:
+            return contacts[:MAX_VALUES], hashed, canonical
         hashed = hashed or next(filter(None, map(read_hash, texts)), None)
         canonical = canonical or next(filter(None, map(read_hash, _texts(source, canonical_names))), None)
         stated = stated or next((text for text in texts if not read_hash(text)), None)
-    return stated, hashed, canonical
+    return [stated] if stated else [], hashed, canonical
 
 
 def _texts(source: Source, names: Sequence[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from django.core.exceptions import ValidationError
 from django.db.models.functions import Collate, Lower
 
-from audience.digest import money, orders
+from audience.digest import clicks, money, orders
 from audience.ids.values import PLACEHOLDER_IDS, is_placeholder
 from audience.models import Conversion, Identity
 from audience.models.people import USER
@@ -20,6 +20,7 @@ from postbacks.networks.interface.facts import Facts, Item
 from postbacks.outbox import privacy_flags
 from postbacks.outbox.conditions import number
 from postbacks.outbox.contact_facts import read_contacts
+from postbacks.outbox.personal_facts import read_personal
 
 T = TypeVar("T")
 
@@ -56,8 +57,8 @@ def load_first_user_ids(conversions: Sequence[Conversion]) -> None:
 def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = "", object_id: str = "") -> Facts:
     """The facts of one conversion at a consent level. `sent_as` and `object_id` are those of its goal (Delivery).
 
-    FULL returns everything; ANONYMOUS only the click id and what was bought, no personal data (email, phone, user id,
-    IP, user agent, browser id, page, order number). The caller refuses NONE. IP and user agent are those of the click,
+    FULL returns everything; ANONYMOUS only the click id and what was bought, no personal data (email, phone, name,
+    ids, IP, user agent, page, order number). The caller refuses NONE. IP and user agent are those of the click,
     never those of the server that reported the conversion.
     Reads `game`, `touch`, `person` and, without a user id, the person's first: a query unless `load_first_user_ids`
     loaded it.
@@ -85,14 +86,16 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
 def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, Any]:
     """The personal facts, by their names in Facts."""
     context, touch = _object(conversion.context), conversion.touch
+    person_traits = conversion.person.traits
     # The context has `ip: null` if the sender disabled recording of the address.
     has_address = touch is not None and context.get("ip", "") is not None
     return {
-        **read_contacts(context.get("traits"), properties, conversion.person.traits),
-        "external_id": _id(conversion.user_id) or _user_identity(conversion),
+        **read_contacts(context, properties, person_traits),
+        **read_personal(context.get("traits"), properties, person_traits, context),
+        "external_id": _id(conversion.user_id) or _user_identity(conversion) or _id(conversion.anonymous_id),
         "locale": _text(context.get("locale")),
         "order_id": orders.read_order_id(properties) or None,
-        "cookies": _texts(touch.cookies) if touch else {},
+        "cookies": {**clicks.cookies(properties, context), **(_texts(touch.cookies) if touch else {})},
         "ip": _text(touch.ip) if touch and has_address else None,
         "user_agent": _text(touch.user_agent) if touch else None,
         "page_url": _text(touch.page_url, max_length=2048) if touch else None,

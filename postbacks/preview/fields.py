@@ -12,7 +12,17 @@ from functools import cache
 from typing import Any
 
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.facts import Consent, DataUse, Facts, Hashes, Item
+from postbacks.networks.interface.facts import (
+    Address,
+    AdvertisingId,
+    Consent,
+    DataUse,
+    Facts,
+    Hashes,
+    Item,
+    Name,
+    Screen,
+)
 from postbacks.networks.interface.network import Network
 from postbacks.networks.interface.payload_fields import INDEX, leaves
 
@@ -27,10 +37,16 @@ LABELS = {
     "cookies": "Browser ID, the network's own cookie",
     "email": "Email",
     "phone": "Phone number",
+    "more_emails": "Further emails",
+    "more_phones": "Further phone numbers",
     "hashes": "Email or phone number, hashed by the sender",
-    "external_id": "User ID",
+    "name": "Name",
+    "address": "Address",
+    "external_id": "User ID, or anonymous ID",
     "ip": "IP address at the click",
     "user_agent": "Browser at the click",
+    "advertising_id": "Advertising ID of the device",
+    "screen": "Screen",
     "locale": "Language",
     "page_url": "Page of the click",
     "referrer": "Referrer of the click",
@@ -54,9 +70,13 @@ SAMPLE = Facts(
     cookies=dict.fromkeys(COOKIES, "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a33"),
     email="one@example.com",
     phone="+15550100001",
+    name=Name(first="one", last="one"),
+    address=Address(city="one", state="one", postal_code="1", country="DE"),
     external_id="one",
     ip="203.0.113.1",
     user_agent="one",
+    advertising_id=AdvertisingId(idfa="one", aaid="one"),
+    screen=Screen(1, 1),
     locale="en-GB",
     page_url="https://example.com/one",
     referrer="https://example.com/one",
@@ -77,10 +97,16 @@ CHANGED: dict[str, Any] = {
     "cookies": dict.fromkeys(COOKIES, "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a34"),
     "email": "two@example.com",
     "phone": "+15550100002",
+    "more_emails": ("two@example.com",),
+    "more_phones": ("+15550100002",),
     "hashes": Hashes(email="1" * 64, canonical_email="2" * 64, phone="3" * 64),
+    "name": Name(first="two", last="two"),
+    "address": Address(city="two", state="two", postal_code="2", country="FR"),
     "external_id": "two",
     "ip": "203.0.113.2",
     "user_agent": "two",
+    "advertising_id": AdvertisingId(idfa="two", aaid="two"),
+    "screen": Screen(2, 2),
     "locale": "de-DE",
     "page_url": "https://example.com/two",
     "referrer": "https://example.com/two",
@@ -132,8 +158,11 @@ def body_of(network: Network, facts: Facts, *, pixel_id: str) -> dict[str, Any]:
 
 
 def values_of(body: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return {path: values} in the order of the body; paths have no indexes, so that a path may have several values."""
+    """Return {path: values} in the order of the body; paths have no indexes, so that a path may have several values.
+
+    One value and a list of values have the same path.
+    """
     values: dict[str, list[Any]] = {}
     for path, value in leaves(body, ""):
-        values.setdefault(INDEX.sub("[]", path), []).append(value)
+        values.setdefault(INDEX.sub("[]", path).removesuffix("[]"), []).append(value)
     return values

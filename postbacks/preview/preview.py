@@ -20,11 +20,16 @@ from postbacks.preview import fields
 SCAN_LIMIT = 5000  # newest conversions, searched for those of a network
 MAX_CHOICES = 10
 # Facts that identify a player; viewers see only their beginnings.
-PERSONAL = ("click_id", "cookies", "email", "phone", "hashes", "external_id", "ip", "user_agent", "order_id")
+PERSONAL = (
+    *("click_id", "cookies", "email", "phone", "more_emails", "more_phones", "hashes", "name", "address"),
+    *("external_id", "ip", "user_agent", "advertising_id", "order_id"),
+)
 URLS = ("page_url", "referrer")
-# Facts that most events have no need to state: the page lists them only if they are known. Hashes fill the fields of
-# email and phone number, so that a row without them would show those twice.
-STATEMENTS = ("consent", "data_use", "hashes")
+# Facts that most events have no need to state: the page lists them only if they are known. Hashes, and further emails
+# and phone numbers, fill the fields of the first one, so that a row without them would show those twice.
+STATEMENTS = (
+    *("consent", "data_use", "hashes", "more_emails", "more_phones", "name", "address", "advertising_id", "screen"),
+)
 EMPTY: tuple[object, ...] = (None, "", (), {}, Hashes())
 
 
@@ -171,6 +176,7 @@ def _masked_body(body: dict[str, Any], network: str, *, addresses: bool) -> dict
             return {name: mask(inner, f"{path}.{name}" if path else name) for name, inner in value.items()}
         if isinstance(value, list):
             return [mask(inner, f"{path}[]") for inner in value]
+        path = path.removesuffix("[]")
         if path in personal:
             return shortened(value)
         return _without_query(value) if path in urls else masked(value, addresses=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Response, Target
-from postbacks.networks.interface.facts import Facts, Item
+from postbacks.networks.interface.facts import Address, AdvertisingId, Facts, Item, Name, Screen
 
 AT = datetime(2025, 1, 3, 7, 31, 27, 123456, tzinfo=UTC)
 EVENT_ID = "0f9fd3ca-6c1c-4b0e-9f8f-3f0b5c6f1f11"
@@ -23,9 +23,13 @@ PURCHASE = Facts(
     cookies={"_ttp": UUID, "_rdt_uuid": UUID},
     email=" Al.ice$+Apple@Example.Com ",
     phone="+1 (555) 444-1234",
+    name=Name(first=" Jo-Anne ", last="O'Neill"),
+    address=Address(city="New York", state="NY", postal_code="94035-1234", country="US"),
     external_id=" player-42 ",
     ip="203.0.113.7",
     user_agent="Mozilla/5.0 (click)",
+    advertising_id=AdvertisingId(idfa="AEBE52E7-03EE-455A-B3C4-E57283966239"),
+    screen=Screen(1170, 2532),
     locale="en-GB",
     page_url="https://game.example/landing?rdt_cid=x",
     referrer="https://ads.example/",

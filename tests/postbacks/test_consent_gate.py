@@ -47,6 +47,7 @@ def bought(**given: Any) -> Conversion:
         "context": {"locale": "en-GB", "ip": "198.51.100.1", "userAgent": "server"},
         "value": Decimal("9.99"),
         "currency": "USD",
+        "anonymous_id": "",
     }
     return Conversion(game=game, person=person, touch=touch, **{**fields, **given})
 

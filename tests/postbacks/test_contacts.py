@@ -37,9 +37,11 @@ def facts_of(
     *,
     traits: dict[str, Any] | None = None,
     person: dict[str, Any] | None = None,
+    user: dict[str, Any] | None = None,
     ip: str = "",
 ) -> Facts:
     """The facts of a purchase of a player without a user id. `traits` hold for the event, `person` for the player."""
+    stated = {"traits": traits, "user": user}
     row = Person(game=Game(pk=1), traits=person or {})
     row.first_user_id = None
     conversion = Conversion(
@@ -48,8 +50,9 @@ def facts_of(
         touch=Touch(ip=ip),
         trigger="purchase",
         event_at=AT,
+        anonymous_id="",
         properties=properties,
-        context={"traits": traits} if traits else {},
+        context={name: value for name, value in stated.items() if value},
     )
     return conversion_facts.read_facts(conversion, event_id=EVENT_ID, level=Level.FULL)
 
@@ -96,6 +99,12 @@ def test_the_traits_of_the_event_precede_its_properties_and_those_the_traits_of_
     properties = {"email": "properties@example.com", "phone": "+15554440002"}
     facts = facts_of(properties, traits={"email": "event@example.com"}, person=person)
     assert (facts.email, facts.phone) == ("event@example.com", "+15554440002")
+
+
+def test_contacts_are_read_where_mappings_for_tiktok_have_them() -> None:
+    user, person = {"email": "alex@example.com", "phone": "+15554441234"}, {"email": "person@example.com"}
+    for facts in (facts_of({}, user=user, person=person), facts_of({"context": {"user": user}}, person=person)):
+        assert (facts.email, facts.phone) == ("alex@example.com", "+15554441234")
 
 
 def test_a_contact_that_cannot_be_read_gives_way_to_the_next_one() -> None:
@@ -183,7 +192,9 @@ def test_an_address_under_the_name_of_a_hash_is_an_address() -> None:
 
 
 def test_anonymous_consent_withholds_hashes_too() -> None:
-    conversion = Conversion(person=Person(), trigger="purchase", event_at=AT, properties={"email_hash": EMAIL_HASH})
+    conversion = Conversion(
+        game=Game(), person=Person(), trigger="purchase", event_at=AT, properties={"email_hash": EMAIL_HASH}
+    )
     anonymous = conversion_facts.read_facts(conversion, event_id=EVENT_ID, level=Level.ANONYMOUS)
     assert anonymous == Facts(trigger="purchase", event_id=EVENT_ID, event_at=AT)
 

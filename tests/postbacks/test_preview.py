@@ -48,7 +48,11 @@ def test_every_fact_is_labelled_and_every_unused_fact_is_listed() -> None:
     assert facts == {*fields.LABELS, "sent_as"}
     unused = {kind: sorted(set(fields.LABELS) - set(fields.fields_by_fact(kind))) for kind in ("tiktok", "reddit")}
     others = ["clicked_at", "consent", "object_id"]
-    assert unused == {"tiktok": others, "reddit": sorted([*others, "locale", "order_id", "referrer"])}
+    of_reddit = ["address", "locale", "more_emails", "more_phones", "name", "order_id", "referrer"]
+    assert unused == {
+        "tiktok": sorted([*others, "advertising_id", "screen"]),
+        "reddit": sorted([*others, *of_reddit]),
+    }
 
 
 @pytest.mark.parametrize("network", ["tiktok", "reddit"])

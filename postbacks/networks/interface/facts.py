@@ -49,6 +49,38 @@ class Hashes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    first: str | None = None
+    last: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """The postal address of a player; `country` is two letters (ISO 3166-1 alpha-2)."""
+
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdvertisingId:
+    """The advertising ID of a device, as it was sent: `idfa` of Apple, or `aaid` of Android."""
+
+    idfa: str | None = None
+    aaid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The size of a screen in pixels."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataUse:
     """Whether networks may use the data of the event in a limited way only, as laws of US states demand.
 
@@ -67,8 +99,9 @@ class Facts:
     `trigger` is the event's name, `sent_as` the network's name for it ('' for the usual one), `object_id` the network's
     object that the goal reports to. `event_id` is the same on every attempt. `event_at` and `clicked_at` are aware.
     `email` is an address, and `phone` a number in E.164; a text that is neither is the value as it was sent, and is
-    not sent on. `cookies` are the network's, by their names in the browser. `ip` and `user_agent` are those of the
-    click.
+    not sent on. `more_emails` and `more_phones` are others that the event states beside it. `external_id` is a user
+    id, or without one the anonymous id of the event. `cookies` are the network's, by their names in the browser. `ip`
+    and `user_agent` are those of the click.
     """
 
     trigger: str
@@ -81,10 +114,16 @@ class Facts:
     cookies: Mapping[str, str] = field(default_factory=dict)
     email: str | None = None
     phone: str | None = None
+    more_emails: tuple[str, ...] = ()
+    more_phones: tuple[str, ...] = ()
     hashes: Hashes = Hashes()
+    name: Name | None = None
+    address: Address | None = None
     external_id: str | None = None
     ip: str | None = None
     user_agent: str | None = None
+    advertising_id: AdvertisingId | None = None
+    screen: Screen | None = None
     locale: str | None = None
     page_url: str | None = None
     referrer: str | None = None

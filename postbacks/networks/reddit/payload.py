@@ -5,7 +5,7 @@ from typing import Any
 
 from postbacks.networks.interface import values
 from postbacks.networks.interface.call import Target
-from postbacks.networks.interface.facts import DataUse, Facts, Item
+from postbacks.networks.interface.facts import AdvertisingId, DataUse, Facts, Item, Screen
 
 TYPES = {
     "game_launch": {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"},
@@ -60,7 +60,8 @@ def body(target: Target, kind: dict[str, str], facts: Facts) -> dict[str, Any]:
 
 
 def user(facts: Facts) -> dict[str, Any]:
-    """Match keys: email, phone and external id hashed, the click's address and user agent unchanged."""
+    """Match keys: email, phone, external and advertising id hashed, the click's address and user agent unchanged."""
+    device = facts.advertising_id or AdvertisingId()
     return values.without_blanks(
         {
             # A hash of the address as it is written is none of its canonical form, which is all that Reddit knows.
@@ -70,9 +71,16 @@ def user(facts: Facts) -> dict[str, Any]:
             "ip_address": values.ip(facts.ip),
             "user_agent": values.text(facts.user_agent),
             "uuid": uuid(facts.cookies.get("_rdt_uuid")),
+            "idfa": values.sha256(values.text(device.idfa)),
+            "aaid": values.sha256(values.text(device.aaid)),
+            "screen_dimensions": screen_dimensions(facts.screen),
             "data_processing_options": data_processing_options(facts.data_use),
         }
     )
+
+
+def screen_dimensions(screen: Screen | None) -> dict[str, int]:
+    return {"width": screen.width, "height": screen.height} if screen else {}
 
 
 def data_processing_options(use: DataUse | None) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """The body of `event/track/`. Events API 2.0 names only: 1.0 names are accepted and match nobody (observed)."""
 
 import re
+import unicodedata
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from postbacks.networks.interface import values
 from postbacks.networks.interface.call import Target
-from postbacks.networks.interface.facts import Facts, Item
+from postbacks.networks.interface.facts import Address, Facts, Item, Name
 
 # TikTok cannot optimise on custom events, so a launch is sent as the nearest standard event (many integrations).
 EVENTS = {"game_launch": "CompleteRegistration", "purchase": "Purchase"}
@@ -29,6 +31,7 @@ STANDARD_EVENTS = {
 }
 # TikTok publishes no rule that we know of: ASCII letters, digits and separators.
 CUSTOM_NAME = r"[A-Za-z0-9_][A-Za-z0-9 _.:-]{0,49}"
+ZIP_PLUS_4 = re.compile(r"\d{5}-\d{4}", re.ASCII)
 
 
 def event_name(facts: Facts) -> str:
@@ -67,19 +70,43 @@ def body(target: Target, event: str, facts: Facts) -> dict[str, Any]:
 
 
 def user(facts: Facts) -> dict[str, Any]:
-    """Match keys: email, phone and external_id hashed, the values of the click unchanged."""
+    """Match keys: email, phone, external_id, names and postal code hashed, the values of the click unchanged."""
+    name, address = facts.name or Name(), facts.address or Address()
     return values.without_blanks(
         {
             "ttclid": values.text(facts.click_id),
             "ttp": values.text(facts.cookies.get("_ttp")),
-            "email": facts.hashes.email or values.sha256(values.email(facts.email)),
-            "phone": facts.hashes.phone or values.sha256(values.phone(facts.phone)),
+            "email": facts.hashes.email or hashes(values.email, facts.email, facts.more_emails),
+            "phone": facts.hashes.phone or hashes(values.phone, facts.phone, facts.more_phones),
             "external_id": values.sha256(values.text(facts.external_id)),
             "ip": values.ip(facts.ip),
             "user_agent": values.text(facts.user_agent),
             "locale": values.text(facts.locale),
+            "first_name": values.sha256(bare(name.first)),
+            "last_name": values.sha256(bare(name.last)),
+            "city": bare(address.city),
+            "state": bare(address.state),
+            "country": bare(address.country),
+            "zip_code": values.sha256(postal_code(address.postal_code)),
         }
     )
+
+
+def hashes(read: Callable[[str | None], str | None], first: str | None, more: Iterable[str]) -> str | list[str] | None:
+    """The hash of a contact; a list if the event states several."""
+    found = list(dict.fromkeys(filter(None, (values.sha256(read(contact)) for contact in (first, *more)))))
+    return found if len(found) > 1 else next(iter(found), None)
+
+
+def bare(text: str | None) -> str | None:
+    """A name or a place in lower case, without spaces and punctuation: `St. Anne-on-Sea` -> `stanneonsea`."""
+    composed = unicodedata.normalize("NFC", text or "").lower()
+    return "".join(c for c in composed if unicodedata.category(c)[0] in "LMN") or None
+
+
+def postal_code(text: str | None) -> str | None:
+    """A postal code in the same form; of one of the USA with four further digits the first five."""
+    return bare(text[:5] if text and ZIP_PLUS_4.fullmatch(text) else text)
 
 
 def properties(facts: Facts) -> dict[str, Any]:
