@@ -8,6 +8,7 @@ from typing import Any
 
 from iso4217 import Currency
 
+from audience.ids.values import is_placeholder
 from audience.models import ValueProblem
 
 # The properties that hold the amount, the usual name first. Without one it is the price times the quantity.
@@ -15,13 +16,15 @@ AMOUNT = ("value", "revenue", "total")
 CURRENCY = ("currency", "currencyCode", "currency_code")
 # Conversion.value has 14 digits before the point and 6 after it.
 MAX_AMOUNT = Decimal(10) ** 14
-# Signs of one currency only; "$" and "¥" are signs of several.
+# Signs of one currency only, and of several.
 # fmt: off
 SIGNS = {
     "€": "EUR", "£": "GBP", "₩": "KRW", "₽": "RUB", "₴": "UAH", "₺": "TRY", "₹": "INR", "₫": "VND", "₪": "ILS",
     "US$": "USD", "CA$": "CAD", "C$": "CAD", "AU$": "AUD", "A$": "AUD", "NZ$": "NZD", "HK$": "HKD", "R$": "BRL",
+    "MX$": "MXN", "S$": "SGD", "SG$": "SGD", "NT$": "TWD",
 }
 # fmt: on
+SHARED_SIGNS = ("$", "¥")
 MAX_TEXT = 64
 PLAIN = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
 MARK = r"[A-Z]{1,3}\$|[A-Z]{3}|[$€£¥₩₽₴₺₹₫₪]"
@@ -67,7 +70,10 @@ def read(properties: Any) -> Money:
         return Money(problem=ValueProblem.NO_CURRENCY)
     if digits_of(code) is None:
         return Money(problem=ValueProblem.UNKNOWN_CURRENCY)
-    return Money(abs(round_to(amount, code)), code)  # -0 is 0
+    rounded = abs(round_to(amount, code))  # -0 is 0
+    # Networks decode numbers as 64-bit floats, which would be told another amount: 99999999999998.99 is ….98.
+    is_exact = Decimal(repr(float(rounded))) == rounded
+    return Money(rounded, code) if is_exact else Money(problem=ValueProblem.UNREADABLE)
 
 
 def read_price(raw: Any, currency: str) -> Decimal | None:
@@ -100,6 +106,8 @@ def read_amount(raw: Any) -> tuple[Decimal, str] | None:
     if not isinstance(raw, str) or len(raw) > MAX_TEXT:
         return None
     text = re.sub(r"\s+", " ", raw.strip()).replace("\u2212", "-").replace("\u2019", "'")
+    if text.startswith("(") and text.endswith(")"):
+        text = "-" + text[1:-1]  # as accounts write negative amounts
     if PLAIN.fullmatch(text):
         return _decimal(text)
     formatted = FORMATTED.fullmatch(text)
@@ -127,16 +135,18 @@ def _stated(fields: Mapping[str, Any]) -> tuple[Decimal | None, str] | None:
     raw_price = fields.get("price")
     if price := read_amount(raw_price):
         quantity = read_amount(1 if _is_blank(fields.get("quantity")) else fields["quantity"])
-        if quantity is not None and not quantity[1] and quantity[0] >= 0:
+        if quantity is not None and not quantity[1]:
             return _product(price, quantity[0])
     return (None, "") if raw_amounts or not _is_blank(raw_price) else None
 
 
 def _product(price: tuple[Decimal, str], quantity: Decimal) -> tuple[Decimal | None, str]:
+    """Return price times quantity; negative if either is, since both state a refund."""
     try:
-        return price[0] * quantity, price[1]
+        product = abs(price[0] * quantity)
     except ArithmeticError:
         return None, ""
+    return -product if price[0] < 0 or quantity < 0 else product, price[1]
 
 
 def _code(fields: Mapping[str, Any], mark: str) -> str | None:
@@ -148,14 +158,19 @@ def _code(fields: Mapping[str, Any], mark: str) -> str | None:
 
 
 def _currency_of(mark: str) -> str:
-    """Return the letters of a sign or letters beside an amount; '' for none and for signs of several currencies."""
-    return SIGNS.get(mark.upper()) or (mark.upper() if re.fullmatch(r"[A-Za-z]{3}", mark) else "")
+    """Return the letters of a sign, other letters in capitals; '' for none and for signs of several currencies."""
+    return "" if mark in SHARED_SIGNS else SIGNS.get(mark.upper(), mark.upper())
 
 
 def _stated_currency(fields: Mapping[str, Any]) -> str:
     """Return the first stated currency in capitals, '' for none, "?" for one that is not text."""
-    stated = next((fields[name] for name in CURRENCY if not _is_blank(fields.get(name))), "")
-    return stated.strip().upper() if isinstance(stated, str) else "?"
+    values = [raw.strip() if isinstance(raw, str) else raw for name in CURRENCY if (raw := fields.get(name)) is not None]
+    stated = next((value for value in values if value != "" and not _is_placeholder(value)), "")
+    return _currency_of(stated) if isinstance(stated, str) else "?"
+
+
+def _is_placeholder(raw: Any) -> bool:
+    return isinstance(raw, str) and is_placeholder(raw)
 
 
 def _is_blank(raw: Any) -> bool:

@@ -54,6 +54,8 @@ def amount(value: Any, currency: str = "USD") -> Money:
         ("US$ 9.99", "9.99"),
         ("9.99 USD", "9.99"),
         ("usd 9.99", "9.99"),
+        # The most that a 64-bit float holds to the cent.
+        ("9999999999999.99", "9999999999999.99"),
     ],
     ids=str,
 )
@@ -76,7 +78,14 @@ def test_an_amount_is_read_where_it_is_clear(value: Any, read_as: str) -> None:
         "1_000",
         "٩٫٩٩",
         "--5",
+        "(-5)",
         "5 GOLD",
+        # Dollars of other countries beside the currency USD.
+        "MX$ 9.99",
+        "S$9.99",
+        "J$9.99",
+        # Networks decode a number as a 64-bit float, which would make it ….98.
+        "99999999999998.99",
         "nan",
         "Infinity",
         float("nan"),
@@ -112,7 +121,6 @@ def test_a_blank_amount_is_none(value: Any) -> None:
         ({"price": "3.335", "quantity": 3, "currency": "USD"}, Money(Decimal("10.00"), "USD")),
         ({"price": 5, "currency": "USD"}, Money(Decimal(5), "USD")),
         ({"price": 5, "quantity": "two", "currency": "USD"}, Money(problem=ValueProblem.UNREADABLE)),
-        ({"price": 5, "quantity": -1, "currency": "USD"}, Money(problem=ValueProblem.UNREADABLE)),
         ({"price": 1e300, "quantity": 1e300, "currency": "USD"}, Money(problem=ValueProblem.UNREADABLE)),
         ({"value": 5, "price": 7, "quantity": 2, "currency": "USD"}, Money(Decimal(5), "USD")),
         ({"value": "€ 9,99"}, Money(Decimal("9.99"), "EUR")),
@@ -120,6 +128,12 @@ def test_a_blank_amount_is_none(value: Any) -> None:
         ({"value": "R$ 9,99"}, Money(Decimal("9.99"), "BRL")),
         ({"value": 5, "currencyCode": "USD"}, Money(Decimal(5), "USD")),
         ({"value": 5, "currency": " usd "}, Money(Decimal(5), "USD")),
+        ({"value": 5, "currency": "€"}, Money(Decimal(5), "EUR")),
+        ({"value": "$5", "currency": "$", "currency_code": "CAD"}, Money(problem=ValueProblem.NO_CURRENCY)),
+        ({"value": 5, "currency": "undefined", "currency_code": "CAD"}, Money(Decimal(5), "CAD")),
+        ({"value": "€ 5", "currency": "null"}, Money(Decimal(5), "EUR")),
+        ({"value": "MX$ 5"}, Money(Decimal(5), "MXN")),
+        ({"value": "J$ 5"}, Money(problem=ValueProblem.UNKNOWN_CURRENCY)),
         ({"currency": "USD"}, Money()),
         ({}, Money()),
         (None, Money()),
@@ -132,7 +146,7 @@ def test_amount_and_currency_are_read_from_the_first_usable_property(properties:
     assert read(properties) == found
 
 
-@pytest.mark.parametrize("currency", ["", None, " "])
+@pytest.mark.parametrize("currency", ["", None, " ", "$", "undefined", "null"])
 def test_an_amount_without_a_currency_cannot_be_sent(currency: Any) -> None:
     assert read({"value": 5, "currency": currency}) == Money(problem=ValueProblem.NO_CURRENCY)
     assert read({"value": "$5"}) == Money(problem=ValueProblem.NO_CURRENCY)
@@ -144,7 +158,17 @@ def test_a_currency_is_one_of_iso_4217(currency: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "properties", [{"value": -5, "currency": "USD"}, {"value": "-9,99"}, {"value": "−€5"}], ids=str
+    "properties",
+    [
+        {"value": -5, "currency": "USD"},
+        {"value": "-9,99"},
+        {"value": "−€5"},
+        {"value": "($9.99)"},
+        {"price": -5, "quantity": 2, "currency": "USD"},
+        {"price": 5, "quantity": -2, "currency": "USD"},
+        {"price": -5, "quantity": -2, "currency": "USD"},
+    ],
+    ids=str,
 )
 def test_a_negative_amount_is_recognised_whatever_its_currency(properties: Any) -> None:
     assert read(properties) == Money(problem=ValueProblem.NEGATIVE)

@@ -331,6 +331,8 @@ def test_the_page_of_a_conversion_contains_no_credential(config: PostbackConfig,
 
 def test_a_conversions_page_needs_no_more_queries_for_more_attempts(config: PostbackConfig, viewer: Client) -> None:
     row = failed(config)
+    delivery = row.deliveries.get()
+    factories.delivery(factories.config(config.game, pixel_id="CWAITINGPIXEL0000000"), conversion=row)
 
     def asked() -> int:
         with CaptureQueriesContext(connection) as queries:
@@ -338,7 +340,6 @@ def test_a_conversions_page_needs_no_more_queries_for_more_attempts(config: Post
         return len(queries)
 
     before = asked()
-    delivery = row.deliveries.get()
     for number in range(5):
         factories.attempt(delivery)
         factories.touch(row.person, click_id=f"more-{number}")

@@ -396,7 +396,7 @@ def test_two_workers_draining_send_each_delivery_once(sandbox: Sandbox) -> None:
     for thread in threads:
         thread.join()
     sent = [request["body"]["data"][0]["event_id"] for request in sandbox.received("tiktok")]
-    assert sorted(sent) == sorted(str(pk) for pk in Conversion.objects.values_list("pk", flat=True))
+    assert sorted(sent) == sorted(Conversion.objects.values_list("message_id", flat=True))
     assert set(Delivery.objects.values_list("state", "attempts_made")) == {("delivered", 1)}
     assert DeliveryAttempt.objects.filter(status="success").count() == 40
 

@@ -60,7 +60,7 @@ def test_the_previewed_body_equals_the_sent_body(sandbox: Sandbox, game: Game, n
     config = factories.config(game, network=network)
     conversion = purchase(game, network=network, user="player-42")
     shown = preview.build_preview(conversion, config, addresses=True)
-    factories.delivery(config, conversion=conversion)
+    factories.delivery(config, conversion=conversion, event_id=conversion.message_id)
     sending.drain(network=network, max_in_flight=1)
     (request,) = sandbox.received(network)
     assert shown.body == request["body"]
