@@ -13,7 +13,7 @@ import structlog
 from audience.ids.values import LostDigits, is_placeholder, is_storable, read_id
 from audience.intake.messages import message_ids
 from audience.intake.messages.message import SERVER_ID_PREFIX
-from audience.models import Conversion, Reason
+from audience.models import Conversion, Reason, Trigger, ValueProblem
 from audience.models.attribution import ATTRIBUTION_REASONS
 from consent.models import Level
 from postbacks.models import PostbackConfig
@@ -54,13 +54,16 @@ def reason_not_to_send(
     match = match or match_goal(config, conversion)
     if isinstance(match, Reason):
         return match
+    name = _name(conversion, config, match)
+    if conversion.value_problem == ValueProblem.NEGATIVE and name == config.kind.events.get(Trigger.PURCHASE):
+        return Reason.REFUND  # of an event that the goal sends as a purchase
     if repeated:
         return Reason.REPEAT
     if level == Level.NONE:
         return Reason.CONSENT
     if not _can_match(conversion, config, level, facts):
         return Reason.NO_MATCH_KEY
-    if conversion.value is None and _needs_value(config, conversion, match):
+    if conversion.value is None and name in config.kind.value_events:
         return Reason.NO_VALUE
     return Reason.TOO_OLD if is_too_old(config, conversion.event_at, now) else None
 
@@ -78,9 +81,9 @@ def reason_for_any_config(conversion: Conversion) -> Reason | None:
     return Reason.NO_CLICK if conversion.touch is None else None
 
 
-def _needs_value(config: PostbackConfig, conversion: Conversion, goal: Goal) -> bool:
-    trigger = conversion.trigger
-    return (goal.sent_as or config.kind.events.get(trigger, trigger)) in config.kind.value_events
+def _name(conversion: Conversion, config: PostbackConfig, goal: Goal) -> str:
+    """The network's name of the event."""
+    return goal.sent_as or config.kind.events.get(conversion.trigger, conversion.trigger)
 
 
 def is_eligible(conversion: Conversion, config: PostbackConfig) -> bool:

@@ -18,8 +18,9 @@ from postbacks.reporting.report import QueuedWork, Report
 
 DAYS = 7
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Reasons for which no postback is due: the click is another network's, or the conversion does not count.
-NOT_DUE = (*ATTRIBUTION_REASONS, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH, Reason.REFUND)
+# Reasons for which no postback is due: the click is another network's, or the conversion does not count. Not a refund,
+# which may be one for some of the postbacks only (postbacks/outbox/gate.py).
+NOT_DUE = (*ATTRIBUTION_REASONS, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH)
 
 UNDECIDED = """
     SELECT game_id, queue, count(*), min(since) FROM (

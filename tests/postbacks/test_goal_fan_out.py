@@ -83,6 +83,20 @@ def test_a_condition_on_the_value_compares_the_amount_that_is_sent_if_there_is_o
     assert told(bought) == outcome
 
 
+def test_a_negative_amount_is_not_sent_as_a_purchase_whatever_the_name_of_the_event(game: Any, player: Person) -> None:
+    goals = [{"event": "order_paid", "sent_as": "Purchase"}, {"event": "order_refunded", "sent_as": "order_refunded"}]
+    factories.config(game, triggers=[], goals=goals)
+    negative, paid = {"value": -9.99, "currency": "USD"}, {"value": 9.99, "currency": "USD"}
+    rows = [
+        happened(player, trigger="order_paid", properties=negative),
+        happened(player, trigger="order_paid", properties=paid),
+        happened(player, trigger="order_refunded", properties=negative),
+    ]
+    fan_out.fan_out_due()
+    assert [told(row) for row in rows] == [("skipped", "refund"), ("waiting", ""), ("waiting", "")]
+    assert set(Conversion.objects.counted()) == set(rows[1:])
+
+
 def test_the_ticked_box_matches_events_that_no_goal_matched_under_their_usual_name(game: Any, player: Person) -> None:
     factories.config(game, triggers=["purchase"], goals=[BIG])
     small = happened(player, trigger="purchase", properties={"value": 1})
