@@ -13,18 +13,19 @@ from audience.digest import clicks, touches
 from audience.models import Conversion, Event, Game, Kind, Person, Touch
 
 MOVED = """jsonb_to_recordset(%(rows)s) AS moved (message_id text, day date, person_id uuid)
-WHERE game_id = %(game)s AND conversion.message_id = moved.message_id AND event_day = moved.day
-  AND conversion.person_id <> moved.person_id"""
+WHERE game_id = %(game)s AND conversion.message_id = moved.message_id AND event_day = moved.day"""
 # A conversion that was fanned out keeps its person. A launch is a repeat until conversions.choose_launches.
 MOVE_CONVERSIONS = f"""
-UPDATE audience_conversion conversion SET person_id = moved.person_id, touch_id = NULL, fanned_out_at = NULL,
-  reason = CASE WHEN reason IN ('erased', 'refund', 'test_traffic') THEN reason
+UPDATE audience_conversion conversion SET person_id = moved.person_id, moved_to_id = NULL, touch_id = NULL,
+  fanned_out_at = NULL, reason = CASE WHEN reason IN ('erased', 'refund', 'test_traffic') THEN reason
     WHEN trigger = 'game_launch' AND NOT test THEN 'repeat_launch' ELSE '' END
-FROM {MOVED} AND (fanned_out_at IS NULL OR reason <> '')
+FROM {MOVED} AND conversion.person_id <> moved.person_id AND (fanned_out_at IS NULL OR reason <> '')
 """
+# NULL again if the event comes back to the person of its conversion.
 RECORD_OWNER = f"""
-UPDATE audience_conversion conversion SET moved_to_id = moved.person_id
-FROM {MOVED} AND fanned_out_at IS NOT NULL AND reason = ''
+UPDATE audience_conversion conversion SET moved_to_id = nullif(moved.person_id, conversion.person_id)
+FROM {MOVED} AND moved_to_id IS DISTINCT FROM nullif(moved.person_id, conversion.person_id)
+  AND (conversion.person_id = moved.person_id OR fanned_out_at IS NOT NULL AND reason = '')
 """
 
 

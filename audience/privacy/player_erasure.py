@@ -3,12 +3,13 @@
 A weak id that several players share is kept for the others, and so are their events.
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
 from django.db.models import QuerySet
 
-from audience.digest import owned_ids, ownership, ownership_runs, spellings
+from audience.digest import orders, owned_ids, ownership, ownership_runs, spellings
 from audience.digest.event_ids import IdentityKey, is_id
 from audience.digest.owned_ids import NO_BOUNDS, OwnedId
 from audience.digest.ownership import KnownId
@@ -31,7 +32,7 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
     spellings.complete(game, [owned.identity for owned in ids])
     personal = redaction.personal_values([person.pk] if person else [])
     events = owned_ids.events_of(game.pk, ids) if person else _undigested(game, subject)
-    counts = _delete_conversions(game, events, person)
+    counts, other_players = _delete_conversions(game, events, person)
     counts["events"] = events.delete()[0]
     weak = {owned.key for owned in ids if owned.key[0] in WEAK and not owned.is_shared}
     deleted_keys = erasure_steps.assign_to_others(game, weak)
@@ -45,6 +46,7 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
         deleted = person.delete()[1]
         for name, model in DELETED_WITH_PERSON.items():
             counts[name] += deleted.get(model._meta.label, 0)
+    orders.choose_purchases(person_ids=other_players, fan_out_again=False)
     own_ids = [owned for owned in ids if owned.is_own and owned.key not in weak - deleted_keys]
     values = sorted({*_spellings(subject), *(spelling for owned in own_ids for spelling in owned.spellings)})
     erasure_steps.redact_batch_errors(game, [*personal, *values])
@@ -70,8 +72,12 @@ def _decisions(game: Game, subject: IdentityKey) -> QuerySet[ConsentDecision]:
     )
 
 
-def _delete_conversions(game: Game, events: QuerySet[Event], person: Person | None) -> dict[str, int]:
+def _delete_conversions(
+    game: Game, events: QuerySet[Event], person: Person | None
+) -> tuple[dict[str, int], set[uuid.UUID]]:
     """Cancel the postbacks that report the player, and delete conversions of these events that other players have.
+
+    Return the counts, and the other players who lose conversions or the clicks of some.
 
     These postbacks report the player's conversions, conversions of the player's events that were fanned out while they
     belonged to another player, and conversions of others with the player's clicks.
@@ -81,10 +87,12 @@ def _delete_conversions(game: Game, events: QuerySet[Event], person: Person | No
     misplaced = others.filter(pk__in=[*erasure_steps.conversions_of(game, events), *moved])
     clicked = others.filter(touch__person=person, touch__isnull=False).exclude(pk__in=misplaced.values("pk"))
     of_person = Conversion.objects.filter(person=person)
-    ids = [pk for rows in (of_person, misplaced, clicked) for pk in rows.values_list("pk", flat=True)]
+    affected = [one for rows in (of_person, misplaced, clicked) for one in rows.only("person_id", "moved_to_id")]
+    ids, other_players = [one.pk for one in affected], {orders.owner_of(one) for one in affected}
     cancelled = erasure_steps.erase_in_postbacks(game, person_ids=[person.pk] if person else [], conversion_ids=ids)
     erasure_steps.mark_click_erased(clicked)
-    return {"postbacks_cancelled": cancelled, "conversions": misplaced.delete()[1].get(Conversion._meta.label, 0)}
+    deleted = misplaced.delete()[1].get(Conversion._meta.label, 0)
+    return {"postbacks_cancelled": cancelled, "conversions": deleted}, other_players - {person and person.pk}
 
 
 def _remove_owner(game: Game, person: Person, ids: Sequence[OwnedId]) -> None:

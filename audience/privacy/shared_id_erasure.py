@@ -176,6 +176,7 @@ def _remove_contributions(game: Game, added: Contributions) -> tuple[int, int, i
     moved_rows.remove_traits(added.persons, added.traits)
     by_event = {event.pk: person_id for event, person_id in remaining.items()}
     people = ResolvedPlayers(by_event=by_event, changed=set(added.persons), moved=list(remaining))
+    orders.choose_purchases(person_ids={*added.persons, *by_event.values()}, fan_out_again=False)
     traits.apply(events=list(remaining), people=by_event)
     devices_and_groups.apply(game=game, events=list(remaining), people=by_event)
     if attribution.attribute(game=game, events=list(remaining), people=people):

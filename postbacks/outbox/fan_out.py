@@ -112,7 +112,7 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
 def _choose_purchases(conversions: Sequence[Conversion]) -> None:
     """Let totals count the purchase of an order that is sent, rather than an earlier one that is not."""
     purchases = [conversion for conversion in conversions if conversion.order_id]
-    person_ids, order_ids = {one.person_id for one in purchases}, {one.order_id for one in purchases}
+    person_ids, order_ids = set(map(orders.owner_of, purchases)), {one.order_id for one in purchases}
     orders.choose_purchases(person_ids=person_ids, order_ids=order_ids, skip_locked=True)
 
 

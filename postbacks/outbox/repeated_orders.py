@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 
+from audience.digest import orders
 from audience.models import Conversion
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.outbox.goals import Goal, Match
 
 # The conversion and the config of a Delivery.
 Key = tuple[uuid.UUID, uuid.UUID]
-# The person and the id of an order.
+# The player and the id of an order.
 Order = tuple[uuid.UUID, str]
 
 
@@ -45,7 +46,7 @@ def _repeats(config: uuid.UUID, conversions: Sequence[Conversion]) -> list[uuid.
     counted = _handed_over(config, conversions)
     repeated = []
     for conversion in sorted(conversions, key=lambda conversion: (conversion.event_at, conversion.message_id)):
-        order = (conversion.person_id, conversion.order_id)
+        order = (orders.owner_of(conversion), conversion.order_id)
         if counted.setdefault(order, conversion.pk) != conversion.pk:
             repeated.append(conversion.pk)
     return repeated
@@ -56,8 +57,9 @@ def _handed_over(config: uuid.UUID, conversions: Sequence[Conversion]) -> dict[O
     handed_over = ~Q(state=DeliveryState.SKIPPED) | Q(may_have_arrived=True)
     tried = Delivery.objects.filter(handed_over, config=config, conversion=OuterRef("pk"))
     rows = Conversion.objects.filter(
-        person_id__in={conversion.person_id for conversion in conversions},
+        orders.of_players(map(orders.owner_of, conversions)),
         order_id__in={conversion.order_id for conversion in conversions},
     )
     newest_first = rows.filter(Exists(tried)).order_by("-event_at", "-message_id")
-    return {(person, order): pk for person, order, pk in newest_first.values_list("person_id", "order_id", "pk")}
+    newest_first = newest_first.only("person_id", "moved_to_id", "order_id")
+    return {(orders.owner_of(row), row.order_id): row.pk for row in newest_first}

@@ -99,6 +99,18 @@ INVARIANTS = (
         """,
     ),
     Invariant(
+        "orders_counted_once",
+        "Of the purchases of one player with one order id, totals count exactly one.",
+        # A purchase that was handed over keeps its person when its event moves to another player.
+        """
+        SELECT min(c.id::text) FROM audience_conversion c
+        WHERE c.game_id = ANY(%(games)s) AND c.trigger = 'purchase' AND c.order_id <> '' AND NOT c.test
+          AND c.reason NOT IN ('refund', 'erased')
+        GROUP BY coalesce(c.moved_to_id, c.person_id), c.order_id
+        HAVING count(*) FILTER (WHERE NOT c.repeats_order) <> 1 AND max(c.event_at) >= %(since)s
+        """,
+    ),
+    Invariant(
         "delivered_were_accepted",
         "Every delivered row has an attempt that the network accepted.",
         # Unless its attempts were pruned (postbacks/delivery/prune.py).

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from audience.digest.owned_ids import owned_ids, player_of
 from audience.games.keys import NewKey
@@ -352,6 +353,22 @@ def test_a_shared_id_that_is_sent_as_an_order_id_is_deleted_everywhere(key: NewK
 
     assert Conversion.objects.get().order_id == ""
     assert found(BROWSER) == []
+
+
+def test_a_purchase_counts_in_place_of_an_erased_one_of_its_order_and_is_not_sent_again(
+    key: NewKey, secret_key: NewKey
+) -> None:
+    properties = {"value": 9.99, "currency": "USD", "order_id": "T-1"}
+    sent = unnamed("purchase", 40, properties=properties)
+    digest(key, login(ADA, 60), sent, purchase(ADA, eventTimestamp=ago(minutes=39), properties=properties))
+    handed_over_at = timezone.now()
+    Conversion.objects.filter(repeats_order=False).update(fanned_out_at=handed_over_at, reason="")
+    Conversion.objects.filter(repeats_order=True).update(fanned_out_at=handed_over_at, reason="repeat_order")
+    digest(key, login(BOB, 30))
+    erase(secret_key, {"anonymousId": BROWSER})
+
+    (kept,) = Conversion.objects.counted()
+    assert (kept.user_id, kept.reason, kept.fanned_out_at) == (ADA, "repeat_order", handed_over_at)
 
 
 def test_a_shared_id_in_an_alias_is_deleted_everywhere(key: NewKey, secret_key: NewKey) -> None:

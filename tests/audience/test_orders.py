@@ -8,7 +8,8 @@ import pytest
 from audience.digest.orders import read_order_id
 from audience.games.keys import NewKey
 from audience.models import Conversion, Person
-from tests.audience.test_conversions import ago, alias, digest, handed_over, purchase
+from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, purchase
+from tests.audience.test_conversions import handed_over
 
 
 def order(user: str, name: str = "T-1", **given: Any) -> dict[str, Any]:
@@ -79,6 +80,38 @@ def test_a_purchase_that_was_handed_to_a_postback_counts(key: NewKey) -> None:
     digest(key, order("user-1", eventTimestamp=ago(minutes=5)))
 
     assert repeats() == [True, False]
+
+
+def test_an_order_of_which_one_purchase_was_handed_over_counts_once_when_its_events_move(key: NewKey) -> None:
+    digest(
+        key,
+        identify("ada", "pc", eventTimestamp=ago(minutes=60)),
+        click("pc", eventTimestamp=ago(minutes=50)),
+        order(ABSENT, anonymousId="pc", eventTimestamp=ago(minutes=10)),
+        order(ABSENT, anonymousId="pc", eventTimestamp=ago(minutes=9)),
+    )
+    handed_over()
+    Conversion.objects.filter(repeats_order=True).update(reason="repeat_order")
+    digest(key, identify("bob", "pc", eventTimestamp=ago(minutes=20)))
+
+    first, second = Conversion.objects.order_by("event_at")
+    assert (first.moved_to, second.moved_to) == (second.person, None)
+    assert repeats() == [False, True]
+
+
+def test_an_event_that_comes_back_belongs_to_the_player_of_its_conversion(key: NewKey) -> None:
+    digest(
+        key,
+        identify("ada", "pc", eventTimestamp=ago(minutes=60)),
+        click("pc", eventTimestamp=ago(minutes=50)),
+        order(ABSENT, anonymousId="pc", eventTimestamp=ago(minutes=10)),
+    )
+    handed_over()
+    digest(key, identify("bob", "pc", eventTimestamp=ago(minutes=20)))
+    assert Conversion.objects.get().moved_to is not None
+    digest(key, identify("ada", "pc", eventTimestamp=ago(minutes=15)))
+
+    assert Conversion.objects.get().moved_to is None
 
 
 def test_test_traffic_and_refunds_take_no_order(key: NewKey) -> None:

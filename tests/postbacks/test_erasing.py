@@ -187,6 +187,45 @@ def test_the_event_id_of_the_sender_is_forgotten_and_that_of_another_player_kept
     assert set(Delivery.objects.values_list("event_id", flat=True)) == {"", "order-of-user-2"}
 
 
+def test_an_order_that_was_sent_with_the_click_of_an_erased_player_stays_sent_once_and_counted(
+    config: PostbackConfig, player: Person
+) -> None:
+    other = factories.person(config.game, user="user-2")
+    factories.touch(other, clicked_at=timezone.now() - timedelta(hours=2), click_id="other")
+    order = {"value": 9.99, "currency": "USD", "order_id": "T-1"}
+    first = factories.conversion(other, touch=player.touches.get(), properties=order)
+    fan_out.fan_out_due()
+    ended(first.deliveries.get(), "delivered", "success")
+    second = factories.conversion(other, touch=other.touches.get(), properties=order)
+    fan_out.fan_out_due()
+    assert list(Conversion.objects.counted()) == [first]
+    erase(player)
+    fan_out.fan_out_due()
+    first.refresh_from_db()
+    assert first.reason == "erased"
+    assert list(Conversion.objects.counted()) == [second]
+    assert (second.deliveries.get().state, second.deliveries.get().reason) == ("skipped", "repeat_order")
+    assert audit.run().violations == []
+
+
+def test_an_order_that_was_sent_for_an_erased_player_stays_sent_once_and_counted_for_the_player_of_the_event(
+    config: PostbackConfig, player: Person
+) -> None:
+    other = factories.person(config.game, user="user-2")
+    factories.touch(other)
+    order = {"value": 9.99, "currency": "USD", "order_id": "T-1"}
+    ended(bought(player, properties=order), "delivered", "success")
+    Conversion.objects.update(moved_to=other)
+    repeat = bought(other, properties=order)
+    assert (repeat.state, repeat.reason) == ("skipped", "repeat_order")
+    erase(player)
+    fan_out.fan_out_due()
+    repeat.refresh_from_db()
+    assert (repeat.state, repeat.reason) == ("skipped", "repeat_order")
+    assert list(Conversion.objects.counted()) == [repeat.conversion]
+    assert audit.run().violations == []
+
+
 def test_the_page_of_a_wiped_attempt_says_why_it_is_empty(config: PostbackConfig, player: Person) -> None:
     ended(bought(player), "failed", "payload", message="Bad user-1")
     url = f"/g/{config.game.slug}/integrations/tiktok/attempts/{DeliveryAttempt.objects.get().pk}/"

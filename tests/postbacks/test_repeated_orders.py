@@ -8,6 +8,7 @@ from audience.models import Conversion, Person, Reason
 from postbacks.models import Delivery
 from postbacks.outbox import fan_out, reasons
 from postbacks.preview import dry_run
+from postbacks.reporting import audit
 from tests import factories
 from tests.audience.concurrency import in_thread, own_connection, wait_for_locks
 from tests.postbacks.test_goal_fan_out import happened, told
@@ -55,6 +56,37 @@ def test_a_purchase_that_was_handed_over_stays_the_one_that_counts(game: Any, pl
 
     assert told(later, config) == (state, "")
     assert told(earlier, config) == ("skipped", "repeat_order")
+
+
+def test_a_purchase_that_was_handed_over_for_the_player_of_before_stays_the_one_that_counts(
+    game: Any, player: Person
+) -> None:
+    factories.config(game)
+    sent = bought(player, minutes_ago=9)
+    fan_out.fan_out_due()
+    now = factories.person(game, anonymous="anon-2", user="user-2")
+    Conversion.objects.update(moved_to=now)
+    moved, other = bought(now), bought(now, properties={**ORDER, "order_id": "T-2"})
+    fan_out.fan_out_due()
+
+    assert [told(one) for one in (sent, moved, other)] == [
+        ("waiting", ""),
+        ("skipped", "repeat_order"),
+        ("waiting", ""),
+    ]
+    assert [repeated(one) for one in (sent, moved, other)] == [False, True, False]
+    assert "orders_counted_once" not in audit.run().violations
+
+
+def test_two_counted_purchases_of_an_order_are_a_violation(game: Any, player: Person) -> None:
+    first, second = bought(player, minutes_ago=9), bought(player)
+    first_id = min(str(first.pk), str(second.pk))
+    (finding,) = [finding for finding in audit.run().findings if finding.count]
+    assert (finding.name, finding.examples) == ("orders_counted_once", [first_id])
+    Conversion.objects.update(repeats_order=True)
+    assert audit.run().violations == ["orders_counted_once"]
+    Conversion.objects.filter(pk=first.pk).update(repeats_order=False)
+    assert audit.run().violations == []
 
 
 def test_a_purchase_that_cannot_be_sent_takes_no_order(game: Any, player: Person) -> None:
