@@ -164,13 +164,12 @@ def _currency_of(mark: str) -> str:
 
 def _stated_currency(fields: Mapping[str, Any]) -> str:
     """Return the first stated currency in capitals, '' for none, "?" for one that is not text."""
-    values = [raw.strip() if isinstance(raw, str) else raw for name in CURRENCY if (raw := fields.get(name)) is not None]
-    stated = next((value for value in values if value != "" and not _is_placeholder(value)), "")
-    return _currency_of(stated) if isinstance(stated, str) else "?"
-
-
-def _is_placeholder(raw: Any) -> bool:
-    return isinstance(raw, str) and is_placeholder(raw)
+    for raw in map(fields.get, CURRENCY):
+        if isinstance(raw, str) and raw.strip() and not is_placeholder(raw.strip()):
+            return _currency_of(raw.strip())
+        if raw is not None and not isinstance(raw, str):
+            return "?"
+    return ""
 
 
 def _is_blank(raw: Any) -> bool:
