@@ -40,8 +40,8 @@ READ |= {"quality", "document"}
 ADMIN |= {"audit-log", "audit-log-export", "privacy-person", "privacy-export"}
 POST_ONLY |= {"privacy-export"}
 POSTED |= {"privacy-export"}
-ADMIN |= {"retention", "consent"}
-POSTED |= {"retention", "consent"}
+ADMIN |= {"retention", "consent", "ad-clicks"}
+POSTED |= {"retention", "consent", "ad-clicks"}
 ADMIN |= {"set-aside-retry"}
 POST_ONLY |= {"set-aside-retry"}
 POSTED |= {"set-aside-retry"}
@@ -89,6 +89,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "guide-key",
             "retention",
             "consent",
+            "ad-clicks",
             "set-aside-retry",
         )
     }

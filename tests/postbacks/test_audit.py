@@ -408,7 +408,7 @@ def test_a_violation_sets_the_exit_code() -> None:
     assert "VIOLATION: 1 eligible, 0 accounted for" in out.getvalue()
     assert "VIOLATION  conversions_fanned_out: 1. Every conversion that was fanned out" in out.getvalue()
     assert f"           for example {delivery.conversion_id}" in out.getvalue()
-    assert out.getvalue().endswith("2 of 16 checks found violations.\n")
+    assert out.getvalue().endswith("2 of 17 checks found violations.\n")
 
 
 def test_the_json_output_is_one_object_with_both_sides_of_the_balance() -> None:
