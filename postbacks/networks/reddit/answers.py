@@ -38,10 +38,13 @@ def classify(response: Response) -> Outcome:
 
 
 def _is_refusal(body: dict[str, Any], message: str) -> bool:
-    """Whether the body of a 2xx states that the event was not processed."""
-    if body.get("error") or body.get("success") is False or NONE_PROCESSED.search(message):
+    """Whether the body of a 2xx, or its `data`, states that the event was not processed."""
+    if NONE_PROCESSED.search(message):
         return True
-    return bool(body.get("invalid_events") or _object(body.get("data")).get("invalid_events"))
+    return any(
+        part.get("error") or part.get("errors") or part.get("invalid_events") or part.get("success") is False
+        for part in (body, _object(body.get("data")))
+    )
 
 
 def _refusal_status(body: dict[str, Any]) -> int:
