@@ -183,6 +183,9 @@ def changed(body: Any, path: str, value: Any) -> Any:
         ("data.0.event_time", ..., 40002, "Invalid value for event_time: not a valid string."),
         ("data.0.event_time", "1735889487", 40002, "Invalid value for event_time: not a valid integer."),
         ("data.0.properties.value", "9.99", 40002, "Invalid value for properties.value: not a valid number."),
+        ("data.0.properties.currency", "GOLD", 40002, "Invalid value for properties.currency: not a valid string."),
+        ("data.0.properties.currency", "usd", 40002, "Invalid value for properties.currency: not a valid string."),
+        ("data.0.limited_data_use", "true", 40002, "Invalid value for limited_data_use: not a valid boolean."),
         (
             "data.0.properties.contents.0.content_id",
             7,
@@ -261,6 +264,30 @@ NONE = "There were 1 invalid conversion events. None were processed."
 def test_reddit_answers_an_invalid_body_with_400_and_the_field(sandbox: Sandbox, path: str, value: Any, error: Any):
     body = changed(golden("reddit"), path, value)
     assert send_body(sandbox, "reddit", body) == (400, {"error": {"code": 400, **error}})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        ("metadata.currency", "GOLD", "metadata.currency: invalid currency: GOLD"),
+        ("metadata.value", "9.99", "metadata.value: invalid value: 9.99"),
+        ("metadata.conversion_id", 7, "metadata.conversion_id: invalid conversion_id: 7"),
+        (
+            "user.data_processing_options",
+            {"modes": ["ALL"]},
+            "user.data_processing_options.modes.0: invalid 0: ALL",
+        ),
+    ],
+)
+def test_reddit_refuses_money_ids_and_data_use_of_another_form(
+    sandbox: Sandbox, path: str, value: Any, field: str
+) -> None:
+    status, answer = send_body(sandbox, "reddit", changed(golden("reddit"), f"data.events.0.{path}", value))
+    assert (status, answer["error"]["message"], [one["message"] for one in answer["error"]["fields"]]) == (
+        400,
+        NONE,
+        [field],
+    )
 
 
 def test_reddit_accepts_an_event_until_it_is_168_hours_old(sandbox: Sandbox, clock: Clock):
