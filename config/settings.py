@@ -201,7 +201,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = SECURE
 # A redirected POST loses its body, and internal probes use plain HTTP.
 SECURE_REDIRECT_EXEMPT = [
-    r"^/*(v1|beacon/v1|pixel/v1|api/client)/",
+    r"^/*(v1|beacon/v1|pixel/v1|(api/){1,2}client)/",
     r"^/*(devices|events|sourceConfig|rsaMetrics)/*$",
     r"^(livez|readyz|metrics)$",
 ]

@@ -188,7 +188,8 @@ def _content_length(scope: Scope) -> int | None:
     length: int | None = 0 if scope["http_version"].startswith("1") else None
     for name, value in scope["headers"]:
         if name == b"content-length":
-            return int(value) if value.isdigit() else None
+            # A number of many digits is larger than any body: Python refuses to read some thousand of them.
+            return int(value.lstrip(b"0")[:18] or b"0") if value.isdigit() else None
         if name == b"transfer-encoding":
             length = None
     return length

@@ -22,7 +22,7 @@ CORS = {
     "Access-Control-Allow-Headers": (
         "content-type, content-encoding, x-immutable-publishable-key, x-immutable-api-key"
     ),
-    "Access-Control-Expose-Headers": "Retry-After",
+    "Access-Control-Expose-Headers": "Retry-After, X-Request-ID",
     "Access-Control-Max-Age": "86400",
 }
 

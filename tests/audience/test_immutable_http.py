@@ -27,6 +27,7 @@ from tests.audience.immutable import (
     post,
     send,
 )
+from tests.audience.wire import assert_nothing_stored
 
 pytestmark = pytest.mark.django_db
 NO_HEADER = "The header x-immutable-publishable-key is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
@@ -38,6 +39,13 @@ def assert_nothing_written() -> None:
     assert not Event.objects.exists()
     assert not Batch.objects.exists()
     assert not Rejection.objects.exists()
+    assert not ConsentDecision.objects.exists()
+
+
+def assert_only_refused() -> None:
+    """Nothing but the Rejection of a request that was refused as a whole, which has no content."""
+    assert_nothing_stored()
+    assert [row.errors[0]["field"] for row in Rejection.objects.all()] == [""]
     assert not ConsentDecision.objects.exists()
 
 
@@ -133,7 +141,7 @@ def test_the_use_of_a_key_is_noted(key: NewKey) -> None:
 )
 def test_a_body_that_is_no_batch_is_400(key: NewKey, sent: bytes, complaint: str) -> None:
     assert_envelope(post(key, sent), 400, "VALIDATION_ERROR", complaint)
-    assert_nothing_written()
+    assert_only_refused()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +155,7 @@ def test_a_body_that_is_no_json_is_400(key: NewKey, sent: bytes) -> None:
     assert answer.json()["code"] == "VALIDATION_ERROR"
     assert answer.json()["message"].startswith("The body is not valid JSON: ")
     assert_cors(answer)
-    assert_nothing_written()
+    assert_only_refused()
 
 
 @pytest.mark.parametrize(
@@ -178,7 +186,7 @@ def test_a_larger_body_is_413(key: NewKey, surplus: int) -> None:
     answer = post(key, b'{"messages":' + b" " * (2 * MB - 12 + surplus))
 
     assert_envelope(answer, 413, "VALIDATION_ERROR", complaint)
-    assert_nothing_written()
+    assert_only_refused()
 
 
 def test_a_real_batch_of_the_web_sdk_is_taken_at_once(key: NewKey) -> None:
@@ -212,7 +220,7 @@ def test_a_body_that_cannot_be_unpacked_is_400(key: NewKey, sent: bytes, encodin
     answer = post(key, sent, **{"Content-Encoding": encoding})
 
     assert_envelope(answer, 400, "VALIDATION_ERROR", complaint)
-    assert_nothing_written()
+    assert_only_refused()
 
 
 def test_a_gzip_bomb_is_413_and_costs_no_memory(key: NewKey) -> None:
@@ -289,7 +297,7 @@ def test_deeper_nesting_is_400(key: NewKey, levels: int) -> None:
     answer = post(key, nested(levels))
 
     assert_envelope(answer, 400, "VALIDATION_ERROR", "The JSON is nested deeper than 64 levels.")
-    assert_nothing_written()
+    assert_only_refused()
 
 
 @pytest.mark.parametrize("sent", [b"[" * 200_000, b'{"a":' * 200_000, b"[" * 200_000 + b"]" * 200_000])
@@ -297,7 +305,7 @@ def test_absurd_nesting_is_400(key: NewKey, sent: bytes) -> None:
     answer = post(key, sent)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "VALIDATION_ERROR")
-    assert_nothing_written()
+    assert_only_refused()
 
 
 @pytest.mark.parametrize(

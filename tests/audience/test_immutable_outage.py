@@ -50,7 +50,7 @@ def postgresql_away() -> Iterator[None]:
 def assert_told_to_come_back(answer: HttpResponse) -> None:
     assert_envelope(answer, 503, "INTERNAL_SERVER_ERROR", AWAY)
     assert answer.headers["Retry-After"] == "5"
-    assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After"
+    assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After, X-Request-ID"
 
 
 def test_messages_get_503_while_postgresql_is_away_and_are_stored_once_by_the_retry(key: NewKey) -> None:

@@ -14,7 +14,7 @@ from audience.models import Batch, BatchState, Event, Rejection
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 ORIGIN = "https://mygame.com"
-EXPOSED = "Retry-After, X-RateLimit-Reset"
+EXPOSED = "Retry-After, X-RateLimit-Reset, X-Request-ID"
 
 
 def load(dialect: str, name: str) -> Any:

@@ -18,6 +18,7 @@ from audience.intake.dialects.responses import (
 from audience.intake.messages.message import MESSAGE_ID_REUSED, Message, Rejected, Violation
 from audience.intake.messages.times import read_timing
 from audience.intake.requests.auth import find_key
+from audience.intake.requests.request_id import HEADER
 from audience.intake.storing.accept import AcceptResult
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 from audience.models.keys import SENDER_KINDS, SERVER_KEY_MARK
@@ -42,7 +43,7 @@ ALLOWED_HEADERS = f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRE
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Expose-Headers": "Retry-After",
+    "Access-Control-Expose-Headers": f"Retry-After, {HEADER}",
     "Access-Control-Max-Age": "86400",
     "Vary": "Access-Control-Request-Headers",
 }

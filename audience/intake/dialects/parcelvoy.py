@@ -15,6 +15,7 @@ from audience.intake.messages.message_ids import is_placeholder
 from audience.intake.messages.times import read_timing
 from audience.intake.requests import restrictions
 from audience.intake.requests.auth import find_key
+from audience.intake.requests.body import WHOLE
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -39,7 +40,7 @@ class ParcelvoyView(IngestView):
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
         key = self.require_key(request)
-        payload = self.decode(self.read(request, limit=MAX_BODY_BYTES))
+        payload = self.decode(self.read(request, limit=MAX_BODY_BYTES), members=WHOLE)
         try:
             messages = self.parse(payload, now=self.received_at)
         except rules.InvalidItem as invalid:

@@ -1,6 +1,5 @@
 """Events in the URL of an image: MetaRouter's `?data=<base64 JSON>` and RudderStack's plain query."""
 
-import binascii
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
@@ -56,7 +55,7 @@ class DataPixelView(MetaRouterView):
         text = request.GET.get("data", "").replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
         try:
             data = b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except (binascii.Error, ValueError):
+        except ValueError:
             text = "The parameter `data` is not base64."
             raise self.refuse_content(RequestProblem.BAD_JSON, text) from None
         if len(data) > self.responses.call_limit:
@@ -87,7 +86,7 @@ def read_query(parameters: Mapping[str, str]) -> dict[str, Any]:
     fields = {name: query[name] for name in MESSAGE_PARAMETERS if query.get(name)}
     properties = {k: v for k, v in query.items() if k not in {*MESSAGE_PARAMETERS, "writeKey", "properties", "type"}}
     try:
-        stated = body.decode(query.get("properties", "{}").encode())
+        stated = body.decode(query.get("properties", "{}").encode(), members=body.ANYTHING)
     except body.Malformed:
         stated = {"properties": query["properties"]}
     return {**fields, "properties": {**properties, **(stated if isinstance(stated, dict) else {})}}

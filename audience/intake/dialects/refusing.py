@@ -53,7 +53,7 @@ class RefusingView(APIView):
         except body.Malformed as error:
             raise self.refuse_content(RequestProblem.BAD_ENCODING, str(error)) from None
 
-    def decode(self, data: bytes, *, keep_digits: bool = False, members: str = "") -> Any:
+    def decode(self, data: bytes, *, keep_digits: bool = False, members: str | None = None) -> Any:
         """The parsed JSON of a body. Raises Refusal when it is invalid. For the options see body.decode."""
         try:
             return body.decode(data, keep_digits=keep_digits, members=members)

@@ -10,7 +10,7 @@ import orjson
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.messages.message import Rejected
-from audience.intake.requests.request_id import request_id
+from audience.intake.requests.request_id import HEADER, request_id
 from audience.intake.storing.rows import Submission
 from audience.models import Dialect
 
@@ -77,7 +77,7 @@ def allow_origin(request: HttpRequest) -> dict[str, str]:
         "Access-Control-Allow-Credentials": "true",
         "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
         "Access-Control-Allow-Headers": requested_headers(request, "Content-Type, Authorization, AnonymousId"),
-        "Access-Control-Expose-Headers": "Retry-After, X-RateLimit-Reset",
+        "Access-Control-Expose-Headers": f"Retry-After, X-RateLimit-Reset, {HEADER}",
         "Access-Control-Max-Age": "900",
         "Vary": "Origin, Access-Control-Request-Headers",
     }

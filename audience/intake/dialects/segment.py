@@ -62,7 +62,7 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
     """A JSON object as a Message. Raises InvalidMessage, also when `kind` is not one of TYPES."""
     if kind not in TYPES:
         raise InvalidMessage("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(TYPES)}")
-    context = {**envelope.context, **mapping(raw, "context")}
+    context = {**envelope.context, **json_mapping(raw, "context")}
     timing = _timing(raw, envelope)
     properties = json_mapping(raw, "properties")
     integrations = {**envelope.integrations, **mapping(raw, "integrations")}

@@ -12,6 +12,7 @@ from audience.intake.dialects.responses import RequestProblem
 from audience.intake.dialects.segment_fields import (
     MAX_BATCH_MEMBERS,
     follows_metarouter,
+    json_mapping,
     mapping,
     text_of,
     without_secret,
@@ -62,7 +63,7 @@ class SegmentView(SegmentRequest):
             is_metarouter=follows_metarouter(key),
             sent_at=payload.get("sentAt") or self.sent_at(),
             timestamp=payload.get("timestamp") if self.responses.batch_timestamp else None,
-            context=mapping(payload, "context"),
+            context=json_mapping(payload, "context"),
             integrations=mapping(payload, "integrations"),
         )
         batch_key = text_of(payload.get("writeKey"))

@@ -26,6 +26,10 @@ CHUNK_BYTES = 64 * 1024
 MAX_MEMBERS = 1000
 SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_DIGITS = 18  # of an integer that surely fits 64 bits
+# How often an object may have been encoded as JSON before it is in a body.
+MAX_ENCODINGS = 3
+# Values of `members`: the body itself is the list of messages; any JSON with NaN is read.
+WHOLE, ANYTHING = "", "*"
 UTF_8_BOM = b"\xef\xbb\xbf"
 OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -45,7 +49,7 @@ def read(request: HttpRequest, *, limit: int) -> bytes:
     Content-Type is ignored: clients send JSON as text/plain and as a form.
     """
     try:
-        if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+        if sent_size(request) > limit:
             raise TooLarge
         body = request.body
         if len(body) > limit:
@@ -64,8 +68,10 @@ def read(request: HttpRequest, *, limit: int) -> bytes:
 
 def sent_size(request: HttpRequest) -> int:
     """The number of bytes of the body as it was sent; of a body that is too large, as its header states it."""
-    stated = request.META.get("CONTENT_LENGTH") or ""
-    return int(stated) if str(stated).isdecimal() else 0
+    stated = str(request.META.get("CONTENT_LENGTH") or "")
+    if not stated.isdecimal():
+        return 0
+    return int(stated) if len(stated) <= MAX_DIGITS else 10**MAX_DIGITS
 
 
 def _window_bits(body: bytes, encoding: str) -> int:
@@ -101,11 +107,12 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
     return bytes(plain)
 
 
-def decode(body: bytes, *, keep_digits: bool = False, members: str = "") -> Any:
+def decode(body: bytes, *, keep_digits: bool = False, members: str | None = None) -> Any:
     """Parse JSON. Raises `Malformed`.
 
     NaN and Infinity, which Python and Godot write, are not JSON. With `members`, the name of the body's list of
-    messages, they become null, so that one of them does not lose all other messages of the batch.
+    messages, or WHOLE if the body is that list, they become null, so that one of them does not lose all other messages
+    of the batch.
 
     NUL characters and lone surrogates, which PostgreSQL cannot store, become replacement characters. A byte order mark
     of UTF-8 is skipped (RFC 8259, section 8.1). An integer of more than 64 bits becomes a float; with `keep_digits`,
@@ -127,13 +134,20 @@ def decode(body: bytes, *, keep_digits: bool = False, members: str = "") -> Any:
 
 
 def read_object(text: str) -> dict[str, Any]:
-    """The object that a string contains as JSON; {} when it contains anything else."""
-    if not text.lstrip().startswith("{"):
-        return {}
-    try:
-        value = decode(text.encode("utf-8", "replace"))
-    except Malformed:
-        return {}
+    """The object that a string contains as JSON, also encoded as a string again; {} when it contains anything else.
+
+    NaN and Infinity become null: what else the object states is not lost with them.
+    """
+    value: Any = text
+    for _ in range(MAX_ENCODINGS):
+        if not value.lstrip().startswith(("{", '"')):
+            return {}
+        try:
+            [value] = decode(b"[%s]" % value.encode("utf-8", "replace"), members=ANYTHING)
+        except (Malformed, ValueError):
+            return {}
+        if not isinstance(value, str):
+            break
     return value if isinstance(value, dict) else {}
 
 
@@ -142,7 +156,7 @@ def replace_nul(text: str) -> str:
     return text.replace("\x00", "\ufffd")
 
 
-def _decode_leniently(body: bytes, error: str, members: str) -> Any:
+def _decode_leniently(body: bytes, error: str, members: str | None) -> Any:
     """Parse JSON that orjson refuses or rounds: with large numbers, with lone surrogates such as `\ud83d`, which
     browsers send when they cut a string within an emoji, or with NaN in a batch."""
     constants: list[str] = []
@@ -160,9 +174,11 @@ def _decode_leniently(body: bytes, error: str, members: str) -> Any:
         raise Malformed(f"The body is not valid JSON: {reason}.") from None
 
 
-def _has_objects(value: Any, members: str) -> bool:
-    """Whether the value is an object with a list of objects named `members`."""
-    listed = value.get(members) if isinstance(value, dict) else None
+def _has_objects(value: Any, members: str | None) -> bool:
+    """Whether the value has the list of objects that `members` names (see `decode`)."""
+    if members == ANYTHING:
+        return True
+    listed = value.get(members) if isinstance(value, dict) else value if members == WHOLE else None
     return isinstance(listed, list) and all(isinstance(member, dict) for member in listed)
 
 
