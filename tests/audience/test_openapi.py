@@ -259,6 +259,33 @@ def messages_of(body: Any) -> list[Any]:
     return body if isinstance(body, list) else body.get("messages") or body.get("batch") or [body]
 
 
+@pytest.mark.parametrize("body", [{"batch": [{"type": "track", "event": "e", "userId": "u"}]}, {"batch": []}, []])
+@pytest.mark.parametrize("agent", [*rudderstack.JSON_CLIENTS, "another/"])
+def test_answers_to_segments_ruby_and_java_clients_are_described(
+    credentials: list[dict[str, dict[str, str]]], agent: str, body: Any
+) -> None:
+    operation = document()["/v1/import"]["POST"]
+    headers = {**headers_for(operation, credentials[0]), "User-Agent": f"{agent}2.5.0"}
+    answer = sent(operation.Case(headers=headers, body=body, media_type="application/json"))
+
+    expected = "text/plain; charset=utf-8" if agent == "another/" else "application/json"
+    assert answer.headers["content-type"] == [expected]
+
+
+def test_every_answer_is_described_with_its_request_id() -> None:
+    answers = [answer for route in ingestion_document()["paths"].values() for answer in answers_of(route)]
+
+    assert len(answers) > 300
+    assert all("X-Request-ID" in answer["headers"] for answer in answers)
+
+
+def answers_of(methods: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    shared = ingestion_document()["components"]["responses"]
+    for operation in methods.values():
+        for answer in operation["responses"].values():
+            yield shared[answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer
+
+
 @pytest.mark.parametrize("path", [path for _, path in OPERATIONS if path.startswith("/v1/pixel/")])
 def test_the_example_of_a_pixel_is_taken(credentials: list[dict[str, dict[str, str]]], path: str) -> None:
     operation = document()[path]["GET"]
