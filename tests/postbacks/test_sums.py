@@ -30,7 +30,9 @@ amounts = st.one_of(
     st.integers(-3, 10_000),
     st.floats(0, 1e6, allow_nan=False),
     st.decimals(0, 1_000_000, places=3).map(str),
+    st.decimals(10**11, 10**14, places=2).map(str),
     st.sampled_from(["9,99", "1,234.50", "€ 9.99", "1,234", "free", "", None, True, -1, "0", 10.899999618530273]),
+    st.sampled_from(["99999999999998.99", "J$ 5", "(9.99)", "1e-7", "1e13", 2**53, 10**30]),
 )
 purchases = st.fixed_dictionaries(
     {"currency": st.sampled_from(["USD", "usd", "EUR", "JPY", "KWD", "GEM", "GOLD", "", None])},
@@ -38,7 +40,7 @@ purchases = st.fixed_dictionaries(
         "value": amounts,
         "revenue": amounts,
         "price": amounts,
-        "quantity": st.one_of(st.integers(0, 5), st.just("two")),
+        "quantity": st.one_of(st.integers(-1, 5), st.just("two")),
         "order_id": st.sampled_from(["T-1", "T-2", "undefined", ""]),
     },
 )
