@@ -112,8 +112,9 @@ FROM audience_conversion conversion JOIN audience_person person ON person.id = c
 LEFT JOIN audience_touch touch ON touch.id = conversion.touch_id
 WHERE conversion.user_id = ANY(%s) ORDER BY 1, 2
 """
+# Without the clicks that a browser repeats for its next player: they are stored, and nothing is attributed by them.
 CLICKS = """
 SELECT identity.value, touch.click_id
 FROM audience_identity identity JOIN audience_touch touch ON touch.person_id = identity.person_id
-WHERE identity.namespace = 'user' AND identity.value = ANY(%s) ORDER BY 1, 2
+WHERE identity.namespace = 'user' AND identity.value = ANY(%s) AND NOT touch.is_repeated ORDER BY 1, 2
 """
