@@ -44,7 +44,7 @@ PLACES = "concat_ws(' ', {})".format(
 # the names of click parameters only if it has a query, also one that is percent-encoded. SDKs send an empty campaign
 # with every event. Names of properties may have any case.
 IS_RELEVANT = f"""(kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
-  OR kind IN ('page', 'screen', 'alias') AND (traits <> '{{}}' OR context ? 'traits') OR group_id <> ''
+  OR kind IN ('page', 'screen', 'alias') AND (traits <> '{{}}' OR context ? 'traits')
   OR coalesce(context -> 'campaign', '{{}}') NOT IN ('{{}}', 'null')
   OR {PLACES} ~ '=|%%3[Dd]' AND {PLACES} ~* %(clicks)s
   OR EXISTS (SELECT FROM jsonb_object_keys(CASE jsonb_typeof(properties) WHEN 'object' THEN properties ELSE '{{}}' END)
