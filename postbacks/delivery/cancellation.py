@@ -14,7 +14,7 @@ from postbacks.delivery import retry_schedule
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks.interface.call import Verdict
 from postbacks.networks.interface.facts import Facts
-from postbacks.outbox import consent_levels, conversion_facts, conversion_reasons, gate
+from postbacks.outbox import consent_levels, conversion_facts, conversion_reasons, gate, repeated_orders
 
 logger = structlog.get_logger(__name__)
 
@@ -41,17 +41,20 @@ class SendableDelivery:
 
 
 def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDelivery], list[Delivery]]:
-    """Return the sendable ones of these locked due deliveries, and those that were cancelled and saved here.
+    """Return the sendable ones of these locked due deliveries of one config, and those that were cancelled and saved.
 
     A delivery that the network does not accept yet (its postback was disabled for a moment) waits for `not_before`.
     """
     levels = consent_levels.levels([row.conversion for row in rows if row.conversion])
+    repeats = repeated_orders.repeats_among_due(rows)
     sendable: list[SendableDelivery] = []
     cancelled: list[Delivery] = []
     for row in rows:
         level = levels[row.conversion.pk] if row.conversion else Level.NONE
         facts = _facts(row, level)
         cancellation = cancellation_of(row, level, facts, now)
+        if cancellation is None and row.pk in repeats:
+            cancellation = Cancellation(DeliveryState.SKIPPED, Reason.REPEAT_ORDER)
         if cancellation is not None:
             cancel(row, cancellation, now)
             cancelled.append(row)
@@ -107,7 +110,7 @@ def cancel(delivery: Delivery, cancellation: Cancellation, now: datetime) -> Non
 
 
 def record_reason(delivery: Delivery) -> None:
-    """Set the reason of the conversion if this was its last open postback."""
+    """Set the reason of the conversion if this was its last open postback. Then another of its order may count."""
     if delivery.state == DeliveryState.SKIPPED and delivery.conversion_id:
         conversion_id, reason = delivery.conversion_id, Reason(delivery.reason)
         data = {"step": SET_REASON, "network": delivery.network, "reason": reason.value}

@@ -3,6 +3,9 @@
 import uuid
 from collections.abc import Sequence
 
+from django.db import transaction
+
+from audience.digest import orders
 from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
 from postbacks.models import Delivery, DeliveryState
@@ -30,10 +33,19 @@ def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> st
     return max(of_network, key=reasons.ORDER.index, default=Reason.OTHER_NETWORK)
 
 
+@transaction.atomic
 def set_reason(*, conversion_id: uuid.UUID, reason: Reason) -> None:
-    """Set the reason of a conversion whose last open postback was cancelled right before it was sent."""
+    """Set the reason of a conversion whose last open postback was cancelled right before it was sent.
+
+    Totals then count a purchase of its order that was sent instead.
+    """
     if not Delivery.objects.filter(conversion_id=conversion_id, state__in=TRIED).exists():
         Conversion.objects.filter(pk=conversion_id, reason="").update(reason=reason)
+        purchases = Conversion.objects.filter(pk=conversion_id).exclude(order_id="")
+        for purchase in purchases.only("person_id", "moved_to_id", "order_id"):
+            orders.choose_purchases(
+                person_ids=[orders.owner_of(purchase)], order_ids=[purchase.order_id], skip_locked=True
+            )
 
 
 def clear_reasons(*, conversion_ids: Sequence[uuid.UUID]) -> None:

@@ -62,6 +62,8 @@ LOST: dict[str, tuple[str, ...]] = {
     ),
     Status.DELIVERED: (),
 }
+# The second of them counts in totals in place of an erased purchase of its order.
+REPEATS_ORDER = Q(repeats_order=True) | Q(reason=Reason.REPEAT_ORDER)
 STEPS = tuple(LOST)
 STATUSES = [*Status, *Reason]
 
@@ -96,7 +98,7 @@ def with_status(filters: ConversionFilter) -> QuerySet[Conversion]:
     cases = [
         When(test=True, then=Value(Reason.TEST_TRAFFIC)),
         When(reason__in=UNCOUNTED_REASONS, then=reason),
-        When(repeats_order=True, then=Value(Reason.REPEAT_ORDER)),
+        When(REPEATS_ORDER, then=Value(Reason.REPEAT_ORDER)),
         When(touch=None, reason__in=(Reason.OUTSIDE_WINDOW, Reason.SHARED_ID), then=reason),
         When(touch=None, then=Value(Reason.NO_CLICK)),
         *([When(~Q(touch__network=network), then=Value(Status.OTHER_CLICK))] if network else []),
@@ -123,8 +125,8 @@ def _condition(filters: ConversionFilter, key: str) -> Q:
         return Q(test=False, reason=key)
     real = Q(test=False) & ~Q(reason__in=UNCOUNTED_REASONS)
     if key == Reason.REPEAT_ORDER:
-        return real & Q(repeats_order=True)
-    counted = real & Q(repeats_order=False)
+        return real & REPEATS_ORDER
+    counted = real & ~REPEATS_ORDER
     if key in ATTRIBUTION_REASONS:
         others = Q(reason__in=[reason for reason in ATTRIBUTION_REASONS if reason != Reason.NO_CLICK])
         return counted & Q(touch=None) & (~others if key == Reason.NO_CLICK else Q(reason=key))

@@ -109,6 +109,17 @@ def test_each_count_of_the_funnel_is_the_length_of_the_list_it_links_to(
         assert (key, len(listed(page))) == (key, number)
 
 
+def test_a_purchase_that_counts_in_place_of_an_erased_one_of_its_order_is_listed_where_it_is_counted(
+    config: PostbackConfig, viewer: Client, url: str
+) -> None:
+    row = clicked(config.game, "tiktok", reason="repeat_order", fanned_out_at=NOW)
+    factories.delivery(config, conversion=row, state="skipped", reason="repeat_order")
+    counted = counts(viewer.get(url).content.decode())
+    assert counted == {"seen": 1, "conversions": 1, "repeat_order": 1, "attributed": 0, "eligible": 0, "delivered": 0}
+    for key in ("conversions", "repeat_order", "attributed", "eligible", "delivered"):
+        assert (key, len(listed(viewer.get(f"{url}?only={key}").content.decode()))) == (key, counted[key])
+
+
 def test_every_status_has_its_piece_in_the_funnel(config: PostbackConfig, viewer: Client, url: str) -> None:
     one_of_every_status(config)
     page = viewer.get(url).content.decode()

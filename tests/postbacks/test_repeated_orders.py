@@ -1,14 +1,20 @@
 """Purchases of one order at fan-out: which one a postback sends, and which one totals count."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
 
+from audience.digest import merge, orders
 from audience.models import Conversion, Person, Reason
+from postbacks.delivery import sending
 from postbacks.models import Delivery
 from postbacks.outbox import fan_out, reasons
 from postbacks.preview import dry_run
 from postbacks.reporting import audit
+from postbacks.sandbox.server import Sandbox
 from tests import factories
 from tests.audience.concurrency import in_thread, own_connection, wait_for_locks
 from tests.postbacks.test_goal_fan_out import happened, told
@@ -150,6 +156,75 @@ def test_a_refund_is_not_the_first_purchase_of_a_player(game: Any, player: Perso
         ("waiting", ""),
         ("skipped", "repeat"),
     ]
+
+
+def become_one(*players: Person) -> None:
+    """As the digest of an alias does."""
+    with transaction.atomic():
+        orders.choose_purchases(person_ids=[merge.merge(person_ids=[player.pk for player in players])])
+
+
+def test_an_order_of_two_players_who_become_one_before_it_is_sent_is_sent_once(
+    game: Any, player: Person, sandbox: Sandbox
+) -> None:
+    factories.config(game)
+    other = factories.person(game, anonymous="anon-2")
+    later, first, single = bought(player, minutes_ago=1), bought(other, minutes_ago=9), bought(other, properties={})
+    fan_out.fan_out_due()
+    become_one(player, other)
+    sending.drain(network="tiktok", max_in_flight=1)
+
+    assert [told(one) for one in (first, later, single)] == [
+        ("delivered", ""),
+        ("skipped", "repeat_order"),
+        ("delivered", ""),
+    ]
+    assert len(sandbox.received("tiktok")) == 2
+    assert [repeated(one) for one in (first, later)] == [False, True]
+
+
+@pytest.mark.parametrize("state", ["delivered", "waiting"])
+def test_of_the_purchases_of_players_who_become_one_that_which_the_network_may_have_counts(
+    game: Any, player: Person, sandbox: Sandbox, state: str
+) -> None:
+    factories.config(game)
+    other = factories.person(game, anonymous="anon-2")
+    sent, first = bought(player, minutes_ago=1), bought(other, minutes_ago=9)
+    fan_out.fan_out_due()
+    attempted = {"attempts_made": 1, "attempts_counted": 1, "next_attempt_at": timezone.now() + timedelta(hours=1)}
+    Delivery.objects.filter(conversion=sent).update(state=state, **attempted)
+    become_one(player, other)
+    sending.drain(network="tiktok", max_in_flight=1)
+
+    assert [told(one) for one in (sent, first)] == [(state, ""), ("skipped", "repeat_order")]
+    assert sandbox.received("tiktok") == []
+    assert [repeated(one) for one in (sent, first)] == [False, True]
+
+
+def test_a_goal_that_sends_every_event_of_an_order_sends_those_of_players_who_become_one(
+    game: Any, player: Person, sandbox: Sandbox
+) -> None:
+    factories.config(game, triggers=[], goals=[{"event": "purchase", "repeat_orders": True}])
+    other = factories.person(game, anonymous="anon-2")
+    rows = [bought(player), bought(other, minutes_ago=9)]
+    fan_out.fan_out_due()
+    become_one(player, other)
+    sending.drain(network="tiktok", max_in_flight=1)
+
+    assert [told(one) for one in rows] == [("delivered", "")] * 2
+    assert list(Conversion.objects.counted()) == rows[1:]
+
+
+def test_an_order_that_another_postback_sends_is_sent_too(game: Any, player: Person, sandbox: Sandbox) -> None:
+    first = factories.config(game)
+    server = [{"event": "purchase", "server_only": True}]
+    second = factories.config(game, triggers=[], goals=server, pixel_id="CSANDBOX0AFTERCLICK2")
+    client, from_server = bought(player, minutes_ago=9, from_server=False), bought(player, from_server=True)
+    fan_out.fan_out_due()
+    sending.drain(network="tiktok", max_in_flight=1)
+
+    assert [told(client, first), told(from_server, first)] == [("delivered", ""), ("skipped", "repeat_order")]
+    assert [told(client, second), told(from_server, second)] == [("skipped", "not_from_server"), ("delivered", "")]
 
 
 def test_a_dry_run_counts_an_order_once(game: Any, player: Person) -> None:

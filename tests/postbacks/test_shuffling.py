@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Coalesce
 from hypothesis import HealthCheck, given, settings
 
 from audience.models import Conversion, Game, Person
@@ -129,16 +130,18 @@ def launches_that_count(game: Game) -> Any:
 
 
 def orders(game: Game) -> set[Any]:
-    return set(purchases_in_orders(game).values_list("person", "order_id"))
+    return set(purchases_in_orders(game).values_list("owner", "order_id"))
 
 
 def orders_that_count(game: Game) -> Any:
-    """(person, order id) -> how many of its purchases totals count."""
-    return Counter(purchases_in_orders(game).filter(repeats_order=False).values_list("person", "order_id"))
+    """(player, order id) -> how many of its purchases totals count."""
+    return Counter(purchases_in_orders(game).filter(repeats_order=False).values_list("owner", "order_id"))
 
 
 def purchases_in_orders(game: Game) -> Any:
-    return Conversion.objects.filter(game=game, trigger="purchase", test=False).exclude(order_id="")
+    """With the `owner`, the player of the event: what was handed over keeps its person when its event moves."""
+    rows = Conversion.objects.filter(game=game, trigger="purchase", test=False).exclude(order_id="")
+    return rows.annotate(owner=Coalesce("moved_to", "person"))
 
 
 def impossible_winners(game: Game) -> list[str]:
