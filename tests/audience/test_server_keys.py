@@ -65,7 +65,8 @@ def by_parcelvoy(key: NewKey) -> HttpResponse:
 
 
 def bought() -> dict[str, Any]:
-    return {"event": "purchase", "userId": "user-1", "messageId": MESSAGE_ID, "properties": {"value": 1}}
+    properties = {"value": 1, "currency": "USD"}
+    return {"event": "purchase", "userId": "user-1", "messageId": MESSAGE_ID, "properties": properties}
 
 
 WAYS: dict[str, tuple[Dialect, Callable[..., HttpResponse]]] = {
@@ -197,7 +198,7 @@ def test_at_most_half_of_a_short_secret_is_kept(game: Game, secret: str) -> None
 
 def test_an_event_of_a_public_key_does_not_swallow_the_servers_of_the_same_id(game: Game) -> None:
     public, own = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK), server(game, Dialect.RUDDERSTACK)
-    forged = {**bought(), "properties": {"value": 0.01}}
+    forged = {**bought(), "properties": {"value": 0.01, "currency": "USD"}}
     at = {"timestamp": immutable.ago(minutes=1)}
     call("POST", "/v1/track", {**forged, **at}, **basic(public.value))
     call("POST", "/v1/track", {**bought(), **at}, **basic(own.value))

@@ -34,6 +34,7 @@ ROW_OF = {
     "conversions": "",
     "conversion": "conversion",
     "integrations": "",
+    "ad-clicks": "",
     "integration": "",
     "preview": "",
     "replays": "",
