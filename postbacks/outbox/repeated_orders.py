@@ -66,9 +66,10 @@ def repeats_among_due(due: Iterable[Delivery]) -> set[uuid.UUID]:
         return set()
     config = next(iter(purchases)).config
     sent = Delivery.objects.filter(HANDED_OVER, config=config, conversion__in=repeated).select_related("conversion")
-    first: dict[Order | None, uuid.UUID] = {}
+    first: dict[Order, uuid.UUID] = {}
     for row in sorted(sent, key=_precedence):
-        first.setdefault(row.conversion and _order(row.conversion), row.pk)
+        if row.conversion is not None:
+            first.setdefault(_order(row.conversion), row.pk)
     return {
         row.pk
         for row, conversion in purchases.items()
