@@ -19,7 +19,11 @@ class Migration(migrations.Migration):
             "touch",
             "parameter",
             models.CharField(
-                blank=True, db_default="", help_text="Of the click id: gclid, gbraid, ...", max_length=32
+                blank=True,
+                db_default="",
+                default="",
+                help_text="Of the click id: gclid, gbraid, ...",
+                max_length=32,
             ),
         ),
         migrations.AddField(
@@ -38,9 +42,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             "touch",
-            models.Index(
-                condition=models.Q(("is_repeated", True)), fields=["game", "click_id"], name="touch_repeated"
-            ),
+            models.Index(condition=models.Q(("is_repeated", True)), fields=["game", "click_id"], name="touch_repeated"),
         ),
         migrations.CreateModel(
             name="ClickMacroCount",

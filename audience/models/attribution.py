@@ -22,7 +22,7 @@ class Touch(models.Model):
     click_key = models.TextField()
     click_id = models.TextField(blank=True)
     parameter = models.CharField(
-        max_length=32, blank=True, db_default="", help_text="Of the click id: gclid, gbraid, ..."
+        max_length=32, blank=True, default="", db_default="", help_text="Of the click id: gclid, gbraid, ..."
     )
     clicked_at = models.DateTimeField()
     message_id = models.CharField(max_length=256)

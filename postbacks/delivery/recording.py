@@ -158,7 +158,8 @@ def _unusable(claim: Claim, payload: Any) -> list[str]:
     """The match keys that the event states in a form that was not sent."""
     if claim.facts is None:
         return []
-    return unusable_keys(claim.delivery.config.kind.match_keys, claim.facts, payload)
+    network = claim.delivery.config.kind
+    return unusable_keys(network.match_keys, network.cookies, claim.facts, payload)
 
 
 def answer_columns(outcome: Outcome, response: Response | None) -> dict[str, Any]:

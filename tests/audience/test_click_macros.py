@@ -56,7 +56,7 @@ def test_each_event_is_counted_once_however_often_it_is_digested(key: NewKey) ->
 def test_a_long_value_and_one_with_a_nul_are_counted_as_shown(key: NewKey) -> None:
     digest(key, click("a-1", "{{" + "x" * 80 + "}}"), click("a-1", "{{a%00b}}"))
 
-    assert counted() == [("ttclid", "{{" + "x" * 61 + "…", 1), ("ttclid", "{{a\ufffdb}}", 1)]
+    assert set(counted()) == {("ttclid", "{{" + "x" * 61 + "…", 1), ("ttclid", "{{a\ufffdb}}", 1)}
 
 
 def test_a_note_that_a_client_sends_is_dropped(key: NewKey) -> None:
@@ -79,9 +79,8 @@ def test_the_overview_says_so_and_links_to_exactly_these_events(game: Game, view
     href = f"/g/{game.slug}/events/?macro=ttclid%3D__CLICKID__"
     assert f'href="{href}"' in overview
     listed = viewer.get(href).content.decode()
-    pages = {event.context.get("page_url") for event in Event.objects.all() if f"/{event.day}/{event.pk}/" in listed}
-    assert pages == {"https://mygame.com/?ttclid=__CLICKID__"}
-    assert listed.count(f"/g/{game.slug}/events/{Event.objects.first().day}/") == 3
+    pages = [event.context.get("page_url") for event in Event.objects.all() if f"/{event.day}/{event.pk}/" in listed]
+    assert pages == ["https://mygame.com/?ttclid=__CLICKID__"] * 3
     assert "<code>ttclid=__CLICKID__</code>" in listed
 
 

@@ -11,7 +11,7 @@ from audience.models import Game, Role
 from postbacks.delivery import sending
 from postbacks.models import DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.facts import Hashes
+from postbacks.networks.interface.facts import Facts, Hashes
 from postbacks.networks.interface.matching import KeyShare, compute_quality, unusable_keys
 from postbacks.outbox import fan_out
 from postbacks.reporting import match_quality
@@ -147,8 +147,25 @@ def test_a_hash_that_only_another_network_takes_is_unusable() -> None:
     for kind in ("tiktok", "reddit"):
         network = NETWORKS[kind]
         body = json.loads(network.build(target("CSANDBOX0AFTERCLICK1"), facts).body)
-        unusable[kind] = unusable_keys(network.match_keys, facts, body)
+        unusable[kind] = unusable_keys(network.match_keys, network.cookies, facts, body)
     assert unusable == {"tiktok": [], "reddit": ["email"]}
+
+
+@pytest.mark.parametrize("kind", ["tiktok", "reddit"])
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (replace(NOBODY, cookies={"_fbp": "fb.1.1.2", "_scid": "s"}), []),
+        (replace(NOBODY, cookies={"_ttp": "T", "_rdt_uuid": "9"}), {"tiktok": [], "reddit": ["browser_id"]}),
+        (replace(NOBODY, ip="203.0.113.7"), []),
+        (replace(NOBODY, ip="10.0.0.1", user_agent="Mozilla/5.0"), ["connection"]),
+    ],
+)
+def test_unusable_is_only_what_the_event_states_for_this_network(kind: str, facts: Facts, expected: Any) -> None:
+    network = NETWORKS[kind]
+    body = json.loads(network.build(target("CSANDBOX0AFTERCLICK1"), facts).body)
+    unusable = unusable_keys(network.match_keys, network.cookies, facts, body)
+    assert unusable == (expected[kind] if isinstance(expected, dict) else expected)
 
 
 @pytest.mark.django_db

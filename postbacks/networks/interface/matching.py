@@ -1,7 +1,7 @@
 """How well a network can match events to its users: match keys and their weights."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -9,7 +9,7 @@ from postbacks.networks.interface.facts import Facts
 
 # Whether events had each key, in the network's order -> the number of events.
 Combinations = Mapping[tuple[bool, ...], int]
-# The facts that fill a key, by its name: those that may be in a form that a network does not take.
+# The facts that fill the first path of a key, by its name: those that may be in a form that a network does not take.
 STATED_FACTS = {
     "email": ("email", "hashes.email", "hashes.canonical_email"),
     "phone": ("phone", "hashes.phone"),
@@ -78,17 +78,17 @@ class MatchQuality:
         return best if best and self.score is not None and best.potential > self.score else None
 
 
-def unusable_keys(keys: Iterable[MatchKey], facts: Facts, body: Any) -> list[str]:
-    """The names of keys that the event states, but in a form that the body could not take."""
+def unusable_keys(keys: Iterable[MatchKey], cookies: Iterable[str], facts: Facts, body: Any) -> list[str]:
+    """The names of keys that the event states, but in a form that the body could not take.
+
+    `cookies` are the names of those of the network: the cookies of others are no facts of it.
+    """
+    own = replace(facts, cookies={name: facts.cookies[name] for name in cookies if name in facts.cookies})
     return [
         key.name
         for key in keys
-        if any(attrgetter(name)(facts) for name in STATED_FACTS.get(key.name, ())) and not _has(key, body)
+        if any(attrgetter(name)(own) for name in STATED_FACTS.get(key.name, ())) and _at(body, key.paths[0]) is None
     ]
-
-
-def _has(key: MatchKey, body: Any) -> bool:
-    return all(_at(body, path) is not None for path in key.paths)
 
 
 def _at(body: Any, path: Sequence[str]) -> Any:
