@@ -17,20 +17,18 @@ CONTEXT_PAGE = ("page_url", "page_search")
 PROPERTIES_PAGE = ("url", "search", "path", "page_url", "page_location", "tab_url")
 PROPERTIES_REFERRER = ("referrer", "page_referrer")
 LANDING_PAGE = "landing_page"
-INSTALL_REFERRERS = ("install_referrer", "installreferrer")
-# Names in properties, in lower case, of a URL by which an app was opened.
+INSTALL_REFERRERS = ("install_referrer", "installReferrer")
+# Names in properties of a URL by which an app was opened, as SDKs spell them.
 LINKS = (
-    *INSTALL_REFERRERS,
-    *("deep_link", "deeplink", "deep_link_url", "deeplink_url", "deeplinkurl", "deep_link_value", "launch_url"),
-    *("launchurl", "open_url", "openurl", "referring_link", "~referring_link"),
+    *("install_referrer", "installReferrer", "deep_link", "deepLink", "deeplink", "deep_link_url", "deepLinkUrl"),
+    *("deeplink_url", "deeplinkUrl", "deep_link_value", "launch_url", "launchUrl", "open_url", "openUrl"),
+    *("referring_link", "~referring_link"),
 )
-# All of them for PostgreSQL (event_groups.IS_RELEVANT): the texts by their columns and exact names, and the names in
-# properties, in lower case, that are rare enough to be read in any case.
-TEXTS = {
-    "context": (*CONTEXT_PAGE, "page_referrer", "referrer", *INSTALL_REFERRERS),
-    "properties": (*PROPERTIES_PAGE, *PROPERTIES_REFERRER, LANDING_PAGE),
-}
-NAMES = (*LINKS, "campaign")
+# All of them for PostgreSQL (event_groups.IS_RELEVANT), which compares names exactly: the texts of the context, the
+# names of URLs in properties, most of which state no click, and further names there.
+CONTEXT_TEXTS = (*CONTEXT_PAGE, "page_referrer", "referrer", *INSTALL_REFERRERS)
+PROPERTIES_URLS = (*PROPERTIES_PAGE, *PROPERTIES_REFERRER, LANDING_PAGE)
+PROPERTIES_NAMES = (*LINKS, "campaign", "ScCid")
 # In events with such a name the URL is that of a link which leads elsewhere: link_clicked, Product Shared.
 LINK_EVENT = re.compile(r"click|tapped|share", re.IGNORECASE)
 DEEP_LINK_EVENT = re.compile(r"deep.?link", re.IGNORECASE)
@@ -68,7 +66,7 @@ def places(*, properties: Mapping[str, Any], context: Mapping[str, Any], name: s
     """
     lowered = {str(key).lower(): value for key, value in properties.items()}
     page, urls = list(map(context.get, CONTEXT_PAGE)), list(map(lowered.get, PROPERTIES_PAGE))
-    links = [*map(lowered.get, LINKS), *map(context.get, INSTALL_REFERRERS)]
+    links = [lowered.get(link.lower()) for link in LINKS] + [context.get(link) for link in INSTALL_REFERRERS]
     leads_elsewhere = LINK_EVENT.search(name) is not None and DEEP_LINK_EVENT.search(name) is None
     is_repeated = bool(text(page[0]))
     found = [

@@ -36,19 +36,16 @@ IS_KNOWN = "({column} = '' OR {name}.value = {column} OR {column} = ANY({name}.s
 BY_ANONYMOUS = IDENTITY_OF.format(column="anonymous_id", namespace=ANONYMOUS, name="a")
 BY_USER = IDENTITY_OF.format(column="user_id", namespace=USER, name="u")
 BY_DEVICE = IDENTITY_OF.format(column="device_id", namespace=DEVICE, name="d")
-# The texts of an event that may state a click (click_places.py), joined.
-PLACES = "concat_ws(' ', {})".format(
-    ", ".join(f"{column} ->> '{name}'" for column, names in click_places.TEXTS.items() for name in names)
-)
-# Whether an event may contain traits of its player, a device, a group, a click or a conversion. A text is compared with
-# the names of click parameters only if it has a query, also one that is percent-encoded. SDKs send an empty campaign
-# with every event. Names of properties may have any case.
+# The texts of a context that may state a click, joined.
+CONTEXT_TEXTS = "concat_ws(' ', {})".format(", ".join(f"context ->> '{name}'" for name in click_places.CONTEXT_TEXTS))
+# Whether an event may contain traits of its player, a device, a group of its own, a click or a conversion. A text is
+# compared with the names of click parameters only if it has a query, also one that is percent-encoded: most have none,
+# and comparing takes longer than all other conditions. SDKs send an empty campaign with every event.
 IS_RELEVANT = f"""(kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
   OR kind IN ('page', 'screen', 'alias') AND (traits <> '{{}}' OR context ? 'traits')
   OR coalesce(context -> 'campaign', '{{}}') NOT IN ('{{}}', 'null')
-  OR {PLACES} ~ '=|%%3[Dd]' AND {PLACES} ~* %(clicks)s
-  OR EXISTS (SELECT FROM jsonb_object_keys(CASE jsonb_typeof(properties) WHEN 'object' THEN properties ELSE '{{}}' END)
-    AS key WHERE lower(key COLLATE "C") = ANY(%(click_names)s)))"""
+  OR {CONTEXT_TEXTS} ~ '=|%%3[Dd]' AND {CONTEXT_TEXTS} ~* %(clicks)s
+  OR properties ?| %(click_names)s OR properties ?| %(urls)s AND properties::text ~* %(clicks)s)"""
 # Whether the user is the owner of an id, or the latest of several, at the time of the events.
 IS_OWNER = """({column} = '' OR {name}.person_id = u.person_id AND ({name}.owners = 'one'
       AND first_at >= {name}.named_at OR {name}.owners = 'several' AND first_at > {name}.named_at))"""
@@ -191,10 +188,11 @@ def read(
 
 
 def relevance_parameters(triggers: Iterable[str]) -> dict[str, Any]:
-    """Return the parameters of IS_RELEVANT."""
+    """Return the parameters of IS_RELEVANT. Names of click parameters in properties are found in two spellings."""
     names = (*click_ids.CLICK_IDS, "utm_source")
     return {
         "counted": list(triggers),
         "clicks": "|".join(map(re.escape, names)),
-        "click_names": [*names, *click_places.NAMES],
+        "click_names": [*names, *map(str.upper, names), *click_places.PROPERTIES_NAMES],
+        "urls": list(click_places.PROPERTIES_URLS),
     }

@@ -46,7 +46,7 @@ PLACES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"page_location": "https://g.example/?ID"}, {}),
     ({"landing_page": "https://g.example/?ID"}, {}),
     ({"deep_link": "mygame://open?ID"}, {}),
-    ({"DeepLink": "https://g.example/open#ID"}, {}),
+    ({"deepLink": "https://g.example/open#ID"}, {}),
     ({"install_referrer": "utm_source=apps&utm_medium=organic2&ID"}, {}),
     ({"install_referrer": quote("utm_source=apps&ID", safe="")}, {}),
     ({"installReferrer": "ID"}, {}),
