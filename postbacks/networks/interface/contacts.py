@@ -17,6 +17,8 @@ from audience.ids.values import PLACEHOLDER_IDS, clean, is_storable
 
 MAX_LENGTH = 320  # of an email (RFC 3696, errata)
 MAX_USER_LENGTH = 64
+# Of comments, Alice (at work) <...>, and groups, Team: alice@...: the parser of the standard library recurses for each.
+MAX_NESTED = 10
 PLAIN_EMAIL = re.compile(r"[^\s\"(),:;<>@\[\\\]]+@[^\s\"(),:;<>@\[\\\]]+")
 DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z][a-z0-9-]{0,61}[a-z0-9])")
 # IDNA 2003, as in the standard library, would replace these: straße.example is another domain than strasse.example.
@@ -51,6 +53,8 @@ def read_email(text: str) -> str | None:
         text = clean(unquote(text[7:].partition("?")[0]))
     if PLAIN_EMAIL.fullmatch(text):
         return _email(text)
+    if "@" not in text or text.count("(") + text.count(":") > MAX_NESTED:
+        return None
     listed = text if '"' in text else text.replace(";", ",")
     # The parser of the standard library removes spaces from an address, and is right only where there are none.
     addresses = (address for _, address in getaddresses([listed]) if PLAIN_EMAIL.fullmatch(address) and address in text)
