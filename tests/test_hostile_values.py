@@ -13,6 +13,7 @@ from audience.games.keys import NewKey, create_key
 from audience.models import Dialect, Event, Game, Touch
 from postbacks.networks.interface import contacts
 from postbacks.outbox.contact_facts import read_contacts
+from postbacks.outbox.personal_facts import read_personal
 from tests.audience.wire import post
 
 MAX_SECONDS = 3.0  # of all values of a test, which take tenths of one on a busy machine
@@ -116,14 +117,22 @@ PIECES += (
 def test_a_contact_is_read_in_time_from_any_text(form: str) -> None:
     for piece in PIECES:
         text = form.format(piece * (1_000 // len(piece)))
-        read_contacts({"email": [text] * 10, "phone": [text] * 10, "country": "US"}, {"em": text, "ph": text}, {})
+        person = {
+            "email": [text] * 10,
+            "phone": [text] * 10,
+            "country": "US",
+            "address": {"country": text, "zip": text},
+        }
+        context = {"traits": person, "screen": text, "device": {"advertisingId": text}}
+        read_contacts(context, {"em": text, "ph": text}, person)
+        read_personal(person, {}, person, context)
         contacts.read_public_address(text * 100)
 
 
 @pytest.mark.django_db
 def test_the_digest_of_such_urls_takes_no_longer(game: Game) -> None:
-    key: NewKey = create_key(game=game, name="web", dialect=Dialect.METAROUTER)
-    for number, url in enumerate(url[:10_000] for url in URLS):
+    key: NewKey = create_key(game=game, name="web", dialect=Dialect.RUDDERSTACK)
+    for number, url in enumerate(url[:28_000].replace("\0", "_") for url in URLS):
         context = {"page": {"url": url, "referrer": url[:1_000]}}
         sent = {"userId": f"u-{number}", "properties": {"path": url[:1_000]}, "context": context}
         assert post("/v1/page", sent, key).status_code == 200
