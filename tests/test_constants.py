@@ -24,7 +24,7 @@ REAL_VALUES = {
     "audience.intake.requests.limit.LEASE_SIZE_SECONDS": 0.05,
     "audience.intake.requests.limit.LEASE_EXPIRY_SECONDS": 1.0,
     # Rejections that are kept.
-    "audience.intake.dialects.base.EXPIRED_KEY_INTERVAL_SECONDS": 60.0,
+    "audience.intake.dialects.refusing.EXPIRED_KEY_INTERVAL_SECONDS": 60.0,
     "audience.intake.storing.allowance.MAX_PER_GAME": 10_000,
     "audience.intake.storing.allowance.MAX_PER_KEY": 1_000,
     # A call to a network, which a lease of 30 seconds covers.

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.games.keys import NewKey, Restrictions, change_key, create_key, rotate_key
-from audience.intake.dialects import base
+from audience.intake.dialects import refusing
 from audience.intake.rejections import RevalidationStatus, revalidate_rejection, revalidation_obstacle
 from audience.intake.requests import restrictions
 from audience.intake.storing import allowance
@@ -43,7 +43,7 @@ RESTRICTED = {
 
 @pytest.fixture(autouse=True)
 def _nothing_was_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "EXPIRED_KEY_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(refusing, "EXPIRED_KEY_INTERVAL_SECONDS", 0.0)
 
 
 def call(method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
@@ -373,7 +373,7 @@ def test_the_end_of_an_overlap_leaves_a_rejection_and_a_rotation_without_one_doe
 
 
 def test_requests_with_an_ended_key_leave_one_rejection_a_minute(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "EXPIRED_KEY_INTERVAL_SECONDS", 60.0)
+    monkeypatch.setattr(refusing, "EXPIRED_KEY_INTERVAL_SECONDS", 60.0)
     expires_at = timezone.now() + timedelta(days=1)
     key = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK, restrictions=Restrictions(expires_at=expires_at))
     with time_machine.travel(expires_at, tick=False):

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from audience.games.key_usage import used_since_rotation
 from audience.games.keys import NewKey, Restrictions, create_key, revoke_key, rotate_key
-from audience.intake.dialects import base
+from audience.intake.dialects import refusing
 from audience.intake.dialects.parcelvoy import ParcelvoyView
 from audience.intake.urls import urlpatterns
 from audience.models import ApiKey, Dialect, Game, KeyKind
@@ -96,7 +96,7 @@ def test_a_refused_request_is_use_too_since_somebody_holds_the_key(game: Game) -
 
 
 def test_a_revoked_key_is_not_used_any_more(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "EXPIRED_KEY_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(refusing, "EXPIRED_KEY_INTERVAL_SECONDS", 0.0)
     key = create_key(game=game, name="k", dialect=Dialect.RUDDERSTACK)
     revoke_key(key=key.key)
     for route in ROUTES:
