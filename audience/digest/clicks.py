@@ -74,8 +74,13 @@ def read_with_unfilled(
     """
     stated = list(places(properties=properties, context=context, name=name))
     campaign = Place(named_in_campaign(context.get("campaign"))).tags if stated else {}
+    # {fbclid: the tags of the first URL that states it}: they hold where it is stated again without tags.
+    tagged: dict[str | None, dict[str, str]] = {}
     for place in stated:
-        tags = place.tags or ({} if place.only_ids else campaign)
+        meta_id = place.parameters.get(click_ids.ON_ORGANIC_LINKS)
+        tags = place.tags or tagged.get(meta_id) or ({} if place.only_ids else campaign)
+        if meta_id:
+            tagged.setdefault(meta_id, tags)
         if visit := _paid(place, tags, untagged_is_paid):
             return _click(visit, place, tags, properties, context), _unfilled(stated)
     return None, _unfilled(stated)

@@ -240,6 +240,16 @@ def test_the_tags_that_opened_the_session_say_nothing_about_a_later_fbclid() -> 
     assert (click.network, click.campaign) == ("meta", {})
 
 
+@pytest.mark.parametrize("place", [{"fbclid": "F1"}, {"landing_page": "https://g.example/?fbclid=F1"}])
+def test_an_fbclid_stated_again_without_tags_is_what_its_url_says(place: dict[str, Any]) -> None:
+    context = {"page_url": "https://g.example/?fbclid=F1&utm_medium=social"}
+
+    assert read(properties=place, context=context) is None
+    other = read(properties={"fbclid": "F2"}, context=context)
+    assert other is not None
+    assert other.click_id == "F2"
+
+
 # A click that only repeats
 
 

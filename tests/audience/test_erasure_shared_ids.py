@@ -27,7 +27,7 @@ from consent.models import ConsentDecision
 from postbacks.models import Delivery
 from postbacks.outbox import fan_out
 from tests import factories, hub
-from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, launch, message, purchase, send
+from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, launch, message, page, purchase, send
 from tests.audience.test_erasure import erase, person_of, tables
 from tests.audience.test_owned_ids import any_history
 from tests.effort import examples
@@ -342,6 +342,34 @@ def test_what_events_with_a_user_id_state_too_is_kept(key: NewKey, secret_key: N
     assert touch.clicked_at == Event.objects.get(kind="page").event_at
     (launched,) = Conversion.objects.all()
     assert (launched.user_id, launched.touch, launched.reason) == (ADA, touch, "")
+
+
+def test_exactly_the_traits_of_erased_pages_and_identifies_are_removed(key: NewKey, secret_key: NewKey) -> None:
+    """Those of pages have times of their own kind: an identify of the same moment may have set the same trait."""
+
+    def visit(minutes: float, traits: dict[str, Any], **fields: Any) -> dict[str, Any]:
+        context = {"library": "web", "libraryVersion": "1", "traits": traits}
+        return page(BROWSER, **{"eventTimestamp": ago(minutes=minutes), "context": context, **fields})
+
+    at = ago(minutes=50)
+    digest(
+        key,
+        login(ADA, 60),
+        visit(55, traits={"city": "Oslo", "level": 7}),
+        visit(54, traits={"city": "Oslo", "team": "red"}, userId=ADA),
+        visit(0, eventTimestamp=at, traits={"plan": "gold", "age": 30}),
+        identify(ADA, traits={"plan": "gold"}, eventTimestamp=at),
+        unnamed(ABSENT, 52, type="identify", traits={"rank": 3}),
+        login(BOB, 30),
+        visit(20, traits={"city": "Rome"}),
+    )
+    assert person_of(ADA).traits == {"city": "Oslo", "level": 7, "team": "red", "plan": "gold", "age": 30, "rank": 3}
+    assert person_of(BOB).traits == {"city": "Rome"}
+    erase(secret_key, {"anonymousId": BROWSER})
+
+    assert person_of(ADA).traits == {"city": "Oslo", "team": "red", "plan": "gold"}
+    assert person_of(ADA).trait_times.keys() == {"city", "team", "plan"}
+    assert (person_of(BOB).traits, person_of(BOB).trait_times) == ({}, {})
 
 
 def test_a_shared_id_that_is_sent_as_an_order_id_is_deleted_everywhere(key: NewKey, secret_key: NewKey) -> None:

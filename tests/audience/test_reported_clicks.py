@@ -68,6 +68,9 @@ def test_an_unfilled_macro_alone_is_no_click(rudderstack: NewKey, macro: str) ->
         ("/v1/page", {"context": {"page": {"url": "https://g.example/?utm_source=news&amp;ttclid=E.C.P.1"}}}),
         ("/v1/page", {"context": {"page": {"url": "https://g.example/?ref=7?ttclid=E.C.P.1"}}}),
         ("/v1/page", {"context": {"page": {"url": "https://g.example/#/shop?ttclid=E.C.P.1"}}}),
+        ("/v1/page", {"context": {"pageUrl": "https://g.example/?ttclid=E.C.P.1"}}),
+        ("/v1/track", {"event": "opened", "context": {"installReferrer": "utm_source=apps&ttclid=E.C.P.1"}}),
+        ("/v1/track", {"event": "opened", "properties": {"TTCLID": "E.C.P.1"}}),
     ],
 )
 def test_a_click_is_seen_wherever_the_sdk_puts_its_url(rudderstack: NewKey, path: str, fields: dict[str, Any]) -> None:

@@ -133,6 +133,34 @@ def test_traits_move_with_their_events_to_the_player_they_belong_to(rudder: NewK
     assert named == {"u-1": {}, "u-2": {"plan": "gold"}}
 
 
+def test_a_move_takes_exactly_the_traits_of_the_moved_events(rudder: NewKey) -> None:
+    """The identify of the same moment as a page that moves has set the same trait."""
+    call("identify", rudder, minute=5, anonymousId="a-1", traits={"email": "one@example.com"})
+    call("page", rudder, minute=20, userId=None, anonymousId="a-1", context={"traits": {"plan": "gold", "level": 7}})
+    call("screen", rudder, minute=6, userId=None, anonymousId="a-1", context={"traits": {"level": 3}})
+    call("identify", rudder, minute=20, traits={"plan": "gold"})
+    digest()
+    assert traits() == {"email": "one@example.com", "plan": "gold", "level": 7}
+    call("identify", rudder, minute=10, userId="u-2", anonymousId="a-1")
+    digest()
+
+    named = {identity.value: (identity.person.traits, identity.person.trait_times) for identity in identities()}
+    assert named == {
+        "u-1": (
+            {"email": "one@example.com", "plan": "gold", "level": 3},
+            {
+                "email": "2026-04-08T11:05:00+00:00",
+                "plan": "2026-04-08T11:20:00+00:00",
+                "level": "2026-04-08T11:06:00+00:00 other",
+            },
+        ),
+        "u-2": (
+            {"plan": "gold", "level": 7},
+            dict.fromkeys(("plan", "level"), "2026-04-08T11:20:00+00:00 other"),
+        ),
+    }
+
+
 def identities() -> Any:
     return Identity.objects.filter(namespace="user").select_related("person")
 

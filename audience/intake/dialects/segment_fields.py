@@ -17,7 +17,7 @@ MAX_PREFIX_LENGTH = 24
 # The client's names -> the names in message.Message.
 PAGE = {"url": "page_url", "path": "page_path", "title": "page_title", "referrer": "page_referrer"}
 PAGE |= {"search": "page_search"}
-RENAMED = {"userAgent": "user_agent"}
+RENAMED = {"userAgent": "user_agent", "pageUrl": "page_url", "pageReferrer": "page_referrer"}
 # Stored in other fields of the message. Traits are not: a message may have others of its own.
 OMITTED = frozenset({"page", "library", "sessionId"})
 

@@ -17,9 +17,9 @@ def items(game: Game) -> list[AttentionItem]:
         AttentionItem(
             tone=WARN,
             title="Unfilled macro in an ad’s URL",
-            subject=f"{number:,} {'event carries' if number == 1 else 'events carry'} an unfilled {_name(macro)} macro",
+            subject=f"{number:,} {'click carries' if number == 1 else 'clicks carry'} an unfilled {_name(macro)} macro",
             href=macro.href(game),
-            cause=f"The URL says `{macro}`, where the network should have put a click ID. Nothing can be attributed by "
+            cause=f"The URL of these events says `{macro}`, where the network should have put a click ID. Nothing can be attributed by "
             "it, so these visits count as clicks only if their UTM tags say that they were paid.",
             next_step="Check the ad’s URL: correct the macro, or let the network add its click ID by itself.",
             since=last_at,
