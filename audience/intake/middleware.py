@@ -21,6 +21,8 @@ logger = structlog.get_logger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 # Paths that only programs request: an unknown one is answered in JSON.
 API_PATH = re.compile(r"/+(v1|api)(/|$)")
+# What is repeated of a path in an answer and in the log.
+MAX_PATH_LENGTH = 200
 
 # By exact path. Routes with an argument, and the forms `//route` and `route/`, use all of the middleware.
 VIEWS: dict[str, Any] = {
@@ -60,8 +62,10 @@ class IntakeMiddleware:
         view = VIEWS.get(request.path_info)
         if view is None or must_be_https(request):
             response = self.get_response(request)
-            is_unknown = response.status_code == 404 and API_PATH.match(request.path_info)
-            return with_headers(not_found(request)) if is_unknown else response
+            if not API_PATH.match(request.path_info):
+                return response
+            log_refusal(request, response.status_code)
+            return with_headers(not_found(request)) if response.status_code == 404 else response
         start = time.perf_counter()
         response = view(request)
         observe(request, response, start)
@@ -78,19 +82,22 @@ def with_headers(response: HttpResponseBase) -> HttpResponseBase:
 
 def not_found(request: HttpRequest) -> HttpResponse:
     """The answer to a path that is no route: a client has to read an error, not a page."""
-    text = f"{request.path_info[:200]} is not a route of this server. Check the base URL and the path of the client."
+    path = request.path_info[:MAX_PATH_LENGTH]
+    text = f"{path} is not a route of this server. Check the base URL and the path of the client."
     return as_json(error_envelope(request, "NOT_FOUND", text), status=404)
 
 
 def observe(request: HttpRequest, response: HttpResponseBase, start: float) -> None:
-    """Count the answer and its duration since `start`, a time of time.perf_counter(), and log an error of the client.
-
-    So many lines are logged that a client which sends nothing else does not fill the disk.
-    """
+    """Count the answer and its duration since `start`, a time of time.perf_counter(), and log a refusal."""
     SECONDS.labels(request.path_info).observe(time.perf_counter() - start)
     REQUESTS.labels(request.path_info, response.status_code).inc()
-    if 400 <= response.status_code < 500 and allowance.take_log_line():
-        logger.info("request_refused", method=request.method, path=request.path_info, status=response.status_code)
+    log_refusal(request, response.status_code)
+
+
+def log_refusal(request: HttpRequest, status: int) -> None:
+    """Log an error of the client; so many lines that a client which sends nothing else does not fill the disk."""
+    if 400 <= status < 500 and allowance.take_log_line():
+        logger.info("request_refused", method=request.method, path=request.path_info[:MAX_PATH_LENGTH], status=status)
 
 
 def must_be_https(request: HttpRequest) -> bool:

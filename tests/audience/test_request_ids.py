@@ -60,10 +60,24 @@ def test_the_trace_id_of_an_error_is_the_id_of_the_answer_and_in_the_log(key: Ne
     assert (line["method"], line["path"], line["status"]) == ("POST", MESSAGES, 400)
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v1/nothing", 404), ("/api/" + "x" * 10_000, 404), ("/v1/track/", 400), ("//api/api/client/events", 401)],
+)
+def test_a_refusal_on_any_spelling_of_a_path_and_on_an_unknown_one_is_in_the_log(
+    log: io.StringIO, path: str, status: int
+) -> None:
+    answer = post(path, b"{}")
+    [line] = [json.loads(line) for line in log.getvalue().splitlines() if "request_refused" in line]
+
+    assert (line["request_id"], line["status"]) == (answer.headers[HEADER], status)
+    assert line["path"] == path[:200]
+
+
 def test_refused_requests_do_not_fill_the_log(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allowance, "take_log_line", iter([True, True, False, False]).__next__)
-    for _ in range(4):
-        post("/v1/track", b"{")
+    for path in ("/v1/track", "/v1/nothing", "/v1/track/", "/api/nothing"):
+        post(path, b"{")
 
     assert log.getvalue().count("request_refused") == 2
 
