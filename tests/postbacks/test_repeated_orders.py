@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from audience.digest import merge, orders
+from audience.games.keys import NewKey
 from audience.models import Conversion, Person, Reason
 from postbacks.delivery import sending
 from postbacks.models import Delivery
@@ -16,6 +17,7 @@ from postbacks.preview import dry_run
 from postbacks.reporting import audit
 from postbacks.sandbox.server import Sandbox
 from tests import factories
+from tests.audience import immutable
 from tests.audience.concurrency import in_thread, own_connection, wait_for_locks
 from tests.postbacks.test_goal_fan_out import happened, told
 
@@ -181,6 +183,33 @@ def test_an_order_of_two_players_who_become_one_before_it_is_sent_is_sent_once(
     ]
     assert len(sandbox.received("tiktok")) == 2
     assert [repeated(one) for one in (first, later)] == [False, True]
+
+
+@pytest.mark.parametrize("joined_by", ["identify", "alias"])
+def test_an_order_that_a_guest_and_a_server_reported_is_sent_once_when_the_guest_signs_up(
+    game: Any, key: NewKey, sandbox: Sandbox, joined_by: str
+) -> None:
+    factories.config(game)
+    immutable.digest(
+        key,
+        immutable.click("phone", eventTimestamp=immutable.ago(minutes=30)),
+        immutable.click(immutable.ABSENT, userId="ada", eventTimestamp=immutable.ago(minutes=30)),
+        immutable.purchase(
+            immutable.ABSENT, anonymousId="phone", properties=ORDER, eventTimestamp=immutable.ago(minutes=9)
+        ),
+        immutable.purchase("ada", properties=ORDER, eventTimestamp=immutable.ago(minutes=8)),
+    )
+    fan_out.fan_out_due()
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"waiting"}
+    joined = immutable.identify("ada", "phone") if joined_by == "identify" else immutable.alias("phone", "ada")
+    immutable.digest(key, joined)
+    fan_out.fan_out_due()
+    sending.drain(network="tiktok", max_in_flight=1)
+
+    guest, server = Conversion.objects.order_by("event_at")
+    assert [told(one) for one in (guest, server)] == [("delivered", ""), ("skipped", "repeat_order")]
+    assert [repeated(one) for one in (guest, server)] == [False, True]
+    assert len(sandbox.received("tiktok")) == 1
 
 
 @pytest.mark.parametrize("state", ["delivered", "waiting"])
