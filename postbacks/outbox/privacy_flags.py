@@ -26,7 +26,8 @@ CONSENT_FLAGS = {
     "ad_user_data": ("ad_user_data", "adUserData"),
     "ad_personalization": ("ad_personalization", "adPersonalization"),
 }
-FLAGS = {"true": True, "1": True, "granted": True, "false": False, "0": False, "denied": False}
+FLAGS = dict.fromkeys(("true", "1", "1.0", "yes", "granted"), True)
+FLAGS |= dict.fromkeys(("false", "0", "0.0", "no", "denied"), False)
 LIMITED = ("limited_data_use", "limitedDataUse")
 OPTIONS = ("data_processing_options", "dataProcessingOptions")
 LIMITED_MODE = "LDU"
@@ -36,7 +37,7 @@ GPC = ("gpc", "global_privacy_control", "globalPrivacyControl", "sec_gpc", "Sec-
 OPTED_OUT_OF_SALE = re.compile(r"1[YN-]Y[YN-]", re.IGNORECASE)
 # Meta's numbers for countries and states; 0 means that the network decides.
 COUNTRIES, STATES = {"1": "US"}, {"1000": "US-CA"}
-PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+COUNTRY, REGION = re.compile(r"[A-Z]{2}"), re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}")
 
 
 def consent(context: Any, properties: Any) -> Consent | None:
@@ -61,11 +62,9 @@ def data_use(context: Any, properties: Any, *, always_limited: bool) -> DataUse 
     option = _first(sources, OPTIONS, _object) or {}
     country = _first(sources, ("data_processing_options_country",), _text) or ""
     state = _first(sources, ("data_processing_options_state",), _text) or ""
-    return DataUse(
-        limited=True,
-        country=_place(option.get("country")) or COUNTRIES.get(country),
-        region=_place(option.get("region")) or STATES.get(state),
-    )
+    code = _code(option.get("country"), COUNTRY) or COUNTRIES.get(country)
+    region = _code(option.get("region"), REGION) or _code(f"{code}-{option.get('region')}", REGION) or STATES.get(state)
+    return DataUse(limited=True, country=code, region=region)
 
 
 def _sources(context: Any, properties: Any) -> list[dict[str, Any]]:
@@ -93,10 +92,10 @@ def _has_limited_mode(raw: Any) -> bool | None:
     return any(str(mode).strip().upper() == LIMITED_MODE for mode in modes) if isinstance(modes, list) else None
 
 
-def _place(raw: Any) -> str | None:
-    """An ISO 3166 code in upper case, `US` or `US-CA`; None for anything else."""
+def _code(raw: Any, pattern: re.Pattern[str]) -> str | None:
+    """A code in upper case; None for anything else."""
     text = (_text(raw) or "").upper()
-    return text if PLACE.fullmatch(text) else None
+    return text if pattern.fullmatch(text) else None
 
 
 def _flag(raw: Any) -> bool | None:

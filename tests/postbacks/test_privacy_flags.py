@@ -35,11 +35,18 @@ CALIFORNIA = DataUse(limited=True, country="US", region="US-CA")
         ({"limitedDataUse": "true"}, LIMITED),
         ({"limited_data_use": False}, UNLIMITED),
         ({"limited_data_use": "perhaps"}, None),
+        ({"limited_data_use": "Yes"}, LIMITED),
+        ({"limited_data_use": 1.0}, LIMITED),
+        ({"limited_data_use": "no"}, UNLIMITED),
         ({"data_processing_options": ["LDU"]}, LIMITED),
         ({"data_processing_options": "ldu"}, LIMITED),
         ({"data_processing_options": []}, UNLIMITED),
         ({"data_processing_options": {"modes": ["LDU"], "country": "us", "region": "US-CA"}}, CALIFORNIA),
         ({"data_processing_options": {"modes": "LDU", "country": "United States", "region": 7}}, LIMITED),
+        # A state alone is no code of ISO 3166-2.
+        ({"data_processing_options": {"modes": ["LDU"], "country": "US", "region": "CA"}}, CALIFORNIA),
+        ({"data_processing_options": {"modes": ["LDU"], "region": "CA"}}, LIMITED),
+        ({"data_processing_options": {"modes": ["LDU"], "country": "US-CA"}}, LIMITED),
         ({"data_processing_options": {"modes": 7}}, None),
         (
             {
