@@ -4,10 +4,10 @@ import uuid
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from audience.digest import ownership, persons
+from audience.digest import ownership, persons, spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
-from audience.digest.ownership import KnownId, WeakOwners
+from audience.digest.ownership import KnownId, NewId, WeakOwners
 from audience.digest.persons import Member, Merged, UnionFind
 from audience.digest.reassignment import WeakEvents, first_events
 from audience.models import Game, Identity, Owners
@@ -29,7 +29,7 @@ def assign(
     lookup: WeakOwners,
     merged: Merged,
 ) -> tuple[dict[int, uuid.UUID], set[uuid.UUID]]:
-    """Set the person of the weak ids without an owner, in `lookup` and the database.
+    """Set the person of the weak ids without an owner, in `lookup` and the database; new ids are added.
 
     `groups`: [(index, group), ...] of this digest that name no user. `earlier`: earlier events with the `unowned` ids,
     which belonged to `former_persons`. Returns {index: person} of groups without any usable id, and those of
@@ -49,6 +49,8 @@ def assign(
             root = sets.root(group_members[0])
             first_at[root] = min(first_seen_at, first_at.get(root, first_seen_at))
     persons_by_root = persons.find_or_create(game, sets, first_at, merged)
+    _add_new(game, groups, sets, persons_by_root, lookup)
+    spellings.record(game, [group for _, group in groups])
     changed = _set_persons(sets, persons_by_root, lookup)
     ownership.change(game, [*changed, *_set_other(game, sets, unowned, lookup)])
     return {index: persons_by_root[sets.root(index)] for index, group in groups if not group.ids.weak}, without_ids
@@ -61,9 +63,29 @@ def _join(
     for group_members in members:
         sets.join(group_members)
     for key in sets.ids():
-        row = lookup.known[key]
-        if row.person_id is not None and row.owners == Owners.NONE and row.person_id not in former_persons:
+        row = lookup.known.get(key)
+        if row and row.person_id and row.owners == Owners.NONE and row.person_id not in former_persons:
             sets.join([row.person_id, key])
+
+
+def _add_new(
+    game: Game,
+    groups: Iterable[tuple[int, EventGroup]],
+    sets: UnionFind,
+    persons_by_root: Mapping[Member, uuid.UUID],
+    lookup: WeakOwners,
+) -> None:
+    """Add the ids of these groups that are not stored yet, with their person if they determine one."""
+    first_at: dict[IdentityKey, datetime] = {}
+    for _, group in groups:
+        for key in group.ids.weak:
+            if key not in lookup.known:
+                first_at[key] = min(group.first_at, first_at.get(key, group.first_at))
+    new = {
+        key: NewId(seen_at, persons_by_root[sets.root(key)] if key in sets.members else None)
+        for key, seen_at in first_at.items()
+    }
+    lookup.known |= ownership.add(game, new)
 
 
 def _set_persons(sets: UnionFind, persons_by_root: Mapping[Member, uuid.UUID], lookup: WeakOwners) -> list[KnownId]:

@@ -51,7 +51,7 @@ class Changes:
 
 
 class WeakIds:
-    """The weak ids of a digest's groups of events. `known` are the identities; new ones are added without an owner."""
+    """The weak ids of a digest's groups of events. `known` are the identities; new ids that are named are added."""
 
     def __init__(self, game: Game, known: dict[IdentityKey, KnownId], merged: Merged) -> None:
         self.game, self.known, self.merged = game, known, merged
@@ -79,7 +79,10 @@ class WeakIds:
         return self.changes
 
     def _add_new(self, groups: Sequence[EventGroup], namings: Mapping[IdentityKey, Sequence[Naming]]) -> None:
-        """Add new ids, and update the time at which known ones were first seen."""
+        """Add the new ids that are named, and update the time at which known ones were first seen.
+
+        New ids that no user is named with are added with their player (unnamed.py).
+        """
         seen: dict[IdentityKey, datetime] = {}
         times = [(key, group.first_at) for group in groups for key in group.ids.weak]
         times += [(key, naming.first_at) for key, key_namings in namings.items() for naming in key_namings]
@@ -89,7 +92,7 @@ class WeakIds:
             if key in self.known and first_at < self.known[key].first_seen_at:
                 self.known[key].first_seen_at = first_at
                 self.changes.rows[self.known[key].pk] = self.known[key]
-        new = {key: _new_id(at, namings.get(key, ())) for key, at in seen.items() if key not in self.known}
+        new = {key: _new_id(seen[key], namings[key]) for key in namings if key not in self.known}
         added = ownership.add(self.game, new)
         self.known |= added
         self.changes.new.update(row.pk for row in added.values())

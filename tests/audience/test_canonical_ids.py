@@ -92,6 +92,14 @@ def test_an_id_in_a_known_form_is_no_news(key: NewKey) -> None:
     assert spellings.load(Event.objects.first().game_id, [("user", SMALL)]) == {("user", SMALL): [SMALL, CAPITALS]}
 
 
+def test_a_new_device_of_a_named_browser_is_kept_in_both_forms(key: NewKey) -> None:
+    digest(key, identify("ada", "browser-1"))
+    digest(key, message(userId=ABSENT, anonymousId="browser-1", deviceId=CAPITALS))
+    device = Identity.objects.get(namespace="device")
+    assert (device.value, device.spellings) == (SMALL, [CAPITALS])
+    assert device.person_id == Identity.objects.get(namespace="user").person_id
+
+
 def test_a_network_is_sent_a_form_that_was_sent(game: Game) -> None:
     person = factories.person(game)
     factories.identity(person, namespace="user", value=SMALL, spellings=[CAPITALS])
