@@ -92,7 +92,7 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, A
     return {
         **read_contacts(context, properties, person_traits),
         **read_personal(context.get("traits"), properties, person_traits, context),
-        "external_id": _id(conversion.user_id) or _user_identity(conversion) or _id(conversion.anonymous_id),
+        "external_id": _id(conversion.user_id) or _user_identity(conversion),
         "locale": _text(context.get("locale")),
         "order_id": orders.read_order_id(properties) or None,
         "cookies": {**clicks.cookies(properties, context), **(_texts(touch.cookies) if touch else {})},

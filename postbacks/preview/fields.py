@@ -42,7 +42,7 @@ LABELS = {
     "hashes": "Email or phone number, hashed by the sender",
     "name": "Name",
     "address": "Address",
-    "external_id": "User ID, or anonymous ID",
+    "external_id": "User ID",
     "ip": "IP address at the click",
     "user_agent": "Browser at the click",
     "advertising_id": "Advertising ID of the device",

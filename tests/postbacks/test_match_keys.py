@@ -23,6 +23,7 @@ ADDRESS = {"city": "São Paulo", "state": "SP", "country": "BR", "postal_code": 
 # One purchase with every field that the mappings read.
 PURCHASE: dict[str, Any] = {
     "event": "purchase",
+    "userId": "U-1",
     "anonymousId": "A-1",
     "properties": {
         "value": 9.99,
@@ -80,7 +81,7 @@ def test_tiktok_receives_every_match_key_that_their_mappings_fill(sandbox: Sandb
         "ttp": "ttp-1",
         "email": [sha256("ana@example.com"), sha256("ana.work@example.com")],
         "phone": [sha256("+5511987654321"), sha256("+5511987654322")],
-        "external_id": sha256("A-1"),
+        "external_id": sha256("U-1"),
         "ip": "203.0.113.7",
         "user_agent": "Mozilla/5.0",
         "locale": "pt-BR",
@@ -108,13 +109,30 @@ def test_reddit_receives_every_match_key_that_their_mappings_fill(
     assert event["user"] == {
         "email": sha256("ana@example.com"),
         "phone_number": sha256("+5511987654321"),
-        "external_id": sha256("A-1"),
+        "external_id": sha256("U-1"),
         "ip_address": "203.0.113.7",
         "user_agent": "Mozilla/5.0",
         "uuid": COOKIE,
         field: sha256(IDFA),
         "screen_dimensions": {"width": 1170, "height": 2532},
     }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("user_id", [None, "null", "guest", "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(("network", "path"), [("tiktok", ("data", 0)), ("reddit", ("data", "events", 0))])
+def test_an_anonymous_id_is_sent_to_no_network_as_a_user_id(
+    sandbox: Sandbox, game: Game, key: NewKey, network: str, path: tuple[Any, ...], user_id: str | None
+) -> None:
+    factories.config(game, network=network)
+    click = "ttclid=E.C.P.1" if network == "tiktok" else "rdt_cid=5185847163480834048"
+    deliver(landing(click), ("/v1/track", PURCHASE | {"userId": user_id}), key=key, network=network)
+
+    [request] = sandbox.received(network)
+    event = request["body"]
+    for step in path:
+        event = event[step]
+    assert "external_id" not in event["user"]
 
 
 @pytest.mark.django_db
@@ -125,7 +143,7 @@ def test_a_cookie_is_sent_for_a_purchase_without_a_click_too(sandbox: Sandbox, g
     preview = build_preview(Conversion.objects.select_related("game", "touch", "person").get(), config, addresses=True)
     assert preview.body is not None
     user = preview.body["data"][0]["user"]
-    assert (user["ttp"], user["external_id"]) == ("ttp-1", sha256("A-1"))
+    assert (user["ttp"], user["external_id"]) == ("ttp-1", sha256("U-1"))
 
 
 @pytest.mark.django_db

@@ -100,8 +100,7 @@ class Facts:
     object that the goal reports to. `event_id` is the same on every attempt. `event_at` and `clicked_at` are aware.
     `email` is an address, and `phone` a number in E.164; a text that is neither is the value as it was sent, and is
     not sent on. `more_emails` and `more_phones` are others that the event states beside it. `external_id` is a user
-    id, or without one the anonymous id of the event. `cookies` are the network's, by their names in the browser. `ip`
-    and `user_agent` are those of the click.
+    id. `cookies` are the network's, by their names in the browser. `ip` and `user_agent` are those of the click.
     """
 
     trigger: str

@@ -14,7 +14,7 @@ MATCH_KEYS = (
         "Keep the query of the landing page in the page URL that you send, so that the click is recognised.",
     ),
     MatchKey("email", "Email", 25, ((*USER, "email"),), "Identify players with the trait email."),
-    MatchKey("external_id", "User or anonymous ID", 10, ((*USER, "external_id"),), "Send a user ID with your events."),
+    MatchKey("external_id", "User ID", 10, ((*USER, "external_id"),), "Send a user ID with your events."),
     MatchKey("phone", "Phone number", 10, ((*USER, "phone_number"),), "Identify players with the trait phone."),
     MatchKey(
         "connection",
@@ -36,7 +36,7 @@ NOTES = {
     "data.events.event_source_url": "Page of the click",
     "data.events.user.email": "SHA-256 of the email, in lower case, without dots and +tags",
     "data.events.user.phone_number": "SHA-256 of the phone number, with its country code",
-    "data.events.user.external_id": "SHA-256 of the user ID, or without one of the anonymous ID",
+    "data.events.user.external_id": "SHA-256 of the user ID",
     "data.events.user.ip_address": "IP address at the time of the click",
     "data.events.user.user_agent": "Browser at the time of the click",
     "data.events.user.uuid": "Reddit’s browser cookie, as it came",

@@ -15,7 +15,7 @@ MATCH_KEYS = (
     ),
     MatchKey("email", "Email", 20, ((*USER, "email"),), "Identify players with the trait email."),
     MatchKey("phone", "Phone number", 20, ((*USER, "phone"),), "Identify players with the trait phone."),
-    MatchKey("external_id", "User or anonymous ID", 10, ((*USER, "external_id"),), "Send a user ID with your events."),
+    MatchKey("external_id", "User ID", 10, ((*USER, "external_id"),), "Send a user ID with your events."),
     MatchKey("browser_id", "Browser cookie", 5, ((*USER, "ttp"),), "Send the _ttp cookie with your web events."),
     MatchKey(
         "connection",
@@ -37,7 +37,7 @@ NOTES = {
     "data.user.ttp": "TikTok’s browser cookie, as it came",
     "data.user.email": "SHA-256 of the email, in lower case",
     "data.user.phone": "SHA-256 of the phone number, with its country code",
-    "data.user.external_id": "SHA-256 of the user ID, or without one of the anonymous ID",
+    "data.user.external_id": "SHA-256 of the user ID",
     "data.user.ip": "IP address at the time of the click",
     "data.user.user_agent": "Browser at the time of the click",
     "data.user.locale": "Language of the player",
