@@ -160,7 +160,7 @@ def _placeholders(game: Game) -> list[AttentionItem]:
             " to a network.",
             next_step="Look at your SDK call: it has to send the real id, or none.",
             since=last_at,
-            since_label="Last received about",
+            since_label="The last hour with such events began",
         )
         for placeholder, number, last_at in placeholders.most_frequent(game, limit=MAX_PLACEHOLDERS)
     ]

@@ -19,11 +19,11 @@ def items(game: Game) -> list[AttentionItem]:
             title="Unfilled macro in an ad’s URL",
             subject=f"{number:,} {'click carries' if number == 1 else 'clicks carry'} an unfilled {_name(macro)} macro",
             href=macro.href(game),
-            cause=f"The URL of these events says `{macro}`, where the network should have put a click ID. Nothing can "
+            cause=f"The URL of these events says “{macro}”, where the network should have put a click ID. Nothing can "
             "be attributed by it, so these visits count as clicks only if their UTM tags say that they were paid.",
             next_step="Check the ad’s URL: correct the macro, or let the network add its click ID by itself.",
             since=last_at,
-            since_label="Last received about",
+            since_label="The last hour with such events began",
         )
         for macro, number, last_at in click_macros.most_frequent(game, limit=MAX_MACROS)
     ]
