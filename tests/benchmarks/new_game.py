@@ -9,6 +9,7 @@ A second line is for shared machines: the time per event in the full game if one
 another, divided by the time if every player has a separate device.
 """
 
+import gc
 import os
 import subprocess
 import sys
@@ -97,6 +98,7 @@ def measure() -> float:
         cursor.execute(FILL, {"game": games[0].pk, "players": PLAYERS})
         cursor.execute("ANALYZE")
     digest_us(keys[0], "warm", BATCH_SIZE * REQUESTS)
+    gc.freeze()  # as config/celery.py does in a worker
     steady, new = [], []
     for turn in range(TURNS):
         steady.append(digest_us(keys[0], f"steady-{turn}", EVENTS))
