@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Q
 
 from audience.database import bulk
-from audience.ids import values
+from audience.ids.values import read_usable_id
 from audience.models import Conversion, Reason, Trigger
 
 ORDER_ID = ("transaction_id", "transactionId", "order_id", "orderId", "checkout_id", "checkoutId")
@@ -18,16 +18,7 @@ MAX_ORDER_ID = 256  # Conversion.order_id
 def read_order_id(properties: Any) -> str:
     """Return the first usable order id of an event's properties, '' for none; placeholders and longer ids are none."""
     fields = properties if isinstance(properties, dict) else {}
-    return next(filter(None, (_usable(fields.get(name)) for name in ORDER_ID)), "")
-
-
-def _usable(raw: Any) -> str:
-    try:
-        text = values.read_id(raw)
-    except values.LostDigits:
-        return ""
-    is_usable = len(text) <= MAX_ORDER_ID and values.is_storable(text) and not values.is_placeholder(text)
-    return text if is_usable else ""
+    return next(filter(None, (read_usable_id(fields.get(name), max_length=MAX_ORDER_ID) for name in ORDER_ID)), "")
 
 
 def choose_purchases(

@@ -87,6 +87,15 @@ def read_id(value: Any) -> str:
     return str(value)
 
 
+def read_usable_id(value: Any, *, max_length: int) -> str:
+    """A JSON value as an id; '' for null, a placeholder, and what is too long or cannot be stored unchanged."""
+    try:
+        text = read_id(value)
+    except LostDigits:
+        return ""
+    return text if len(text) <= max_length and is_storable(text) and not is_placeholder(text) else ""
+
+
 def clean(text: str) -> str:
     """The text without invisible characters (categories Cc and Cf) and outer spaces.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from postbacks.networks.interface.contacts import read_email, read_hash, read_phone, read_region
 from postbacks.networks.interface.facts import Hashes
+from postbacks.outbox.json_objects import address_of, as_object
 
 # The names of a contact, the usual one first. Each may hold it in the clear or as a hash.
 EMAIL = (
@@ -32,10 +33,10 @@ Source = Mapping[str, Any]
 
 def read_contacts(context: Source, properties: Source, person_traits: Any) -> dict[str, Any]:
     """Return `email`, `phone`, `more_emails`, `more_phones` and `hashes` of Facts."""
-    person = _object(person_traits)
+    person = as_object(person_traits)
     # `user` is where TikTok's first API and the mappings for it have contacts.
-    old = [_object(holder.get("user")) for holder in (context, _object(properties.get("context")))]
-    stated = [_object(context.get("traits")), properties, _object(properties.get("user_data"))]
+    old = [as_object(holder.get("user")) for holder in (context, as_object(properties.get("context")))]
+    stated = [as_object(context.get("traits")), properties, as_object(properties.get("user_data"))]
     sources = [*stated, *old, person]
     country = _region(person)
     emails, email_hash, canonical_hash = _closest(
@@ -90,11 +91,5 @@ def _texts(source: Source, names: Sequence[str]) -> Iterator[str]:
 
 def _region(source: Source) -> str:
     """Return the region that a source states; '' for none."""
-    address = source.get("address")
-    first = address[0] if isinstance(address, list) and address else address
-    countries = (read_region(holder.get(name)) for holder in (_object(first), source) for name in COUNTRY)
+    countries = (read_region(holder.get(name)) for holder in (address_of(source), source) for name in COUNTRY)
     return next(filter(None, countries), "")
-
-
-def _object(raw: Any) -> dict[str, Any]:
-    return raw if isinstance(raw, dict) else {}

@@ -4,9 +4,9 @@ Properties and traits are free-form: the functions here accept any JSON value, r
 never raise.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models.functions import Collate, Lower
@@ -20,9 +20,8 @@ from postbacks.networks.interface.facts import Facts, Item
 from postbacks.outbox import privacy_flags
 from postbacks.outbox.conditions import number
 from postbacks.outbox.contact_facts import read_contacts
+from postbacks.outbox.json_objects import as_object
 from postbacks.outbox.personal_facts import read_personal
-
-T = TypeVar("T")
 
 # What a network's functions may raise for free-form data; anything else is a bug.
 BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ValidationError)
@@ -63,7 +62,7 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
     Reads `game`, `touch`, `person` and, without a user id, the person's first: a query unless `load_first_user_ids`
     loaded it.
     """
-    properties, context = _object(conversion.properties), _object(conversion.context)
+    properties, context = as_object(conversion.properties), as_object(conversion.context)
     personal = _personal(conversion, properties) if level == Level.FULL else {}
     touch = conversion.touch
     return Facts(
@@ -85,7 +84,7 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
 
 def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, Any]:
     """The personal facts, by their names in Facts."""
-    context, touch = _object(conversion.context), conversion.touch
+    context, touch = as_object(conversion.context), conversion.touch
     person_traits = conversion.person.traits
     # The context has `ip: null` if the sender disabled recording of the address.
     has_address = touch is not None and context.get("ip", "") is not None
@@ -151,10 +150,6 @@ def _quantity(raw: Any) -> int | None:
     return int(count) if count is not None and is_whole else None
 
 
-def _object(raw: Any) -> dict[str, Any]:
-    return raw if isinstance(raw, dict) else {}
-
-
 def _first(fields: dict[str, Any], names: Iterable[str]) -> Any:
     """The first value of `names` that is neither None nor blank."""
     for name in names:
@@ -164,14 +159,8 @@ def _first(fields: dict[str, Any], names: Iterable[str]) -> Any:
     return None
 
 
-def _first_usable(sources: Iterable[dict[str, Any]], names: Iterable[str], read: Callable[[Any], T | None]) -> T | None:
-    """The result of `read` for the first value for which it is not None."""
-    values = (read(source.get(name)) for source in sources for name in names)
-    return next((value for value in values if value is not None), None)
-
-
 def _texts(raw: Any) -> dict[str, str]:
-    return {name: text for name, value in _object(raw).items() if (text := _text(value))}
+    return {name: text for name, value in as_object(raw).items() if (text := _text(value))}
 
 
 def _text(raw: Any, *, max_length: int = MAX_TEXT) -> str | None:

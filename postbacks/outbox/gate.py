@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from audience.ids.values import LostDigits, is_placeholder, is_storable, read_id
+from audience.ids.values import read_usable_id
 from audience.intake.messages import message_ids
 from audience.intake.messages.message import SERVER_ID_PREFIX
 from audience.models import Conversion, Reason, Trigger, ValueProblem
@@ -20,6 +20,7 @@ from postbacks.models import PostbackConfig
 from postbacks.networks.interface.facts import Facts
 from postbacks.outbox import conversion_facts
 from postbacks.outbox.goals import Goal, Match, match_goal
+from postbacks.outbox.json_objects import as_object
 
 logger = structlog.get_logger(__name__)
 
@@ -141,7 +142,7 @@ def event_id(conversion: Conversion, config: PostbackConfig) -> str:
     network's kind or label in `_imtbl_conversion_network`), the event id that it shares with a browser pixel, the
     message id, which SDKs give their pixels too, else the conversion's own id. The name of the event is no id of it.
     """
-    properties, context = _object(conversion.properties), _object(conversion.context)
+    properties, context = as_object(conversion.properties), as_object(conversion.context)
     network = str(properties.get("_imtbl_conversion_network") or "").strip().lower()
     is_of_network = network in (config.network, config.kind.label.lower())
     # A message without an id of its sender was given one by the server.
@@ -159,13 +160,5 @@ def event_id(conversion: Conversion, config: PostbackConfig) -> str:
 
 def _usable_event_id(raw: Any) -> str:
     """The id as text; '' for a placeholder, text that is too long or damaged, and values that are no id."""
-    try:
-        text = read_id(raw)
-    except LostDigits:
-        return ""
-    is_usable = len(text) <= MAX_EVENT_ID and is_storable(text) and not is_placeholder(text)
-    return "" if not is_usable or message_ids.is_placeholder(text) else text
-
-
-def _object(raw: Any) -> dict[str, Any]:
-    return raw if isinstance(raw, dict) else {}
+    text = read_usable_id(raw, max_length=MAX_EVENT_ID)
+    return "" if message_ids.is_placeholder(text) else text

@@ -11,6 +11,8 @@ from typing import Any
 from audience.ids.values import UUID_FORM, clean, is_placeholder
 from postbacks.networks.interface.contacts import read_region
 from postbacks.networks.interface.facts import Address, AdvertisingId, Name, Screen
+from postbacks.outbox.contact_facts import COUNTRY
+from postbacks.outbox.json_objects import address_of, as_object
 
 FIRST_NAME = ("first_name", "firstName", "firstname")
 LAST_NAME = ("last_name", "lastName", "lastname")
@@ -20,7 +22,6 @@ ADDRESS = {
     "state": ("state", "region"),
     "postal_code": ("postal_code", "postalCode", "zip", "zip_code", "zipCode"),
 }
-COUNTRY = ("country", "country_code", "countryCode")
 # context.os.name or context.device.type, in lower case -> the field of AdvertisingId.
 SYSTEMS = {
     **dict.fromkeys(("ios", "ipados", "iphone os", "tvos", "watchos", "visionos", "apple"), "idfa"),
@@ -36,10 +37,10 @@ Source = Mapping[str, Any]
 
 def read_personal(event_traits: Any, properties: Source, person_traits: Any, context: Source) -> dict[str, Any]:
     """Return `name`, `address`, `advertising_id` and `screen` of Facts."""
-    sources = [_object(event_traits), properties, _object(properties.get("user_data")), _object(person_traits)]
+    sources = [as_object(event_traits), properties, as_object(properties.get("user_data")), as_object(person_traits)]
     return {
         "name": _name(sources),
-        "address": next(filter(None, (_address(_holder(source)) for source in sources)), None),
+        "address": next(filter(None, (_address(address_of(source)) for source in sources)), None),
         "advertising_id": _advertising_id(context),
         "screen": _screen(context.get("screen")),
     }
@@ -48,7 +49,7 @@ def read_personal(event_traits: Any, properties: Source, person_traits: Any, con
 def _name(sources: Iterable[Source]) -> Name | None:
     """Return the names of the closest source that states one, also in its address, as the user_data of Google."""
     for source in sources:
-        first, last = (_text([source, _holder(source)], names) for names in (FIRST_NAME, LAST_NAME))
+        first, last = (_text([source, address_of(source)], names) for names in (FIRST_NAME, LAST_NAME))
         if first or last:
             return Name(first=first, last=last)
     return None
@@ -60,20 +61,14 @@ def _address(holder: Source) -> Address | None:
     return None if address == Address() else address
 
 
-def _holder(source: Source) -> Source:
-    """Return the address of a source, or the first of a list; {} for none."""
-    address = source.get("address")
-    return _object(address[0] if isinstance(address, list) and address else address)
-
-
 def _advertising_id(context: Source) -> AdvertisingId | None:
     """Return the advertising ID of the device, unless the player has switched it off; a system sends zeros then."""
-    device = _object(context.get("device"))
+    device = as_object(context.get("device"))
     value = clean(str(device.get("advertisingId") or ""))
     is_off = device.get("adTrackingEnabled") is False
     if is_off or not UUID_FORM.fullmatch(value) or is_placeholder(value):
         return None
-    stated = (_object(context.get("os")).get("name"), device.get("type"))
+    stated = (as_object(context.get("os")).get("name"), device.get("type"))
     kind = next((SYSTEMS[name] for name in (str(text).strip().lower() for text in stated) if name in SYSTEMS), None)
     return AdvertisingId(**{kind: value}) if kind else None
 
@@ -95,7 +90,3 @@ def _text(holders: Sequence[Source], names: Iterable[str]) -> str | None:
             if 0 < len(text) <= MAX_TEXT and not is_placeholder(text):
                 return text
     return None
-
-
-def _object(raw: Any) -> dict[str, Any]:
-    return raw if isinstance(raw, dict) else {}

@@ -1,6 +1,6 @@
 """Sending failed deliveries again: many from the page of a network, one from the page of a conversion."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -107,23 +107,24 @@ def replay_cancel(request: HubRequest, membership: Membership, network: str, pk:
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def delivery_send_again(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
-    delivery = get_object_or_404(Delivery, game=membership.game, pk=pk)
-    try:
-        replays.send_again(delivery)
-        messages.success(request, "Queued again, under the same event ID.")
-    except replays.NotSendable as problem:
-        messages.error(request, str(problem))
-    return redirect(_return_url(request, membership.game.slug))
+    return _queue(request, membership, pk, replays.send_again, "Queued again, under the same event ID.")
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def delivery_try_now(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
     """Send a waiting delivery before its next attempt."""
+    return _queue(request, membership, pk, try_now.try_delivery, "It is sent now, under the same event ID.")
+
+
+def _queue(
+    request: HubRequest, membership: Membership, pk: UUID, queue: Callable[[Delivery], object], done: str
+) -> HttpResponse:
+    """Call `queue` with the delivery, and show the sentence `done` or why it is refused."""
     delivery = get_object_or_404(Delivery, game=membership.game, pk=pk)
     try:
-        try_now.try_delivery(delivery)
-        messages.success(request, "It is sent now, under the same event ID.")
-    except try_now.NotTryable as problem:
+        queue(delivery)
+        messages.success(request, done)
+    except (replays.NotSendable, try_now.NotTryable) as problem:
         messages.error(request, str(problem))
     return redirect(_return_url(request, membership.game.slug))
 
