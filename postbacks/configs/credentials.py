@@ -63,14 +63,13 @@ def request_check(
     return check
 
 
-def request_test(*, config: PostbackConfig, test_code: str, trigger: str, requested_by: Any) -> CredentialCheck:
+def request_test(*, config: PostbackConfig, trigger: str, requested_by: Any, test_code: str = "") -> CredentialCheck:
     """Send one test conversion to the network's test view; the check's `message` becomes the result. Never counted.
 
-    Raises SettingsRefused without a test code, for a trigger that is not built in, and if the stored credential cannot
-    be read.
+    Raises SettingsRefused without a test code that the network needs, for a network without test events, for a trigger
+    that is not built in, and if the stored credential cannot be read.
     """
-    if not test_code.strip():
-        raise rules.SettingsRefused(f"Enter the {config.kind.test_code_label.lower()}: without one this would count.")
+    rules.refuse_counted_test(config.kind, test_code)
     if trigger not in Trigger.values:
         raise rules.SettingsRefused("Select the event to send.")
     rules.credential_to_check({}, network=config.network, config=config)
@@ -97,7 +96,8 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
         return
     check, credential = taken
     network, test_code = NETWORKS[check.network], _decrypted(encrypted_test_code)
-    if not test_code and (check.has_test_code or check.purpose == Purpose.TEST):
+    is_test = bool(test_code) or (check.purpose == Purpose.TEST and network.has_test_endpoint)
+    if not is_test and (check.has_test_code or check.purpose == Purpose.TEST):
         check.message = TEST_CODE_LOST
         _close(check, CheckState.UNVERIFIED, None)
         return
@@ -106,6 +106,7 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
         credential=credential,
         base_url=settings.NETWORK_URLS[network.kind],
         test_code=test_code or None,
+        is_test=is_test,
     )
     trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value
 

@@ -104,6 +104,8 @@ class PostbackForm(forms.Form):
             ("test_code", network.test_code_label, network.test_code_help),
         ):
             self.fields[name].label, self.fields[name].help_text = label, text
+        if not network.test_code_label:
+            del self.fields["test_code"]
         for part in network.credential_fields:
             self.fields[part.form_name] = CredentialInput(part, editing=editing)
         if network.object_id:

@@ -6,6 +6,7 @@ from typing import Any
 from audience.models import Game, Trigger
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Network
 from postbacks.outbox.conditions import GoalRefused
 from postbacks.outbox.goals import parse, refuse_name
 
@@ -67,3 +68,11 @@ def new_parts(entered: Mapping[str, str], config: PostbackConfig) -> dict[str, s
 def audit_text(credential: str) -> str:
     """What the audit log shows of a credential: whether there is one. `credential` is the text of its mapping."""
     return "none" if credential in ("", "{}", "SecretDict()", "None") else "•••• set"
+
+
+def refuse_counted_test(network: Network, test_code: str) -> None:
+    """SettingsRefused if the network would count a test conversion with this test code ('' without one)."""
+    if not network.has_test_events:
+        raise SettingsRefused(f"{network.label} has no test events: this would count.")
+    if not network.has_test_endpoint and not test_code.strip():
+        raise SettingsRefused(f"Enter the {network.test_code_label.lower()}: without one this would count.")

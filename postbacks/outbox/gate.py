@@ -64,7 +64,7 @@ def reason_not_to_send(
         return Reason.CONSENT
     if not _can_match(conversion, config, level, facts):
         return Reason.NO_MATCH_KEY
-    if conversion.value is None and name in config.kind.value_events:
+    if name in config.kind.value_events and not config.kind.accepts_value(conversion.value, conversion.currency):
         return Reason.NO_VALUE
     return Reason.TOO_OLD if is_too_old(config, conversion.event_at, now) else None
 

@@ -6,6 +6,7 @@ The sentence of a reason is the label of Reason, which the choices of the column
 from dataclasses import dataclass
 
 from audience.models import Reason
+from postbacks.networks import NETWORKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +122,9 @@ TEXTS: dict[str, ReasonText] = {
     Reason.NO_VALUE: ReasonText(
         short="No value to send",
         clause="had no value, which the network needs with this event",
-        remedy="Send the event with its amount and its currency as ISO 4217 letters, such as 9.99 and USD.",
-        next_step="Send these events with a value and an ISO 4217 currency.",
+        remedy="Send the event with its amount and its currency as ISO 4217 letters, such as 9.99 and USD. Some "
+        "networks accept only some currencies: see the document of the network.",
+        next_step="Send these events with a value and an ISO 4217 currency that the network accepts.",
     ),
     Reason.TOO_OLD: ReasonText(
         short="Too old for the network",
@@ -139,3 +141,19 @@ TEXTS: dict[str, ReasonText] = {
     ),
 }
 ORDER = tuple(TEXTS)
+
+
+def remedy(reason: str, network: str) -> str:
+    """What to do about one conversion that is not sent for this reason, with what its network needs."""
+    return _with_needs(reason, network, TEXTS[reason].remedy)
+
+
+def next_step(reason: str, network: str) -> str:
+    """What to check if most conversions of a postback to the network have this reason."""
+    click_param = NETWORKS[network].click_param if network in NETWORKS else ""
+    return _with_needs(reason, network, TEXTS[reason].next_step.format(click_param=click_param or "a click ID"))
+
+
+def _with_needs(reason: str, network: str, text: str) -> str:
+    needs = NETWORKS[network].match_key_help if network in NETWORKS else ""
+    return needs if needs and reason == Reason.NO_MATCH_KEY else text

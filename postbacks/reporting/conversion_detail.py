@@ -175,7 +175,13 @@ def _remedy(delivery: Delivery, in_time: bool) -> str:
         return ""
     if delivery.is_unknown and not (delivery.state == DeliveryState.FAILED and in_time):
         return labels.UNKNOWN_REMEDY
-    return labels.remedy(state=delivery.state, reason=delivery.reason, verdict=delivery.verdict, in_time=in_time)
+    return labels.remedy(
+        state=delivery.state,
+        reason=delivery.reason,
+        verdict=delivery.verdict,
+        in_time=in_time,
+        network=delivery.network,
+    )
 
 
 def _with_doubt(delivery: Delivery, text: str) -> str:

@@ -50,12 +50,12 @@ def outcome_label(delivery: Delivery) -> tuple[str, str]:
     return ("Failed, may have arrived", "bad") if failed else ("May have arrived", "warn")
 
 
-def remedy(*, state: str, reason: str, verdict: str, in_time: bool) -> str:
+def remedy(*, state: str, reason: str, verdict: str, in_time: bool, network: str = "") -> str:
     """Return what to do about a delivery; '' if there is nothing to do. `in_time`: its deadline has not passed."""
     if state == DeliveryState.FAILED and not in_time:
         return PAST_DEADLINE
     if reason:
-        return reasons.TEXTS[reason].remedy
+        return reasons.remedy(reason, network)
     if state == DeliveryState.FAILED:
         return BY_VERDICT.get(verdict, BY_VERDICT[Verdict.TRANSIENT.value])
     return BY_STATE.get(DeliveryState(state), "")

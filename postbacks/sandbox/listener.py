@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.stopping.wait(state.delay(network))
         fault = state.next_fault(network)
         answer = self._answer(network, imitation, body, fault)
-        test = imitation.is_test(control.decoded_body(body))
+        test = imitation.takes_as_test(path, control.decoded_body(body))
         duplicate = bool(answer and not test and state.record_events(network, answer.events))
         state.record(
             ReceivedRequest(

@@ -25,9 +25,9 @@ from postbacks.delivery import confirming, replays, sending
 from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.call import Request, Response, Verdict
+from postbacks.networks.interface.call import Outcome, Request, Response, Verdict
 from postbacks.networks.interface.facts import Consent, Facts
-from postbacks.outbox import fan_out, privacy_flags
+from postbacks.outbox import fan_out, privacy_flags, reasons
 from postbacks.reporting import audit
 from tests import factories
 from tests.postbacks import wide
@@ -182,6 +182,75 @@ def test_after_a_refused_check_the_form_shows_the_stored_plain_parts(
     assert f'value="{wide.ACCOUNT}"' in marketer.get(f"{url}?check={check.pk}").content.decode()
 
 
+# Test events ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tests_without_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network takes test events at an endpoint of their own."""
+    monkeypatch.setattr(wide.Wide, "test_code_label", "")
+    monkeypatch.setattr(wide.Wide, "has_test_endpoint", True)
+
+
+@pytest.mark.usefixtures("tests_without_code")
+def test_a_network_with_an_endpoint_for_tests_needs_no_test_code(
+    network: wide.Server, game: Game, marketer: Client
+) -> None:
+    config, url = new_config(game), f"/g/{game.slug}/integrations/wide/"
+    assert "test_code" not in PostbackForm(network=wide.Wide()).fields
+    assert 'name="test_code"' not in marketer.get(url + "add/").content.decode()
+    page = marketer.get(url).content.decode()
+    assert "Send a test conversion" in page
+    assert 'name="test_code"' not in page
+
+    where = marketer.post(url + "test/", {"config": str(config.pk), "trigger": "purchase"})["Location"]
+    check = CredentialCheck.objects.get()
+    assert where == f"{url}checks/{check.pk}/"
+    credentials.run_check(check_id=str(check.pk))
+    check.refresh_from_db()
+    assert (check.purpose, check.state) == ("test", "passed")
+    assert network.calls["validate"][0]["body"] == {"id": str(check.pk), "test": True}
+    assert network.calls["events"] == []
+
+
+@pytest.mark.usefixtures("tests_without_code")
+def test_a_check_before_saving_is_no_test_conversion(network: wide.Server, game: Game, marketer: Client) -> None:
+    marketer.post(f"/g/{game.slug}/integrations/wide/add/", posted())
+    check = CredentialCheck.objects.get()
+    credentials.run_check(check_id=str(check.pk))
+    assert network.calls["validate"][0]["body"] == {"id": str(check.pk), "test": False}
+
+
+def test_a_network_without_test_events_offers_no_test_conversion(
+    network: wide.Server, game: Game, marketer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wide.Wide, "test_code_label", "")
+    config, url = new_config(game), f"/g/{game.slug}/integrations/wide/"
+    assert "Send a test conversion" not in marketer.get(url).content.decode()
+    asked = {"config": str(config.pk), "trigger": "purchase"}
+    page = marketer.post(url + "test/", asked, follow=True).content.decode()
+    assert "Nothing was sent. Wide Ads has no test events: this would count." in page
+    assert CredentialCheck.objects.count() == 0
+
+
+def test_a_refused_check_names_the_test_code_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Outcome(Verdict.PAYLOAD, None, "No such tag.")
+    start = "Wide Ads did not accept tag ID w-1 (“No such tag”): copy it again from Events Manager"
+    explained = wide.Wide().explain(refused, "w-1", undecided="")
+    assert explained == f"{start}, and check the Test code if you entered one."
+    monkeypatch.setattr(wide.Wide, "test_code_label", "")
+    assert wide.Wide().explain(refused, "w-1", undecided="") == f"{start}."
+
+
+def test_the_help_of_the_form_links_to_the_document_of_the_network(
+    network: wide.Server, game: Game, marketer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, link = f"/g/{game.slug}/integrations/wide/add/", f'href="/g/{game.slug}/help/keys/"'
+    assert link not in marketer.get(url).content.decode()
+    monkeypatch.setattr(wide.Wide, "document", "keys")
+    assert link in marketer.get(url).content.decode()
+
+
 # Fan-out -------------------------------------------------------------------------------------------
 
 
@@ -229,6 +298,40 @@ def test_an_event_that_the_network_refuses_without_a_value_is_not_sent_without_o
     conversion.refresh_from_db()
     assert (row.state, row.reason) == outcome
     assert conversion.reason == row.reason
+
+
+@pytest.mark.parametrize(
+    ("currency", "outcome"), [("EUR", ("waiting", "")), ("eur", ("waiting", "")), ("USD", ("skipped", "no_value"))]
+)
+def test_a_value_in_a_currency_that_the_network_does_not_accept_is_none(
+    network: wide.Server, game: Game, monkeypatch: pytest.MonkeyPatch, currency: str, outcome: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(wide.Wide, "currencies", frozenset({"EUR", "JPY"}))
+    new_config(game)
+    clicked(game, hours=7, properties={"value": 9.99, "currency": currency})
+    fan_out.fan_out_due()
+    row = Delivery.objects.get()
+    assert (row.state, row.reason) == outcome
+
+
+def test_a_conversion_without_a_match_key_says_what_the_network_needs(
+    network: wide.Server, game: Game, marketer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_config(game)
+    click = factories.touch(factories.person(game), network="wide", click_id="")
+    conversion = factories.conversion(click.person, touch=click)
+    fan_out.fan_out_due()
+    assert Delivery.objects.get().reason == "no_match_key"
+    url, usual = f"/g/{game.slug}/conversions/{conversion.pk}/", "Send the player’s email with identify"
+    assert usual in marketer.get(url).content.decode()
+    assert reasons.next_step("no_match_key", "wide") == "Send wclid or an email address with the events."
+
+    monkeypatch.setattr(wide.Wide, "match_key_help", "Send the shoe size of the player.")
+    page = marketer.get(url).content.decode()
+    assert "Send the shoe size of the player." in page
+    assert usual not in page
+    assert reasons.next_step("no_match_key", "wide") == "Send the shoe size of the player."
+    assert reasons.next_step("no_value", "wide") == reasons.TEXTS["no_value"].next_step
 
 
 def test_an_event_that_needs_no_value_is_sent_without_one(network: wide.Server, game: Game) -> None:

@@ -1,6 +1,7 @@
 """Shows documents of docs/ in the Hub, for links from its pages."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +21,9 @@ TITLES = {
     "keys": "API keys",
     "values": "Values and orders",
 }
+# The pages of networks, docs/networks/<kind>.md, whose first line is the title.
+NETWORK_PAGES = {path.stem: path for path in sorted((settings.BASE_DIR / "docs" / "networks").glob("*.md"))}
+TITLES |= {name: path.read_text(encoding="utf-8").splitlines()[0].strip("# ") for name, path in NETWORK_PAGES.items()}
 
 
 @game_view()
@@ -32,7 +36,8 @@ def document(request: HubRequest, membership: Membership, name: str) -> HttpResp
 @cache
 def as_html(name: str) -> str:
     """Return a document as HTML. Its images are served as static files, and its links lead to pages of the Hub."""
-    text = (settings.BASE_DIR / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    path = NETWORK_PAGES.get(name, settings.BASE_DIR / "docs" / f"{name}.md")
+    text = path.read_text(encoding="utf-8")
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(text)
     for token in tokens:
@@ -61,7 +66,7 @@ def _point_to_hub(link: Token) -> bool:
     """Set the link's target to the Hub's page of the document; return False if it has none."""
     target: Any = link.attrs["href"]
     file, _, fragment = target.partition("#")
-    name = file.removesuffix(".md")
+    name = Path(file).stem
     if target.startswith(("https://", "http://", "#")):
         return True
     # The page of another document is a sibling of this one.

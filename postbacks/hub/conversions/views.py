@@ -115,7 +115,7 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
         "order_id": masked(row.order_id, addresses=addresses),
         "player": masked(row.user_id, addresses=addresses) or f"Player {str(row.person_id)[:8]}",
         "properties": as_json(masked(row.properties, addresses=addresses)),
-        "remedy": reasons.TEXTS[row.reason].remedy if row.reason else "",
+        "remedy": reasons.remedy(row.reason, row.touch.network if row.touch else "") if row.reason else "",
         "window_days": membership.game.attribution_window_days,
         "max_clicks": clicks.MAX_CLICKS,
     }

@@ -44,6 +44,8 @@ class SendTestForm(forms.Form):
         # Evaluated once: the widget iterates over its choices several times, each time with a query.
         config.choices = [(row.pk, str(row)) for row in (config.queryset if configs is None else configs)]
         code.label, code.help_text = network.test_code_label, network.test_code_help
+        if not network.test_code_label:
+            del self.fields["test_code"]
 
 
 @game_view()

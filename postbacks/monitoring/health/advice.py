@@ -7,7 +7,7 @@ from datetime import datetime
 from audience.hub.toolkit.masking import ELLIPSIS, without_addresses
 from postbacks.monitoring.health.types import HealthCounts
 from postbacks.networks.interface.call import Verdict
-from postbacks.outbox.reasons import TEXTS
+from postbacks.outbox import reasons
 from postbacks.reporting.labels import asked_wait
 
 MAX_QUOTED_LENGTH = 400
@@ -24,7 +24,7 @@ BEHIND = "Check that a worker and the beat are running; sending goes on by itsel
 def top_reasons(skipped: Mapping[str, int]) -> str:
     """Return the most frequent reasons: `35 had no ad click, 2 lacked the player's consent`."""
     top = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))[:MAX_REASONS]
-    return ", ".join(f"{number:,} {TEXTS[reason].clause}" for reason, number in top)
+    return ", ".join(f"{number:,} {reasons.TEXTS[reason].clause}" for reason, number in top)
 
 
 def quote(counts: HealthCounts, message: str) -> str:
@@ -74,4 +74,4 @@ def failure_step(counts: HealthCounts) -> str:
 
 def unsent_step(counts: HealthCounts, reason: str) -> str:
     """Return what to check if `reason` is why most conversions are not sent."""
-    return TEXTS[reason].next_step.format(click_param=counts.kind.click_param or "a click ID")
+    return reasons.next_step(reason, counts.kind.kind)

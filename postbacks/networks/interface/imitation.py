@@ -1,6 +1,7 @@
 """The types of a network's imitation for the sandbox: its accounts, its answers and its faults."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -98,8 +99,13 @@ class Imitation:
     answer: Callable[[ImitationRequest], ImitationResponse]
     pixel: Callable[[str, Any], str]  # (path, decoded body) -> the pixel that the request names, '' without one
     is_test: Callable[[Any], bool]  # decoded body -> whether it is a test event
+    test_path: re.Pattern[str] | None = None  # of the paths, without the query, that take test events only
     faults: Mapping[str, Callable[[str], ImitationResponse]]
     quota: int | None = None  # calls a second; above it ImitationRequest.over_quota is set
+
+    def takes_as_test(self, path: str, body: Any) -> bool:
+        """Whether a request with this path, without the query, and decoded body is a test, which is counted nowhere."""
+        return self.is_test(body) or bool(self.test_path and self.test_path.fullmatch(path))
 
 
 def imitation_of(network: Network) -> Imitation:

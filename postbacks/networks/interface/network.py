@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Network(ABC):
     object_id: ObjectId | None = None
     test_code_label: str
     test_code_help: str
+    has_test_endpoint: bool = False  # it takes test events without a code, which are counted nowhere
     default_url: str = ""  # the real API's base address; the variable <KIND>_API_URL overrides it
     default_rate: float = 0.0  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
     click_params: tuple[str, ...] = ()  # query parameters of a click id; the first one is shown on the pages
@@ -61,10 +63,13 @@ class Network(ABC):
     # A call of its browser pixel with the event id evt-8f14e45f, which the pages show; '' without such a pixel.
     pixel_call: str = ""
     cookies: tuple[str, ...] = ()  # the network's cookies that identify a browser
+    document: str = ""  # the name of its page in docs/networks, without .md; '' without one
     field_notes: Mapping[str, str]  # field of a sent body -> its description
     secret_note: tuple[str, str]  # (header that carries the credential, its description)
     match_keys: Sequence[MatchKey]  # the keys by which it matches events, with Afterclick's weights
+    match_key_help: str = ""  # what an event needs at least, if that is more than its click id or an email; a sentence
     value_events: tuple[str, ...] = ()  # its event names that it refuses without a value
+    currencies: frozenset[str] = frozenset()  # the ISO 4217 codes that it accepts; empty: all of them
     max_age: timedelta  # an event older than this is refused by the network
 
     @property
@@ -145,11 +150,32 @@ class Network(ABC):
         """Whether all required parts are present."""
         return all(credential.get(part.name) for part in self.credential_fields if part.required)
 
+    @property
+    def has_test_events(self) -> bool:
+        """Whether a test conversion can be sent that is counted nowhere."""
+        return bool(self.test_code_label) or self.has_test_endpoint
+
     def target(
-        self, *, pixel_id: str, credential: Mapping[str, str], base_url: str, test_code: str | None = None
+        self,
+        *,
+        pixel_id: str,
+        credential: Mapping[str, str],
+        base_url: str,
+        test_code: str | None = None,
+        is_test: bool = False,
     ) -> Target:
-        hidden = (*self.secrets(credential), *filter(None, [test_code]))
-        return Target(pixel_id=pixel_id, credential=credential, base_url=base_url, test_code=test_code, secrets=hidden)
+        return Target(
+            pixel_id=pixel_id,
+            credential=credential,
+            base_url=base_url,
+            test_code=test_code,
+            is_test=is_test or bool(test_code),
+            secrets=(*self.secrets(credential), *filter(None, [test_code])),
+        )
+
+    def accepts_value(self, value: Decimal | None, currency: str) -> bool:
+        """Whether the value of an event can be sent."""
+        return value is not None and (not self.currencies or currency in self.currencies)
 
     def accepts_event(self, name: str) -> bool:
         """Whether an event may be sent as `name`: exactly a standard name, or a valid custom one."""
@@ -183,8 +209,6 @@ class Network(ABC):
                 "check that the two belong together, or have an admin of this pixel generate the token."
             )
         if outcome.verdict is Verdict.PAYLOAD:
-            return (
-                f"{self.label} did not accept {pixel} (“{reason}”): "
-                f"copy it again from Events Manager, and check the {self.test_code_label} if you entered one."
-            )
+            code = f", and check the {self.test_code_label} if you entered one" if self.test_code_label else ""
+            return f"{self.label} did not accept {pixel} (“{reason}”): copy it again from Events Manager{code}."
         return f"{self.label} could not verify this just now (“{reason}”): {undecided}"
