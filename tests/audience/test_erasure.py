@@ -47,6 +47,7 @@ from consent.models import ConsentDecision
 from postbacks.delivery import sending
 from postbacks.models import Alert, Delivery, DeliveryAttempt
 from postbacks.monitoring.alerts import watch
+from postbacks.networks import NETWORKS
 from postbacks.outbox import fan_out
 from tests import factories, hub
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
@@ -228,7 +229,7 @@ def test_waiting_postbacks_are_cancelled_and_delivered_ones_stay(
     assert traces() == []
 
 
-@pytest.mark.parametrize(("network", "clicked"), [("tiktok", "ttclid"), ("reddit", "rdt_cid")])
+@pytest.mark.parametrize(("network", "clicked"), [(kind, each.click_param) for kind, each in NETWORKS.items()])
 @pytest.mark.parametrize("status", [400, 503])
 def test_what_a_network_quoted_of_the_player_is_removed_too(
     key: NewKey, secret_key: NewKey, game: Game, settings: Any, network: str, clicked: str, status: int

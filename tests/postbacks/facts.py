@@ -1,6 +1,7 @@
 """Conversions, answers and files of the networks for their tests."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -51,6 +52,13 @@ def target(pixel_id: str, *, test_code: str | None = None) -> Target:
         base_url="https://network.example/",
         test_code=test_code,
     )
+
+
+def launch(kind: str) -> Facts:
+    """Return a launch with the click ID and, where the network needs more, the address and browser of the click."""
+    if NETWORKS[kind].has_match_key(LAUNCH):
+        return LAUNCH
+    return replace(LAUNCH, ip=PURCHASE.ip, user_agent=PURCHASE.user_agent)
 
 
 def vector(kind: str, name: str) -> Any:

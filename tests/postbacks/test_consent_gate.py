@@ -16,6 +16,7 @@ from consent.decisions import record_decision
 from consent.models import Level
 from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt
+from postbacks.networks import NETWORKS
 from postbacks.networks.interface.facts import Facts, Item
 from postbacks.outbox import consent_levels, contact_facts, conversion_facts, fan_out, gate
 from postbacks.sandbox.server import Sandbox
@@ -325,7 +326,7 @@ def test_nothing_personal_is_on_the_wire_with_anonymous_consent(sandbox: Sandbox
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("network", ["tiktok", "reddit"])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_consent_withdrawn_before_the_retry_stops_it(sandbox: Sandbox, game: Game, network: str) -> None:
     assert outcome(game, network=network) == ("waiting", "")
     sandbox.state.add_fault(network, "unavailable", 1)

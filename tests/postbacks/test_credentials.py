@@ -16,6 +16,7 @@ from postbacks.configs import credential_checks, credentials, lifecycle, upkeep
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
+from postbacks.networks import NETWORKS
 from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
@@ -55,10 +56,10 @@ def stored_credential(table: str) -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-@pytest.mark.parametrize("settings_", [TIKTOK, REDDIT], ids=["tiktok", "reddit"])
-def test_an_accepted_check_creates_the_config(
-    sandbox: Sandbox, ask: Any, game: Game, marketer: Any, settings_: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_an_accepted_check_creates_the_config(sandbox: Sandbox, ask: Any, game: Game, marketer: Any, kind: str) -> None:
+    accounts = factories.ACCOUNTS[kind]
+    settings_ = {"network": kind, "pixel_id": accounts.pixel, "credential": accounts.stored_credential()}
     check = ask(**settings_, triggers=["purchase"], enabled=False)
     assert (check.state, check.http_status, check.finished_at is not None) == ("passed", 200, True)
     config = PostbackConfig.objects.get()

@@ -23,7 +23,7 @@ from postbacks.models import (
     PostbackConfig,
     Purpose,
 )
-from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
+from postbacks.networks import NETWORKS
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
@@ -31,10 +31,7 @@ from tests import factories
 
 pytestmark = pytest.mark.django_db
 
-TOKENS = {
-    "tiktok": (TIKTOK_ACCOUNTS.token, TIKTOK_ACCOUNTS.rotated_token),
-    "reddit": (REDDIT_ACCOUNTS.token, REDDIT_ACCOUNTS.rotated_token),
-}
+TOKENS = {kind: (accounts.token, accounts.rotated_token) for kind, accounts in factories.ACCOUNTS.items()}
 
 
 @pytest.fixture
@@ -88,7 +85,7 @@ def held(config: PostbackConfig) -> Any:
     return config.suspected_at is not None, config.held_at is not None, config.held_for
 
 
-@pytest.mark.parametrize("network", ["tiktok", "reddit"])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_a_refused_credential_stops_sending_at_once_and_counts_no_attempt(sandbox: Sandbox, network: str) -> None:
     config = factories.config(factories.game(), network=network)
     queue(config)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from audience.models import Conversion, Game, Role
 from postbacks.delivery import sending
 from postbacks.models import Delivery, PostbackConfig
+from postbacks.networks import NETWORKS
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.preview import fields, preview
@@ -46,7 +47,7 @@ def url(game: Game) -> str:
 def test_every_fact_is_labelled_and_every_unused_fact_is_listed() -> None:
     facts = {field.name for field in fields_of(Facts)}
     assert facts == {*fields.LABELS, "sent_as"}
-    unused = {kind: sorted(set(fields.LABELS) - set(fields.fields_by_fact(kind))) for kind in ("tiktok", "reddit")}
+    unused = {kind: sorted(set(fields.LABELS) - set(fields.fields_by_fact(kind))) for kind in NETWORKS}
     others = ["clicked_at", "consent", "object_id"]
     of_reddit = ["address", "locale", "more_emails", "more_phones", "name", "order_id", "referrer"]
     assert unused == {
@@ -55,7 +56,7 @@ def test_every_fact_is_labelled_and_every_unused_fact_is_listed() -> None:
     }
 
 
-@pytest.mark.parametrize("network", ["tiktok", "reddit"])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_the_previewed_body_equals_the_sent_body(sandbox: Sandbox, game: Game, network: str) -> None:
     config = factories.config(game, network=network)
     conversion = purchase(game, network=network, user="player-42")
