@@ -10,5 +10,6 @@ from postbacks.networks.interface.network import Network
 CLASSES = {
     "tiktok": "postbacks.networks.tiktok.network.TikTok",
     "reddit": "postbacks.networks.reddit.network.Reddit",
+    "snapchat": "postbacks.networks.snapchat.network.Snapchat",
 }
 NETWORKS: dict[str, Network] = {kind: import_string(path)() for kind, path in CLASSES.items()}

@@ -1,0 +1,1 @@
+"""Snapchat Ads, Conversions API v3."""
