@@ -20,7 +20,7 @@ CLICK_IDS = [
     ("li_fat_id", "other"),
     ("gbraid", "google"),
     ("wbraid", "google"),
-    ("sccid", "other"),
+    ("sccid", "snapchat"),
     ("epik", "other"),
     ("irclickid", "other"),
 ]
@@ -35,6 +35,7 @@ SOURCES = [
     ("google", "google"),
     ("youtube", "google"),
     ("reddit", "reddit"),
+    ("snapchat", "snapchat"),
     ("x", "x"),
     ("twitter", "x"),
     ("linkedin", "other"),

@@ -8,7 +8,13 @@ from typing import Any
 
 from postbacks.networks import NETWORKS
 
-CONTEXT = {"library": "faults", "libraryVersion": "1.0.0", "userAgent": "Mozilla/5.0 (player)"}
+# With an address of the internet: Snapchat matches nobody by a click id alone.
+CONTEXT = {
+    "library": "faults",
+    "libraryVersion": "1.0.0",
+    "userAgent": "Mozilla/5.0 (player)",
+    "ip": "203.0.113.24",
+}
 PARAMETERS = {kind: network.click_param for kind, network in NETWORKS.items() if network.click_param}
 TRIGGERS = ("game_launch", "purchase")
 # The age of a day without a partition, whose events go to the default one. Within both networks' age limits.

@@ -17,11 +17,14 @@ class _Handler(BaseHTTPRequestHandler):
         text = " ".join(texts(body))
         answer = json.dumps(
             {
-                # The fields of TikTok, then of Reddit.
+                # The fields of TikTok, then of Reddit, then of Snapchat.
                 "code": 40002,
                 "message": text,
                 "request_id": text,
                 "error": {"code": text, "message": text},
+                "status": "INVALID",
+                "reason": text,
+                "errors": [{"event": 0, "errors": {"codes": [text], "error_msgs": [text]}}],
             }
         ).encode()
         self.send_response(self.server.status)

@@ -13,6 +13,7 @@ from postbacks.networks.interface.facts import Address, AdvertisingId, Facts, It
 AT = datetime(2025, 1, 3, 7, 31, 27, 123456, tzinfo=UTC)
 EVENT_ID = "0f9fd3ca-6c1c-4b0e-9f8f-3f0b5c6f1f11"
 UUID = "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a33"
+SCID = "6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a34"
 
 LAUNCH = Facts(trigger="game_launch", event_id=EVENT_ID, event_at=AT, click_id="E.C.P.CkYKA4-click")
 NOBODY = Facts(trigger="game_launch", event_id=EVENT_ID, event_at=AT)
@@ -21,7 +22,7 @@ PURCHASE = Facts(
     event_id=EVENT_ID,
     event_at=AT,
     click_id=" E.C.P.CkYKA4-click ",
-    cookies={"_ttp": UUID, "_rdt_uuid": UUID},
+    cookies={"_ttp": UUID, "_rdt_uuid": UUID, "_scid": SCID},
     email=" Al.ice$+Apple@Example.Com ",
     phone="+1 (555) 444-1234",
     name=Name(first=" Jo-Anne ", last="O'Neill"),

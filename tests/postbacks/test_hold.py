@@ -106,6 +106,8 @@ def test_a_refused_credential_stops_sending_at_once_and_counts_no_attempt(sandbo
         ("tiktok", "forbidden", "pixel", "This access token has no access to pixel code"),
         ("reddit", "unauthorized", "token", "Reddit Ads does not accept this conversion access token"),
         ("reddit", "forbidden", "pixel", "This conversion access token has no access to pixel ID"),
+        ("snapchat", "unauthorized", "token", "Snapchat Ads does not accept this access token"),
+        ("snapchat", "forbidden", "pixel", "This access token has no access to pixel ID"),
     ],
 )
 def test_a_second_refusal_puts_the_config_on_hold_with_its_cause(

@@ -53,6 +53,7 @@ def test_every_fact_is_labelled_and_every_unused_fact_is_listed() -> None:
     assert unused == {
         "tiktok": sorted([*others, "advertising_id", "screen"]),
         "reddit": sorted([*others, *of_reddit]),
+        "snapchat": sorted([*others, "advertising_id", "screen", "locale", "referrer"]),
     }
 
 
