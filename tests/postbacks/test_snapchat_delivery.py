@@ -41,7 +41,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def config() -> PostbackConfig:
-    return factories.config(factories.game(), network="snapchat")
+    row = factories.config(factories.game(), network="snapchat")
+    row.versions.get_or_create(number=row.version, defaults={"triggers": row.triggers, "enabled": True})
+    return row
 
 
 def bought(config: PostbackConfig, *, traits: dict[str, Any] | None = None, **given: Any) -> Conversion:
@@ -305,6 +307,8 @@ def test_a_failed_event_is_replayed_inside_the_seven_days(
         conversion=bought(config, event_at=at, fanned_out_at=at),
         state="failed",
         verdict="payload",
+        attempts_made=1,
+        attempts_counted=1,
         next_attempt_at=None,
         finished_at=timezone.now(),
         first_attempt_at=timezone.now(),
