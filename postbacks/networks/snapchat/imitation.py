@@ -124,7 +124,7 @@ def invalid(problems: list[SchemaProblem], *, rules: Rules, is_test: bool) -> Im
     if first.rule == "milliseconds":
         message = "Param data['event_time'] is an invalid Unix timestamp."
         return ImitationResponse(400, {"status": "INVALID", "error_msgs": [message]})
-    details = [
+    details: list[dict[str, Any]] = [
         {"event": problem.path[1], "errors": {"codes": [INVALID_CODE], "error_msgs": [describe(problem)]}}
         for problem in problems
         if len(problem.path) > 1
