@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from audience.digest import queue
 from audience.games import keys
-from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, Membership, Role, Trigger
+from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, Membership, Role
 from audience.models.keys import sha256_hex
 from config import demo_history
 from postbacks.configs import lifecycle, versions
@@ -26,6 +26,7 @@ from postbacks.networks import NETWORKS
 from postbacks.networks.interface.imitation import imitation_of
 from postbacks.networks.interface.network import Network
 from postbacks.outbox import fan_out
+from postbacks.outbox.goals import trigger_settings
 
 SLUG = "demo"
 USERS = {
@@ -103,7 +104,7 @@ def _create_postbacks(game: Game) -> None:
             deleted_at=None,
             defaults={
                 "credential": accounts.stored_credential(),
-                "triggers": list(Trigger.values),
+                **trigger_settings(accounts.object_ids),
                 "validated_at": timezone.now(),
             },
         )
@@ -137,4 +138,5 @@ def _accepted_by(network: Network) -> dict[str, str]:
     accounts = imitation_of(network).accounts
     stored = accounts.stored_credential()
     parts = {part.form_name: stored[part.name] for part in network.credential_fields if part.name in stored}
-    return {"pixel_id": accounts.pixel, "credential": accounts.token, **parts}
+    object_ids = {f"object_id_{trigger}": id_ for trigger, id_ in accounts.object_ids.items()}
+    return {"pixel_id": accounts.pixel, "credential": accounts.token, **parts, **object_ids}

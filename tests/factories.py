@@ -7,10 +7,11 @@ from typing import Any
 from django.utils import timezone
 
 from audience.digest import money, orders
-from audience.models import Conversion, Game, Identity, Person, Touch
+from audience.models import Conversion, Game, Identity, Person, Touch, Trigger
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.imitation import imitation_of
+from postbacks.outbox.goals import trigger_settings
 
 _numbers = itertools.count(1)
 ACCOUNTS = {kind: imitation_of(network).accounts for kind, network in NETWORKS.items()}
@@ -80,14 +81,21 @@ def conversion(of: Person, *, touch: Touch | None = None, **overrides: Any) -> C
 
 
 def config(of: Game, *, network: str = "tiktok", **overrides: Any) -> PostbackConfig:
-    """An enabled postback for both triggers, with a pixel and credential that the sandbox accepts."""
+    """An enabled postback for both triggers, with a pixel, a credential and object ids that the sandbox accepts.
+
+    Triggers that have an object id are goals of the row.
+    """
     accounts = imitation_of(NETWORKS[network]).accounts
+    triggers = overrides.pop("triggers", Trigger.values)
+    ids = {trigger: object_id for trigger, object_id in accounts.object_ids.items() if trigger in triggers}
+    settings = trigger_settings(ids)
     fields = {
         "game": of,
         "network": network,
         "pixel_id": accounts.pixel,
         "credential": accounts.stored_credential(),
-        "triggers": ["game_launch", "purchase"],
+        "triggers": [trigger for trigger in triggers if trigger not in ids],
+        "goals": settings["goals"],
         "validated_at": timezone.now(),
     }
     return PostbackConfig.objects.create(**{**fields, **overrides})
@@ -103,6 +111,9 @@ def delivery(config: PostbackConfig, *, conversion: Conversion | None = None, **
         "network": config.network,
         "trigger": conversion.trigger,
         "event_id": str(conversion.pk),
+        "object_id": ACCOUNTS[config.network].object_ids.get(conversion.trigger, "")
+        if config.network in ACCOUNTS
+        else "",
         "event_at": conversion.event_at,
         "dead_after": conversion.event_at + config.kind.max_age,
         "config_version": config.version,

@@ -110,9 +110,9 @@ def is_macro(value: str) -> bool:
 
 
 def is_cookie(value: str) -> bool:
-    """Whether a value can be sent as a network's cookie. That of X is JSON."""
+    """Whether a value can be sent as a network's cookie. That of X is JSON, in a browser URI-encoded."""
     is_whole = 0 < len(value) <= MAX_COOKIE_LENGTH and value.isascii() and value.isprintable()
-    return is_whole and (value.startswith('{"') or not is_unfilled(value))
+    return is_whole and (unquote(value).startswith('{"') or not is_unfilled(value))
 
 
 def paid(parameters: Mapping[str, str], tags: Mapping[str, str], *, untagged_is_paid: bool = True) -> Paid | None:

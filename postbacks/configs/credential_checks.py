@@ -51,6 +51,7 @@ def create(
         # Blank parts if no key decrypts it: the worker then closes the check as unreadable.
         credential=dict(config.credential) or {part.name: "" for part in config.kind.credential_fields},
         triggers=[trigger] if trigger else list(config.triggers),
+        goals=list(config.goals),
         enabled=config.enabled,
         has_test_code=bool(test_code),
         requested_by=requested_by,

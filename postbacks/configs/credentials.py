@@ -22,6 +22,7 @@ from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
+from postbacks.outbox.goals import object_ids
 
 logger = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ def request_check(
     `config` is the one being changed; with `is_whole` no part of its stored credential is used. `requested_by` is a
     user or None. Raises SettingsRefused for invalid settings and KeyError for an unknown network.
     """
-    rules.refuse_invalid(proposed.triggers, proposed.goals, network=proposed.network)
+    rules.refuse_invalid(proposed.triggers, proposed.goals, network=proposed.network, pixel_id=proposed.pixel_id)
     rules.refuse_duplicate(game=game, network=proposed.network, pixel_id=proposed.pixel_id, exclude=config)
     check = CredentialCheck.objects.create(
         game=game,
@@ -107,6 +108,7 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
         base_url=settings.NETWORK_URLS[network.kind],
         test_code=test_code or None,
         is_test=is_test,
+        object_ids=object_ids(check.goals),
     )
     trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value
 

@@ -73,7 +73,8 @@ class GoalForm(forms.Form):
 
 def object_id_input(object_id: ObjectId, label: str) -> forms.CharField:
     widget = forms.TextInput(attrs=NO_SUGGESTIONS)
-    return forms.CharField(label=label, required=False, help_text=object_id.help, widget=widget)
+    unmapped = "" if object_id.required else " Without it these events are not sent: they are listed as not mapped."
+    return forms.CharField(label=label, required=False, help_text=f"{object_id.help}{unmapped}", widget=widget)
 
 
 def _as_json(cleaned: Mapping[str, Any]) -> dict[str, Any]:

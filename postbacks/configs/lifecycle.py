@@ -18,6 +18,7 @@ from postbacks.configs.rules import SettingsRefused
 from postbacks.configs.unsent_counts import UnsentCounts
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.outbox import config_locks
+from postbacks.outbox.goals import object_ids
 
 NOTHING_TO_ROLL_BACK = "The credential before this one is no longer kept: enter the one to use."
 
@@ -26,12 +27,13 @@ NOTHING_TO_ROLL_BACK = "The credential before this one is no longer kept: enter 
 def change(*, config: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> CredentialCheck | None:
     """Change a postback. Returns a check if the network must accept the change, else None.
 
-    The network checks a new credential, a new pixel and a test code; everything else is applied at once. Raises
-    SettingsRefused with a sentence for the form.
+    The network checks a new credential, a new pixel, new object ids and a test code; everything else is applied at
+    once. Raises SettingsRefused with a sentence for the form.
     """
     row = _locked(config)
     new_parts = rules.new_parts(proposed.credential, row)
-    if new_parts or proposed.test_code or proposed.pixel_id != row.pixel_id:
+    new_ids = set(object_ids(proposed.goals)) - set(object_ids(row.goals))
+    if new_parts or new_ids or proposed.test_code or proposed.pixel_id != row.pixel_id:
         proposed = replace(proposed, credential=new_parts)
         return request_check(game=row.game, proposed=proposed, config=row, requested_by=changed_by)
     _apply(row, proposed, changed_by)
@@ -91,7 +93,7 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
 def _apply(row: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> None:
     """Apply the changes that the network need not check to the locked `row`."""
     triggers, goals, enabled = list(proposed.triggers), list(proposed.goals), proposed.enabled
-    rules.refuse_invalid(triggers, goals, network=row.network)
+    rules.refuse_invalid(triggers, goals, network=row.network, pixel_id=row.pixel_id)
     if (set(triggers), goals, enabled) == (set(row.triggers), list(row.goals), row.enabled):
         return
     before = copy.copy(row)

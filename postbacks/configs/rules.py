@@ -8,7 +8,7 @@ from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.conditions import GoalRefused
-from postbacks.outbox.goals import parse, refuse_name
+from postbacks.outbox.goals import object_ids, parse, refuse_name
 
 DUPLICATE = "This game already has a postback for this pixel: edit that one."
 UNREADABLE = "The stored credential cannot be read: enter it again."
@@ -20,8 +20,10 @@ class SettingsRefused(Exception):
     """Why settings cannot be applied, as a sentence for the form."""
 
 
-def refuse_invalid(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]], *, network: str) -> None:
-    """SettingsRefused unless there is a trigger or a goal, and all are valid for the network (a kind).
+def refuse_invalid(
+    triggers: Sequence[str], goals: Sequence[Mapping[str, Any]], *, network: str, pixel_id: str = ""
+) -> None:
+    """SettingsRefused unless there is a trigger or a goal, and all are valid for the network (a kind) and its pixel.
 
     `goals` as in PostbackConfig.
     """
@@ -30,12 +32,17 @@ def refuse_invalid(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]], 
     object_id = NETWORKS[network].object_id
     if triggers and object_id and object_id.required:
         raise SettingsRefused(f"Enter the {object_id.label} of each trigger event.")
+    if object_id and not object_id.required and not object_ids(goals):
+        raise SettingsRefused(f"Enter the {object_id.label} of at least one event.")
     try:
         for row, goal in enumerate(parse(goals)):
             refuse_name(goal, network=NETWORKS[network], row=row)
     except GoalRefused as refused:
         prefix = "" if refused.row is None else f"Goal {refused.row + 1}: "
         raise SettingsRefused(f"{prefix}{refused}") from refused
+    problems = (NETWORKS[network].object_id_problem(id_, pixel_id=pixel_id) for id_ in object_ids(goals))
+    if pixel_id and (problem := next(filter(None, problems), "")):
+        raise SettingsRefused(problem)
 
 
 def refuse_duplicate(*, game: Game, network: str, pixel_id: str, exclude: PostbackConfig | None) -> None:

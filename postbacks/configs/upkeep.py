@@ -27,6 +27,7 @@ from postbacks.models import (
     PostbackConfig,
     Purpose,
 )
+from postbacks.networks import NETWORKS
 
 LOST_AFTER = timedelta(seconds=15)  # a pending check of this age is considered lost
 MAX_CHECKS = 20  # run, or created of one kind, in one sweep
@@ -116,10 +117,11 @@ def check_suspects() -> None:
 
 
 def check_daily() -> None:
-    """Check every enabled config once a day, and those on hold once an hour."""
+    """Check every enabled config once a day, unless its network shows each check, and those on hold once an hour."""
     now = clock.now()
     configs = PostbackConfig.objects.kept().filter(enabled=True, suspected_at=None)
-    due = configs.filter(held_at=None, validated_at__lt=now - CHECK_EVERY).filter(
+    checked_daily = configs.filter(network__in=[kind for kind, network in NETWORKS.items() if network.daily_check])
+    due = checked_daily.filter(held_at=None, validated_at__lt=now - CHECK_EVERY).filter(
         Q(checked_at=None) | Q(checked_at__lt=now - CHECK_EVERY)
     )
     _create_checks(_unchecked(due, RECHECK_AFTER), Purpose.DAILY)

@@ -15,6 +15,7 @@ from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks.interface.call import Verdict
 from postbacks.networks.interface.facts import Facts
 from postbacks.outbox import consent_levels, conversion_facts, conversion_reasons, gate, repeated_orders
+from postbacks.outbox.goals import Goal, match_goal
 
 logger = structlog.get_logger(__name__)
 
@@ -70,8 +71,17 @@ def facts_of(delivery: Delivery, level: Level) -> Facts:
     """Read the facts. Raises BAD_DATA (conversion_facts) for unreadable data, ValueError for an erased player."""
     if delivery.conversion is None:
         raise ValueError("the player was erased")
-    fields = {"event_id": delivery.event_id, "sent_as": delivery.sent_as, "object_id": delivery.object_id}
+    fields = {"event_id": delivery.event_id, "sent_as": delivery.sent_as, "object_id": _object_id(delivery)}
     return conversion_facts.read_facts(delivery.conversion, level=level, **fields)
+
+
+def _object_id(delivery: Delivery) -> str:
+    """The object id that the goal has by now: a wrong one was corrected. The stored one once the network may have the
+    event, which it counts once for each object."""
+    if delivery.conversion is None or not delivery.object_id or delivery.may_have_arrived:
+        return delivery.object_id
+    match = match_goal(delivery.config, delivery.conversion)
+    return (match.object_id if isinstance(match, Goal) else "") or delivery.object_id
 
 
 def _facts(delivery: Delivery, level: Level) -> Facts | None:

@@ -12,7 +12,12 @@ from postbacks.networks.interface.imitation import FAULTS, imitation_of
 from postbacks.networks.interface.network import Network
 
 FILES = ("static/logo.svg", "vectors/game_launch.json", "vectors/purchase.json", "vectors/responses.json")
-OPTIONAL = frozenset({"object_id", "pixel_call", "has_test_endpoint", "match_key_help", "currencies", "document"})
+OPTIONAL = frozenset(
+    {
+        *("object_id", "pixel_call", "has_test_endpoint", "match_key_help", "currencies", "document"),
+        *("check_note", "daily_check", "limits_data_use"),
+    }
+)
 # A prefix of environment variables; the database columns have 16 characters.
 KIND = re.compile(r"[a-z_]{1,16}")
 # An empty value of these declares that the network has none.

@@ -16,7 +16,7 @@ from audience.ids.values import PLACEHOLDER_IDS, is_placeholder
 from audience.models import Conversion, Identity
 from audience.models.people import USER
 from consent.models import Level
-from postbacks.networks.interface.facts import Facts, Item
+from postbacks.networks.interface.facts import DataUse, Facts, Item
 from postbacks.outbox import privacy_flags
 from postbacks.outbox.conditions import number
 from postbacks.outbox.contact_facts import read_contacts
@@ -62,7 +62,7 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
     Reads `game`, `touch`, `person` and, without a user id, the person's first: a query unless `load_first_user_ids`
     loaded it.
     """
-    properties, context = as_object(conversion.properties), as_object(conversion.context)
+    properties = as_object(conversion.properties)
     personal = _personal(conversion, properties) if level == Level.FULL else {}
     touch = conversion.touch
     return Facts(
@@ -76,10 +76,21 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
         value=_money(conversion.value),
         currency=_text(conversion.currency),
         items=_items(properties, conversion.currency),
-        consent=privacy_flags.consent(context, properties),
-        data_use=privacy_flags.data_use(context, properties, always_limited=conversion.game.limited_data_use),
+        consent=privacy_flags.consent(as_object(conversion.context), properties),
+        data_use=_data_use(conversion),
         **personal,
     )
+
+
+def is_limited(conversion: Conversion) -> bool:
+    """Whether networks may use the data of the conversion in a limited way only. Reads `game`."""
+    use = _data_use(conversion)
+    return use is not None and use.limited
+
+
+def _data_use(conversion: Conversion) -> DataUse | None:
+    properties, context = as_object(conversion.properties), as_object(conversion.context)
+    return privacy_flags.data_use(context, properties, always_limited=conversion.game.limited_data_use)
 
 
 def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,8 @@ def reason_not_to_send(
     match = match or match_goal(config, conversion)
     if isinstance(match, Reason):
         return match
+    if config.kind.object_id and not match.object_id:
+        return Reason.NOT_MAPPED
     name = _name(conversion, config, match)
     if conversion.value_problem == ValueProblem.NEGATIVE and name == config.kind.events.get(Trigger.PURCHASE):
         return Reason.REFUND  # of an event that the goal sends as a purchase
@@ -62,6 +64,8 @@ def reason_not_to_send(
         return Reason.REPEAT
     if level == Level.NONE:
         return Reason.CONSENT
+    if not config.kind.limits_data_use and conversion_facts.is_limited(conversion):
+        return Reason.LIMITED_USE
     if not _can_match(conversion, config, level, facts):
         return Reason.NO_MATCH_KEY
     if name in config.kind.value_events and not config.kind.accepts_value(conversion.value, conversion.currency):

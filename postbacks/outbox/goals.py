@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audience.models import Conversion, Reason, trigger_label
+from audience.models import Conversion, Reason, Trigger, trigger_label
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.conditions import Condition, GoalRefused
@@ -155,6 +155,17 @@ def readable_goals(raw: Any) -> list[Goal]:
         except GoalRefused:
             continue
     return goals
+
+
+def object_ids(raw: Any) -> list[str]:
+    """The network's objects of such goals (Network.object_id), each once."""
+    return list(dict.fromkeys(goal.object_id for goal in readable_goals(raw) if goal.object_id))
+
+
+def trigger_settings(ids: Mapping[str, str]) -> dict[str, Any]:
+    """`triggers` and `goals` of a config for both trigger events, each with its object id of `ids`, if any."""
+    goals = [Goal(trigger, object_id=ids[trigger]).as_json() for trigger in Trigger.values if trigger in ids]
+    return {"triggers": [trigger for trigger in Trigger.values if trigger not in ids], "goals": goals}
 
 
 # A goal, or the reason why none matches.

@@ -100,6 +100,13 @@ TEXTS: dict[str, ReasonText] = {
         "server, with a server key; or have the goal count events from any key, under Integrations.",
         next_step="Send these events from your own server with a server key, as the goal asks.",
     ),
+    Reason.NOT_MAPPED: ReasonText(
+        short="Event not mapped",
+        clause="were of an event that is not mapped to one of the network's",
+        remedy="Enter the network’s ID for this event in the settings of the postback, if it should be sent. That "
+        "network knows events by an ID that you create there.",
+        next_step="Enter the network’s ID for each event that should be sent, in the postback's settings.",
+    ),
     Reason.REPEAT: ReasonText(
         short="Counted once already",
         clause="were repeats of a goal that counts once",
@@ -111,6 +118,13 @@ TEXTS: dict[str, ReasonText] = {
         clause="lacked the player's consent",
         remedy="Nothing: the player’s choice stands. Once they consent, their next conversions are sent.",
         next_step="Check which consent level the game sends with its events.",
+    ),
+    Reason.LIMITED_USE: ReasonText(
+        short="Data use limited",
+        clause="allowed a limited use of their data only, which the network does not offer",
+        remedy="Nothing: the event or a rule of the game limits the use of the player’s data, and this network has no "
+        "mode for that.",
+        next_step="Check “Limited data use” on the Privacy page: this network has no mode for it.",
     ),
     Reason.NO_MATCH_KEY: ReasonText(
         short="Nothing to match by",

@@ -14,7 +14,7 @@ from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.facts import Facts, Hashes
 from postbacks.outbox import consent_levels, conversion_facts, gate
-from postbacks.outbox.goals import Goal, match_goal
+from postbacks.outbox.goals import Goal, Match, match_goal
 from postbacks.preview import fields
 
 SCAN_LIMIT = 5000  # newest conversions, searched for those of a network
@@ -102,7 +102,7 @@ def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: 
     parameters: dict[str, Any] = {"event_id": event_id, "sent_as": goal.sent_as, "object_id": goal.object_id}
     known = conversion_facts.read_facts(conversion, level=Level.FULL, **parameters)
     allowed = conversion_facts.read_facts(conversion, level=level, **parameters)
-    body, problem = _build(allowed, config, level)
+    body, problem = _build(allowed, config, level, match)
     shown = None if body is None else _masked_body(body, config.network, addresses=addresses)
     visible_facts = allowed if level != Level.NONE else None
     return Preview(
@@ -116,9 +116,11 @@ def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: 
     )
 
 
-def _build(allowed: Facts, config: PostbackConfig, level: Level) -> tuple[dict[str, Any] | None, str]:
+def _build(allowed: Facts, config: PostbackConfig, level: Level, match: Match) -> tuple[dict[str, Any] | None, str]:
     if level == Level.NONE:
         return None, "The player did not consent: nothing is sent."
+    if config.kind.object_id and not allowed.object_id:
+        return None, f"{match.label if isinstance(match, Reason) else Reason.NOT_MAPPED.label}."
     try:
         return fields.body_of(config.kind, allowed, pixel_id=config.pixel_id), ""
     except conversion_facts.BAD_DATA as error:

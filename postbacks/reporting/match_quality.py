@@ -9,13 +9,14 @@ from django.db import connection
 from audience.database import clock
 from audience.models import Game
 from postbacks.models import AttemptStatus, PostbackConfig
-from postbacks.networks.interface.matching import MatchQuality, compute_quality
+from postbacks.networks.interface.matching import MatchQuality, compute_quality, json_path
 from postbacks.networks.interface.network import Network
 
 PERIOD = timedelta(days=7)
 # Enough bodies for a share within two per cent, read in about 30 ms on two busy cores.
 MAX_BODIES = 2_000
 
+HAS_PATH = "jsonb_path_exists(sent.payload, %s::jsonpath)"
 # A subquery per postback, by the index attempt_by_status: one condition over all postbacks would sort the attempts of
 # the whole week.
 KEY_COUNTS = """
@@ -41,9 +42,9 @@ def quality_of(game: Game, network: Network) -> MatchQuality:
     """Return the quality of the newest MAX_BODIES accepted events of the last 7 days. Erased bodies are not counted."""
     keys = network.match_keys
     configs = PostbackConfig.objects.filter(game=game, network=network.kind).values_list("pk", flat=True)
-    has_keys = ", ".join(" AND ".join("sent.payload #> %s IS NOT NULL" for _ in key.paths) for key in keys)
+    has_keys = ", ".join(" AND ".join(HAS_PATH for _ in key.paths) for key in keys)
     columns = ", ".join(str(number) for number in range(1, len(keys) + 2))
-    paths = [list(path) for key in keys for path in key.paths]
+    paths = [json_path(path) for key in keys for path in key.paths]
     since = clock.now() - PERIOD
     with connection.cursor() as cursor:
         cursor.execute(

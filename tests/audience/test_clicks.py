@@ -283,6 +283,14 @@ def test_the_cookies_of_all_networks_are_read_from_properties_and_context_in_any
     assert click.browser_id == ""
 
 
+def test_the_cookie_of_x_is_read_as_its_pixel_writes_it() -> None:
+    encoded = "%7B%22pixelVersion%22%3A%220.0.1%22%2C%22twclid%22%3A%222-abc%22%7D"
+    click = read(properties={"twclid": "2-def"}, context={"cookies": {"_twclid": encoded}})
+
+    assert click is not None
+    assert click.cookies == {"_twclid": encoded}
+
+
 def test_a_click_parameter_is_no_cookie_of_the_same_name() -> None:
     click = from_properties(twclid="2-abc", epik="E1")
 

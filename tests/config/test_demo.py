@@ -25,6 +25,7 @@ ACCOUNTS = Accounts(
     rotated_token="rotated",
     foreign_token="foreign",
     credential=wide.CREDENTIAL,
+    object_ids={"purchase": wide.ACTION},
 )
 
 
@@ -47,7 +48,10 @@ def test_the_demo_has_a_postback_with_all_parts_of_the_credential() -> None:
         "credential_key": wide.JSON_KEY,
         "credential_url_token": wide.URL_TOKEN,
         "credential_account": wide.ACCOUNT,
+        "object_id_purchase": wide.ACTION,
     }
+    goal = {"event": "purchase", "sent_as": "", "once": False, "condition": None, "object_id": wide.ACTION}
+    assert (config.triggers, config.goals) == (["game_launch"], [goal])
     tiktok = factories.ACCOUNTS["tiktok"]
     assert facts["networks"]["tiktok"] == {"pixel_id": tiktok.pixel, "credential": tiktok.token}
     assert demo.load() == json.loads(json.dumps(facts))

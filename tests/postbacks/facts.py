@@ -9,6 +9,7 @@ from typing import Any
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Response, Target
 from postbacks.networks.interface.facts import Address, AdvertisingId, Facts, Item, Name, Screen
+from postbacks.networks.interface.imitation import imitation_of
 
 AT = datetime(2025, 1, 3, 7, 31, 27, 123456, tzinfo=UTC)
 EVENT_ID = "0f9fd3ca-6c1c-4b0e-9f8f-3f0b5c6f1f11"
@@ -44,6 +45,11 @@ PURCHASE = Facts(
         Item(id="8", price=Decimal("0"), quantity=None),
     ),
 )
+
+
+def mapped(kind: str, facts: Facts) -> Facts:
+    """`facts` with the object id of its trigger, for a network that has such."""
+    return replace(facts, object_id=imitation_of(NETWORKS[kind]).accounts.object_ids.get(facts.trigger))
 
 
 def target(pixel_id: str, *, test_code: str | None = None) -> Target:

@@ -19,7 +19,7 @@ from postbacks.networks.interface.call import Verdict
 from postbacks.reporting import clicks, labels
 from postbacks.reporting.consent_in_force import consent_of
 from tests import factories, hub
-from tests.postbacks.facts import PURCHASE, target
+from tests.postbacks.facts import PURCHASE, mapped, target
 
 NOW = timezone.now()
 HOUR = timedelta(hours=1)
@@ -144,7 +144,7 @@ def test_a_duration_is_given_in_its_largest_unit(length: timedelta, said: str) -
 
 @pytest.mark.parametrize("network", sorted(NETWORKS))
 def test_every_field_of_a_sent_body_has_a_description(network: str) -> None:
-    request = NETWORKS[network].build(target(factories.PIXELS[network], test_code="T1"), PURCHASE)
+    request = NETWORKS[network].build(target(factories.PIXELS[network], test_code="T1"), mapped(network, PURCHASE))
     described = NETWORKS[network].describe(json.loads(request.body))
     assert [path for path, _, note in described if not note] == []
     assert described[0][1] == "********"

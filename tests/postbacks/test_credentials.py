@@ -19,6 +19,7 @@ from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
+from postbacks.outbox.goals import trigger_settings
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
@@ -59,13 +60,14 @@ def stored_credential(table: str) -> list[str]:
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_an_accepted_check_creates_the_config(sandbox: Sandbox, ask: Any, game: Game, marketer: Any, kind: str) -> None:
     accounts = factories.ACCOUNTS[kind]
-    settings_ = {"network": kind, "pixel_id": accounts.pixel, "credential": accounts.stored_credential()}
-    check = ask(**settings_, triggers=["purchase"], enabled=False)
+    credential, chosen = accounts.stored_credential(), trigger_settings(accounts.object_ids)
+    check = ask(network=kind, pixel_id=accounts.pixel, credential=credential, **chosen, enabled=False)
     assert (check.state, check.http_status, check.finished_at is not None) == ("passed", 200, True)
     config = PostbackConfig.objects.get()
-    assert (config.game, config.network, config.pixel_id) == (game, settings_["network"], settings_["pixel_id"])
-    assert (config.triggers, config.enabled, config.version) == (["purchase"], False, 1)
-    assert (config.credential, config.created_by) == (settings_["credential"], marketer)
+    assert (config.game, config.network, config.pixel_id) == (game, kind, accounts.pixel)
+    assert {"triggers": config.triggers, "goals": config.goals} == chosen
+    assert (config.enabled, config.version) == (False, 1)
+    assert (config.credential, config.created_by) == (credential, marketer)
     assert (timezone.now() - config.validated_at).total_seconds() < 5
     assert stored_credential("postbacks_credentialcheck") == [""]
 

@@ -12,13 +12,13 @@ from postbacks.delivery import sending
 from postbacks.models import DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.facts import Facts, Hashes
-from postbacks.networks.interface.matching import KeyShare, compute_quality, unusable_keys
+from postbacks.networks.interface.matching import ANY, KeyShare, MatchKey, compute_quality, unusable_keys
 from postbacks.outbox import fan_out
 from postbacks.reporting import match_quality
 from postbacks.reporting.match_quality import quality_of
 from postbacks.sandbox.server import Sandbox
 from tests import factories, hub
-from tests.postbacks.facts import NOBODY, PURCHASE, target
+from tests.postbacks.facts import NOBODY, PURCHASE, mapped, target
 from tests.queries import queries_of
 
 HASH = "0" * 64
@@ -39,11 +39,42 @@ def test_the_match_key_weights_of_a_network_add_up_to_100(network: Any) -> None:
     assert weights == sorted(weights, reverse=True)
 
 
+LISTED = (
+    MatchKey("email", "Email", 60, (("users", ANY, "email"),), "Send it."),
+    MatchKey("connection", "Address and browser", 40, (("users", ANY, "ip"), ("users", ANY, "browser")), "Send both."),
+)
+
+
+@pytest.mark.parametrize(
+    ("users", "flags"),
+    [
+        ([{"ip": "203.0.113.7"}, {"browser": "b"}], (False, True)),
+        ([{"id": "1"}, {"email": HASH}], (True, False)),
+        ([{"email": HASH, "ip": "203.0.113.7"}], (True, False)),
+        ([], (False, False)),
+        ({"email": HASH}, (False, False)),
+    ],
+)
+@pytest.mark.django_db
+def test_a_match_key_may_be_in_any_entry_of_a_list(
+    game: Game, monkeypatch: pytest.MonkeyPatch, users: Any, flags: tuple[bool, bool]
+) -> None:
+    network = NETWORKS["tiktok"]
+    monkeypatch.setattr(type(network), "match_keys", LISTED)
+    factories.attempt(factories.delivery(factories.config(game)), payload={"users": users, "other": 1})
+    shares = by_name(quality_of(game, network))
+    assert (shares["email"].share, shares["connection"].share) == tuple(map(float, flags))
+    stated = replace(NOBODY, email="ada@example.com", ip="203.0.113.7")
+    found = unusable_keys(LISTED, (), stated, {"users": users})
+    has_address = isinstance(users, list) and any("ip" in user for user in users)
+    assert found == [name for name, has in (("email", flags[0]), ("connection", has_address)) if not has]
+
+
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.django_db
 def test_a_body_with_every_match_key_scores_100(game: Game, network: Any) -> None:
     config = factories.config(game, network=network.kind)
-    body = json.loads(network.build(target(config.pixel_id), PURCHASE).body)
+    body = json.loads(network.build(target(config.pixel_id), mapped(network.kind, PURCHASE)).body)
     factories.attempt(factories.delivery(config), payload=body)
     quality = quality_of(game, network)
     assert (quality.events, quality.score, quality.best_improvement) == (1, 100, None)

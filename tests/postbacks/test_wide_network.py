@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -19,8 +20,9 @@ from django.utils import timezone
 from audience.models import FailedWork, Game, Touch
 from audience.privacy import redaction
 from postbacks import erasure, http
-from postbacks.configs import credentials, hold, lifecycle
+from postbacks.configs import credentials, hold, lifecycle, rules, upkeep
 from postbacks.configs.forms import PostbackForm
+from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.delivery import confirming, replays, sending
 from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
@@ -65,6 +67,11 @@ def new_config(game: Game, **given: Any) -> PostbackConfig:
     goals = [{"event": "purchase", "sent_as": "", "once": False, "condition": None, "object_id": wide.ACTION}]
     fields = {"game": game, "network": "wide", "pixel_id": wide.PIXEL, "credential": wide.CREDENTIAL, "goals": goals}
     return PostbackConfig.objects.create(**{**fields, "triggers": [], "validated_at": timezone.now(), **given})
+
+
+def goal(event: str, object_id: str) -> dict[str, Any]:
+    named = {"event": event, "sent_as": "" if event == "purchase" else "launch", "once": False, "condition": None}
+    return {**named, "object_id": object_id} if object_id else named
 
 
 def clicked(game: Game, *, hours: float, **given: Any) -> Any:
@@ -209,7 +216,7 @@ def test_a_network_with_an_endpoint_for_tests_needs_no_test_code(
     credentials.run_check(check_id=str(check.pk))
     check.refresh_from_db()
     assert (check.purpose, check.state) == ("test", "passed")
-    assert network.calls["validate"][0]["body"] == {"id": str(check.pk), "test": True}
+    assert network.calls["validate"][0]["body"]["test"] is True
     assert network.calls["events"] == []
 
 
@@ -218,7 +225,7 @@ def test_a_check_before_saving_is_no_test_conversion(network: wide.Server, game:
     marketer.post(f"/g/{game.slug}/integrations/wide/add/", posted())
     check = CredentialCheck.objects.get()
     credentials.run_check(check_id=str(check.pk))
-    assert network.calls["validate"][0]["body"] == {"id": str(check.pk), "test": False}
+    assert not network.calls["validate"][0]["body"].get("test")
 
 
 def test_a_network_without_test_events_offers_no_test_conversion(
@@ -251,7 +258,139 @@ def test_the_help_of_the_form_links_to_the_document_of_the_network(
     assert link in marketer.get(url).content.decode()
 
 
+def test_a_check_names_the_objects_of_all_goals(network: wide.Server, game: Game, marketer: Client) -> None:
+    row = {"event": "level_up", "sent_as": "launch", "object_id": "555"}
+    marketer.post(f"/g/{game.slug}/integrations/wide/add/", posted(**{f"goals-0-{key}": row[key] for key in row}))
+    credentials.run_check(check_id=str(CredentialCheck.objects.get().pk))
+    config = PostbackConfig.objects.get()
+    assert [call["body"]["actions"] for call in network.calls["validate"]] == [["555", wide.ACTION]]
+    hold.hold(config=config, access="token", message="no")
+    credentials.request_release(config=config, requested_by=None)
+    credentials.run_check(check_id=str(CredentialCheck.objects.latest("created_at").pk))
+    assert network.calls["validate"][1]["body"]["actions"] == ["555", wide.ACTION]
+
+
+def test_a_new_object_id_is_checked_before_it_is_saved_and_a_removed_one_is_not(
+    network: wide.Server, game: Game
+) -> None:
+    config = new_config(game)
+    both = [*config.goals, goal("level_up", "555")]
+    proposed = ProposedSettings.of(config, goals=both)
+    check = lifecycle.change(config=config, proposed=proposed, changed_by=None)
+    assert check is not None
+    network.answers["validate"] = [(400, {"message": "555 is unknown"})]
+    credentials.run_check(check_id=str(check.pk))
+    config.refresh_from_db()
+    assert config.goals == [goal("purchase", wide.ACTION)]
+    PostbackConfig.objects.update(goals=both)
+    config.refresh_from_db()
+    proposed = ProposedSettings.of(config, goals=[goal("purchase", wide.ACTION)])
+    assert lifecycle.change(config=config, proposed=proposed, changed_by=None) is None
+
+
+class ObjectIdsAreOptional(wide.Wide):
+    """Events without an object id are left out. It has no test events, shows each check and cannot limit data use."""
+
+    object_id = replace(wide.Wide.object_id, required=False)
+    test_code_label = ""
+    check_note = "Each check is shown."
+    daily_check = False
+    limits_data_use = False
+
+    def object_id_problem(self, object_id: str, *, pixel_id: str) -> str:
+        return f"{object_id} is not of {pixel_id}." if object_id == "999" else ""
+
+
+@pytest.fixture
+def optional(network: wide.Server, monkeypatch: pytest.MonkeyPatch) -> wide.Server:
+    monkeypatch.setitem(NETWORKS, "wide", ObjectIdsAreOptional())
+    return network
+
+
+def test_an_event_without_an_optional_object_id_is_saved_and_not_sent(
+    optional: wide.Server, game: Game, marketer: Client
+) -> None:
+    url = f"/g/{game.slug}/integrations/wide/"
+    page = marketer.get(f"{url}add/").content.decode()
+    assert "Without it these events are not sent: they are listed as not mapped." in page
+    assert "Each check is shown." in page
+    assert 'name="test_code"' not in page
+    marketer.post(
+        f"{url}add/",
+        posted(triggers=["game_launch", "purchase"], object_id_game_launch=wide.ACTION, object_id_purchase=""),
+    )
+    credentials.run_check(check_id=str(CredentialCheck.objects.get().pk))
+    conversion = clicked(game, hours=7)
+    fan_out.fan_out_due()
+    row = Delivery.objects.get()
+    conversion.refresh_from_db()
+    assert (row.state, row.reason, conversion.reason) == ("skipped", "not_mapped", "not_mapped")
+
+
+@pytest.mark.parametrize(
+    ("goals", "sentence"),
+    [
+        ([("purchase", "")], "Enter the Conversion action ID of at least one event."),
+        ([("purchase", wide.ACTION), ("level_up", "999")], f"999 is not of {wide.PIXEL}."),
+    ],
+)
+def test_no_object_id_at_all_and_one_of_another_pixel_are_refused(
+    optional: wide.Server, game: Game, goals: list[tuple[str, str]], sentence: str
+) -> None:
+    proposed = ProposedSettings(
+        network="wide",
+        pixel_id=wide.PIXEL,
+        triggers=[],
+        goals=[{**goal(event, object_id), "sent_as": "launch"} for event, object_id in goals],
+        credential=wide.CREDENTIAL,
+    )
+    with pytest.raises(rules.SettingsRefused) as refused:
+        credentials.request_check(game=game, proposed=proposed, requested_by=None)
+    assert str(refused.value) == sentence
+
+
+def test_a_network_that_shows_each_check_is_not_checked_daily(optional: wide.Server, game: Game) -> None:
+    config = new_config(game, validated_at=timezone.now() - timedelta(days=2))
+    upkeep.check_daily()
+    assert CredentialCheck.objects.count() == 0
+    PostbackConfig.objects.update(held_at=timezone.now(), held_for="token")
+    upkeep.check_daily()
+    assert CredentialCheck.objects.values_list("config", "purpose").get() == (config.pk, "release")
+
+
+def test_a_network_without_test_events_gets_no_test_conversion(optional: wide.Server, game: Game) -> None:
+    with pytest.raises(rules.SettingsRefused, match=r"^Wide Ads has no test events: this would count\.$"):
+        credentials.request_test(config=new_config(game), test_code="T1", trigger="purchase", requested_by=None)
+
+
+def test_an_event_of_limited_use_is_not_sent_to_a_network_without_a_mode_for_it(
+    optional: wide.Server, game: Game
+) -> None:
+    new_config(game)
+    properties = {"value": 9.99, "currency": "USD"}
+    limited = clicked(game, hours=7, properties={**properties, "limited_data_use": True})
+    stated_off = clicked(game, hours=7, properties={**properties, "limited_data_use": False})
+    fan_out.fan_out_due()
+    assert {row.conversion_id: (row.state, row.reason) for row in Delivery.objects.all()} == {
+        limited.pk: ("skipped", "limited_use"),
+        stated_off.pk: ("waiting", ""),
+    }
+
+
 # Fan-out -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("may_have_arrived", "sent"), [(False, "555"), (True, wide.ACTION)])
+def test_a_corrected_object_id_is_sent_unless_the_network_may_have_the_event(
+    network: wide.Server, game: Game, may_have_arrived: bool, sent: str
+) -> None:
+    new_config(game)
+    clicked(game, hours=7)
+    fan_out.fan_out_due()
+    PostbackConfig.objects.update(goals=[goal("purchase", "555")])
+    Delivery.objects.update(may_have_arrived=may_have_arrived)
+    sending.drain(network="wide", max_in_flight=1)
+    assert [call["body"]["action"] for call in network.calls["events"]] == [sent]
 
 
 def test_a_rollback_restores_the_whole_credential_without_a_part_that_was_added(

@@ -87,7 +87,8 @@ class Wide(Network):
         return self._request(target, "POST", "events", json_body(without_blanks(event)))
 
     def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
-        return self._request(target, "POST", "validate", json_body({"id": event_id, "test": target.is_test}))
+        check = {"id": event_id, "test": target.is_test, "actions": list(target.object_ids)}
+        return self._request(target, "POST", "validate", json_body(without_blanks(check)))
 
     def _request(self, target: Target, method: str, path: str, body: bytes) -> Request:
         url = f"{target.base_url}/{path}?token={target.credential.get('url_token', '')}"

@@ -100,7 +100,7 @@ def events_chart(counts: Mapping[datetime, EventCounts], period: Period) -> char
 
 def ranked_networks(tallies: Mapping[str, Tally]) -> list[tuple[charts.Rank, Tally]]:
     """Return conversions by network of the attributed click, with values; networks with postbacks first."""
-    labels = {**{kind: network.label for kind, network in NETWORKS.items()}, **CLICK_SOURCES}
+    labels = {**CLICK_SOURCES, **{kind: network.label for kind, network in NETWORKS.items()}}
     kinds = [kind for kind in labels if kind in NETWORKS or kind in tallies]
     ordered = [tallies.get(kind, Tally()) for kind in kinds]
     rows = [

@@ -78,6 +78,15 @@ def retry_after(response: Response) -> float | None:
     return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
+def reset_after(response: Response, *names: str) -> float | None:
+    """Seconds until the moment (in seconds since 1970) of the first usable of these headers, at most 30 days; None
+    without one, and for a moment that is over. The answer's own Date header is the present, if it has one."""
+    now = _http_date(response.headers.get("date", "")) or datetime.now(UTC)
+    moments = (response.headers.get(name, "").strip() for name in names)
+    waits = (int(moment) - now.timestamp() for moment in moments if re.fullmatch(r"\d{1,12}", moment))
+    return next((min(wait, MAX_RETRY_AFTER_SECONDS) for wait in waits if wait > 0), None)
+
+
 def _http_date(raw: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(raw)

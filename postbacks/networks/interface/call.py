@@ -46,9 +46,9 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The destination of one postback, made by Network.target. `test_code` is set only for checks and test conversions.
-    `is_test`: the event must count nowhere. It is set with a test code, and for test conversions of a network that
-    needs none.
+    """The destination of one postback, made by Network.target. `test_code` is set only for checks and test conversions,
+    `object_ids` (those of the goals, Network.object_id) only for checks. `is_test`: the event must count nowhere. It is
+    set with a test code, and for test conversions of a network that needs none.
 
     `credential` is that of the config: name of the credential field -> value. `access_token` is '' unless the network
     uses one (Network.token_request). `secrets` are all secrets of the target, to be masked in the answer.
@@ -60,6 +60,7 @@ class Target:
     test_code: str | None = field(default=None, repr=False)
     is_test: bool = False
     access_token: str = field(default="", repr=False)
+    object_ids: tuple[str, ...] = ()
     secrets: tuple[str, ...] = field(repr=False)
 
     def with_access_token(self, token: str) -> "Target":

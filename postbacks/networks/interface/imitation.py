@@ -66,7 +66,8 @@ class Accounts:
     """Fictitious accounts in the network's formats. `token` and `rotated_token` may post to `pixel` and `second_pixel`,
     and `foreign_token` only to `foreign_pixel`.
 
-    `credential` is what a postback stores to post with `token`, by field; {"token": token} unless given.
+    `credential` is what a postback stores to post with `token`, by field; {"token": token} unless given. `object_ids`
+    are the network's objects of the trigger events, on every pixel, if it has such (Network.object_id).
     """
 
     pixel: str
@@ -76,6 +77,7 @@ class Accounts:
     rotated_token: str
     foreign_token: str
     credential: Mapping[str, str] = field(default_factory=dict)
+    object_ids: Mapping[str, str] = field(default_factory=dict)
 
     def stored_credential(self) -> dict[str, str]:
         return dict(self.credential) or {"token": self.token}

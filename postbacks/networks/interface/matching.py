@@ -1,5 +1,6 @@
 """How well a network can match events to its users: match keys and their weights."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -9,6 +10,7 @@ from postbacks.networks.interface.facts import Facts
 
 # Whether events had each key, in the network's order -> the number of events.
 Combinations = Mapping[tuple[bool, ...], int]
+ANY = "*"  # a step of a path: any entry of a list
 # The facts that fill the first path of a key, by its name: those that may be in a form that a network does not take.
 STATED_FACTS = {
     "email": ("email", "hashes.email", "hashes.canonical_email"),
@@ -27,9 +29,9 @@ ACCEPTED_FORMS = {
 
 @dataclass(frozen=True, slots=True)
 class MatchKey:
-    """A body has the key if it has a value at every one of `paths`; list indexes are numbers, as for PostgreSQL's #>
-    operator. `weight` is our estimate in points: those of a network add up to 100. `advice` is for the studio.
-    STATED_FACTS has the names that have a meaning here.
+    """A body has the key if it has a value at every one of `paths`; list indexes are numbers, or ANY. `weight` is our
+    estimate in points: those of a network add up to 100. `advice` is for the studio. STATED_FACTS has the names that
+    have a meaning here.
     """
 
     name: str
@@ -91,8 +93,17 @@ def unusable_keys(keys: Iterable[MatchKey], cookies: Iterable[str], facts: Facts
     ]
 
 
+def json_path(path: Sequence[str]) -> str:
+    """The path in PostgreSQL's language: `$."identifiers"[*]."twclid"`."""
+    steps = (f"[{step}]" if step == ANY or step.isdigit() else f".{json.dumps(step)}" for step in path)
+    return f"${''.join(steps)}"
+
+
 def _at(body: Any, path: Sequence[str]) -> Any:
-    for step in path:
+    for place, step in enumerate(path):
+        if isinstance(body, list) and step == ANY:
+            values = (_at(entry, path[place + 1 :]) for entry in body)
+            return next((value for value in values if value is not None), None)
         if isinstance(body, list):
             body = body[int(step)] if int(step) < len(body) else None
         else:

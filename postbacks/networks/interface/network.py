@@ -26,7 +26,10 @@ USER_AGENT = f"Afterclick/{VERSION} (+conversion postbacks)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectId:
-    """The network's object that a goal reports to: X's event, Google's conversion action."""
+    """The network's object that a goal reports to: X's event, Google's conversion action.
+
+    Events of a goal without one are not sent (`not_mapped`). `required`: such a goal cannot be saved.
+    """
 
     label: str
     pattern: str
@@ -56,6 +59,7 @@ class Network(ABC):
     test_code_label: str
     test_code_help: str
     has_test_endpoint: bool = False  # it takes test events without a code, which are counted nowhere
+    check_note: str = ""  # what a check sends, where that is not an event that a test code keeps out of all counts
     default_url: str = ""  # the real API's base address; the variable <KIND>_API_URL overrides it
     default_rate: float = 0.0  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
     click_params: tuple[str, ...] = ()  # query parameters of a click id; the first one is shown on the pages
@@ -71,6 +75,8 @@ class Network(ABC):
     value_events: tuple[str, ...] = ()  # its event names that it refuses without a value
     currencies: frozenset[str] = frozenset()  # the ISO 4217 codes that it accepts; empty: all of them
     max_age: timedelta  # an event older than this is refused by the network
+    daily_check: bool = True  # False if each check leaves an event that the network's pages show
+    limits_data_use: bool = True  # whether a body can limit the use of its data; else such events are not sent
 
     @property
     def folder(self) -> Path:
@@ -163,6 +169,7 @@ class Network(ABC):
         base_url: str,
         test_code: str | None = None,
         is_test: bool = False,
+        object_ids: Sequence[str] = (),
     ) -> Target:
         return Target(
             pixel_id=pixel_id,
@@ -170,12 +177,17 @@ class Network(ABC):
             base_url=base_url,
             test_code=test_code,
             is_test=is_test or bool(test_code),
+            object_ids=tuple(object_ids),
             secrets=(*self.secrets(credential), *filter(None, [test_code])),
         )
 
     def accepts_value(self, value: Decimal | None, currency: str) -> bool:
         """Whether the value of an event can be sent."""
         return value is not None and (not self.currencies or currency in self.currencies)
+
+    def object_id_problem(self, object_id: str, *, pixel_id: str) -> str:
+        """Why an object id of the right form cannot be one of this pixel, as a sentence; '' if it can."""
+        return ""
 
     def accepts_event(self, name: str) -> bool:
         """Whether an event may be sent as `name`: exactly a standard name, or a valid custom one."""
