@@ -11,5 +11,6 @@ CLASSES = {
     "tiktok": "postbacks.networks.tiktok.network.TikTok",
     "reddit": "postbacks.networks.reddit.network.Reddit",
     "snapchat": "postbacks.networks.snapchat.network.Snapchat",
+    "x": "postbacks.networks.x.network.X",
 }
 NETWORKS: dict[str, Network] = {kind: import_string(path)() for kind, path in CLASSES.items()}

@@ -1,0 +1,1 @@
+"""X Ads, Conversion API for websites, version 12."""
