@@ -1,6 +1,7 @@
 """Documents of docs/ as pages of the Hub."""
 
 import re
+from urllib.parse import urljoin
 
 import pytest
 from django.contrib.staticfiles import finders
@@ -25,7 +26,7 @@ def test_images_and_links_of_a_document_lead_to_files_and_pages(game: Game, name
     for target in re.findall(r'href="([^"#]+)', article[0]):
         if not target.startswith("https://"):
             assert target.startswith("../"), target
-            assert resolve(f"/g/{game.slug}/help/{target.removeprefix('../')}").kwargs["name"] in TITLES
+            assert resolve(urljoin(f"/g/{game.slug}/help/{name}/", target)).kwargs["name"] in TITLES
 
 
 def test_the_document_about_players_shows_three_diagrams(game: Game) -> None:
@@ -42,6 +43,16 @@ def test_the_page_of_a_player_links_to_the_document(game: Game) -> None:
     assert f'href="/g/{game.slug}/help/identity/"' in page
 
 
-@pytest.mark.parametrize("name", ["operations", "nothing", "..", "identity.md"])
+def test_the_document_of_a_network_is_linked_where_its_credential_is_entered(game: Game) -> None:
+    page = hub.member(game, Role.MARKETER).get(f"/g/{game.slug}/integrations/x/add/").content.decode()
+
+    assert f'href="/g/{game.slug}/help/networks/x/"' in page
+    assert TITLES["networks/x"] == "X Ads"
+    shown = page_of(game, "networks/x")
+    assert "<h1>X Ads</h1>" in shown
+    assert 'href="../../contacts/"' in shown
+
+
+@pytest.mark.parametrize("name", ["operations", "nothing", "..", "identity.md", "networks", "networks/../operations"])
 def test_other_files_are_no_documents(game: Game, name: str) -> None:
     assert hub.member(game, Role.ADMIN).get(f"/g/{game.slug}/help/{name}/").status_code == 404

@@ -14,11 +14,7 @@ from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.network import Network
 from postbacks.networks.tiktok.network import TikTok
 from tests import factories
-<<<<<<< HEAD
-from tests.postbacks.facts import PURCHASE, answered, answers, launch, schema, target, vector
-=======
-from tests.postbacks.facts import LAUNCH, PURCHASE, answered, answers, mapped, schema, target, vector
->>>>>>> 1c115045 (Let a network show checks, leave out unmapped goals and match by lists)
+from tests.postbacks.facts import PURCHASE, answered, answers, launch, mapped, schema, target, vector
 
 ROOT = Path(__file__).resolve().parents[2]
 EACH = pytest.mark.parametrize("kind", NETWORKS)
@@ -39,16 +35,10 @@ def test_the_kind_of_a_network_is_its_key_in_the_registry(kind: str) -> None:
 
 
 @EACH
-<<<<<<< HEAD
 @pytest.mark.parametrize("name", ["game_launch", "purchase"])
 def test_a_conversion_is_sent_as_the_vector_of_the_network_has_it(kind: str, name: str) -> None:
-    facts = PURCHASE if name == "purchase" else launch(kind)
+    facts = mapped(kind, PURCHASE if name == "purchase" else launch(kind))
     body = json.loads(NETWORKS[kind].build(target(factories.PIXELS[kind]), facts).body)
-=======
-@pytest.mark.parametrize(("name", "facts"), [("game_launch", LAUNCH), ("purchase", PURCHASE)])
-def test_a_conversion_is_sent_as_the_vector_of_the_network_has_it(kind: str, name: str, facts: Facts) -> None:
-    body = json.loads(NETWORKS[kind].build(target(factories.PIXELS[kind]), mapped(kind, facts)).body)
->>>>>>> 1c115045 (Let a network show checks, leave out unmapped goals and match by lists)
     assert body == vector(kind, name)
     jsonschema.validate(body, schema(kind))
 
