@@ -287,7 +287,7 @@ def test_all_errors_of_an_answer_are_read_and_quoted() -> None:
         {"code": "NOT_FOUND", "message": "It is not of this account", "parameter": "event_id"},
     ]
     outcome = X.classify(answered(404, {"errors": errors}))
-    assert (outcome.verdict, outcome.access, outcome.code) == (Verdict.CREDENTIAL, "pixel", "INVALID_PARAMETER")
+    assert (outcome.verdict, outcome.access, outcome.code) == (Verdict.CREDENTIAL, "pixel", "NOT_FOUND")
     assert outcome.message == "No user identifier It is not of this account (event_id)"
 
 
@@ -572,7 +572,10 @@ def test_a_marketer_adds_x_on_the_form_and_leaves_an_event_unmapped(
     credentials.run_check(check_id=str(CredentialCheck.objects.get().pk))
     config = PostbackConfig.objects.get()
     assert (config.triggers, config.goals) == (["game_launch"], [goal_with(PURCHASE_ID)])
-    assert "Send a test conversion" not in marketer.get(url).content.decode()
+    page = hub.normalized_html(marketer.get(url).content.decode())
+    assert "Game Launch, not mapped" in page
+    assert f"Purchase, to {PURCHASE_ID}<" in page
+    assert "Send a test conversion" not in page
 
 
 @pytest.mark.django_db

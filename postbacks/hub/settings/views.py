@@ -56,6 +56,8 @@ def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -
 
 def _success_message(network: Network, row: CredentialCheck) -> str:
     if row.purpose == Purpose.SAVE:
+        if network.check_note:
+            return f"{row.message} The postback for {row.pixel_id} is saved."
         return f"{network.label} accepted the credentials: the postback for {row.pixel_id} is saved."
     if row.purpose == Purpose.TEST:
         return f"{network.label} accepted the test conversion for {row.pixel_id}: look for it in its test view."

@@ -13,6 +13,7 @@ from postbacks.models import PostbackConfig
 from postbacks.monitoring.health.counting import count
 from postbacks.monitoring.health.evaluation import evaluate
 from postbacks.monitoring.health.types import HealthCounts, HealthStatus
+from postbacks.networks import NETWORKS
 from postbacks.outbox import goals
 
 # Uses the index attempt_by_status. Plain SQL, since every page with postbacks runs it.
@@ -69,10 +70,11 @@ def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
 def _row(config: Any, counts: HealthCounts | None) -> ConfigRow:
     """Return the row of a config, which is annotated with `last_at`."""
     is_changing = counts is not None and config.paused_until is not None and config.paused_until > counts.now
+    unmapped = ", not mapped" if config.network in NETWORKS and config.kind.object_id else ""
     return ConfigRow(
         config=config,
-        triggers=[Trigger(trigger).label for trigger in config.triggers],
-        goals=[str(goal) for goal in goals.readable_goals(config.goals)],
+        triggers=[f"{Trigger(trigger).label}{unmapped}" for trigger in config.triggers],
+        goals=[f"{goal}{'' if goal.object_id else unmapped}" for goal in goals.readable_goals(config.goals)],
         health=evaluate(counts) if counts else None,
         delivered=counts.delivered if counts else 0,
         ended=counts.delivered + counts.failed if counts else 0,

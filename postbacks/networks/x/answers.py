@@ -36,6 +36,13 @@ TRANSIENT_CODES = frozenset(
 PAYLOAD_CODES = frozenset({"INVALID_PARAMETER", "MISSING_PARAMETER", "INVALID"})
 RESET_HEADERS = ("x-account-rate-limit-reset", "x-rate-limit-reset")
 Judgement = tuple[Verdict, Access | None]
+# Of several errors the first of these decides.
+SERIOUSNESS: list[Judgement] = [
+    (Verdict.CREDENTIAL, "token"),
+    (Verdict.CREDENTIAL, "pixel"),
+    (Verdict.TRANSIENT, None),
+    (Verdict.PAYLOAD, None),
+]
 
 
 def classify(response: Response) -> Outcome:
@@ -45,14 +52,14 @@ def classify(response: Response) -> Outcome:
     body = decode_json(response)
     errors = _objects((body or {}).get("errors"))
     codes = [code for error in errors if (code := _code(error))]
-    verdict, access = _verdict(response.status, body, errors)
+    code, (verdict, access) = _judge(response.status, body, errors)
     is_over_limit = response.status == 429 or not LIMIT_CODES.isdisjoint(codes)
     limited = is_over_limit and verdict is Verdict.TRANSIENT
     debug_id = _object((body or {}).get("data")).get("debug_id")
     return Outcome(
         verdict=verdict,
         access=access,
-        code=codes[0] if codes else None,
+        code=code or None,
         message=_message(response, errors, verdict),
         request_id=debug_id if isinstance(debug_id, str) else None,
         retry_after=_retry_after(response) if limited or response.status == 503 else None,
@@ -60,13 +67,18 @@ def classify(response: Response) -> Outcome:
     )
 
 
-def _verdict(status: int, body: dict[str, Any] | None, errors: list[dict[str, Any]]) -> Judgement:
-    """By the most serious of the errors; without a known code by the status."""
-    judged = [judgement for error in errors if (judgement := _of_error(error))]
+def _judge(status: int, body: dict[str, Any] | None, errors: list[dict[str, Any]]) -> tuple[str, Judgement]:
+    """(code, judgement) of the most serious error; without a known code the first code, and the judgement by status."""
+    judged = [(_code(error), judgement) for error in errors if (judgement := _of_error(error))]
     if judged:
-        return min(judged, key=SERIOUSNESS.index)
+        return min(judged, key=lambda pair: SERIOUSNESS.index(pair[1]))
+    first = next(filter(None, map(_code, errors)), "")
     if 200 <= status < 300:
-        return _of_success(body, has_errors=bool((body or {}).get("errors")))
+        return first, _of_success(body, has_errors=bool((body or {}).get("errors")))
+    return first, _by_status(status)
+
+
+def _by_status(status: int) -> Judgement:
     if status == 401:
         return Verdict.CREDENTIAL, "token"
     if status in (403, 404):
@@ -76,19 +88,11 @@ def _verdict(status: int, body: dict[str, Any] | None, errors: list[dict[str, An
     return Verdict.TRANSIENT, None
 
 
-SERIOUSNESS: list[Judgement] = [
-    (Verdict.CREDENTIAL, "token"),
-    (Verdict.CREDENTIAL, "pixel"),
-    (Verdict.TRANSIENT, None),
-    (Verdict.PAYLOAD, None),
-]
-
-
 def _of_error(error: dict[str, Any]) -> Judgement | None:
     code = _code(error)
     if code in TOKEN_CODES:
         return Verdict.CREDENTIAL, "token"
-    if code in PIXEL_CODES or (code in PAYLOAD_CODES and error.get("parameter") in SETTINGS):
+    if code in PIXEL_CODES or (code in PAYLOAD_CODES and str(error.get("parameter")) in SETTINGS):
         return Verdict.CREDENTIAL, "pixel"
     if code in LIMIT_CODES or code in TRANSIENT_CODES:
         return Verdict.TRANSIENT, None
