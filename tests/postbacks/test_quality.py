@@ -65,9 +65,9 @@ def test_a_match_key_may_be_in_any_entry_of_a_list(
     shares = by_name(quality_of(game, network))
     assert (shares["email"].share, shares["connection"].share) == tuple(map(float, flags))
     stated = replace(NOBODY, email="ada@example.com", ip="203.0.113.7")
-    found = unusable_keys(LISTED, (), stated, {"users": users})
+    unusable = unusable_keys(LISTED, (), stated, {"users": users})
     has_address = isinstance(users, list) and any("ip" in user for user in users)
-    assert found == [name for name, has in (("email", flags[0]), ("connection", has_address)) if not has]
+    assert unusable == [name for name, has in (("email", flags[0]), ("connection", has_address)) if not has]
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
