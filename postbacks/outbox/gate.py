@@ -43,8 +43,7 @@ def reason_not_to_send(
     `repeated` whether it is one of `once_per_player.repeats()`, evaluated at fan-out only, as is REPEAT_ORDER
     (`repeated_orders`). `facts` at that level, and `match`, the goal or the reason, are read here unless passed.
     """
-    reason = reason_for_any_config(conversion)
-    if reason is not None:
+    if reason := reason_for_any_config(conversion):
         return reason
     if conversion.touch is None or conversion.touch.network != config.network:
         return Reason.OTHER_NETWORK
@@ -53,19 +52,15 @@ def reason_not_to_send(
     if not is_destination_allowed(conversion.integrations, config.kind.label):
         return Reason.CONFIG_DISABLED
     match = match or match_goal(config, conversion)
-    if isinstance(match, Reason):
-        return match
-    if config.kind.object_id and not match.object_id:
-        return Reason.NOT_MAPPED
+    if isinstance(match, Reason) or (config.kind.object_id and not match.object_id):
+        return match if isinstance(match, Reason) else Reason.NOT_MAPPED
     name = _name(conversion, config, match)
     if conversion.value_problem == ValueProblem.NEGATIVE and name == config.kind.events.get(Trigger.PURCHASE):
         return Reason.REFUND  # of an event that the goal sends as a purchase
     if repeated:
         return Reason.REPEAT
-    if level == Level.NONE:
-        return Reason.CONSENT
-    if not config.kind.limits_data_use and conversion_facts.is_limited(conversion):
-        return Reason.LIMITED_USE
+    if reason := _privacy_reason(conversion, config, level):
+        return reason
     if not _can_match(conversion, config, level, facts):
         return Reason.NO_MATCH_KEY
     if name in config.kind.value_events and not config.kind.accepts_value(conversion.value, conversion.currency):
@@ -84,6 +79,13 @@ def reason_for_any_config(conversion: Conversion) -> Reason | None:
     if conversion.reason in ATTRIBUTION_REASONS:
         return Reason(conversion.reason)
     return Reason.NO_CLICK if conversion.touch is None else None
+
+
+def _privacy_reason(conversion: Conversion, config: PostbackConfig, level: Level) -> Reason | None:
+    if level == Level.NONE:
+        return Reason.CONSENT
+    cannot_limit = not config.kind.limits_data_use and conversion_facts.is_limited(conversion)
+    return Reason.LIMITED_USE if cannot_limit else None
 
 
 def _name(conversion: Conversion, config: PostbackConfig, goal: Goal) -> str:
