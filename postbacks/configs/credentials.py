@@ -16,12 +16,11 @@ from django.db import IntegrityError, transaction
 from audience.database import clock
 from audience.database.encryption import decrypt
 from audience.models import Game, Trigger
-from postbacks import http
-from postbacks.configs import credential_checks, hold, rules, versions
+from postbacks.configs import check_calls, credential_checks, hold, rules, versions
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.call import Outcome, Response, Verdict
 from postbacks.outbox.goals import object_ids
 
 logger = structlog.get_logger(__name__)
@@ -86,11 +85,11 @@ def request_release(*, config: PostbackConfig, requested_by: Any) -> CredentialC
 
 
 def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
-    """Send the synthetic event, store the answer and apply its consequences.
+    """Send the request of the check, store the answer and apply its consequences.
 
-    Does nothing if another worker runs the check or it is finished. With a test code the event is sent to the
-    network's test view; without one it is a page view, which no campaign optimises on. A check that was requested with
-    a code sends nothing without it.
+    Does nothing if another worker runs the check or it is finished. With a test code an event is sent to the
+    network's test view; without one a page view, which no campaign optimises on, or no event at all. A check that was
+    requested with a code sends nothing without it.
     """
     taken = _take(check_id)
     if taken is None:
@@ -111,11 +110,7 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
         object_ids=object_ids(check.goals),
     )
     trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value
-
-    def build(target: Target) -> Request:
-        return network.check(target, event_id=str(check.pk), now=clock.now(), trigger=trigger)
-
-    call = http.call(network, target, build)
+    call = check_calls.ask(network, target, event_id=str(check.pk), trigger=trigger)
     no_result = credential_checks.NO_RESULT_TEXTS[check.purpose]
     check.message = network.explain(call.outcome, check.pixel_id, undecided=no_result)
     check.provider_code = (call.outcome.code or "")[:64]

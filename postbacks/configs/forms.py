@@ -39,7 +39,7 @@ class CredentialInput(forms.CharField):
         widgets = {
             "secret": forms.PasswordInput(render_value=False, attrs=NO_SUGGESTIONS),
             "json": HiddenTextarea(attrs={**NO_SUGGESTIONS, "rows": 4}),
-            "plain": forms.TextInput(attrs=NO_SUGGESTIONS),
+            "plain": forms.Select(choices=part.choices) if part.choices else forms.TextInput(attrs=NO_SUGGESTIONS),
         }
         super().__init__(
             label=part.label,
@@ -53,9 +53,16 @@ class CredentialInput(forms.CharField):
         text: str = super().clean(value)
         if self.part.kind == "json":
             return self._json(text)
+        if self.part.choices:
+            return self._choice(text)
         text = re.sub(r"^bearer\s+", "", text, flags=re.IGNORECASE) if self.part.kind == "secret" else text
         if text and not re.fullmatch(self.part.pattern, text):
             raise forms.ValidationError(self._malformed(text))
+        return text
+
+    def _choice(self, text: str) -> str:
+        if text not in dict(self.part.choices):
+            raise forms.ValidationError("Select one of the choices.")
         return text
 
     def _malformed(self, text: str) -> str:

@@ -102,8 +102,15 @@ def cancellation_of(delivery: Delivery, level: Level, facts: Facts | None, now: 
         return Cancellation(DeliveryState.FAILED, Reason.TOO_OLD)
     if reason is not None:
         return Cancellation(DeliveryState.SKIPPED, reason)
-    killed_too_often = delivery.leased_until is not None and delivery.attempts_counted > len(retry_schedule.SCHEDULE)
-    return Cancellation(DeliveryState.FAILED, None) if killed_too_often or now > delivery.deadline else None
+    is_over = _is_over_after_kill(delivery) or now > delivery.deadline
+    return Cancellation(DeliveryState.FAILED, None) if is_over else None
+
+
+def _is_over_after_kill(delivery: Delivery) -> bool:
+    """Whether a worker was killed during the last attempt, and no other follows."""
+    config = delivery.config
+    is_last = delivery.attempts_counted > len(retry_schedule.SCHEDULE)
+    return delivery.leased_until is not None and (is_last or not config.kind.repeats_unanswered(config.credential))
 
 
 def cancel(delivery: Delivery, cancellation: Cancellation, now: datetime) -> None:

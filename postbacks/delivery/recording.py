@@ -83,6 +83,7 @@ def _failure_key(answer: CallResult) -> isolation.FailureKey:
         "verdict": outcome.verdict.value,
         "retry_after": outcome.retry_after,
         "unknown": outcome.unknown,
+        "final": outcome.final,
     }
     return isolation.FailureKey(str(claim.delivery.pk), claim.delivery.config.game_id, data)
 
@@ -98,9 +99,9 @@ def stored_answer(delivery_id: UUID, data: Mapping[str, Any]) -> CallResult:
         facts=None,
         starts_at=clock.now(),
     )
-    verdict = Verdict(data["verdict"])
+    flags = {"unknown": data["unknown"], "final": data.get("final", False)}  # rows of version 0.2 have no `final`
     return CallResult(
-        claim, Outcome(verdict, None, UNSTORABLE, retry_after=data["retry_after"], unknown=data["unknown"])
+        claim, Outcome(Verdict(data["verdict"]), None, UNSTORABLE, retry_after=data["retry_after"], **flags)
     )
 
 

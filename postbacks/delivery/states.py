@@ -66,8 +66,8 @@ def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime
         delivery.next_attempt_at = now  # to be cancelled now, not at a retry hours ahead
     elif refused:
         delivery.next_attempt_at = min(next_at or delivery.deadline, delivery.deadline)
-    elif next_at is None or next_at > delivery.deadline:
-        is_too_old = next_at is not None and delivery.deadline == delivery.dead_after
+    elif outcome.final or next_at is None or next_at > delivery.deadline:
+        is_too_old = not outcome.final and next_at is not None and delivery.deadline == delivery.dead_after
         _finish(delivery, DeliveryState.FAILED, Reason.TOO_OLD if is_too_old else "", verdict, now)
         return False
     else:

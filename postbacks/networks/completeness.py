@@ -15,7 +15,7 @@ FILES = ("static/logo.svg", "vectors/game_launch.json", "vectors/purchase.json",
 OPTIONAL = frozenset(
     {
         *("object_id", "pixel_call", "has_test_endpoint", "match_key_help", "currencies", "document"),
-        *("check_note", "daily_check", "limits_data_use"),
+        *("check_note", "test_note", "daily_check", "limits_data_use", "sample_cookies"),
     }
 )
 # A prefix of environment variables; the database columns have 16 characters.

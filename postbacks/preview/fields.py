@@ -5,6 +5,7 @@ This needs no list of fields per network, and finds empty fields too.
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -58,7 +59,8 @@ LABELS = {
     "data_use": "Limited data use",
 }
 HASH = re.compile(r"[0-9a-f]{64}")
-COOKIES = [name for network in NETWORKS.values() for name in network.cookies]
+COOKIE = "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a33"
+COOKIES = {name: network.sample_cookies.get(name, COOKIE) for network in NETWORKS.values() for name in network.cookies}
 SAMPLE_TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SAMPLE = Facts(
     trigger="purchase",
@@ -67,7 +69,7 @@ SAMPLE = Facts(
     object_id="111111",
     clicked_at=SAMPLE_TIME,
     click_id="one",
-    cookies=dict.fromkeys(COOKIES, "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a33"),
+    cookies=COOKIES,
     email="one@example.com",
     phone="+15550100001",
     name=Name(first="one", last="one"),
@@ -94,7 +96,7 @@ CHANGED: dict[str, Any] = {
     "object_id": "222222",
     "clicked_at": SAMPLE_TIME + timedelta(hours=1),
     "click_id": "two",
-    "cookies": dict.fromkeys(COOKIES, "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a34"),
+    "cookies": {name: f"{value[:-1]}4" for name, value in COOKIES.items()},
     "email": "two@example.com",
     "phone": "+15550100002",
     "more_emails": ("two@example.com",),
@@ -149,9 +151,15 @@ def _values(network: Network, facts: Facts) -> dict[str, list[Any]]:
     return values_of(body_of(network, facts, pixel_id=""))
 
 
-def body_of(network: Network, facts: Facts, *, pixel_id: str) -> dict[str, Any]:
-    """Return the body exactly as sending builds it, without a credential. Raises the errors of `network.build`."""
-    credential = {part.name: "not-needed" for part in network.credential_fields}
+def body_of(
+    network: Network, facts: Facts, *, pixel_id: str, settings: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the body exactly as sending builds it, without a credential. Raises the errors of `network.build`.
+
+    `settings` are the parts of the credential with choices.
+    """
+    credential = {part.name: "not-needed" for part in network.credential_fields if not part.choices}
+    credential |= settings or {}
     target = network.target(pixel_id=pixel_id, credential=credential, base_url="https://not.sent")
     body: dict[str, Any] = json.loads(network.build(target, facts).body or b"{}")
     return body

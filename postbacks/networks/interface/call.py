@@ -89,8 +89,9 @@ class Outcome:
     `code` is the provider's own code as text, `message` the provider's own message if it sent one, `retry_after` in
     seconds. `access` is set for CREDENTIAL only: "token" (invalid, revoked, expired, missing) or "pixel" (the token is
     known and may not use this pixel). `limited`: the rate limit was exceeded, so that other events would get the
-    same answer. `unknown`: the request may have arrived, but there is no answer (Response.is_unknown). `confirm_after`
-    is set for a SUCCESS whose final result comes later: how long to wait before querying the network for `request_id`.
+    same answer. `unknown`: the request may have arrived, but there is no answer (Response.is_unknown). `final`: a
+    TRANSIENT outcome after which the event is not sent again (Network.repeats_unanswered). `confirm_after` is set for a
+    SUCCESS whose final result comes later: how long to wait before querying the network for `request_id`.
     """
 
     verdict: Verdict
@@ -101,4 +102,5 @@ class Outcome:
     access: Access | None = None
     limited: bool = False
     unknown: bool = False
+    final: bool = False
     confirm_after: timedelta | None = None

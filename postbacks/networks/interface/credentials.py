@@ -10,7 +10,8 @@ class CredentialField:
     """One part of a credential; `name` is its key in PostbackConfig.credential.
 
     `kind`: "secret" is one line, "json" a JSON object that is pasted whole; neither is shown again. "plain" is an id
-    that pages may show. `pattern` is for one line; `members` are the required texts of a JSON object, all secret.
+    that pages may show, or with `choices` (value, label) a setting of the postback, of which '' is the default.
+    `pattern` is for one line; `members` are the required texts of a JSON object, all secret.
     """
 
     name: str
@@ -20,6 +21,7 @@ class CredentialField:
     required: bool = True
     pattern: str = r"[!-~]+"
     members: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
 
     @property
     def form_name(self) -> str:

@@ -6,7 +6,7 @@ Plain data and pure functions: a network opens no socket (postbacks/http does) a
 import inspect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -37,6 +37,10 @@ class ObjectId:
     required: bool = True
 
 
+# (target, event_id=, now=) -> the request of a check.
+CheckBuilder = Callable[..., Request]
+
+
 class Network(ABC):
     """One ad network: texts for the pages, and pure functions for the delivery worker."""
 
@@ -59,7 +63,9 @@ class Network(ABC):
     test_code_label: str
     test_code_help: str
     has_test_endpoint: bool = False  # it takes test events without a code, which are counted nowhere
-    check_note: str = ""  # what a check sends, where that is not an event that a test code keeps out of all counts
+    # What a check and a test conversion send, where that is not an event that the test code keeps out of all counts.
+    check_note: str = ""
+    test_note: str = ""
     default_url: str = ""  # the real API's base address; the variable <KIND>_API_URL overrides it
     default_rate: float = 0.0  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
     click_params: tuple[str, ...] = ()  # query parameters of a click id; the first one is shown on the pages
@@ -68,6 +74,7 @@ class Network(ABC):
     pixel_call: str = ""
     cookies: tuple[str, ...] = ()  # the network's cookies that identify a browser
     document: str = ""  # the name of its page in docs/networks, without .md; '' without one
+    sample_cookies: Mapping[str, str] = {}  # a value in the network's form for those of which it takes no other
     field_notes: Mapping[str, str]  # field of a sent body -> its description
     secret_note: tuple[str, str]  # (header that carries the credential, its description)
     match_keys: Sequence[MatchKey]  # the keys by which it matches events, with Afterclick's weights
@@ -108,9 +115,17 @@ class Network(ABC):
     def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
         """A synthetic event: the built-in `trigger`'s when there is a test code, else a harmless page view."""
 
+    def second_check(self, outcome: Outcome) -> CheckBuilder | None:
+        """The next request of a check without a test code whose answer proves too little; None if it proves enough."""
+        return None
+
     @abstractmethod
     def classify(self, response: Response) -> Outcome:
         """What the answer means: permanent or transient. Only this function decides it."""
+
+    def classify_check(self, response: Response) -> Outcome:
+        """What the answer to `check` or `second_check` means."""
+        return self.classify(response)
 
     @abstractmethod
     def has_match_key(self, facts: Facts) -> bool:
@@ -138,6 +153,10 @@ class Network(ABC):
     def not_before(self, facts: Facts) -> datetime | None:
         """The time before which the network refuses the event; None if it accepts it at once."""
         return None
+
+    def repeats_unanswered(self, credential: Mapping[str, str]) -> bool:
+        """Whether an event is sent again after a call without an answer, although it may have arrived."""
+        return True
 
     @property
     def credential_label(self) -> str:
