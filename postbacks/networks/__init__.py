@@ -12,5 +12,6 @@ CLASSES = {
     "reddit": "postbacks.networks.reddit.network.Reddit",
     "snapchat": "postbacks.networks.snapchat.network.Snapchat",
     "x": "postbacks.networks.x.network.X",
+    "meta": "postbacks.networks.meta.network.Meta",
 }
 NETWORKS: dict[str, Network] = {kind: import_string(path)() for kind, path in CLASSES.items()}
