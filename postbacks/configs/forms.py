@@ -39,7 +39,9 @@ class CredentialInput(forms.CharField):
         widgets = {
             "secret": forms.PasswordInput(render_value=False, attrs=NO_SUGGESTIONS),
             "json": HiddenTextarea(attrs={**NO_SUGGESTIONS, "rows": 4}),
-            "plain": forms.Select(choices=part.choices) if part.choices else forms.TextInput(attrs=NO_SUGGESTIONS),
+            "plain": forms.Select(choices=list(part.choices.items()))
+            if part.choices
+            else forms.TextInput(attrs=NO_SUGGESTIONS),
         }
         super().__init__(
             label=part.label,
@@ -61,7 +63,7 @@ class CredentialInput(forms.CharField):
         return text
 
     def _choice(self, text: str) -> str:
-        if text not in dict(self.part.choices):
+        if text not in self.part.choices:
             raise forms.ValidationError("Select one of the choices.")
         return text
 

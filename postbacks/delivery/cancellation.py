@@ -10,7 +10,7 @@ import structlog
 from audience.background import isolation
 from audience.models import Queue, Reason
 from consent.models import Level
-from postbacks.delivery import retry_schedule
+from postbacks.delivery import retry_schedule, unanswered
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks.interface.call import Verdict
 from postbacks.networks.interface.facts import Facts
@@ -108,9 +108,8 @@ def cancellation_of(delivery: Delivery, level: Level, facts: Facts | None, now: 
 
 def _is_over_after_kill(delivery: Delivery) -> bool:
     """Whether a worker was killed during the last attempt, and no other follows."""
-    config = delivery.config
     is_last = delivery.attempts_counted > len(retry_schedule.SCHEDULE)
-    return delivery.leased_until is not None and (is_last or not config.kind.repeats_unanswered(config.credential))
+    return delivery.leased_until is not None and (is_last or not unanswered.is_repeated(delivery.config))
 
 
 def cancel(delivery: Delivery, cancellation: Cancellation, now: datetime) -> None:

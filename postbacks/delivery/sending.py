@@ -9,7 +9,6 @@ HTTP calls.
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from functools import partial
 from typing import Self
 from uuid import UUID
@@ -20,7 +19,7 @@ from audience.background.wakeup import wake
 from audience.database import clock
 from postbacks import http
 from postbacks.configs import rules
-from postbacks.delivery import attempts, cancellation, claims, drain_limits, leases, pace, unstored_answers
+from postbacks.delivery import attempts, cancellation, claims, drain_limits, leases, pace, unanswered, unstored_answers
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import CallResult
 from postbacks.http import TIMEOUT_SECONDS
@@ -37,8 +36,6 @@ CLAIM_BATCH = 160
 # than pace.AHEAD, so that a rate-limited pixel has planned calls while the next are claimed.
 COLLECT_SECONDS = 0.1
 MAX_WAIT_SECONDS = 2.0  # for the rate limiter; after longer waits the beat starts the next drain
-
-NOT_REPEATED = "The event may have arrived, and is not sent again: that is a setting of the postback."
 
 _call_spacing = pace.CallSpacing()
 
@@ -187,7 +184,7 @@ def _call(claim: Claim) -> CallResult:
         logger.exception("request_not_built", delivery_id=str(claim.delivery.pk))
         message = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
         return CallResult(claim, Outcome(Verdict.PAYLOAD, None, f"{message} Nothing was sent."))
-    return CallResult(claim, _by_setting(claim, call.outcome), call.request, call.response)
+    return CallResult(claim, unanswered.by_setting(config, call.outcome), call.request, call.response)
 
 
 def _request(claim: Claim, target: Target) -> Request:
@@ -215,12 +212,5 @@ def _result_of(future: Future[CallResult | None], claim: Claim) -> CallResult | 
         name = type(error).__name__
         logger.exception("delivery_call_failed", delivery_id=str(claim.delivery.pk), error=name)
         message = f"Afterclick failed while sending this ({name}): it is sent again with the same event id."
-        return CallResult(claim, _by_setting(claim, Outcome(Verdict.TRANSIENT, None, message, unknown=True)))
-
-
-def _by_setting(claim: Claim, outcome: Outcome) -> Outcome:
-    """The outcome, final if it is unknown and a setting of the postback forbids to send the event again."""
-    config = claim.delivery.config
-    if not outcome.unknown or config.kind.repeats_unanswered(config.credential):
-        return outcome
-    return replace(outcome, final=True, message=f"{outcome.message.rstrip('.')}. {NOT_REPEATED}")
+        outcome = Outcome(Verdict.TRANSIENT, None, message, unknown=True)
+        return CallResult(claim, unanswered.by_setting(claim.delivery.config, outcome))

@@ -10,20 +10,22 @@ from typing import Any
 
 @contextmanager
 def answering(status: int, body: Any, headers: dict[str, str] | None = None) -> Iterator[str]:
-    """Run a server with this answer to every POST; yield its URL. A `body` that is not a text is sent as JSON."""
+    """Run a server with this answer to every request; yield its URL. A `body` that is not a text is sent as JSON."""
     raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     kind = "text/html" if isinstance(body, str) else "application/json"
 
     class Answer(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:
+        def handle_any(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             for name, value in {"Content-Type": kind, "Content-Length": str(len(raw)), **(headers or {})}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(raw)
+
+        do_GET = do_POST = handle_any
 
         def log_message(self, *_: Any) -> None:
             """Log nothing."""

@@ -54,6 +54,7 @@ def test_every_fact_is_labelled_and_every_unused_fact_is_listed() -> None:
         "tiktok": sorted([*others, "advertising_id", "screen"]),
         "reddit": sorted([*others, *of_reddit]),
         "snapchat": sorted([*others, "advertising_id", "screen", "locale", "referrer"]),
+        "meta": sorted(["consent", "object_id", "advertising_id", "locale", "screen"]),
     }
 
 

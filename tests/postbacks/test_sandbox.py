@@ -403,7 +403,7 @@ def test_a_check_without_a_test_code_is_a_real_event_unless_the_network_takes_te
         object_ids=list(ACCOUNTS[kind].object_ids.values()),
     )
     network = NETWORKS[kind]
-    assert network.passed(network.classify(post(network.check(target, event_id="check-1", now=NOW))))
+    assert network.passed(network.classify_check(post(network.check(target, event_id="check-1", now=NOW))))
     is_test = network.has_test_endpoint
     assert (len(sandbox.received(kind)), len(sandbox.received(kind, test=True))) == (int(not is_test), int(is_test))
 
@@ -449,6 +449,14 @@ FAULTED = {
     ("tiktok", "html_502"): (502, Verdict.TRANSIENT, None, None, None),
     ("tiktok", "timeout"): (None, Verdict.TRANSIENT, None, None, None),
     ("tiktok", "reset"): (None, Verdict.TRANSIENT, None, None, None),
+    ("meta", "unauthorized"): (401, Verdict.CREDENTIAL, "190", "token", None),
+    ("meta", "forbidden"): (400, Verdict.CREDENTIAL, "100/33", "pixel", None),
+    ("meta", "bad_request"): (400, Verdict.PAYLOAD, "100/2804019", None, None),
+    ("meta", "rate_limited"): (400, Verdict.TRANSIENT, "17", None, None),
+    ("meta", "unavailable"): (500, Verdict.TRANSIENT, "1", None, None),
+    ("meta", "html_502"): (502, Verdict.TRANSIENT, None, None, None),
+    ("meta", "timeout"): (None, Verdict.TRANSIENT, None, None, None),
+    ("meta", "reset"): (None, Verdict.TRANSIENT, None, None, None),
     ("reddit", "unauthorized"): (401, Verdict.CREDENTIAL, "401", "token", None),
     ("reddit", "forbidden"): (403, Verdict.CREDENTIAL, "403", "pixel", None),
     ("reddit", "bad_request"): (400, Verdict.PAYLOAD, "400", None, None),
@@ -503,6 +511,12 @@ def test_a_fault_answers_the_given_number_of_requests(sandbox: Sandbox, kind: st
         ("tiktok", "rate_limited_a_day", (429, Verdict.TRANSIENT, "40100", 86_400.0)),
         ("reddit", "refused_as_200", (200, Verdict.PAYLOAD, "400", None)),
         ("reddit", "rate_limited_a_day", (429, Verdict.TRANSIENT, "429", 86_400.0)),
+        ("meta", "unreadable", (400, Verdict.CREDENTIAL, "100/33", None)),
+        ("meta", "too_old", (400, Verdict.PAYLOAD, "100/2804003", None)),
+        ("meta", "token_as_500", (500, Verdict.CREDENTIAL, "190", None)),
+        ("meta", "no_permission", (403, Verdict.CREDENTIAL, "200", None)),
+        ("meta", "blocked", (400, Verdict.TRANSIENT, "368", 3600.0)),
+        ("meta", "not_ready", (400, Verdict.TRANSIENT, "21009", None)),
     ],
 )
 def test_an_imitation_has_faults_of_its_own(sandbox: Sandbox, kind: str, fault: str, expected: tuple[Any, ...]):
@@ -626,6 +640,7 @@ def test_an_unknown_network_is_not_listed(sandbox: Sandbox):
         ("POST", "/open_api/v1.3/event/track", 404),
         ("GET", "/api/v3/pixels/a2_sandbox01/conversion_events", 405),
         ("POST", "/api/v3/pixels/conversion_events", 404),
+        ("POST", "/v25.0/events", 404),
     ],
 )
 def test_unknown_paths_are_404_and_wrong_methods_405(sandbox: Sandbox, method: str, path: str, status: int):

@@ -17,19 +17,21 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from audience.database.encryption import encrypt
 from audience.models import FailedWork, Game, Touch
 from audience.privacy import redaction
 from postbacks import erasure, http
-from postbacks.configs import credentials, hold, lifecycle, rules, upkeep
+from postbacks.configs import credential_checks, credentials, hold, lifecycle, rules, upkeep
 from postbacks.configs.forms import PostbackForm
 from postbacks.configs.proposed_settings import ProposedSettings
-from postbacks.delivery import confirming, replays, sending
+from postbacks.delivery import claims, confirming, replays, sending
 from postbacks.http import network_calls
-from postbacks.models import CredentialCheck, Delivery, PostbackConfig
+from postbacks.models import CredentialCheck, Delivery, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Outcome, Request, Response, Verdict
 from postbacks.networks.interface.facts import Consent, Facts
 from postbacks.outbox import fan_out, privacy_flags, reasons
+from postbacks.preview import preview
 from postbacks.reporting import audit
 from tests import factories
 from tests.postbacks import wide
@@ -377,6 +379,47 @@ def test_an_event_of_limited_use_is_not_sent_to_a_network_without_a_mode_for_it(
     }
 
 
+@pytest.mark.parametrize(
+    ("value", "errors"), [("once", {}), ("twice", {"credential_unanswered": ["Select one of the choices."]})]
+)
+def test_a_setting_of_the_postback_is_one_of_its_choices(value: str, errors: Any) -> None:
+    form = PostbackForm(posted(credential_unanswered=value), network=wide.Wide())
+    assert form.errors == errors
+    assert '<option value="once"' in str(form["credential_unanswered"])
+    if not errors:
+        assert form.cleaned_data["credential"] == {**wide.CREDENTIAL, "unanswered": "once"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "state", "code", "calls"),
+    [
+        ((200, {"message": "ok"}), (202, {}), "passed", "0", 0),
+        ((409, {"message": "unclear"}), (202, {}), "passed", "202", 1),
+        ((409, {"message": "unclear"}), (401, {"message": "no"}), "refused", "401", 1),
+        ((409, {"message": "unclear"}), (503, {"message": "later"}), "unverified", "503", 1),
+        ((401, {"message": "no"}), (202, {}), "refused", "401", 0),
+    ],
+)
+def test_a_check_that_proves_too_little_is_followed_by_a_second_one(
+    network: wide.Server, game: Game, first: Any, second: Any, state: str, code: str, calls: int
+) -> None:
+    network.answers |= {"validate": [first], "validate-again": [second]}
+    check = credential_checks.create(config=new_config(game), purpose=Purpose.DAILY)
+    credentials.run_check(check_id=str(check.pk))
+    check.refresh_from_db()
+    assert (check.state, check.provider_code) == (state, code)
+    assert len(network.calls["validate-again"]) == calls
+    assert {call["auth"] for call in network.calls["validate-again"]} <= {f"Bearer {wide.ACCESS_TOKEN}"}
+
+
+def test_a_check_with_a_test_code_is_not_followed_by_a_second_one(network: wide.Server, game: Game) -> None:
+    network.answers |= {"validate": [(409, {"message": "unclear"})]}
+    check = credentials.request_test(config=new_config(game), test_code="T-1", trigger="purchase", requested_by=None)
+    credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypt("T-1"))
+    check.refresh_from_db()
+    assert (check.state, network.calls["validate-again"]) == ("unverified", [])
+
+
 # Fan-out -------------------------------------------------------------------------------------------
 
 
@@ -721,6 +764,54 @@ def test_a_refused_token_and_a_slow_token_service_do_not_exceed_the_timeout_of_a
         made = list(pool.map(call, range(20)))
     assert time.monotonic() - begun < 4
     assert {each.outcome.verdict for each in made} == {Verdict.TRANSIENT}
+
+
+@pytest.mark.parametrize(("setting", "state"), [("", "waiting"), ("once", "failed")])
+def test_a_call_without_an_answer_is_repeated_unless_a_setting_of_the_postback_forbids_it(
+    network: wide.Server, game: Game, monkeypatch: pytest.MonkeyPatch, setting: str, state: str
+) -> None:
+    new_config(game, credential={**wide.CREDENTIAL, "account": str(next(ACCOUNTS)), "unanswered": setting})
+    clicked(game, hours=7)
+    fan_out.fan_out_due()
+    real = network_calls.post
+
+    def post(request: Request, *, timeout: float) -> Response:
+        lost = Response(None, {}, b"", 10_000, "timeout")
+        return lost if "/events?" in request.url else real(request, timeout=timeout)
+
+    monkeypatch.setattr(network_calls, "post", post)
+    sending.drain(network="wide", max_in_flight=2)
+    row = Delivery.objects.get()
+    assert (row.state, row.verdict, row.may_have_arrived, row.reason) == (state, "transient", True, "")
+    said = {
+        "waiting": "No answer within 10 s",
+        "failed": "No answer within 10 s. The event may have arrived, and is not sent again: that is a setting of the "
+        "postback.",
+    }
+    assert row.attempts.get().message == said[state]
+    assert audit.run(days=0).violations == []
+
+
+@pytest.mark.parametrize(("setting", "state"), [("", "delivered"), ("once", "failed")])
+def test_the_event_of_a_killed_worker_is_repeated_unless_a_setting_of_the_postback_forbids_it(
+    network: wide.Server, game: Game, setting: str, state: str
+) -> None:
+    new_config(game, credential={**wide.CREDENTIAL, "unanswered": setting})
+    clicked(game, hours=7)
+    fan_out.fan_out_due()
+    assert list(claims.claim(network="wide"))
+    past = timezone.now() - timedelta(seconds=1)
+    Delivery.objects.update(leased_until=past, next_attempt_at=past)
+    sending.drain(network="wide", max_in_flight=2)
+    row = Delivery.objects.get()
+    assert (row.state, row.may_have_arrived) == (state, state == "failed")
+
+
+def test_a_preview_has_the_settings_of_the_postback_and_no_credential(network: wide.Server, game: Game) -> None:
+    config = new_config(game, credential={**wide.CREDENTIAL, "unanswered": "once"})
+    shown = preview.build_preview(clicked(game, hours=7), config, addresses=True)
+    assert shown.body
+    assert (shown.body["setting"], shown.body["account"]) == ("once", "not-needed")
 
 
 # Confirmation --------------------------------------------------------------------------------------

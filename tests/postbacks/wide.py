@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +14,7 @@ from postbacks.networks.interface.answers import decode_json, plain_message, una
 from postbacks.networks.interface.call import AccessToken, Outcome, Request, Response, Target, Verdict
 from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.networks.interface.facts import Facts
-from postbacks.networks.interface.network import Network, ObjectId
+from postbacks.networks.interface.network import CheckBuilder, Network, ObjectId
 from postbacks.networks.interface.values import json_body, text, without_blanks
 
 PRIVATE_KEY = "canary-private-key"
@@ -45,6 +45,13 @@ class Wide(Network):
         CredentialField(name="url_token", label="Address token", required=False),
         CredentialField(name="account", label="Customer ID", kind="plain", pattern=r"\d{10}", help="Ten digits."),
         CredentialField(name="manager", label="Manager ID", kind="plain", pattern=r"\d{10}", required=False),
+        CredentialField(
+            name="unanswered",
+            label="After a call without an answer",
+            kind="plain",
+            required=False,
+            choices={"": "Send again", "once": "Do not send again"},
+        ),
     )
     credential_steps = ("Open Wide Ads.",)
     pixel_steps = ("Open Wide Ads.",)
@@ -60,6 +67,7 @@ class Wide(Network):
     field_notes = {}
     secret_note = ("Authorization", "The access token")
     match_keys = ()
+    sample_cookies = {"_wide": "w.1"}
     max_age = timedelta(days=28)
 
     def token_request(self, target: Target) -> Request:
@@ -83,12 +91,27 @@ class Wide(Network):
             "click": text(facts.click_id),
             "cookies": dict(facts.cookies),
             "tcf": facts.consent.tcf if facts.consent else None,
+            "setting": target.credential.get("unanswered"),
         }
         return self._request(target, "POST", "events", json_body(without_blanks(event)))
 
     def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
         check = {"id": event_id, "test": target.is_test, "actions": list(target.object_ids)}
         return self._request(target, "POST", "validate", json_body(without_blanks(check)))
+
+    def second_check(self, outcome: Outcome) -> CheckBuilder | None:
+        return self._validate_again if outcome.code == "409" else None
+
+    def _validate_again(self, target: Target, *, event_id: str, now: datetime) -> Request:
+        return self._request(target, "POST", "validate-again", json_body({"id": event_id}))
+
+    def classify_check(self, response: Response) -> Outcome:
+        if response.status == 202:
+            return Outcome(Verdict.SUCCESS, "202", "There is nothing wrong.")
+        return self.classify(response)
+
+    def repeats_unanswered(self, credential: Mapping[str, str]) -> bool:
+        return credential.get("unanswered") != "once"
 
     def _request(self, target: Target, method: str, path: str, body: bytes) -> Request:
         url = f"{target.base_url}/{path}?token={target.credential.get('url_token', '')}"

@@ -1,7 +1,8 @@
 """The parts of a network's credential: inputs of the form, stored values, and secrets."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 
@@ -10,7 +11,7 @@ class CredentialField:
     """One part of a credential; `name` is its key in PostbackConfig.credential.
 
     `kind`: "secret" is one line, "json" a JSON object that is pasted whole; neither is shown again. "plain" is an id
-    that pages may show, or with `choices` (value, label) a setting of the postback, of which '' is the default.
+    that pages may show, or with `choices` (value -> label) a setting of the postback, of which '' is the default.
     `pattern` is for one line; `members` are the required texts of a JSON object, all secret.
     """
 
@@ -21,7 +22,7 @@ class CredentialField:
     required: bool = True
     pattern: str = r"[!-~]+"
     members: tuple[str, ...] = ()
-    choices: tuple[tuple[str, str], ...] = ()
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def form_name(self) -> str:

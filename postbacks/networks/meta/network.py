@@ -45,7 +45,7 @@ class Meta(Network):
             "attributed to ads of the website, only as Website.",
             kind="plain",
             required=False,
-            choices=(("", "Website"), *((k, v) for k, v in payload.ACTION_SOURCES.items() if k != payload.WEBSITE)),
+            choices={"": "Website", **payload.OTHER_SOURCES},
         ),
         CredentialField(
             name="unanswered",
@@ -54,7 +54,7 @@ class Meta(Network):
             "once: sending again may count twice, and not sending again may lose the conversion.",
             kind="plain",
             required=False,
-            choices=(("", "Send again (Meta's advice)"), (ONCE, "Do not send again")),
+            choices={"": "Send again (Meta's advice)", ONCE: "Do not send again"},
         ),
         CredentialField(
             name="external_id",
@@ -62,7 +62,7 @@ class Meta(Network):
             help="The form must be the one that your website's pixel sends.",
             kind="plain",
             required=False,
-            choices=(("", "Hashed"), ("raw", "As it is")),
+            choices={"": "Hashed", "raw": "As it is"},
         ),
     )
     credential_steps = (
@@ -80,8 +80,8 @@ class Meta(Network):
     test_code_help = "From Events Manager, Test Events (like TEST12345). Leave it empty to send no event. Never stored."
     check_note = (
         "Meta Ads is asked for the dataset before anything is saved, and no event is sent. If the token may not read "
-        "the dataset, Meta Ads gets a page view that is too old, which it refuses and does not record. With a test event "
-        "code it gets a page view instead, which it counts like any other."
+        "the dataset, Meta Ads gets a page view that is too old, which it refuses and does not record. With a test "
+        "event code it gets a page view instead, which it counts like any other."
     )
     test_note = (
         "One page view goes to Test Events of Meta Ads, whatever event you select, since Meta counts test events like "
@@ -94,6 +94,7 @@ class Meta(Network):
     pixel_call = 'fbq("track", "Purchase", {…}, {eventID: "evt-8f14e45f"})'
     utm_sources = ("facebook", "fb", "meta", "instagram", "ig")
     cookies = ("_fbc", "_fbp")
+    document = "meta"
     sample_cookies = {"_fbc": "fb.1.1735888000000.IwAR-sample-1", "_fbp": "fb.1.1735888000000.1098115391"}
     value_events = ("Purchase",)
     field_notes = payload_fields.NOTES

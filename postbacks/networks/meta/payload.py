@@ -34,9 +34,8 @@ STANDARD_EVENTS = {
 # At most 50 characters. Meta does not publish the allowed ones: ASCII letters, digits and separators.
 CUSTOM_NAME = r"[A-Za-z0-9_][A-Za-z0-9 _.:-]{0,49}"
 WEBSITE = "website"
-# `app` and `business_messaging` need fields that no event has.
-ACTION_SOURCES = {
-    WEBSITE: "Website",
+# Other sources than the website. `app` and `business_messaging` need fields that no event has.
+OTHER_SOURCES = {
     "email": "Email",
     "phone_call": "Phone call",
     "chat": "Chat",
@@ -75,7 +74,7 @@ def body(target: Target, event: str, facts: Facts) -> dict[str, Any]:
         "event_name": event,
         "event_time": values.unix_seconds(facts.event_at),
         "event_id": str(facts.event_id),
-        "action_source": source if source in ACTION_SOURCES else WEBSITE,
+        "action_source": source if source in OTHER_SOURCES else WEBSITE,
         "event_source_url": values.web_url(facts.page_url),
         "referrer_url": values.web_url(facts.referrer),
         "user_data": user_data(facts, is_raw=target.credential.get("external_id") == "raw"),

@@ -1,0 +1,20 @@
+"""Whether an event is sent again after a call without an answer, which may have arrived."""
+
+from dataclasses import replace
+
+from postbacks.models import PostbackConfig
+from postbacks.networks.interface.call import Outcome
+
+NOT_REPEATED = "The event may have arrived, and is not sent again: that is a setting of the postback."
+
+
+def is_repeated(config: PostbackConfig) -> bool:
+    """Whether the postback, loaded with its credential, sends it again."""
+    return config.kind.repeats_unanswered(config.credential)
+
+
+def by_setting(config: PostbackConfig, outcome: Outcome) -> Outcome:
+    """The outcome; a final one if it is unknown and the postback does not send the event again."""
+    if not outcome.unknown or is_repeated(config):
+        return outcome
+    return replace(outcome, final=True, message=f"{outcome.message.rstrip('.')}. {NOT_REPEATED}")
