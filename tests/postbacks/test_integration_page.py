@@ -61,6 +61,7 @@ def older(html: str) -> str:
         ("tiktok", 'ttq.track("Purchase", {…}, {event_id: "evt-8f14e45f"})'),
         ("reddit", 'rdt("track", "Purchase", {conversionId: "evt-8f14e45f"})'),
         ("snapchat", 'snaptr("track", "PURCHASE", {client_dedup_id: "evt-8f14e45f"})'),
+        ("meta", 'fbq("track", "Purchase", {…}, {eventID: "evt-8f14e45f"})'),
     ],
 )
 def test_the_page_says_how_to_give_the_browser_pixel_the_same_event_id(

@@ -352,6 +352,22 @@ def test_an_erasure_of_a_player_cancels_what_waits(sandbox: Sandbox, config: Pos
     assert len(sandbox.received("meta")) == 1
 
 
+def test_what_meta_quotes_of_a_player_is_removed_by_an_erasure(
+    config: PostbackConfig, player: Person, settings: Any
+) -> None:
+    row = bought(player)
+    quoted = {"code": 100, "message": f"Bad {FBP}", "error_user_msg": "See John_Smith@gmail.com", "fbtrace_id": "A1"}
+    with answering(400, {"error": quoted}) as url:
+        settings.NETWORK_URLS = {**settings.NETWORK_URLS, "meta": url}
+        drain()
+    attempt = row.attempts.get()
+    assert attempt.message == f"Bad {FBP}. See John_Smith@gmail.com"
+    erasure.request_erasure(game=config.game, namespace="user", subject="user-1", requested_by="a test")
+    assert erasure.drain() == 1
+    attempt.refresh_from_db()
+    assert [part for part in (FBP, "John_Smith@gmail.com") if part in attempt.message] == []
+
+
 # Settings of the postback ---------------------------------------------------------------------------
 
 
