@@ -130,7 +130,7 @@ def _build(allowed: Facts, config: PostbackConfig, level: Level, match: Match) -
 def _settings(config: PostbackConfig) -> dict[str, str]:
     """The parts of the credential that are settings of the postback."""
     names = {part.name for part in config.kind.credential_fields if part.choices}
-    return {name: value for name, value in config.credential.items() if name in names}
+    return {name: value for name, value in config.credential.items() if name in names} if names else {}
 
 
 def _unreadable(conversion: Conversion) -> set[str]:

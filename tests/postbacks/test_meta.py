@@ -504,7 +504,7 @@ def test_an_answer_without_a_known_code_is_classified_by_what_else_it_has(respon
 
 
 def test_the_texts_of_an_error_and_the_field_that_it_names_are_shown():
-    error = {
+    error: dict[str, Any] = {
         "code": 100,
         "error_subcode": 2804003,
         "message": "Invalid parameter",
@@ -514,7 +514,7 @@ def test_the_texts_of_an_error_and_the_field_that_it_names_are_shown():
     }
     said = "Invalid parameter. Event Timestamp Too Old. The timestamp is too far in the past. Field: data.0.event_time"
     assert META.classify(answered(400, {"error": error})).message == said
-    error["error_data"] = {"blame_field_specs": [["data", 0, "event_time"]]}  # type: ignore[assignment]
+    error["error_data"] = {"blame_field_specs": [["data", 0, "event_time"]]}
     assert META.classify(answered(400, {"error": error})).message == said
 
 

@@ -797,7 +797,11 @@ def test_an_event_whose_answer_cannot_be_read_is_not_repeated_either(
 ) -> None:
     new_config(game, credential={**wide.CREDENTIAL, "unanswered": "once"})
     clicked(game, hours=7)
-    monkeypatch.setattr(wide.Wide, "classify", lambda network, response: {}["code"])
+
+    def classify(*_: Any) -> None:
+        raise KeyError("code")
+
+    monkeypatch.setattr(wide.Wide, "classify", classify)
     fan_out.fan_out_due()
     sending.drain(network="wide", max_in_flight=2)
     row = Delivery.objects.get()

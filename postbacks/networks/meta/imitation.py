@@ -18,9 +18,10 @@ MAX_AGE_SECONDS = 7 * 24 * 60 * 60
 STORE_MAX_AGE_SECONDS = 62 * 24 * 60 * 60
 MAX_AHEAD_SECONDS = 10 * 60  # Meta publishes none
 SCHEMA = BodySchema(Path(__file__).with_name("schema.json"))
-OLD, FUTURE, NO_VALUE, NO_CURRENCY, NO_KEY, NO_ITEM_ID, OTHER = (
-    *(2804003, 2804004, 2804009, 2804023, 2804050, 2804008, 2804019),
-)
+# Sub-codes of an invalid event.
+OLD, FUTURE = 2804003, 2804004
+NO_VALUE, NO_CURRENCY, NO_ITEM_ID = 2804009, 2804023, 2804008
+NO_KEY, OTHER = 2804050, 2804019
 TITLES = {
     OLD: "Event Timestamp Too Old",
     FUTURE: "Event Timestamp In The Future",
@@ -110,9 +111,15 @@ def refuse_token() -> ImitationResponse:
 
 
 def invalid(subcode: int, field: str) -> ImitationResponse:
-    details = {"is_transient": False, "error_user_title": TITLES[subcode]}
-    blamed = {"error_data": {"blame_field_specs": [field.split(".")]}}
-    return error(400, "Invalid parameter", code=100, subcode=subcode, **details, **blamed)
+    return error(
+        400,
+        "Invalid parameter",
+        code=100,
+        subcode=subcode,
+        is_transient=False,
+        error_user_title=TITLES[subcode],
+        error_data={"blame_field_specs": [field.split(".")]},
+    )
 
 
 def error(
