@@ -23,7 +23,7 @@ PURCHASE = Facts(
     event_id=EVENT_ID,
     event_at=AT,
     click_id=" E.C.P.CkYKA4-click ",
-    cookies={"_ttp": UUID, "_rdt_uuid": UUID, "_scid": SCID},
+    cookies={"_ttp": UUID, "_rdt_uuid": UUID, "_scid": SCID, "_fbp": "fb.1.1735888000000.1098115397"},
     email=" Al.ice$+Apple@Example.Com ",
     phone="+1 (555) 444-1234",
     name=Name(first=" Jo-Anne ", last="O'Neill"),
