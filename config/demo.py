@@ -133,8 +133,11 @@ def _output(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
     }
 
 
-def _accepted_by(network: Network) -> dict[str, str]:
-    """Return a pixel id and a credential that the imitation accepts; further parts are named by their form fields."""
+def _accepted_by(network: Network) -> dict[str, Any]:
+    """Return a pixel id and a credential that the imitation accepts; further parts are named by their form fields.
+
+    `object_ids` are the network's objects by trigger, where a goal needs one.
+    """
     accounts = imitation_of(network).accounts
     stored = accounts.stored_credential()
     parts = {part.form_name: stored[part.name] for part in network.credential_fields if part.name in stored}

@@ -4,6 +4,7 @@ A bad or missing value ends the process at start with one line on stderr and exi
 """
 
 import sys
+from collections.abc import Iterable
 from email.utils import parseaddr
 from ipaddress import ip_network
 from typing import Any, NoReturn
@@ -75,6 +76,12 @@ def url(name: str, default: str = "", *, schemes: tuple[str, ...] = ("http", "ht
     if parts.scheme not in schemes or not (parts.netloc or parts.path):
         _stop(name, f"must be a URL that starts with {' or '.join(f'{s}://' for s in schemes)}")
     return value.rstrip("/")
+
+
+def token_urls(networks: Iterable[Network]) -> dict[str, str]:
+    """Return the address that issues access tokens by kind of network, for those that have one."""
+    issuing = [network for network in networks if network.default_token_url]
+    return {network.kind: url(network.token_url_variable, network.default_token_url) for network in issuing}
 
 
 def network_rate(network: Network) -> float:

@@ -13,7 +13,6 @@ from postbacks.networks import NETWORKS
 
 # Makes ModelAdmin[...] and other generics subscriptable at run time.
 django_stubs_ext.monkeypatch()
-
 metric_files.install()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -27,8 +26,9 @@ ALLOWED_HOSTS = environment.items("ALLOWED_HOSTS") or ["127.0.0.1", "localhost",
 PUBLIC_URL = environment.url("PUBLIC_URL", f"http://127.0.0.1:{environment.port()}")
 METRICS_TOKEN = environment.text("METRICS_TOKEN")
 TRUSTED_PROXIES = environment.trusted_proxies()
-# By kind of network: base address, and the maximum number of requests per second to one pixel.
+# By kind of network: base address, address of access tokens, and requests per second to one pixel at most.
 NETWORK_URLS = {kind: environment.url(network.url_variable, network.default_url) for kind, network in NETWORKS.items()}
+NETWORK_TOKEN_URLS = environment.token_urls(NETWORKS.values())
 NETWORK_RATES = {kind: environment.network_rate(network) for kind, network in NETWORKS.items()}
 
 INSTALLED_APPS = [

@@ -12,7 +12,8 @@ FALSE = frozenset({"0", "false", "no", "off"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Valid options; the ports were free. `network_urls` maps each variable <KIND>_API_URL to an address.
+    """Valid options; the ports were free. `network_urls` maps each variable <KIND>_API_URL and <KIND>_TOKEN_URL to an
+    address.
 
     With none of these variables set, the sandbox serves every network. With at least one, no sandbox starts
     (`sandbox_port` is None), and the other networks have their default addresses.
@@ -40,8 +41,13 @@ class Plan:
             port=port,
             sandbox_port=sandbox_port,
             network_urls={
-                network.url_variable: urls[network.url_variable] or _sandbox_url(sandbox_port) or network.default_url
-                for network in NETWORKS.values()
+                **{
+                    network.url_variable: urls[network.url_variable]
+                    or _sandbox_url(sandbox_port)
+                    or network.default_url
+                    for network in NETWORKS.values()
+                },
+                **_token_urls(environ, sandbox_port),
             },
             public_url=(environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
             allowed_host=_allowed_host(environ),
@@ -66,6 +72,16 @@ class Plan:
 
 def _sandbox_url(port: int | None) -> str:
     return f"http://127.0.0.1:{port}" if port else ""
+
+
+def _token_urls(environ: Mapping[str, str], sandbox_port: int | None) -> dict[str, str]:
+    """Return the addresses that issue access tokens, by variable."""
+    return {
+        network.token_url_variable: environ.get(network.token_url_variable, "").strip()
+        or (f"{_sandbox_url(sandbox_port)}{network.token_path}" if sandbox_port else network.default_token_url)
+        for network in NETWORKS.values()
+        if network.default_token_url
+    }
 
 
 def _allowed_host(environ: Mapping[str, str]) -> str:

@@ -1,16 +1,21 @@
-"""Creates CredentialChecks and enqueues the task that runs them."""
+"""Creates CredentialChecks, enqueues the task that runs them, and makes their targets."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import structlog
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from audience.database.encryption import encrypt
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.call import Target
+from postbacks.outbox.goals import object_ids
 
 logger = structlog.get_logger(__name__)
 
@@ -58,6 +63,21 @@ def create(
     )
     enqueue(check, test_code=test_code)
     return check
+
+
+def target_of(check: CredentialCheck, credential: Mapping[str, str], test_code: str, *, is_test: bool) -> Target:
+    """The destination of the check's event, with the objects of the goals: those to be saved, or the stored ones."""
+    network = NETWORKS[check.network]
+    goals = check.goals if check.purpose == Purpose.SAVE or check.config is None else check.config.goals
+    return network.target(
+        pixel_id=check.pixel_id,
+        credential=credential,
+        base_url=settings.NETWORK_URLS[network.kind],
+        token_url=settings.NETWORK_TOKEN_URLS.get(network.kind, ""),
+        test_code=test_code or None,
+        is_test=is_test,
+        object_ids=object_ids(goals),
+    )
 
 
 def _send(check_id: uuid.UUID, encrypted_test_code: str) -> None:

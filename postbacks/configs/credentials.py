@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from auditlog.context import set_actor
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
@@ -21,7 +20,6 @@ from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Outcome, Response, Verdict
-from postbacks.outbox.goals import object_ids
 
 logger = structlog.get_logger(__name__)
 
@@ -101,14 +99,7 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
         check.message = TEST_CODE_LOST
         _close(check, CheckState.UNVERIFIED, None)
         return
-    target = network.target(
-        pixel_id=check.pixel_id,
-        credential=credential,
-        base_url=settings.NETWORK_URLS[network.kind],
-        test_code=test_code or None,
-        is_test=is_test,
-        object_ids=object_ids(check.goals),
-    )
+    target = credential_checks.target_of(check, credential, test_code, is_test=is_test)
     trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value
     call = check_calls.ask(network, target, event_id=str(check.pk), trigger=trigger)
     no_result = credential_checks.NO_RESULT_TEXTS[check.purpose]

@@ -176,7 +176,7 @@ class PostbackForm(forms.Form):
         return ProposedSettings(**{"network": self.network.kind, "pixel_id": "", "triggers": [], **self.cleaned_data})
 
     def clean_pixel_id(self) -> str:
-        pixel: str = self.cleaned_data["pixel_id"]
+        pixel = self.network.read_pixel(self.cleaned_data["pixel_id"])
         if not re.fullmatch(self.network.pixel_pattern, pixel):
             name = f"{self.network.label} {self.network.pixel_label[0].lower()}{self.network.pixel_label[1:]}"
             raise forms.ValidationError(f"This does not look like a {name}. {self.network.pixel_help}")

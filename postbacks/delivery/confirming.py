@@ -1,12 +1,15 @@
 """Later confirmation: queries a network for the final result of an event that it has acknowledged.
 
 Some networks acknowledge an event and process it within hours. A refusal fails the delivery, with an attempt in the log
-that has the network's message. Without a result the delivery stays delivered.
+that has the network's message. An event that the network did not process for a passing reason is sent again later
+(later_refusals.py). Without a result the delivery stays delivered.
 """
 
+import random
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -18,7 +21,8 @@ from audience.database import clock
 from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
 from postbacks import http
-from postbacks.delivery.recording import answer_columns
+from postbacks.delivery import later_refusals, pace
+from postbacks.delivery.frozen_bodies import REFUSED
 from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Request, Target, Verdict
@@ -33,16 +37,26 @@ MIN_PAUSE = timedelta(minutes=1)
 CONFIRMATION_PERIOD = timedelta(hours=24)
 EXPIRY = timedelta(days=7)
 
+_call_spacing = pace.CallSpacing()
+
 
 def confirm_due(*, seconds: float = 10.0) -> None:
-    """Query the due deliveries until none remains or `seconds` have passed."""
+    """Query the due deliveries until none remains or `seconds` have passed, a config's at the rate of its network."""
     until = time.monotonic() + seconds
     isolation.retry(Queue.CONFIRMATION, lambda failure: _confirm_again(failure, until))
-    for config in _configs_due():
+    configs = _configs_due()
+    random.shuffle(configs)  # one with many deliveries must not always come first
+    for config in configs:
         _expire(config)
         count = 1
         while count and time.monotonic() < until:
-            count = sum(_confirm_alone(config, pk) for pk in _ids_due(config) if time.monotonic() < until)
+            count = sum(_confirm_alone(config, pk) for pk in _ids_due(config) if _wait_for_slot(config, until))
+
+
+def _wait_for_slot(config: PostbackConfig, until: float) -> bool:
+    """Sleep until the next query of the config may start; False if that is after `until`."""
+    _call_spacing.wait(config.network, config.pixel_id, 0.0)
+    return time.monotonic() < until
 
 
 def _expire(config: PostbackConfig) -> None:
@@ -97,7 +111,7 @@ def _confirm(rows: QuerySet[Delivery]) -> bool:
         return False
     config = delivery.config
     accepted = DeliveryAttempt.objects.filter(delivery=delivery, status=AttemptStatus.SUCCESS).order_by("-number")
-    request_id = accepted.values_list("request_id", flat=True).first()
+    number, request_id = accepted.values_list("number", "request_id").first() or (0, "")
     queried_at = clock.now()
     if not request_id or not config.kind.has_credential(config.credential):
         _record(delivery, None, queried_at)
@@ -106,7 +120,10 @@ def _confirm(rows: QuerySet[Delivery]) -> bool:
     def build(target: Target) -> Request:
         return config.kind.confirm_request(target, request_id)
 
-    call = http.call(config.kind, config.target(), build, classify=config.kind.classify_confirmation)
+    earlier = DeliveryAttempt.objects.filter(delivery=delivery, number__lt=number)
+    repeated = earlier.exclude(verdict__in=REFUSED).exists()  # one without an answer may have arrived
+    classify = partial(config.kind.classify_confirmation, repeated=repeated)
+    call = http.call(config.kind, config.target(), build, classify=classify)
     _record(delivery, call, queried_at)
     return True
 
@@ -136,26 +153,10 @@ def _record(delivery: Delivery, call: http.NetworkCall | None, queried_at: datet
     if call is not None and call.outcome.verdict == Verdict.SUCCESS:
         row.confirmation, row.confirm_after = Confirmation.CONFIRMED, None
     elif call is not None and call.outcome.verdict == Verdict.PAYLOAD:
-        _refuse(row, call, queried_at, now)
+        later_refusals.apply(row, call, queried_at, now)
     elif call is None or now + pause > accepted_at + CONFIRMATION_PERIOD:
         row.confirmation, row.confirm_after = Confirmation.UNKNOWN, None
     else:
         row.confirm_after = now + pause
     row.save()
     logger.info("confirmation_stored", delivery_id=str(row.pk), network=row.network, confirmation=row.confirmation)
-
-
-def _refuse(row: Delivery, call: http.NetworkCall, queried_at: datetime, now: datetime) -> None:
-    """Fail the delivery, with an attempt that has the network's message."""
-    row.confirmation, row.confirm_after = Confirmation.REFUSED, None
-    row.state, row.verdict, row.finished_at = DeliveryState.FAILED, call.outcome.verdict.value, now
-    row.attempts_made += 1
-    row.attempts.create(
-        config_id=row.config_id,
-        number=row.attempts_made,
-        config_version=row.config_version,
-        started_at=queried_at,
-        finished_at=now,
-        status=AttemptStatus.FAILED,
-        **answer_columns(call.outcome, call.response),
-    )

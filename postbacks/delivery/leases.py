@@ -1,8 +1,9 @@
 """The lease of a claim: it reserves the deliveries for this worker, and writes their attempts before the calls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -11,7 +12,7 @@ from audience.background import isolation
 from audience.database import bulk
 from audience.models import Queue
 from consent.models import Level
-from postbacks.delivery import retry_schedule
+from postbacks.delivery import frozen_bodies, retry_schedule
 from postbacks.delivery.cancellation import SendableDelivery
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.facts import Facts
@@ -26,7 +27,8 @@ MAX_START_DELAY_SECONDS = 2.5
 class Claim:
     """A leased delivery with its open attempt, to be sent at `starts_at` (by the database's clock).
 
-    `facts` is None when the conversion's data could not be read.
+    `facts` is None when the conversion's data could not be read. `body` replaces that of the request unless None
+    (frozen_bodies.py).
     """
 
     delivery: Delivery
@@ -36,6 +38,7 @@ class Claim:
     level: Level
     facts: Facts | None = field(repr=False)
     starts_at: datetime
+    body: Any = field(default=None, repr=False)
 
     @property
     def latest_start(self) -> datetime:
@@ -63,12 +66,8 @@ def lease(
         row.safe_until = row.safe_until or now + retry_schedule.MAX_RETRY_PERIOD
     columns = ["attempts_made", "attempts_counted", "leased_until", "config_version", "first_attempt_at", "safe_until"]
     bulk.update(rows, columns)
-    attempts = DeliveryAttempt.objects.bulk_create(
-        DeliveryAttempt(
-            delivery=row, config=config, number=row.attempts_made, config_version=config.version, started_at=now
-        )
-        for row in rows
-    )
+    bodies = frozen_bodies.bodies(config, sendable)
+    attempts = _open_attempts(config, rows, bodies, now)
     return [
         Claim(
             delivery=item.delivery,
@@ -78,9 +77,26 @@ def lease(
             level=item.level,
             facts=item.facts,
             starts_at=starts_at,
+            body=bodies.get(item.delivery.pk),
         )
         for item, attempt, starts_at in zip(sendable, attempts, starts, strict=True)
     ]
+
+
+def _open_attempts(
+    config: PostbackConfig, rows: Sequence[Delivery], bodies: Mapping[UUID, Any], now: datetime
+) -> list[DeliveryAttempt]:
+    return DeliveryAttempt.objects.bulk_create(
+        DeliveryAttempt(
+            delivery=row,
+            config=config,
+            number=row.attempts_made,
+            config_version=config.version,
+            started_at=now,
+            payload=bodies.get(row.pk),
+        )
+        for row in rows
+    )
 
 
 def undo(claims: Sequence[Claim]) -> None:

@@ -9,6 +9,7 @@ HTTP calls.
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from typing import Self
 from uuid import UUID
@@ -24,6 +25,7 @@ from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import CallResult
 from postbacks.http import TIMEOUT_SECONDS
 from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.values import json_body
 from postbacks.outbox import conversion_facts
 from postbacks.outbox.fan_out import DELIVER_TASK
 
@@ -189,7 +191,8 @@ def _call(claim: Claim) -> CallResult:
 
 def _request(claim: Claim, target: Target) -> Request:
     facts = claim.facts or cancellation.facts_of(claim.delivery, claim.level)
-    return claim.delivery.config.kind.build(target, facts)
+    request = claim.delivery.config.kind.build(target, facts)
+    return request if claim.body is None else replace(request, body=json_body(claim.body))
 
 
 def _classify(claim: Claim, response: Response) -> Outcome:

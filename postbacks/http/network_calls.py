@@ -1,11 +1,9 @@
 """A call to an ad network, with the short-lived access token that some of them require.
 
-Access tokens are cached by credential in the memory of this process, until shortly before they expire. If the network
-refuses one, the call is made once more with a new one, since a refused call has no effect.
+Access tokens are kept by credential (access_tokens.py). If the network refuses one, the call is made once more with a
+new one, since a refused call has no effect.
 """
 
-import hashlib
-import json
 import threading
 import time
 from collections import defaultdict
@@ -14,6 +12,8 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from audience.database import clock
+from postbacks.http import access_tokens
 from postbacks.http.exchange import post
 from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
 from postbacks.networks.interface.network import Network
@@ -21,12 +21,10 @@ from postbacks.networks.interface.network import Network
 logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 10.0  # for a call and the token that it needs together; leases.LEASE_SECONDS is longer
-EXPIRY_MARGIN_SECONDS = 60.0
 MAX_REQUEST_ID_LENGTH = 512  # DeliveryAttempt.request_id; a truncated one is useless
 TOO_LATE = "There was no access token in time."
 UNUSABLE = "The stored credential cannot be used to ask for an access token: enter it again."
 
-_tokens: dict[str, tuple[str, float]] = {}  # by credential: the token and the monotonic time at which it expires
 _locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
@@ -81,29 +79,29 @@ def _call(
 def _access_token(network: Network, target: Target, deadline: float, refused: str) -> tuple[str | NetworkCall, bool]:
     """The token and whether it was cached; '' where none is needed, a failed NetworkCall if it could not be obtained.
 
-    A cached token is deleted if it has expired or is the `refused` one.
+    A cached token is not used if it has expired or is the `refused` one.
     """
-    try:
-        request = network.token_request(target)
-    except ValueError:
-        return NetworkCall(None, None, Outcome(Verdict.CREDENTIAL, None, UNUSABLE, access="token")), False
-    if request is None:
+    if not network.uses_access_token:
         return "", False
-    key = _key(network, target)
+    key = access_tokens.key_of(network.kind, target)
     # Many threads may need the token of a credential at the same time: one requests it, the others wait.
     if not _locks[key].acquire(timeout=_remaining(deadline)):
         return NetworkCall(None, None, Outcome(Verdict.TRANSIENT, None, TOO_LATE)), False
     try:
-        token, expires_at = _tokens.get(key, ("", 0.0))
-        if token and token != refused and time.monotonic() < expires_at:
+        if token := access_tokens.usable(key, refused=refused):
             return token, True
-        _tokens.pop(key, None)
-        return _new_access_token(network, target, request, deadline), False
+        return _new_access_token(network, target, deadline), False
     finally:
         _locks[key].release()
 
 
-def _new_access_token(network: Network, target: Target, request: Request, deadline: float) -> str | NetworkCall:
+def _new_access_token(network: Network, target: Target, deadline: float) -> str | NetworkCall:
+    try:
+        request = network.token_request(target, now=clock.now())
+    except ValueError:
+        return NetworkCall(None, None, Outcome(Verdict.CREDENTIAL, None, UNUSABLE, access="token"))
+    if request is None:
+        return ""
     request = _with_secrets(request, target)
     response = post(request, timeout=_remaining(deadline))
     try:
@@ -113,8 +111,7 @@ def _new_access_token(network: Network, target: Target, request: Request, deadli
         token = Outcome(Verdict.TRANSIENT, None, "The answer to the request for an access token could not be read.")
     if isinstance(token, Outcome):
         return NetworkCall(None, response, _storable(replace(token, unknown=False), request.secrets))
-    expires_at = time.monotonic() + token.expires_in - EXPIRY_MARGIN_SECONDS
-    _tokens[_key(network, target)] = (token.value, expires_at)
+    access_tokens.store(access_tokens.key_of(network.kind, target), token)
     return token.value
 
 
@@ -142,11 +139,6 @@ def _cleaned(text: str, secrets: Sequence[str]) -> str:
         text = text.replace(secret, "[hidden]")
     # A truncated answer may end in half of a surrogate pair.
     return text.replace("\x00", " ").encode("utf-8", "replace").decode()
-
-
-def _key(network: Network, target: Target) -> str:
-    text = json.dumps([network.kind, target.base_url, dict(target.credential)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _remaining(deadline: float) -> float:

@@ -79,8 +79,12 @@ class PostbackConfig(AuditedInGame, models.Model):
 
     def target(self) -> Target:
         """The destination of its deliveries, with the stored credential."""
-        base_url = settings.NETWORK_URLS[self.network]
-        return self.kind.target(pixel_id=self.pixel_id, credential=self.credential, base_url=base_url)
+        return self.kind.target(
+            pixel_id=self.pixel_id,
+            credential=self.credential,
+            base_url=settings.NETWORK_URLS[self.network],
+            token_url=settings.NETWORK_TOKEN_URLS.get(self.network, ""),
+        )
 
     @property
     def can_roll_back(self) -> bool:

@@ -28,6 +28,8 @@ class Confirmation(models.TextChoices):
     CONFIRMED = "confirmed", "Confirmed"
     REFUSED = "refused", "Refused later"
     UNKNOWN = "unknown", "Not confirmed in time"
+    UNMATCHED = "unmatched", "Unmatched: the network knows no such click"
+    AGAIN = "again", "To be sent again"
 
 
 # States of deliveries that ended before the network accepted or refused them.
@@ -141,6 +143,10 @@ class Delivery(models.Model):
     @property
     def trigger_label(self) -> str:
         return trigger_label(self.trigger)
+
+    @property
+    def confirmation_label(self) -> str:
+        return Confirmation(self.confirmation).label if self.confirmation else ""
 
     @property
     def is_unknown(self) -> bool:

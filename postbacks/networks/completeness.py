@@ -1,5 +1,6 @@
 """The system check that refuses a network without one of its parts."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ OPTIONAL = frozenset(
     {
         *("object_id", "pixel_call", "has_test_endpoint", "match_key_help", "currencies", "document"),
         *("check_note", "test_note", "daily_check", "limits_data_use", "sample_cookies"),
+        *("default_token_url", "token_path", "has_default_values", "freezes_body"),
     }
 )
 # A prefix of environment variables; the database columns have 16 characters.
@@ -39,8 +41,9 @@ def check_networks(**options: Any) -> list[CheckMessage]:
 
 def missing_parts(kind: str, network: Network) -> Iterator[str]:
     """A sentence for each part that is missing or wrong."""
-    declared = {name for cls in type(network).__mro__ if cls is not Network for name in vars(cls)}
-    for name in [name for name in Network.__annotations__ if name not in OPTIONAL]:
+    declared = {name for cls in type(network).__mro__ if cls not in Network.__mro__ for name in vars(cls)}
+    parts = dict.fromkeys(name for cls in Network.__mro__ for name in inspect.get_annotations(cls))
+    for name in [name for name in parts if name not in OPTIONAL]:
         if name not in declared:
             hint = "; an empty value declares that there is none" if name in MAY_BE_EMPTY else ""
             yield f"{name} is not set{hint}."

@@ -63,7 +63,7 @@ def reason_not_to_send(
         return reason
     if not _can_match(conversion, config, level, facts):
         return Reason.NO_MATCH_KEY
-    if name in config.kind.value_events and not config.kind.accepts_value(conversion.value, conversion.currency):
+    if _lacks_value(conversion, config, name):
         return Reason.NO_VALUE
     return Reason.TOO_OLD if is_too_old(config, conversion.event_at, now) else None
 
@@ -91,6 +91,13 @@ def _privacy_reason(conversion: Conversion, config: PostbackConfig, level: Level
 def _name(conversion: Conversion, config: PostbackConfig, goal: Goal) -> str:
     """The network's name of the event."""
     return goal.sent_as or config.kind.events.get(conversion.trigger, conversion.trigger)
+
+
+def _lacks_value(conversion: Conversion, config: PostbackConfig, name: str) -> bool:
+    if conversion.value is None and conversion.value_problem and config.kind.has_default_values:
+        return True
+    is_needed = name in config.kind.value_events
+    return is_needed and not config.kind.accepts_value(conversion.value, conversion.currency)
 
 
 def is_eligible(conversion: Conversion, config: PostbackConfig) -> bool:

@@ -35,6 +35,7 @@ LABELS = {
     "event_at": "Event time",
     "clicked_at": "Click time",
     "click_id": "Ad click ID",
+    "click_parameter": "Kind of click ID",
     "cookies": "Browser ID, the network's own cookie",
     "email": "Email",
     "phone": "Phone number",
@@ -55,6 +56,7 @@ LABELS = {
     "currency": "Currency",
     "order_id": "Order ID",
     "items": "Items",
+    "has_full_consent": "Full consent",
     "consent": "Consent stated on the event",
     "data_use": "Limited data use",
 }
@@ -86,6 +88,7 @@ SAMPLE = Facts(
     currency="USD",
     order_id="one",
     items=(Item(id="one", name="one", category="one", price=Decimal(1), quantity=1),),
+    has_full_consent=True,
     consent=Consent(tcf="one", gdpr=True, gpp="one", us_privacy="one", ad_user_data=True, ad_personalization=True),
     data_use=DataUse(limited=True, country="US", region="US-CA"),
 )
@@ -116,6 +119,7 @@ CHANGED: dict[str, Any] = {
     "currency": "EUR",
     "order_id": "two",
     "items": (Item(id="two", name="two", category="two", price=Decimal(2), quantity=2),),
+    "has_full_consent": False,
     "consent": Consent(tcf="two", gdpr=False, gpp="two", us_privacy="two", ad_user_data=False),
     "data_use": DataUse(limited=False),
 }
@@ -134,7 +138,8 @@ def fields_by_fact(kind: str) -> dict[str, list[BodyField]]:
     """Return {fact: its fields in the order of the body}, without the facts that the network does not use."""
     network = NETWORKS[kind]
     sample = _values(network, SAMPLE)
-    changed = {fact: _values(network, replace(SAMPLE, **{fact: CHANGED[fact]})) for fact in LABELS}
+    changes = {**CHANGED, "click_parameter": next(reversed(network.click_params), None)}
+    changed = {fact: _values(network, replace(SAMPLE, **{fact: changes[fact]})) for fact in LABELS}
     return {fact: differing for fact, values in changed.items() if (differing := _differing(sample, values))}
 
 
@@ -148,18 +153,16 @@ def _is_hash(values: list[Any]) -> bool:
 
 
 def _values(network: Network, facts: Facts) -> dict[str, list[Any]]:
-    return values_of(body_of(network, facts, pixel_id=""))
+    plain = {part.name: part.sample for part in network.credential_fields if part.kind == "plain"}
+    return values_of(body_of(network, facts, pixel_id="", plain=plain))
 
 
-def body_of(
-    network: Network, facts: Facts, *, pixel_id: str, settings: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Return the body exactly as sending builds it, without a credential. Raises the errors of `network.build`.
+def body_of(network: Network, facts: Facts, *, pixel_id: str, plain: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body exactly as sending builds it, with the `plain` parts of a credential and without its secrets.
 
-    `settings` are the parts of the credential with choices.
+    Raises the errors of `network.build`.
     """
-    credential = {part.name: "not-needed" for part in network.credential_fields if not part.choices}
-    credential |= settings or {}
+    credential = {part.name: plain.get(part.name, "not-needed") for part in network.credential_fields}
     target = network.target(pixel_id=pixel_id, credential=credential, base_url="https://not.sent")
     body: dict[str, Any] = json.loads(network.build(target, facts).body or b"{}")
     return body

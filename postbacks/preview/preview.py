@@ -122,15 +122,14 @@ def _build(allowed: Facts, config: PostbackConfig, level: Level, match: Match) -
     if config.kind.object_id and not allowed.object_id:
         return None, f"{match.label if isinstance(match, Reason) else Reason.NOT_MAPPED.label}."
     try:
-        return fields.body_of(config.kind, allowed, pixel_id=config.pixel_id, settings=_settings(config)), ""
+        return fields.body_of(config.kind, allowed, pixel_id=config.pixel_id, plain=_plain_parts(config)), ""
     except conversion_facts.BAD_DATA as error:
         return None, f"This event cannot be turned into a {config.kind.label} event ({type(error).__name__})."
 
 
-def _settings(config: PostbackConfig) -> dict[str, str]:
-    """The parts of the credential that are settings of the postback."""
-    names = {part.name for part in config.kind.credential_fields if part.choices}
-    return {name: value for name, value in config.credential.items() if name in names} if names else {}
+def _plain_parts(config: PostbackConfig) -> dict[str, str]:
+    parts = (part for part in config.kind.credential_fields if part.kind == "plain")
+    return {part.name: config.credential.get(part.name, "") for part in parts}
 
 
 def _unreadable(conversion: Conversion) -> set[str]:

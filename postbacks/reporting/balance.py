@@ -38,7 +38,9 @@ ELIGIBLE = """
 ACCOUNTED = """
     SELECT d.game_id, d.network, (d.event_at AT TIME ZONE 'UTC')::date AS day, d.state,
            CASE d.state WHEN 'skipped' THEN d.reason ELSE '' END, count(*),
-           count(*) FILTER (WHERE d.may_have_arrived AND d.state IN ('skipped', 'cancelled', 'failed'))
+           count(*) FILTER (WHERE d.may_have_arrived AND d.state IN ('skipped', 'cancelled', 'failed')),
+           count(*) FILTER (WHERE d.state = 'delivered' AND d.confirmation IN ('awaited', 'unknown')),
+           count(*) FILTER (WHERE d.state = 'delivered' AND d.confirmation = 'confirmed')
     FROM postbacks_delivery d LEFT JOIN audience_conversion c ON c.id = d.conversion_id
     WHERE d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s
       AND NOT (d.state = 'skipped' AND d.reason = ANY(%(not_due)s))
@@ -56,7 +58,8 @@ REPEATS = """
 class BalanceRow:
     """One game, network and UTC day of events. `erased` is the part of `eligible` that belongs to erased players.
 
-    `may_have_arrived`: skipped, cancelled or failed after a call without an answer.
+    `may_have_arrived`: skipped, cancelled or failed after a call without an answer. `accepted` and `confirmed` are the
+    delivered of networks that say later whether they counted an event.
     """
 
     game: str
@@ -67,6 +70,8 @@ class BalanceRow:
     states: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     may_have_arrived: int = 0
+    accepted: int = 0
+    confirmed: int = 0
 
     @property
     def accounted(self) -> int:
@@ -87,6 +92,8 @@ class BalanceRow:
             **counts,
             "skipped_by_reason": self.skipped,
             "may_have_arrived": self.may_have_arrived,
+            "accepted": self.accepted,
+            "confirmed": self.confirmed,
             "erased": self.erased,
             "balances": self.balances,
         }
@@ -106,9 +113,11 @@ def balance_rows(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[Bal
             row = row_of(*key)
             row.eligible, row.erased = int(eligible), int(erased)
         cursor.execute(ACCOUNTED, scope)
-        for *key, state, reason, count, unknown in cursor.fetchall():
+        for *key, state, reason, count, unknown, accepted, confirmed in cursor.fetchall():
             row = row_of(*key)
             row.may_have_arrived += unknown
+            row.accepted += accepted
+            row.confirmed += confirmed
             row.states[state] = row.states.get(state, 0) + count
             if state == DeliveryState.SKIPPED:
                 row.skipped[reason] = count

@@ -10,7 +10,7 @@ from audience.database import clock
 from audience.hub.events.feed import PAYLOAD_FIELDS
 from audience.hub.toolkit.masking import as_json, masked
 from audience.models import Conversion, Event, Reason
-from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.models import ConfigVersion, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.goals import goals_of
 from postbacks.reporting import clicks, labels, stuck_rows
@@ -173,6 +173,8 @@ def _remedy(delivery: Delivery, in_time: bool) -> str:
     # The remedy for a click of another network is shown with the conversion, not with each postback.
     if delivery.reason == Reason.OTHER_NETWORK:
         return ""
+    if delivery.state == DeliveryState.FAILED and delivery.confirmation == Confirmation.UNMATCHED:
+        return labels.UNMATCHED_REMEDY
     if delivery.is_unknown and not (delivery.state == DeliveryState.FAILED and in_time):
         return labels.UNKNOWN_REMEDY
     return labels.remedy(
@@ -198,7 +200,7 @@ def _cause(delivery: Delivery, wait: Wait | None) -> str:
         return delivery.get_reason_display()
     answers = [attempt.message for attempt in delivery.attempts.all() if attempt.message]
     if delivery.state == DeliveryState.DELIVERED:
-        return "Accepted by the network"
+        return labels.ACCEPTANCES.get(delivery.confirmation, labels.ACCEPTANCES[""])
     if delivery.state == DeliveryState.HELD:
         return delivery.config.held_message or "The network does not accept the credential of this postback"
     if answers:

@@ -12,7 +12,7 @@ from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, 
 
 from audience.models import Conversion, Game, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS, UNCOUNTED_REASONS
-from postbacks.models import OUTCOME_UNKNOWN, Delivery, DeliveryState
+from postbacks.models import OUTCOME_UNKNOWN, Confirmation, Delivery, DeliveryState
 
 CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
 
@@ -28,6 +28,14 @@ class Status(models.TextChoices):
     HELD = "held", "On hold"
     WAITING = "waiting", "Waiting to be sent"
     DELIVERED = "delivered", "Delivered"
+
+
+class Acknowledged(models.TextChoices):
+    """Parts of the conversions that a network acknowledged first: two of the delivered ones, and one of the failed."""
+
+    CONFIRMED = "confirmed", "Confirmed"
+    ACCEPTED = "accepted", "Accepted, not confirmed"
+    UNMATCHED = "unmatched", "Failed: unmatched"
 
 
 # The statuses (Status or Reason) of conversions that reached a step and not the next one.
@@ -113,9 +121,9 @@ def with_status(filters: ConversionFilter) -> QuerySet[Conversion]:
 
 
 def selected(filters: ConversionFilter, key: str) -> QuerySet[Conversion]:
-    """Return the conversions of a step or status by its key; for any other key all conversions of the filter."""
+    """Return the conversions of a step, status or Acknowledged by its key; for any other all those of the filter."""
     rows = filtered(filters)
-    is_known = key != CONVERSIONS and key in (*STEPS, *STATUSES)
+    is_known = key != CONVERSIONS and key in (*STEPS, *STATUSES, *Acknowledged)
     return rows.filter(_condition(filters, key)) if is_known else rows
 
 
@@ -152,6 +160,8 @@ def _decided(filters: ConversionFilter, key: str) -> Q:
         return decided & Q(reason=key)
     if key in Reason.values:
         return decided & Q(reason=key) & ~Q(_unanswered(filters))
+    if key in Acknowledged:
+        return decided & Q(reason="") & _acknowledged(filters, key)
     if key == Status.MAY_HAVE_ARRIVED:
         unanswered = decided & Q(_unanswered(filters)) & ~Q(reason=Reason.OTHER_NETWORK)
         return unanswered & (~Q(reason="") | ~Q(_has_delivery(filters, *TRIED_STATES)))
@@ -162,11 +172,27 @@ def _decided(filters: ConversionFilter, key: str) -> Q:
     return condition & (Q(_has_delivery(filters, key)) if key in TRIED_STATES else ~Q(_unanswered(filters)))
 
 
+def _acknowledged(filters: ConversionFilter, key: str) -> Q:
+    """Return the condition for a part of the conversions that a network acknowledged; one confirmation is enough."""
+    delivered = _deliveries(filters).filter(state=DeliveryState.DELIVERED)
+    if key == Acknowledged.UNMATCHED:
+        failed = _deliveries(filters).filter(state=DeliveryState.FAILED, confirmation=Confirmation.UNMATCHED)
+        return Q(Exists(failed)) & ~Q(Exists(delivered))
+    is_confirmed = Q(Exists(delivered.filter(confirmation=Confirmation.CONFIRMED)))
+    if key == Acknowledged.CONFIRMED:
+        return is_confirmed
+    return Q(Exists(delivered.filter(confirmation__in=(Confirmation.AWAITED, Confirmation.UNKNOWN)))) & ~is_confirmed
+
+
 def _unanswered(filters: ConversionFilter) -> Exists:
     return Exists(Delivery.objects.filter(OUTCOME_UNKNOWN, game=filters.game, conversion=OuterRef("pk")))
 
 
 def _has_delivery(filters: ConversionFilter, *states: str) -> Exists:
+    return Exists(_deliveries(filters).filter(state__in=states))
+
+
+def _deliveries(filters: ConversionFilter) -> QuerySet[Delivery]:
     # The conditions on game and time are redundant, but limit the rows read.
     rows = Delivery.objects.filter(game=filters.game, event_at__gte=filters.since)
-    return Exists(rows.filter(conversion=OuterRef("pk"), state__in=states))
+    return rows.filter(conversion=OuterRef("pk"))

@@ -35,6 +35,7 @@ COLUMNS = (
     "delivered_at",
     "attempts",
     "may_have_arrived",
+    "confirmation",
 )
 
 
@@ -50,6 +51,7 @@ def _rows(rows: QuerySet[Conversion], addresses: bool) -> Iterator[list[Any]]:
     deliveries = Delivery.objects.select_related("config").order_by("created_at")
     deliveries = deliveries.only(
         *("conversion", "network", "state", "reason", "finished_at", "attempts_made", "may_have_arrived"),
+        "confirmation",
         "config__pixel_id",
     )
     rows = rows.select_related("touch").prefetch_related(Prefetch("deliveries", deliveries))
@@ -76,9 +78,14 @@ def _rows_of(conversion: Conversion, addresses: bool) -> Iterator[list[Any]]:
     for row in deliveries:
         yield [*cells, row.network, row.config.pixel_id, row.state, row.reason, *_outcome(row)]
     if not deliveries:
-        yield [*cells, "", "", "", conversion.reason, "", 0, ""]
+        yield [*cells, "", "", "", conversion.reason, "", 0, "", ""]
 
 
 def _outcome(row: Delivery) -> list[Any]:
     delivered_at = row.finished_at if row.state == DeliveryState.DELIVERED else None
-    return [delivered_at.isoformat() if delivered_at else "", row.attempts_made, "yes" if row.is_unknown else ""]
+    return [
+        delivered_at.isoformat() if delivered_at else "",
+        row.attempts_made,
+        "yes" if row.is_unknown else "",
+        row.confirmation,
+    ]

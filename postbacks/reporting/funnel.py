@@ -13,6 +13,8 @@ from typing import Any
 from django.db.models import Count, Sum
 
 from audience.models import Conversion, Event, Game, GoalEvent, Kind, Trigger, ValueProblem
+from postbacks.models import PostbackConfig
+from postbacks.networks import NETWORKS
 from postbacks.outbox import reasons
 from postbacks.reporting.conversion_status import (
     ATTRIBUTED,
@@ -20,8 +22,10 @@ from postbacks.reporting.conversion_status import (
     ELIGIBLE,
     LOST,
     STEPS,
+    Acknowledged,
     ConversionFilter,
     Status,
+    selected,
     statuses_reaching,
     with_status,
 )
@@ -38,7 +42,15 @@ LABELS: dict[str, str] = {
     ATTRIBUTED: "Attributed to a click",
     ELIGIBLE: "Eligible for a postback",
     **dict(Status.choices),
+    **dict(Acknowledged.choices),
     **{reason: text.short for reason, text in reasons.TEXTS.items()},
+}
+
+
+# Step -> the parts that it shows.
+PARTS = {
+    ELIGIBLE: (Acknowledged.UNMATCHED,),
+    Status.DELIVERED.value: (Acknowledged.CONFIRMED, Acknowledged.ACCEPTED),
 }
 
 
@@ -65,12 +77,16 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class FunnelStep:
-    """One step, and the losses before the next one by status. `at_least`: not all were counted."""
+    """One step, and the losses before the next one by status. `at_least`: not all were counted.
+
+    `parts` are numbers by Acknowledged, [(key, label, count), ...].
+    """
 
     key: str
     tally: Tally
     lost: list[tuple[str, Tally]]
     at_least: bool = False
+    parts: list[tuple[str, str, int]] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -78,22 +94,36 @@ class FunnelStep:
 
 
 def count_steps(filters: ConversionFilter) -> list[FunnelStep]:
-    """Return the steps in order, from one query over conversions and one over the newest events."""
+    """Return the steps in order, from one query over conversions and one over the newest events.
+
+    Three more if the game has a postback to a network that says later whether it counted an event.
+    """
     conversions: Any = with_status(filters).order_by()
     rows = conversions.values_list("status", "currency", "value_problem").annotate(Count("pk"), Sum("value"))
     tallies: dict[str, Tally] = defaultdict(Tally)
     for status, currency, problem, count, value in rows:
         sums = {} if value is None else {currency: value}
         tallies[status] += Tally(count, sums, {problem: count} if problem else {})
+    parts = _acknowledged(filters)
     steps = [
         FunnelStep(
             key=key,
             tally=sum((tallies[status] for status in statuses_reaching(key)), Tally()),
             lost=[(status, tallies[status]) for status in LOST[key] if tallies[status].count],
+            parts=[(part.value, part.label, parts[part]) for part in PARTS.get(key, ()) if part in parts],
         )
         for key in STEPS
     ]
     return [count_events(filters, least=steps[0].tally.count), *steps]
+
+
+def _acknowledged(filters: ConversionFilter) -> dict[Acknowledged, int]:
+    """Return the numbers of conversions; {} without a postback to a network that confirms them later."""
+    later = {kind for kind, network in NETWORKS.items() if network.confirms_later}
+    kinds = later & {filters.network} if filters.network else later
+    if not kinds or not PostbackConfig.objects.filter(game=filters.game, network__in=kinds).exists():
+        return {}
+    return {key: selected(filters, key).count() for key in Acknowledged}
 
 
 def count_events(filters: ConversionFilter, *, least: int) -> FunnelStep:

@@ -123,9 +123,9 @@ INVARIANTS = (
     ),
     Invariant(
         "accepted_are_delivered",
-        "Every delivery that a network accepted is delivered, or was cancelled by an erasure.",
+        "Every delivery that a network accepted is delivered, was refused later, or was cancelled by an erasure.",
         f"SELECT d.id::text {ATTEMPTS} AND a.status = 'success' AND d.state NOT IN ('delivered', 'cancelled')"
-        " AND d.confirmation <> 'refused'",
+        " AND d.confirmation NOT IN ('refused', 'unmatched', 'again')",
     ),
     Invariant(
         "waiting_have_a_time",
@@ -155,9 +155,10 @@ INVARIANTS = (
     Invariant(
         "attempts_in_time",
         "No attempt started after its delivery's deadline.",
-        # The last attempt of a delivery that was refused after it was acknowledged only queried the network.
+        # The last attempt of a delivery that was refused after it was acknowledged only queried the network. One
+        # that is sent again has the deadline of the repeat.
         f"SELECT d.id::text {ATTEMPTS} AND a.started_at > least(d.dead_after, d.safe_until)"
-        " AND NOT (d.confirmation = 'refused' AND a.number = d.attempts_made)",
+        " AND NOT (d.confirmation IN ('refused', 'unmatched') AND a.number = d.attempts_made)",
     ),
     Invariant(
         "one_attempt_open",

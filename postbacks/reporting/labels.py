@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from postbacks.models import Delivery, DeliveryState
+from postbacks.models import Confirmation, Delivery, DeliveryState
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Verdict
 from postbacks.outbox import reasons
@@ -15,6 +15,22 @@ STATES = {
     DeliveryState.FAILED: ("Failed", "bad"),
     DeliveryState.SKIPPED: ("Not sent", ""),
     DeliveryState.CANCELLED: ("Called off", ""),
+}
+# The same of a delivery that the network acknowledges first, by its state and confirmation.
+CONFIRMATIONS: dict[tuple[str, str], tuple[str, str]] = {
+    (DeliveryState.DELIVERED, Confirmation.AWAITED): ("Accepted, to be confirmed", "good"),
+    (DeliveryState.DELIVERED, Confirmation.CONFIRMED): ("Confirmed", "good"),
+    (DeliveryState.DELIVERED, Confirmation.UNKNOWN): ("Accepted, unconfirmed", "warn"),
+    (DeliveryState.FAILED, Confirmation.REFUSED): ("Refused later", "bad"),
+    (DeliveryState.FAILED, Confirmation.UNMATCHED): ("Unmatched", "warn"),
+    (DeliveryState.WAITING, Confirmation.AGAIN): ("To be sent again", "busy"),
+}
+# What its confirmation means for a delivered one.
+ACCEPTANCES = {
+    "": "Accepted by the network",
+    Confirmation.AWAITED.value: "Accepted by the network, which says later whether it counted it",
+    Confirmation.CONFIRMED.value: "Accepted and counted by the network",
+    Confirmation.UNKNOWN.value: "Accepted by the network, which did not say within a day whether it counted it",
 }
 UNANSWERED = "a call for it ended without an answer, so that it may have arrived"
 
@@ -33,6 +49,10 @@ BY_VERDICT = {
     Verdict.CREDENTIAL.value: "Rotate the credential under Integrations, then send this again.",
     Verdict.TRANSIENT.value: "Send it again: the network could not be reached in time.",
 }
+UNMATCHED_REMEDY = (
+    "Nothing: the network knows no click with this ID, so that it belongs to none of its ads. If there are many, check "
+    "that the ad links are tagged by the network itself."
+)
 UNKNOWN_REMEDY = "Look for the event ID in the network’s own reports, which alone can tell whether it was counted."
 PAST_DEADLINE = "Nothing any more: its deadline has passed, and a repeat could be refused or counted twice."
 
@@ -45,7 +65,8 @@ def network_label(network: str) -> str:
 def outcome_label(delivery: Delivery) -> tuple[str, str]:
     """Return the label of a delivery's outcome, unknown without an answer, and the CSS class of its dot."""
     if not delivery.is_unknown:
-        return STATES[DeliveryState(delivery.state)]
+        state = DeliveryState(delivery.state)
+        return CONFIRMATIONS.get((state, delivery.confirmation), STATES[state])
     failed = delivery.state == DeliveryState.FAILED
     return ("Failed, may have arrived", "bad") if failed else ("May have arrived", "warn")
 

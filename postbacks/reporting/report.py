@@ -114,7 +114,8 @@ class Report:
 def _row(row: BalanceRow) -> tuple[str, ...]:
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(row.skipped.items()))
     unknown = f"may have arrived: {row.may_have_arrived}" if row.may_have_arrived else ""
-    remark = "; ".join(filter(None, (f"skipped: {reasons}" if reasons else "", unknown)))
+    later = f"accepted {row.accepted}, confirmed {row.confirmed}" if row.accepted or row.confirmed else ""
+    remark = "; ".join(filter(None, (later, f"skipped: {reasons}" if reasons else "", unknown)))
     if not row.balances:
         remark = f"VIOLATION: {row.eligible} eligible, {row.accounted} accounted for; {remark}".rstrip("; ")
     counts = (str(row.states.get(state, 0)) for state in STATES)

@@ -130,7 +130,7 @@ def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     trigger = choice(request, "event", label="Event", choices=[("", "All events"), *names])
     networks = [(kind, network.label) for kind, network in NETWORKS.items()]
     network = choice(request, "network", label="Ad click", choices=[("", "All networks"), *networks])
-    keys = dict.fromkeys([*conversion_status.STEPS, *conversion_status.STATUSES])
+    keys = dict.fromkeys([*conversion_status.STEPS, *conversion_status.STATUSES, *conversion_status.Acknowledged])
     statuses = [(key, funnel.LABELS[key]) for key in keys]
     only = choice(request, "only", label="Standing", choices=[("", "All"), *statuses])
     since, is_capped = funnel.counting_start(game, clock.now() - PERIODS[period.chosen][1])

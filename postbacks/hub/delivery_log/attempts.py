@@ -21,7 +21,7 @@ SCAN_LIMIT = 2_000
 # The columns that the log shows.
 COLUMNS = (
     *("started_at", "status", "http_status", "latency_ms", "number", "message"),
-    *("delivery__trigger", "config__pixel_id"),
+    *("delivery__trigger", "delivery__state", "delivery__confirmation", "config__pixel_id"),
 )
 # A cursor after every attempt.
 FIRST_PAGE = ("infinity", 0)

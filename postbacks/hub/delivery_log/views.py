@@ -76,7 +76,8 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
     for row in (attempt, *siblings):
         _mask_message(row, membership)
     delivery = attempt.delivery
-    state_label = outcome_label(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
+    is_special = delivery.is_unknown or delivery.confirmation
+    state_label = outcome_label(delivery)[0] if is_special else delivery.get_state_display()
     stuck = stuck_rows.find_stuck(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
     delivery.config = attempt.config
     wait = None if stuck else wait_of(delivery, flows_of([attempt.config]), clock.now())

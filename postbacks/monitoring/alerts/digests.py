@@ -19,7 +19,16 @@ from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import Conversion, Game, Queue
-from postbacks.models import OUTCOME_UNKNOWN, Alert, AlertChoice, Delivery, DeliveryState, Notice, NoticeKind
+from postbacks.models import (
+    OUTCOME_UNKNOWN,
+    Alert,
+    AlertChoice,
+    Confirmation,
+    Delivery,
+    DeliveryState,
+    Notice,
+    NoticeKind,
+)
 from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.recipients import DAILY, DIGEST_HOUR, NOTICES_TASK, members
 from postbacks.monitoring.health.types import Health
@@ -34,6 +43,8 @@ class NetworkDay:
     delivered: int = 0
     failed: int = 0
     may_have_arrived: int = 0
+    confirmed: int = 0
+    unconfirmed: int = 0  # accepted by a network that says later whether it counted them
     open_alerts: list[Alert] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -95,6 +106,12 @@ def read(*, game: Game, day: date) -> dict[str, NetworkDay]:
     ended = sent.filter(state__in=(DeliveryState.DELIVERED, DeliveryState.FAILED))
     for kind, state, number in ended.values_list("network", "state").annotate(Count("pk")):
         setattr(days[kind], state, number)
+    acknowledged = sent.filter(state=DeliveryState.DELIVERED).exclude(confirmation="")
+    for kind, confirmation, number in acknowledged.values_list("network", "confirmation").annotate(Count("pk")):
+        if confirmation == Confirmation.CONFIRMED:
+            days[kind].confirmed = number
+        else:
+            days[kind].unconfirmed += number
     for kind, number in sent.filter(OUTCOME_UNKNOWN).values_list("network").annotate(Count("pk")):
         days[kind].may_have_arrived = number
     for alert in Alert.objects.filter(game=game, recovered_at=None).select_related("config", "game"):
@@ -108,9 +125,10 @@ def text(*, game: Game, day: date) -> str:
     parts = [f"{game} on {day:%A, %d %B %Y} (UTC)."]
     for kind, numbers in read(game=game, day=day).items():
         unknown = f", {numbers.may_have_arrived:,} may have arrived" if numbers.may_have_arrived else ""
+        later = f" ({numbers.confirmed:,} confirmed)" if numbers.confirmed or numbers.unconfirmed else ""
         lines = [
             f"{NETWORKS[kind].label}: {numbers.conversions:,} attributed conversion{pluralize(numbers.conversions)}, "
-            f"{numbers.delivered:,} delivered, {numbers.failed:,} failed{unknown}."
+            f"{numbers.delivered:,} delivered{later}, {numbers.failed:,} failed{unknown}."
         ]
         for alert in numbers.open_alerts:
             state = f"{Health(alert.health).label} since {labels.moment(alert.opened_at)}"

@@ -61,22 +61,27 @@ WHERE config.id = ANY(%(ids)s)
 IS_SET_ASIDE = """EXISTS (SELECT 1 FROM audience_failedwork failed WHERE failed.game_id = delivery.game_id
       AND failed.queue IN ('sending', 'closing') AND failed.row = delivery.id::text
       AND failed.set_aside_at IS NOT NULL)"""
+# An unmatched delivery is no failure: the click belongs to no ad of the network. An early one is not accepted yet.
 # Test traffic, repeated launches and orders, refunds and erased players are not missing conversions.
 DELIVERIES = f"""
 SELECT config.id, created.*, failed.*, due.*, held.*
 FROM postbacks_postbackconfig config
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(n) FILTER (WHERE state = 'delivered'), 0)::int AS delivered,
+    coalesce(sum(n) FILTER (WHERE state = 'delivered' AND confirmation IN ('awaited', 'unknown')), 0)::int
+      AS unconfirmed,
+    coalesce(sum(n) FILTER (WHERE state = 'delivered' AND confirmation = 'confirmed'), 0)::int AS confirmed,
+    coalesce(sum(n) FILTER (WHERE state = 'failed' AND confirmation = 'unmatched'), 0)::int AS unmatched,
     coalesce(sum(n) FILTER (WHERE state = 'unknown'), 0)::int AS may_have_arrived,
     jsonb_object_agg(reason, n) FILTER (WHERE state = 'skipped'
       AND reason NOT IN ('test_traffic', 'repeat_launch', 'repeat_order', 'refund', 'erased')) AS skipped,
     min(first) AS first_conversion_at
   FROM (
-    SELECT state, reason, count(*) AS n, min(created_at) AS first FROM (
+    SELECT state, reason, confirmation, count(*) AS n, min(created_at) AS first FROM (
       SELECT CASE WHEN may_have_arrived AND state IN ('skipped', 'cancelled') THEN 'unknown' ELSE state END AS state,
-        reason, created_at FROM postbacks_delivery
+        reason, confirmation, created_at FROM postbacks_delivery
       WHERE config_id = config.id AND created_at >= %(since)s ORDER BY created_at DESC LIMIT %(limit)s
-    ) newest GROUP BY state, reason
+    ) newest GROUP BY state, reason, confirmation
   ) grouped
 ) created
 CROSS JOIN LATERAL (
@@ -85,14 +90,16 @@ CROSS JOIN LATERAL (
   FROM (
     SELECT verdict, count(*) AS n, min(finished_at) AS first, max(finished_at) AS last FROM (
       SELECT verdict, finished_at FROM postbacks_delivery
-      WHERE config_id = config.id AND state = 'failed' AND finished_at >= %(since)s
+      WHERE config_id = config.id AND state = 'failed' AND finished_at >= %(since)s AND confirmation <> 'unmatched'
       ORDER BY finished_at DESC LIMIT %(limit)s
     ) newest GROUP BY verdict
   ) grouped
 ) failed
 CROSS JOIN LATERAL (
-  SELECT count(*) AS waiting, min(next_attempt_at) AS overdue_since FROM (
-    SELECT next_attempt_at FROM postbacks_delivery delivery
+  SELECT count(*) FILTER (WHERE NOT is_early) AS waiting, count(*) FILTER (WHERE is_early) AS early,
+    min(next_attempt_at) FILTER (WHERE NOT is_early) AS overdue_since
+  FROM (
+    SELECT next_attempt_at, coalesce(not_before > %(now)s, false) AS is_early FROM postbacks_delivery delivery
     WHERE config_id = config.id AND state = 'waiting' AND NOT {IS_SET_ASIDE}
     ORDER BY next_attempt_at LIMIT %(limit)s
   ) oldest
@@ -110,7 +117,7 @@ def count(ids: Sequence[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, HealthC
     """Return {config id: HealthCounts}; configs of unknown networks are left out."""
     if not ids:
         return {}
-    params = {"ids": list(ids), "since": now - PERIOD, "limit": SCAN_LIMIT}
+    params = {"ids": list(ids), "since": now - PERIOD, "now": now, "limit": SCAN_LIMIT}
     deliveries = {row.pop("id"): row for row in _rows(DELIVERIES, params)}
     return {
         row["id"]: _counts(row, deliveries[row["id"]], now)

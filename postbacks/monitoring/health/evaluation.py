@@ -44,9 +44,21 @@ def evaluate(counts: HealthCounts) -> HealthStatus:
     for check in (_on_hold, _credential_problem, _disabled, _rate_limited, *degraded, _silent, _quiet):
         if status := check(counts):
             return status
-    ended = counts.delivered + counts.failed
-    figures = f"{counts.delivered:,} of {ended:,} sends accepted." if ended else ""
-    return _status(counts, Health.HEALTHY, None, figures, "", "")
+    return _status(counts, Health.HEALTHY, None, _healthy_figures(counts), "", "")
+
+
+def _healthy_figures(counts: HealthCounts) -> str:
+    ended = counts.delivered + counts.failed + counts.unmatched
+    figures = [f"{counts.delivered:,} of {ended:,} sends accepted."] if ended else []
+    if counts.confirmed or counts.unconfirmed:
+        figures.append(f"{counts.confirmed:,} confirmed, {counts.unconfirmed:,} not confirmed yet.")
+    if counts.unmatched:
+        figures.append(f"{counts.unmatched:,} unmatched: {counts.kind.label} knows no such click.")
+    if counts.early:
+        figures.append(
+            f"{conversions(counts.early, 'waits', 'wait')} until {counts.kind.label} accepts events so young."
+        )
+    return " ".join(figures)
 
 
 def _status(

@@ -62,12 +62,17 @@ class HealthCounts:
     failing_since: datetime | None = None
     # Deliveries: by state, and the skipped ones by reason. `overdue_since`: when the oldest waiting one became due.
     delivered: int = 0
+    # The delivered ones of a network that says later whether it counted them; and those whose click it did not know.
+    confirmed: int = 0
+    unconfirmed: int = 0
+    unmatched: int = 0
     may_have_arrived: int = 0  # skipped or cancelled after a call without an answer; not counted in `skipped`
     failed: int = 0
     failed_by: Mapping[str, int] = field(default_factory=dict)  # by verdict
     first_failed_at: datetime | None = None
     last_failed_at: datetime | None = None
     waiting: int = 0
+    early: int = 0  # the network does not accept them yet
     held: int = 0
     overdue_since: datetime | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)  # by reason
@@ -82,7 +87,8 @@ class HealthCounts:
     @property
     def eligible(self) -> int:
         """The conversions of the 24 hours that this config sent, tried to send, or still has to send."""
-        return self.delivered + self.may_have_arrived + self.failed + self.waiting + self.held
+        sent = self.delivered + self.may_have_arrived + self.unmatched + self.failed
+        return sent + self.waiting + self.early + self.held
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,10 @@ class Target:
     `object_ids` (those of the goals, Network.object_id) only for checks. `is_test`: the event must count nowhere. It is
     set with a test code, and for test conversions of a network that needs none.
 
-    `credential` is that of the config: name of the credential field -> value. `access_token` is '' unless the network
-    uses one (Network.token_request). `secrets` are all secrets of the target, to be masked in the answer.
+    `credential` is that of the config: name of the credential field -> value. `token_url` is the address that issues
+    access tokens, `access_token` one of them; both are '' unless the network uses them (Network.token_request).
+    `object_ids` are set for checks only: the objects of all goals (Network.object_id). `secrets` are all secrets of the
+    target, to be masked in the answer.
     """
 
     pixel_id: str
@@ -59,6 +61,7 @@ class Target:
     base_url: str
     test_code: str | None = field(default=None, repr=False)
     is_test: bool = False
+    token_url: str = ""
     access_token: str = field(default="", repr=False)
     object_ids: tuple[str, ...] = ()
     secrets: tuple[str, ...] = field(repr=False)
@@ -91,7 +94,9 @@ class Outcome:
     known and may not use this pixel). `limited`: the rate limit was exceeded, so that other events would get the
     same answer. `unknown`: the request may have arrived, but there is no answer (Response.is_unknown). `final`: a
     TRANSIENT outcome after which the event is not sent again (Network.repeats_unanswered). `confirm_after` is set for a
-    SUCCESS whose final result comes later: how long to wait before querying the network for `request_id`.
+    SUCCESS whose final result comes later: how long to wait before querying the network for `request_id`. Of a final
+    PAYLOAD (Network.classify_confirmation): `resend_after` is set if the network accepts the event later, `unmatched`
+    if it does not know the click.
     """
 
     verdict: Verdict
@@ -104,3 +109,5 @@ class Outcome:
     unknown: bool = False
     final: bool = False
     confirm_after: timedelta | None = None
+    resend_after: timedelta | None = None
+    unmatched: bool = False

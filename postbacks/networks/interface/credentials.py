@@ -12,7 +12,8 @@ class CredentialField:
 
     `kind`: "secret" is one line, "json" a JSON object that is pasted whole; neither is shown again. "plain" is an id
     that pages may show, or with `choices` (value -> label) a setting of the postback, of which '' is the default.
-    `pattern` is for one line; `members` are the required texts of a JSON object, all secret.
+    `pattern` is for one line; `members` are the required texts of a JSON object, all secret. With the values `sample`
+    of the plain parts a body has all of its fields.
     """
 
     name: str
@@ -23,6 +24,7 @@ class CredentialField:
     pattern: str = r"[!-~]+"
     members: tuple[str, ...] = ()
     choices: Mapping[str, str] = field(default_factory=dict)
+    sample: str = ""
 
     @property
     def form_name(self) -> str:

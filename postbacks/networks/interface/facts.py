@@ -98,9 +98,11 @@ class Facts:
 
     `trigger` is the event's name, `sent_as` the network's name for it ('' for the usual one), `object_id` the network's
     object that the goal reports to. `event_id` is the same on every attempt. `event_at` and `clicked_at` are aware.
+    `click_parameter` is the name of the parameter in which `click_id` came (gclid, gbraid).
     `email` is an address, and `phone` a number in E.164; a text that is neither is the value as it was sent, and is
     not sent on. `more_emails` and `more_phones` are others that the event states beside it. `external_id` is a user
     id. `cookies` are the network's, by their names in the browser. `ip` and `user_agent` are those of the click.
+    Without `has_full_consent` no personal data is set.
     """
 
     trigger: str
@@ -110,6 +112,7 @@ class Facts:
     event_at: datetime
     clicked_at: datetime | None = None
     click_id: str | None = None
+    click_parameter: str | None = None
     cookies: Mapping[str, str] = field(default_factory=dict)
     email: str | None = None
     phone: str | None = None
@@ -130,5 +133,6 @@ class Facts:
     currency: str | None = None
     order_id: str | None = None
     items: tuple[Item, ...] = ()
+    has_full_consent: bool = False
     consent: Consent | None = None
     data_use: DataUse | None = None

@@ -104,6 +104,8 @@ class Imitation:
     test_path: re.Pattern[str] | None = None  # of the paths, without the query, that take test events only
     faults: Mapping[str, Callable[[str], ImitationResponse]]
     quota: int | None = None  # calls a second; above it ImitationRequest.over_quota is set
+    # credential -> the access token that is issued for it; '' for a network without access tokens
+    access_token: Callable[[str], str] = lambda credential: ""
 
     def takes_as_test(self, path: str, body: Any) -> bool:
         """Whether a request with this path, without the query, and decoded body is a test, which is counted nowhere."""

@@ -5,17 +5,19 @@ Plain data and pure functions: a network opens no socket (postbacks/http does) a
 
 import inspect
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from postbacks.networks.interface.call import AccessToken, Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.call import AccessToken, Outcome, Request, Response, Target
+from postbacks.networks.interface.checks import Checks
 from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.networks.interface.facts import Facts
+from postbacks.networks.interface.later_results import LaterResults
 from postbacks.networks.interface.matching import MatchKey
 from postbacks.networks.interface.payload_fields import DescribedField, described
 
@@ -37,11 +39,7 @@ class ObjectId:
     required: bool = True
 
 
-# (target, event_id=, now=) -> the request of a check.
-CheckBuilder = Callable[..., Request]
-
-
-class Network(ABC):
+class Network(Checks, LaterResults):
     """One ad network: texts for the pages, and pure functions for the delivery worker."""
 
     kind: str
@@ -60,13 +58,10 @@ class Network(ABC):
     credential_steps: Sequence[str]
     pixel_steps: Sequence[str]
     object_id: ObjectId | None = None
-    test_code_label: str
-    test_code_help: str
-    has_test_endpoint: bool = False  # it takes test events without a code, which are counted nowhere
-    # What a check and a test conversion send, where that is not an event that the test code keeps out of all counts.
-    check_note: str = ""
-    test_note: str = ""
     default_url: str = ""  # the real API's base address; the variable <KIND>_API_URL overrides it
+    # The real address that issues access tokens; the variable <KIND>_TOKEN_URL overrides it; '' without such tokens.
+    default_token_url: str = ""
+    token_path: str = ""  # of that endpoint at the imitation
     default_rate: float = 0.0  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
     click_params: tuple[str, ...] = ()  # query parameters of a click id; the first one is shown on the pages
     utm_sources: tuple[str, ...] = ()  # values of utm_source, lower case, that mean this network
@@ -81,8 +76,9 @@ class Network(ABC):
     match_key_help: str = ""  # what an event needs at least, if that is more than its click id or an email; a sentence
     value_events: tuple[str, ...] = ()  # its event names that it refuses without a value
     currencies: frozenset[str] = frozenset()  # the ISO 4217 codes that it accepts; empty: all of them
+    # Whether it counts a value of its own for an event without one, so that an unreadable value may not be left out.
+    has_default_values: bool = False
     max_age: timedelta  # an event older than this is refused by the network
-    daily_check: bool = True  # False if each check leaves an event that the network's pages show
     limits_data_use: bool = True  # whether a body can limit the use of its data; else such events are not sent
 
     @property
@@ -104,6 +100,10 @@ class Network(ABC):
         return f"{self.kind.upper()}_API_URL"
 
     @property
+    def token_url_variable(self) -> str:
+        return f"{self.kind.upper()}_TOKEN_URL"
+
+    @property
     def rate_variable(self) -> str:
         return f"{self.kind.upper()}_RATE"
 
@@ -112,26 +112,10 @@ class Network(ABC):
         """The request for one conversion. ValueError for an unknown event name, or an `event_at` without UTC offset."""
 
     @abstractmethod
-    def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
-        """A synthetic event: the built-in `trigger`'s when there is a test code, else a harmless page view."""
-
-    def second_check(self, outcome: Outcome) -> CheckBuilder | None:
-        """The next request of a check without a test code whose answer proves too little; None if it proves enough."""
-        return None
-
-    @abstractmethod
-    def classify(self, response: Response) -> Outcome:
-        """What the answer means: permanent or transient. Only this function decides it."""
-
-    def classify_check(self, response: Response) -> Outcome:
-        """What the answer to `check` or `second_check` means."""
-        return self.classify(response)
-
-    @abstractmethod
     def has_match_key(self, facts: Facts) -> bool:
         """Whether the network could match the event to a user; an event without a key is not sent (`no_match_key`)."""
 
-    def token_request(self, target: Target) -> Request | None:
+    def token_request(self, target: Target, *, now: datetime) -> Request | None:
         """The request that exchanges the credential for an access token; None for a network without one.
 
         ValueError for an unusable credential.
@@ -142,17 +126,13 @@ class Network(ABC):
         """The access token in the answer, or an Outcome: CREDENTIAL or TRANSIENT."""
         raise NotImplementedError
 
-    def confirm_request(self, target: Target, request_id: str) -> Request:
-        """The request for the final result of an event with `confirm_after`; `request_id` is the Outcome's."""
-        raise NotImplementedError
+    def read_pixel(self, entered: str) -> str:
+        """The pixel id in the form that is stored."""
+        return entered
 
-    def classify_confirmation(self, response: Response) -> Outcome:
-        """SUCCESS: the event counts. PAYLOAD: it does not, `message` has the reason. Any other: no result yet."""
-        raise NotImplementedError
-
-    def not_before(self, facts: Facts) -> datetime | None:
-        """The time before which the network refuses the event; None if it accepts it at once."""
-        return None
+    @property
+    def uses_access_token(self) -> bool:
+        return type(self).token_request is not Network.token_request
 
     def repeats_unanswered(self, credential: Mapping[str, str]) -> bool:
         """Whether an event is sent again after a call without an answer, although it may have arrived."""
@@ -175,17 +155,13 @@ class Network(ABC):
         """Whether all required parts are present."""
         return all(credential.get(part.name) for part in self.credential_fields if part.required)
 
-    @property
-    def has_test_events(self) -> bool:
-        """Whether a test conversion can be sent that is counted nowhere."""
-        return bool(self.test_code_label) or self.has_test_endpoint
-
     def target(
         self,
         *,
         pixel_id: str,
         credential: Mapping[str, str],
         base_url: str,
+        token_url: str = "",
         test_code: str | None = None,
         is_test: bool = False,
         object_ids: Sequence[str] = (),
@@ -194,6 +170,7 @@ class Network(ABC):
             pixel_id=pixel_id,
             credential=credential,
             base_url=base_url,
+            token_url=token_url,
             test_code=test_code,
             is_test=is_test or bool(test_code),
             object_ids=tuple(object_ids),
@@ -216,30 +193,3 @@ class Network(ABC):
     def describe(self, payload: Mapping[str, Any]) -> list[DescribedField]:
         """The fields of a sent body: [(path, value, note), ...]."""
         return described(payload, notes=self.field_notes, secret=self.secret_note)
-
-    def passed(self, outcome: Outcome) -> bool:
-        """Whether a save-time check proves that the credential works on the pixel."""
-        return outcome.verdict is Verdict.SUCCESS
-
-    def explain(self, outcome: Outcome, target_pixel: str, *, undecided: str) -> str:
-        """One sentence for a marketer: what happened, with the network's own message, and what to do.
-
-        `undecided` ends the sentence if the answer proves nothing: the consequence depends on the purpose of the check.
-        """
-        reason, token = outcome.message.rstrip(" ."), self.credential_label.lower()
-        pixel = f"{self.pixel_label[0].lower()}{self.pixel_label[1:]} {target_pixel}"
-        if self.passed(outcome):
-            return f"{self.label} accepted the test event for {pixel}."
-        if outcome.access == "token":
-            return (
-                f"{self.label} does not accept this {token} (“{reason}”): copy all of it again or generate a new one."
-            )
-        if outcome.access == "pixel":
-            return (
-                f"This {token} has no access to {pixel} (“{reason}”): "
-                "check that the two belong together, or have an admin of this pixel generate the token."
-            )
-        if outcome.verdict is Verdict.PAYLOAD:
-            code = f", and check the {self.test_code_label} if you entered one" if self.test_code_label else ""
-            return f"{self.label} did not accept {pixel} (“{reason}”): copy it again from Events Manager{code}."
-        return f"{self.label} could not verify this just now (“{reason}”): {undecided}"

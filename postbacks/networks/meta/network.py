@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.checks import CheckBuilder
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.facts import Facts
-from postbacks.networks.interface.network import USER_AGENT, CheckBuilder, Network
+from postbacks.networks.interface.network import USER_AGENT, Network
 from postbacks.networks.interface.values import json_body
 from postbacks.networks.meta import answers, payload, payload_fields
 
