@@ -13,5 +13,6 @@ CLASSES = {
     "snapchat": "postbacks.networks.snapchat.network.Snapchat",
     "x": "postbacks.networks.x.network.X",
     "meta": "postbacks.networks.meta.network.Meta",
+    "google": "postbacks.networks.google.network.Google",
 }
 NETWORKS: dict[str, Network] = {kind: import_string(path)() for kind, path in CLASSES.items()}

@@ -1,0 +1,1 @@
+"""Google Ads, Data Manager API v1."""

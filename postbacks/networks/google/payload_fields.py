@@ -1,0 +1,53 @@
+"""The fields of an event sent to Google Ads: their notes, and the match keys."""
+
+from postbacks.networks.interface.matching import MatchKey
+
+EVENT = ("events", "0")
+# Google publishes no weights: these are ours. gbraid and wbraid stand for groups of clicks and count as no click ID.
+MATCH_KEYS = (
+    MatchKey(
+        "click_id",
+        "Click ID (gclid)",
+        60,
+        ((*EVENT, "adIdentifiers", "gclid"),),
+        "Keep the query of the landing page in the page URL that you send, and auto-tagging on in Google Ads.",
+    ),
+    MatchKey(
+        "contacts",
+        "Email or phone number",
+        30,
+        ((*EVENT, "userData", "userIdentifiers", "0"),),
+        "Identify players with the traits email and phone, and switch on “Send email and phone” here and at Google.",
+    ),
+    MatchKey(
+        "browser",
+        "Browser",
+        10,
+        ((*EVENT, "adIdentifiers", "landingPageDeviceInfo", "userAgent"),),
+        "Send page events from the player's browser, not from your server.",
+    ),
+)
+SECRET = ("Header Authorization", "An access token, issued for the service account key and never shown")
+NOTES = {
+    "destinations.reference": "A name of the destination in this request",
+    "destinations.operatingAccount.accountType": "Kind of account",
+    "destinations.operatingAccount.accountId": "The customer ID",
+    "destinations.loginAccount.accountType": "Kind of account",
+    "destinations.loginAccount.accountId": "The manager account through which the service account has access",
+    "destinations.productDestinationId": "The conversion action that counts the event",
+    "events.eventTimestamp": "When it happened",
+    "events.transactionId": "What Google Ads counts once by, the same on every attempt",
+    "events.eventSource": "Where it happened: on the web",
+    "events.adIdentifiers.gclid": "Click ID of the ad, as it came",
+    "events.adIdentifiers.gbraid": "ID of a click that leads to an iOS app, as it came",
+    "events.adIdentifiers.wbraid": "ID of a click on iOS that leads to a page, as it came",
+    "events.adIdentifiers.landingPageDeviceInfo.userAgent": "Browser at the time of the click",
+    "events.userData.userIdentifiers.emailAddress": "SHA-256 of the email, by Google’s rule",
+    "events.userData.userIdentifiers.phoneNumber": "SHA-256 of the phone number, with its country code",
+    "events.conversionValue": "What was paid; 0 for a purchase that states nothing",
+    "events.currency": "In which currency",
+    "events.consent.adUserData": "Whether Google may use the player’s data for ads",
+    "events.consent.adPersonalization": "Whether Google may personalise ads for the player",
+    "encoding": "How the hashes are written",
+    "validateOnly": "Only checked, never counted",
+}
