@@ -110,16 +110,19 @@ def delivery(config: PostbackConfig, *, conversion: Conversion | None = None, **
         "config": config,
         "network": config.network,
         "trigger": conversion.trigger,
+        "object_id": object_id(config.network, conversion.trigger),
         "event_id": str(conversion.pk),
-        "object_id": ACCOUNTS[config.network].object_ids.get(conversion.trigger, "")
-        if config.network in ACCOUNTS
-        else "",
         "event_at": conversion.event_at,
         "dead_after": conversion.event_at + config.kind.max_age,
         "config_version": config.version,
         "next_attempt_at": timezone.now(),
     }
     return Delivery.objects.create(**{**fields, **overrides})
+
+
+def object_id(network: str, trigger: str) -> str:
+    """The network's object of a built-in trigger; '' without one."""
+    return ACCOUNTS[network].object_ids.get(trigger, "") if network in ACCOUNTS else ""
 
 
 def new_conversion(config: PostbackConfig) -> Conversion:

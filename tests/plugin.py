@@ -34,7 +34,9 @@ EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
 def product_variables() -> set[str]:
     """Names of the environment variables that the product reads."""
     names = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE.read_text(), re.MULTILINE))
-    return names.union(*({network.url_variable, network.rate_variable} for network in NETWORKS.values()))
+    return names.union(
+        *({network.url_variable, network.rate_variable, network.token_url_variable} for network in NETWORKS.values())
+    )
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

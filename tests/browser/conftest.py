@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page
 
 from audience.models import Game, Membership, Role
 from config.celery import app
-from postbacks.networks import NETWORKS
 from postbacks.sandbox.server import Sandbox
 from tests import chromium, hub
+from tests.network_urls import point_at
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,7 +52,7 @@ def worker(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def sandbox(settings: Any) -> Iterator[Sandbox]:
     """The imitations of all networks on one port, to which the settings point."""
     with Sandbox(hold=2.0) as running:
-        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, running.url)
+        point_at(settings, running.url)
         yield running
 
 

@@ -180,6 +180,8 @@ class Installation(Product):
         before = self.number(version, config)
         fields = [("pixel_id", pixel), ("credential", credential), ("triggers", "game_launch"),
                   ("triggers", "purchase"), ("enabled", "on")]  # fmt: skip
+        object_ids = self.demo["networks"][network].get("object_ids", {})
+        fields += [(f"object_id_{trigger}", object_id) for trigger, object_id in object_ids.items()]
         answer = self.hub.post(self.page(network, config, "edit"), fields)
         assert answer.status in {200, 302}, answer.data[-3000:]
         self.wait_for(lambda: self.number(version, config) > before, seconds=60)

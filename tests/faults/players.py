@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from postbacks.networks import NETWORKS
+from postbacks.networks.interface.facts import Facts
 
 # With an address of the internet: Snapchat matches nobody by a click id alone.
 CONTEXT = {
@@ -17,6 +18,12 @@ CONTEXT = {
 }
 PARAMETERS = {kind: network.click_param for kind, network in NETWORKS.items() if network.click_param}
 TRIGGERS = ("game_launch", "purchase")
+NOW = datetime(2025, 1, 3, tzinfo=UTC)
+# How old a click must be before the network accepts its conversions.
+CLICK_AGES = {
+    kind: (network.not_before(Facts(trigger="purchase", event_id="1", event_at=NOW, clicked_at=NOW)) or NOW) - NOW
+    for kind, network in NETWORKS.items()
+}
 # The age of a day without a partition, whose events go to the default one. Within both networks' age limits.
 OLD = timedelta(days=4)
 
@@ -51,7 +58,9 @@ def player(number: int, *, now: datetime, seed: int = 0, erased: bool | None = N
     shares = [90 / len(PARAMETERS)] * len(PARAMETERS)
     network = chance.choices((*PARAMETERS, ""), (*shares, 10))[0]
     erased = chance.random() < 0.01 if erased is None else erased
-    messages = _messages(f"traffic-{seed}-{number}", network, chance, _times(chance, now, recent=erased))
+    times = _times(chance, now, recent=erased)
+    times[0] -= CLICK_AGES.get(network, timedelta())
+    messages = _messages(f"traffic-{seed}-{number}", network, chance, times)
     if not erased and chance.random() < 0.2:
         chance.shuffle(messages)
     return Player(f"traffic-{seed}-{number}", network, list(_requests(messages, chance)), erased)

@@ -19,6 +19,7 @@ UNSETTLED = {
     "credentials suspected or on hold": "SELECT count(*) FROM postbacks_postbackconfig "
     "WHERE suspected_at IS NOT NULL OR held_at IS NOT NULL",
     "rows that failed": "SELECT count(*) FROM audience_failedwork",
+    "confirmations to query": "SELECT count(*) FROM postbacks_delivery WHERE confirmation = 'awaited'",
     "erasures to do": "SELECT count(*) FROM audience_erasure WHERE state = 'pending'",
 }
 # Make retries, postponed batches and failed rows due and close the circuit breakers, instead of waiting for minutes.
@@ -26,6 +27,7 @@ UNSETTLED = {
 MAKE_DUE = (
     "UPDATE postbacks_delivery SET next_attempt_at = now() WHERE state = 'waiting' AND next_attempt_at > now() "
     "AND leased_until IS NULL",
+    "UPDATE postbacks_delivery SET confirm_after = now() WHERE confirmation = 'awaited' AND confirm_after > now()",
     "UPDATE postbacks_flow SET open_until = now() WHERE open_until > now()",
     "UPDATE audience_batch SET next_attempt_at = now() WHERE state = 'pending' AND next_attempt_at > now()",
     "UPDATE audience_failedwork SET next_attempt_at = now() WHERE set_aside_at IS NULL AND next_attempt_at > now()",
@@ -89,6 +91,7 @@ def verify(installation: Installation, players: Sequence[Player], acknowledged: 
     _deliveries(verification, installation, remaining)
     for network in NETWORKS:
         _network(verification, installation, network)
+    _confirmations(verification, installation)
     _ledger(verification, installation)
     return verification
 
@@ -196,11 +199,20 @@ def _network(verification: Verification, installation: Installation, network: st
     )
 
 
+def _confirmations(verification: Verification, installation: Installation) -> None:
+    """Every event that a network acknowledged has its final result."""
+    counted = "SELECT count(*) FROM postbacks_delivery WHERE state = 'delivered' AND confirmation = ANY(%s)"
+    verification.figures["deliveries confirmed later"] = installation.number(counted, ["confirmed"])
+    verification.must_be(0, "acknowledged without a result", installation.number(counted, ["awaited", "unknown"]))
+
+
 def accepted(request: dict[str, Any]) -> list[str]:
     """Return the ids of the events that the sandbox accepted as new in one request."""
     body, answer = request["body"], request["response"]
     if request["status"] != 200 or request["duplicate"] or not isinstance(body, dict):
         return []
+    if request["network"] == "google":
+        return [event["transactionId"] for event in body.get("events", ())]
     if request["network"] == "tiktok":
         return [event["event_id"] for event in body["data"]] if answer["code"] == 0 else []
     return [event["metadata"]["conversion_id"] for event in body["data"]["events"]]

@@ -49,6 +49,11 @@ class Product:
             "PORT": str(self.port),
             "PUBLIC_URL": self.url,
             **{network.url_variable: self.sandbox_url for network in NETWORKS.values()},
+            **{
+                network.token_url_variable: self.sandbox_url + network.token_path
+                for network in NETWORKS.values()
+                if network.default_token_url
+            },
             "STATE_DIR": str(folder / "state"),
         }
         # The browser tests set it; a web process with it would wait for the database on its event loop.

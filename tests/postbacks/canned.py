@@ -7,20 +7,32 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from postbacks.networks import NETWORKS
+
+TOKEN = json.dumps({"access_token": "ya29.canned", "expires_in": 3599}).encode()
+
 
 @contextmanager
 def answering(status: int, body: Any, headers: dict[str, str] | None = None) -> Iterator[str]:
-    """Run a server with this answer to every request; yield its URL. A `body` that is not a text is sent as JSON."""
-    raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    kind = "text/html" if isinstance(body, str) else "application/json"
+    """Run a server with this answer to every POST but one for an access token; yield its URL.
+
+    A `body` that is not a text is sent as JSON.
+    """
+    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    content_type = "text/html" if isinstance(body, str) else "application/json"
+    token_paths = {network.token_path for network in NETWORKS.values() if network.token_path}
 
     class Answer(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def handle_any(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(status)
-            for name, value in {"Content-Type": kind, "Content-Length": str(len(raw)), **(headers or {})}.items():
+            if self.path in token_paths:
+                code, kind, raw, further = 200, "application/json", TOKEN, {}
+            else:
+                code, kind, raw, further = status, content_type, content, headers or {}
+            self.send_response(code)
+            for name, value in {"Content-Type": kind, "Content-Length": str(len(raw)), **further}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(raw)

@@ -6,16 +6,16 @@ from django.test import Client
 
 from audience.models import Game, Role
 from postbacks.models import PostbackConfig
-from postbacks.networks import NETWORKS
 from postbacks.sandbox.server import Sandbox
 from tests import factories, hub
+from tests.network_urls import point_at
 
 
 @pytest.fixture
 def sandbox(settings: Any) -> Iterator[Sandbox]:
     """The imitations of all networks on one port, to which the settings point."""
     with Sandbox(hold=2.0) as running:
-        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, running.url)
+        point_at(settings, running.url)
         yield running
 
 

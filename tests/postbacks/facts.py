@@ -55,7 +55,7 @@ def mapped(kind: str, facts: Facts) -> Facts:
 def target(pixel_id: str, *, test_code: str | None = None) -> Target:
     return NETWORKS["tiktok"].target(
         pixel_id=pixel_id,
-        credential={"token": "a-token"},
+        credential={"token": "a-token", "contacts": "yes"},
         base_url="https://network.example/",
         test_code=test_code,
     )
@@ -66,6 +66,12 @@ def launch(kind: str) -> Facts:
     if NETWORKS[kind].has_match_key(LAUNCH):
         return LAUNCH
     return replace(LAUNCH, ip=PURCHASE.ip, user_agent=PURCHASE.user_agent)
+
+
+def authorised(kind: str, target: Target) -> Target:
+    """The target with the access token that the imitation issues for its credential, if the network uses one."""
+    token = imitation_of(NETWORKS[kind]).access_token(target.credential["token"])
+    return target.with_access_token(token) if token else target
 
 
 def vector(kind: str, name: str) -> Any:

@@ -429,6 +429,8 @@ def test_the_json_output_is_one_object_with_both_sides_of_the_balance() -> None:
         "cancelled": 0,
         "skipped_by_reason": {"consent": 1},
         "may_have_arrived": 0,
+        "accepted": 0,
+        "confirmed": 0,
         "erased": 0,
         "balances": True,
     }

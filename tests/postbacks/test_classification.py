@@ -13,6 +13,7 @@ from postbacks.monitoring.health.types import Health
 from postbacks.networks import NETWORKS
 from postbacks.reporting import audit
 from tests import factories
+from tests.network_urls import point_at
 from tests.postbacks.canned import answering
 from tests.postbacks.facts import answers
 
@@ -52,7 +53,7 @@ def a_delivery(network: str) -> Delivery:
 def send(network: str, status: int, body: Any, settings: Any) -> Delivery:
     row = a_delivery(network)
     with answering(status, body) as url:
-        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, url)
+        point_at(settings, url)
         sending.drain(network=network, max_in_flight=1, seconds=5)
     row.refresh_from_db()
     return row
@@ -103,7 +104,7 @@ def test_a_credential_refused_twice_holds_the_postback_and_its_delivery(
 ) -> None:
     row = send(network, status, body, settings)
     with answering(status, body) as url:
-        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, url)
+        point_at(settings, url)
         (check,) = CredentialCheck.objects.pending()
         credentials.run_check(check_id=str(check.pk))
     row.refresh_from_db()

@@ -71,6 +71,7 @@ def test_anonymous_consent_allows_the_click_id_and_the_purchase() -> None:
 def test_full_consent_allows_everything_with_the_clicks_address_and_user_agent() -> None:
     assert conversion_facts.read_facts(bought(), event_id="e-1", level=Level.FULL) == Facts(
         **WHAT_WAS_BOUGHT,
+        has_full_consent=True,
         cookies={"_ttp": "ttp-cookie"},
         email="Ada@example.com",
         phone="+15554441234",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -144,7 +145,8 @@ def test_a_duration_is_given_in_its_largest_unit(length: timedelta, said: str) -
 
 @pytest.mark.parametrize("network", sorted(NETWORKS))
 def test_every_field_of_a_sent_body_has_a_description(network: str) -> None:
-    request = NETWORKS[network].build(target(factories.PIXELS[network], test_code="T1"), mapped(network, PURCHASE))
+    facts = mapped(network, replace(PURCHASE, has_full_consent=True))
+    request = NETWORKS[network].build(target(factories.PIXELS[network], test_code="T1"), facts)
     described = NETWORKS[network].describe(json.loads(request.body))
     assert [path for path, _, note in described if not note] == []
     assert described[0][1] == "********"

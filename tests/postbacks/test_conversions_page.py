@@ -405,6 +405,7 @@ def test_the_export_has_one_row_per_delivery(config: PostbackConfig, viewer: Cli
         "repeats_order": "",
         "click_network": "tiktok",
         "may_have_arrived": "",
+        "confirmation": "",
     }
     delivered = {"network": "tiktok", "pixel": config.pixel_id, "state": "delivered", "reason": ""}
     skipped = {"network": "reddit", "pixel": reddit.pixel_id, "state": "skipped", "reason": "other_network"}

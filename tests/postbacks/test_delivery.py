@@ -22,6 +22,7 @@ from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
 from tests import factories
+from tests.network_urls import point_at
 from tests.postbacks.echo import Echo
 
 pytestmark = pytest.mark.django_db
@@ -277,7 +278,7 @@ def test_an_event_time_out_of_range_is_a_failure_not_a_stuck_row(sandbox: Sandbo
 
 def test_a_token_that_the_network_repeats_is_not_stored(settings: Any) -> None:
     with Echo() as network:
-        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, network.url)
+        point_at(settings, network.url)
         waiting()
         Touch.objects.update(page_url=f"https://game.example/{TIKTOK_ACCOUNTS.token}")
         drain()

@@ -48,7 +48,7 @@ def test_every_fact_is_labelled_and_every_unused_fact_is_listed() -> None:
     facts = {field.name for field in fields_of(Facts)}
     assert facts == {*fields.LABELS, "sent_as"}
     unused = {kind: sorted(set(fields.LABELS) - set(fields.fields_by_fact(kind))) for kind in NETWORKS}
-    others = ["clicked_at", "consent", "object_id"]
+    others = ["click_parameter", "clicked_at", "consent", "has_full_consent", "object_id"]
     of_reddit = ["address", "locale", "more_emails", "more_phones", "name", "order_id", "referrer"]
     assert unused == {
         "tiktok": sorted([*others, "advertising_id", "screen"]),

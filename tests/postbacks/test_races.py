@@ -22,12 +22,12 @@ from postbacks.http import network_calls
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.alerts import watch
 from postbacks.monitoring.health.types import Health, HealthStatus
-from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Outcome, Response, Verdict
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
 from tests import factories
+from tests.network_urls import point_at
 from tests.postbacks.canned import answering
 
 pytestmark = pytest.mark.django_db
@@ -287,7 +287,7 @@ def test_a_replay_cancelled_while_a_call_was_out_is_not_tried_again(config: Post
 def test_text_that_cannot_be_stored_fails_only_its_delivery(config: PostbackConfig, settings: Any, body: str) -> None:
     factories.delivery(config)
     with answering(200, body) as url:
-        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, url)
+        point_at(settings, url)
         sending.drain(network="tiktok", max_in_flight=1)
     assert Delivery.objects.values_list("state", "verdict").get() == ("failed", "payload")
 

@@ -30,7 +30,7 @@ from postbacks.networks.interface.imitation import ImitationRequest, imitation_o
 from postbacks.sandbox.control import FAULTS
 from postbacks.sandbox.server import Sandbox, all_imitations
 from tests import factories
-from tests.postbacks.facts import PURCHASE, mapped, schema, vector
+from tests.postbacks.facts import PURCHASE, authorised, mapped, schema, vector
 
 ACCOUNTS, PIXELS, TOKENS = factories.ACCOUNTS, factories.PIXELS, factories.TOKENS
 EACH = pytest.mark.parametrize("kind", NETWORKS)
@@ -61,7 +61,7 @@ def sandbox(clock: Clock) -> Iterator[Sandbox]:
 def purchase(sandbox: Sandbox, kind: str, *, facts: Facts = PURCHASE, **changes: Any) -> Request:
     fields = {"pixel_id": PIXELS[kind], "credential": TOKENS[kind], "base_url": sandbox.url} | changes
     target = NETWORKS[kind].target(**{**fields, "credential": {"token": fields["credential"]}})
-    return NETWORKS[kind].build(target, mapped(kind, facts))
+    return NETWORKS[kind].build(authorised(kind, target), mapped(kind, facts))
 
 
 def send(sandbox: Sandbox, kind: str, **changes: Any) -> Outcome:
@@ -396,14 +396,15 @@ def test_test_events_are_listed_separately(sandbox: Sandbox, kind: str):
 def test_a_check_without_a_test_code_is_a_real_event_unless_the_network_takes_tests_without_one(
     sandbox: Sandbox, kind: str
 ):
-    target = NETWORKS[kind].target(
+    network = NETWORKS[kind]
+    target = network.target(
         pixel_id=PIXELS[kind],
         credential={"token": TOKENS[kind]},
         base_url=sandbox.url,
         object_ids=list(ACCOUNTS[kind].object_ids.values()),
     )
-    network = NETWORKS[kind]
-    assert network.passed(network.classify_check(post(network.check(target, event_id="check-1", now=NOW))))
+    check = network.check(authorised(kind, target), event_id="check-1", now=NOW)
+    assert network.passed(network.classify_check(post(check)))
     is_test = network.has_test_endpoint
     assert (len(sandbox.received(kind)), len(sandbox.received(kind, test=True))) == (int(not is_test), int(is_test))
 

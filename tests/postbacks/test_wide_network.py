@@ -25,7 +25,7 @@ from postbacks.configs import credential_checks, credentials, hold, lifecycle, r
 from postbacks.configs.forms import PostbackForm
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.delivery import claims, confirming, replays, sending
-from postbacks.http import network_calls
+from postbacks.http import access_tokens, network_calls
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Outcome, Request, Response, Verdict
@@ -149,6 +149,10 @@ def test_a_postback_is_added_and_its_plain_id_changed(network: wide.Server, game
     assert config.credential == wide.CREDENTIAL
     assert network.calls["validate"][0]["auth"] == f"Bearer {wide.ACCESS_TOKEN}"
     assert network.calls["validate"][0]["query"] == {"token": wide.URL_TOKEN}
+    assert network.calls["validate"][0]["body"] == {
+        "id": str(CredentialCheck.objects.get().pk),
+        "actions": [wide.ACTION],
+    }
 
     page = marketer.get(f"{url}{config.pk}/edit/").content.decode()
     assert [canary for canary in wide.CANARIES if canary in page] == []
@@ -668,6 +672,14 @@ def test_of_two_secrets_that_begin_alike_nothing_is_left_in_an_answer(network: w
     assert made.outcome.message == "bad [hidden]"
 
 
+def test_processes_share_one_access_token(network: wide.Server, call: Callable[[], http.NetworkCall]) -> None:
+    call()
+    access_tokens.forget()  # as in another process
+    call()
+    assert len(network.calls["token"]) == 1
+    assert [sent["auth"] for sent in network.calls["events"]] == [f"Bearer {wide.ACCESS_TOKEN}"] * 2
+
+
 def test_threads_share_one_access_token(network: wide.Server, call: Callable[[], http.NetworkCall]) -> None:
     with ThreadPoolExecutor(8) as pool:
         verdicts = [made.outcome.verdict for made in pool.map(lambda _: call(), range(24))]
@@ -1018,6 +1030,90 @@ def test_a_later_refusal_is_recorded_whatever_characters_it_holds(network: wide.
     assert (row.state, row.confirmation) == ("failed", "refused")
     assert row.attempts.get(number=2).message == "too  recent ?"
     assert FailedWork.objects.count() == 0
+
+
+def violations() -> list[str]:
+    """The violated invariants, without that of the versions: the configs here have none."""
+    return [name for name in audit.run(days=0).violations if name != "versions_are_kept"]
+
+
+def test_an_event_that_the_network_does_not_process_for_now_is_sent_again(network: wide.Server, game: Game) -> None:
+    network.answers["status/r-1"] = [(200, {"state": "again"})]
+    row = ask_again(delivered(network, game))
+    assert (row.state, row.confirmation, row.finished_at) == ("waiting", "again", None)
+    assert row.next_attempt_at == row.not_before
+    assert row.next_attempt_at is not None
+    assert timedelta(minutes=359) < row.next_attempt_at - timezone.now() <= timedelta(hours=6)
+    Delivery.objects.update(next_attempt_at=timezone.now(), not_before=None)
+    sending.drain(network="wide", max_in_flight=2)
+    network.answers["status/r-1"] = [(200, {"state": "confirmed"})]
+    row = ask_again(row)
+    assert (row.state, row.confirmation) == ("delivered", "confirmed")
+    statuses = list(row.attempts.order_by("number").values_list("status", "provider_code"))
+    assert statuses == [("success", "0"), ("retried", "BUSY"), ("success", "0")]
+    assert violations() == []
+
+
+@pytest.mark.parametrize(("age", "state"), [(timedelta(hours=65), "waiting"), (timedelta(hours=67), "failed")])
+def test_it_is_sent_again_for_three_days(network: wide.Server, game: Game, age: timedelta, state: str) -> None:
+    network.answers["status/r-1"] = [(200, {"state": "again"})]
+    row = delivered(network, game)
+    row.attempts.update(finished_at=timezone.now() - age)
+    assert ask_again(row).state == state
+
+
+def test_a_click_that_the_network_does_not_know_is_unmatched(network: wide.Server, game: Game) -> None:
+    network.answers["status/r-1"] = [(200, {"state": "unmatched"})]
+    row = ask_again(delivered(network, game))
+    assert (row.state, row.confirmation) == ("failed", "unmatched")
+    assert violations() == []
+
+
+@pytest.mark.parametrize(("first_answers", "confirmation"), [([], "refused"), ([(503, {})], "confirmed")])
+def test_a_duplicate_is_this_event_if_the_network_may_have_received_it_before(
+    network: wide.Server, game: Game, first_answers: Any, confirmation: str
+) -> None:
+    network.answers["events"] = [*first_answers, (200, {"message": "ok", "receipt": "r-1"})]
+    network.answers["status/r-1"] = [(200, {"state": "duplicate"})]
+    new_config(game)
+    clicked(game, hours=7)
+    fan_out.fan_out_due()
+    for _ in network.answers["events"][:2]:
+        Delivery.objects.update(next_attempt_at=timezone.now())
+        sending.drain(network="wide", max_in_flight=2)
+    assert ask_again(Delivery.objects.get()).confirmation == confirmation
+
+
+@pytest.mark.parametrize("freezes", [True, False])
+def test_what_was_sent_first_is_sent_again_where_a_repeat_replaces_the_event(
+    network: wide.Server, game: Game, monkeypatch: pytest.MonkeyPatch, freezes: bool
+) -> None:
+    monkeypatch.setattr(wide.Wide, "freezes_body", freezes)
+    network.answers["events"] = [(503, {}), (200, {"message": "ok"})]
+    new_config(game)
+    clicked(game, hours=7)
+    fan_out.fan_out_due()
+    sending.drain(network="wide", max_in_flight=2)
+    Touch.objects.update(click_id="another")
+    Delivery.objects.update(next_attempt_at=timezone.now())
+    sending.drain(network="wide", max_in_flight=2)
+    first, second = (call["body"] for call in network.calls["events"])
+    assert (first == second, second["click"]) == (freezes, "E.C.P.click" if freezes else "another")
+
+
+def test_what_the_network_refused_is_built_anew(
+    network: wide.Server, game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wide.Wide, "freezes_body", True)
+    network.answers["events"] = [(400, {}), (200, {"message": "ok"})]
+    new_config(game)
+    clicked(game, hours=7)
+    fan_out.fan_out_due()
+    sending.drain(network="wide", max_in_flight=2)
+    Touch.objects.update(click_id="another")
+    replays.send_again(Delivery.objects.get())
+    sending.drain(network="wide", max_in_flight=2)
+    assert network.calls["events"][1]["body"]["click"] == "another"
 
 
 # All of it -----------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from postbacks.networks.interface.answers import decode_json, plain_message, unanswered_outcome
 from postbacks.networks.interface.call import AccessToken, Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.checks import CheckBuilder
 from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.networks.interface.facts import Facts
-from postbacks.networks.interface.network import CheckBuilder, Network, ObjectId
+from postbacks.networks.interface.network import Network, ObjectId
 from postbacks.networks.interface.values import json_body, text, without_blanks
 
 PRIVATE_KEY = "canary-private-key"
@@ -70,7 +71,7 @@ class Wide(Network):
     sample_cookies = {"_wide": "w.1"}
     max_age = timedelta(days=28)
 
-    def token_request(self, target: Target) -> Request:
+    def token_request(self, target: Target, *, now: datetime) -> Request:
         assertion = json_object(target.credential["key"])["private_key"]
         return Request("POST", f"{target.base_url}/token", {}, json_body({"assertion": assertion}))
 
@@ -136,10 +137,17 @@ class Wide(Network):
     def confirm_request(self, target: Target, request_id: str) -> Request:
         return self._request(target, "GET", f"status/{request_id}", b"")
 
-    def classify_confirmation(self, response: Response) -> Outcome:
-        state = (decode_json(response) or {}).get("state")
+    def classify_confirmation(self, response: Response, *, repeated: bool = False) -> Outcome:
+        body = decode_json(response) or {}
+        state = body.get("state")
         if state == "refused":
-            return Outcome(Verdict.PAYLOAD, "TOO_RECENT_CLICK", (decode_json(response) or {})["message"])
+            return Outcome(Verdict.PAYLOAD, "TOO_RECENT_CLICK", body["message"])
+        if state == "again":
+            return Outcome(Verdict.PAYLOAD, "BUSY", "Later.", resend_after=CLICK_AGE)
+        if state == "unmatched":
+            return Outcome(Verdict.PAYLOAD, "UNKNOWN_CLICK", "No such click.", unmatched=True)
+        if state == "duplicate":
+            return Outcome(Verdict.SUCCESS if repeated else Verdict.PAYLOAD, "DUPLICATE", "Duplicate.")
         return Outcome(Verdict.SUCCESS if state == "confirmed" else Verdict.TRANSIENT, None, plain_message(response))
 
 
