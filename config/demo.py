@@ -104,6 +104,7 @@ def _create_postbacks(game: Game) -> None:
             deleted_at=None,
             defaults={
                 "credential": accounts.stored_credential(),
+                "click_parameters": list(network.click_parameters_of(accounts.stored_credential())),
                 **trigger_settings(accounts.object_ids),
                 "validated_at": timezone.now(),
             },

@@ -144,6 +144,7 @@ CELERY_BEAT_SCHEDULE, MESSAGE_EXPIRY = task_settings.BEAT, task_settings.MESSAGE
 # How `audience` calls `postbacks` without importing it (docs/architecture.md, "Packages").
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"
 ERASURE_HOOK = "postbacks.erasure.erase_deliveries"
+CLICK_PARAMETERS_HOOK = "postbacks.configs.click_parameters.of_game"
 
 # Accounts and mail --------------------------------------------------------------------------
 globals().update(sign_in.SETTINGS)
@@ -153,13 +154,13 @@ AUDIT_LOG_KEPT_DAYS = environment.audit_log_kept_days()
 globals().update(environment.email())
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = environment.from_email()
 OPERATORS_EMAIL = environment.operators_email()
-# Hosts inside the studio's network that an alert webhook may call.
+# Hosts inside the studio's network that an alert webhook, or a custom URL, may call.
 ALERT_PRIVATE_HOSTS = environment.hosts("ALERT_PRIVATE_HOSTS")
+POSTBACK_PRIVATE_HOSTS = environment.hosts("POSTBACK_PRIVATE_HOSTS")
 
 # REST ---------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    **dict.fromkeys(["DEFAULT_AUTHENTICATION_CLASSES", "DEFAULT_PERMISSION_CLASSES"], []),
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -173,8 +174,7 @@ SPECTACULAR_SETTINGS = {
     # In the order of the routes and dialects.
     "SORT_OPERATIONS": False,
     "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "audience.intake.openapi.add_ingestion_routes",
+        *("drf_spectacular.hooks.postprocess_schema_enums", "audience.intake.openapi.add_ingestion_routes")
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     # No validator badge: it would send the document to another server.

@@ -115,13 +115,19 @@ def is_cookie(value: str) -> bool:
     return is_whole and (unquote(value).startswith('{"') or not is_unfilled(value))
 
 
-def paid(parameters: Mapping[str, str], tags: Mapping[str, str], *, untagged_is_paid: bool = True) -> Paid | None:
+def paid(
+    parameters: Mapping[str, str],
+    tags: Mapping[str, str],
+    *,
+    untagged_is_paid: bool = True,
+    table: Mapping[str, str] | None = None,
+) -> Paid | None:
     """Return the paid visit that the parameters of one place state, with the campaign tags that belong to them.
 
-    `untagged_is_paid`: whether a click id of Meta without tags counts.
+    `untagged_is_paid`: whether a click id of Meta without tags counts. `table`: CLICK_IDS, or that of a game.
     """
     source, medium = tags.get("utm_source", "").lower(), tags.get("utm_medium", "").lower()
-    for name, network in CLICK_IDS.items():
+    for name, network in (table or CLICK_IDS).items():
         value = parameters.get(name, "")
         if value and is_click_id(value) and (name != ON_ORGANIC_LINKS or _is_paid(source, medium, untagged_is_paid)):
             return Paid(network, name, value)

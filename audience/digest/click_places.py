@@ -58,26 +58,33 @@ class Place:
 NOWHERE = Place({})
 
 
-def places(*, properties: Mapping[str, Any], context: Mapping[str, Any], name: str = "") -> Iterator[Place]:
-    """Yield the places of an event with this name that state a parameter, that of the newest click first.
+def places(
+    *,
+    properties: Mapping[str, Any],
+    context: Mapping[str, Any],
+    name: str = "",
+    table: Mapping[str, str] | None = None,
+) -> Iterator[Place]:
+    """Yield the places of an event with this name that state a parameter of the table, that of the newest click first.
 
     The URL of the page comes first: a newer click in the same tab is only there, while properties may still carry the
     one that opened the session.
     """
+    table = table or click_ids.CLICK_IDS
     lowered = {str(key).lower(): value for key, value in properties.items()}
     page, urls = list(map(context.get, CONTEXT_PAGE)), list(map(lowered.get, PROPERTIES_PAGE))
     links = [lowered.get(link.lower()) for link in LINKS] + [context.get(link) for link in INSTALL_REFERRERS]
     leads_elsewhere = LINK_EVENT.search(name) is not None and DEEP_LINK_EVENT.search(name) is None
     is_repeated = bool(text(page[0]))
     found = [
-        Place(_texts(page if leads_elsewhere else [*page, *urls]), is_url=True),
-        Place(_texts(urls), is_url=True, only_ids=True) if leads_elsewhere else NOWHERE,
-        Place(_texts(links), is_url=True),
-        Place(_referrer(lowered, context), is_url=True, only_ids=True, is_repeated=is_repeated),
-        Place(named(lowered), is_repeated=is_repeated),
-        Place(named_in_campaign(context.get("campaign"))),
-        Place(named_in_campaign(lowered.get("campaign"))),
-        Place(_texts([lowered.get(LANDING_PAGE)]), is_url=True, is_repeated=is_repeated),
+        Place(_texts(page if leads_elsewhere else [*page, *urls], table), is_url=True),
+        Place(_texts(urls, table), is_url=True, only_ids=True) if leads_elsewhere else NOWHERE,
+        Place(_texts(links, table), is_url=True),
+        Place(_referrer(lowered, context, table), is_url=True, only_ids=True, is_repeated=is_repeated),
+        Place(named(lowered, table), is_repeated=is_repeated),
+        Place(named_in_campaign(context.get("campaign"), table)),
+        Place(named_in_campaign(lowered.get("campaign"), table)),
+        Place(_texts([lowered.get(LANDING_PAGE)], table), is_url=True, is_repeated=is_repeated),
     ]
     yield from (place for place in found if place.parameters)
 
@@ -100,34 +107,34 @@ def text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def named(holder: Mapping[str, Any]) -> dict[str, str]:
+def named(holder: Mapping[str, Any], table: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the parameters among the keys of an object, which are in lower case."""
-    return {name: value for name in (*click_ids.CLICK_IDS, *CAMPAIGN) if (value := text(holder.get(name)))}
+    return {name: value for name in (*(table or click_ids.CLICK_IDS), *CAMPAIGN) if (value := text(holder.get(name)))}
 
 
-def named_in_campaign(campaign: Any) -> dict[str, str]:
+def named_in_campaign(campaign: Any, table: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the parameters of a campaign (keys `source` or `utm_source`), which may contain a click id too."""
     if not isinstance(campaign, Mapping):
         return {}
     lowered = {str(key).lower(): value for key, value in campaign.items()}
-    return named({CAMPAIGN_PARAMETERS.get(key, key): value for key, value in lowered.items()})
+    return named({CAMPAIGN_PARAMETERS.get(key, key): value for key, value in lowered.items()}, table)
 
 
-def url_parameters(url: str) -> dict[str, str]:
+def url_parameters(url: str, table: Mapping[str, str]) -> dict[str, str]:
     """Return the click ids and campaign tags in a URL, or in a query string.
 
     Read are query and fragment, also of a URL that is a parameter of this one or was percent-encoded once as a whole.
     """
     if not url or len(url) > MAX_TEXT:
         return {}
-    parameters = _parameters(url)
-    if "%" in url and not any(is_click_id(parameters.get(name, "")) for name in click_ids.CLICK_IDS):
+    parameters = _parameters(url, table)
+    if "%" in url and not any(is_click_id(parameters.get(name, "")) for name in table):
         # A value of the first reading stays: decoded twice, an `&` of it would end it.
-        parameters = {**_parameters(unquote(url)), **parameters}
+        parameters = {**_parameters(unquote(url), table), **parameters}
     return parameters
 
 
-def _parameters(url: str) -> dict[str, str]:
+def _parameters(url: str, table: Mapping[str, str]) -> dict[str, str]:
     """Return the click ids and campaign tags: of a repeated one the last value, of click ids the last that is one."""
     found: dict[str, str] = {}
     for piece in SEPARATOR.split(url):
@@ -135,7 +142,7 @@ def _parameters(url: str) -> dict[str, str]:
         name = name.strip().lower().removeprefix("amp;")
         if not is_stated:
             continue
-        if name in click_ids.CLICK_IDS:
+        if name in table:
             value = unquote(value).strip()
             if value and (is_click_id(value) or not is_click_id(found.get(name, ""))):
                 found[name] = value
@@ -146,20 +153,20 @@ def _parameters(url: str) -> dict[str, str]:
     return found
 
 
-def _texts(values: list[Any]) -> dict[str, str]:
+def _texts(values: list[Any], table: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters of several texts; those of an earlier one are preferred."""
     found: dict[str, str] = {}
     for value in filter(None, map(text, values)):
-        parameters = url_parameters(value)
+        parameters = url_parameters(value, table)
         found |= {
             name: stated
             for name, stated in parameters.items()
-            if name not in found or name in click_ids.CLICK_IDS and is_click_id(stated) and not is_click_id(found[name])
+            if name not in found or name in table and is_click_id(stated) and not is_click_id(found[name])
         }
     return found
 
 
-def _referrer(lowered: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, str]:
+def _referrer(lowered: Mapping[str, Any], context: Mapping[str, Any], table: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters of the page before, if it is of this site: a redirect may have lost them.
 
     Those of another site are of a click on an ad for that site.
@@ -168,7 +175,7 @@ def _referrer(lowered: Mapping[str, Any], context: Mapping[str, Any]) -> dict[st
     stated = [segment.get("url"), segment.get("link")] if isinstance(segment, Mapping) else [segment]
     values = [context.get("page_referrer"), *map(lowered.get, PROPERTIES_REFERRER), *stated]
     page = host(text(context.get("page_url")) or text(lowered.get("url")))
-    return _texts([value for value in map(text, values) if is_same_site(host(value), page)])
+    return _texts([value for value in map(text, values) if is_same_site(host(value), page)], table)
 
 
 def host(url: str) -> str:

@@ -40,21 +40,31 @@ class Click:
 
 
 def read(
-    *, properties: Mapping[str, Any], context: Mapping[str, Any], name: str = "", untagged_is_paid: bool = True
+    *,
+    properties: Mapping[str, Any],
+    context: Mapping[str, Any],
+    name: str = "",
+    untagged_is_paid: bool = True,
+    table: Mapping[str, str] | None = None,
 ) -> Click | None:
     """Return the ad click of an event with this name; None for an organic one.
 
-    `untagged_is_paid`: whether a click id of Meta without campaign tags counts.
+    `untagged_is_paid`: whether a click id of Meta without campaign tags counts. `table`: click_ids.CLICK_IDS, or that
+    of a game (named_parameters.table_of).
     """
-    return read_with_unfilled(properties=properties, context=context, name=name, untagged_is_paid=untagged_is_paid)[0]
+    return read_with_unfilled(
+        properties=properties, context=context, name=name, untagged_is_paid=untagged_is_paid, table=table
+    )[0]
 
 
-def read_event(event: Event, game: Game | None = None) -> Click | None:
+def read_event(event: Event, game: Game | None = None, *, table: Mapping[str, str] | None = None) -> Click | None:
     """Return the ad click of an event by the game's setting; without a game any that one of the settings counts."""
-    return read_event_with_unfilled(event, game)[0]
+    return read_event_with_unfilled(event, game, table=table)[0]
 
 
-def read_event_with_unfilled(event: Event, game: Game | None = None) -> tuple[Click | None, dict[str, str]]:
+def read_event_with_unfilled(
+    event: Event, game: Game | None = None, *, table: Mapping[str, str] | None = None
+) -> tuple[Click | None, dict[str, str]]:
     """Return the click as `read_event` does, and the unfilled macros as `read_with_unfilled` does."""
     return read_with_unfilled(
         properties=event.properties,
@@ -62,17 +72,24 @@ def read_event_with_unfilled(event: Event, game: Game | None = None) -> tuple[Cl
         # The name of a page says nothing about its URL.
         name=event.name if event.kind == Kind.TRACK else "",
         untagged_is_paid=game is None or game.untagged_fbclid_is_paid,
+        table=table,
     )
 
 
 def read_with_unfilled(
-    *, properties: Mapping[str, Any], context: Mapping[str, Any], name: str = "", untagged_is_paid: bool = True
+    *,
+    properties: Mapping[str, Any],
+    context: Mapping[str, Any],
+    name: str = "",
+    untagged_is_paid: bool = True,
+    table: Mapping[str, str] | None = None,
 ) -> tuple[Click | None, dict[str, str]]:
     """Return the click as `read` does, and the click parameters whose macro was not filled in, with their values.
 
     In properties only macros count: `null` there is what a program has without a click.
     """
-    stated = list(places(properties=properties, context=context, name=name))
+    table = table or click_ids.CLICK_IDS
+    stated = list(places(properties=properties, context=context, name=name, table=table))
     campaign = Place(named_in_campaign(context.get("campaign"))).tags if stated else {}
     # {fbclid: the tags of the first URL that states it}: they hold where it is stated again without tags.
     tagged: dict[str | None, dict[str, str]] = {}
@@ -81,17 +98,17 @@ def read_with_unfilled(
         tags = place.tags or tagged.get(meta_id) or ({} if place.only_ids else campaign)
         if meta_id:
             tagged.setdefault(meta_id, tags)
-        if visit := _paid(place, tags, untagged_is_paid):
-            return _click(visit, place, tags, properties, context), _unfilled(stated)
-    return None, _unfilled(stated)
+        if visit := _paid(place, tags, untagged_is_paid, table):
+            return _click(visit, place, tags, properties, context), _unfilled(stated, table)
+    return None, _unfilled(stated, table)
 
 
-def _unfilled(stated: Sequence[Place]) -> dict[str, str]:
+def _unfilled(stated: Sequence[Place], table: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for place in stated:
         is_missing = click_ids.is_unfilled if place.is_url else click_ids.is_macro
         for name, value in place.parameters.items():
-            if name in click_ids.CLICK_IDS and name not in found and is_missing(value):
+            if name in table and name not in found and is_missing(value):
                 found[name] = value
     return found
 
@@ -114,8 +131,8 @@ def cookies(properties: Mapping[str, Any], context: Mapping[str, Any]) -> dict[s
     return found
 
 
-def _paid(place: Place, tags: Mapping[str, str], untagged_is_paid: bool) -> Paid | None:
-    visit = click_ids.paid(place.parameters, tags, untagged_is_paid=untagged_is_paid)
+def _paid(place: Place, tags: Mapping[str, str], untagged_is_paid: bool, table: Mapping[str, str]) -> Paid | None:
+    visit = click_ids.paid(place.parameters, tags, untagged_is_paid=untagged_is_paid, table=table)
     return None if visit and place.only_ids and not visit.click_id else visit
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import connection
 
-from audience.digest import click_ids, click_places
+from audience.digest import click_ids, click_places, named_parameters
 from audience.digest.event_ids import EventIds, event_ids
 from audience.digest.stated_consent import CHANGES_CONSENT, LEVEL
 from audience.ids.values import PLACEHOLDER_IDS
@@ -169,7 +169,7 @@ def read(
     """
     groups: list[EventGroup] = []
     events: list[Event] = []
-    params: dict[str, Any] = {"game": game.pk, "no_id": ["", *PLACEHOLDER_IDS], **relevance_parameters(triggers)}
+    params: dict[str, Any] = {"game": game.pk, "no_id": ["", *PLACEHOLDER_IDS], **relevance_parameters(triggers, game)}
     # Grouped by the days of their batch, since an id is looked up in every partition of these days.
     by_days: dict[tuple[date | None, date | None], list[int]] = defaultdict(list)
     for batch in batches:
@@ -187,9 +187,12 @@ def read(
     return groups, sorted(events, key=lambda event: (event.event_at, event.pk))
 
 
-def relevance_parameters(triggers: Iterable[str]) -> dict[str, Any]:
-    """Return the parameters of IS_RELEVANT. Names of click parameters in properties are found in two spellings."""
-    names = (*click_ids.CLICK_IDS, "utm_source")
+def relevance_parameters(triggers: Iterable[str], game: Game | None = None) -> dict[str, Any]:
+    """Return the parameters of IS_RELEVANT. Names of click parameters in properties are found in two spellings.
+
+    Without a game those that only some games name are not among them.
+    """
+    names = (*(named_parameters.table_of(game) if game else click_ids.CLICK_IDS), "utm_source")
     return {
         "counted": list(triggers),
         "clicks": "|".join(map(re.escape, names)),

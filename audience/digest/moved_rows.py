@@ -9,7 +9,7 @@ import orjson
 from django.db import connection
 
 from audience.database import bulk
-from audience.digest import clicks, touches
+from audience.digest import clicks, named_parameters, touches
 from audience.models import Conversion, Event, Game, Kind, Person, Touch
 
 MOVED = """jsonb_to_recordset(%(rows)s) AS moved (message_id text, day date, person_id uuid)
@@ -46,11 +46,12 @@ def move_touches(game: Game, former: set[uuid.UUID], owners: Mapping[Event, uuid
     """Move the clicks whose events are another player's now, and have the touches of all these events filled anew."""
     clicked: dict[tuple[str, str], list[uuid.UUID]] = defaultdict(list)
     counting: set[tuple[str, str]] = set()
+    table = named_parameters.table_of(game)
     for event, person_id in owners.items():
-        if click := clicks.read_event(event):
+        if click := clicks.read_event(event, table=table):
             clicked[click.network, click.key(event.message_id)].append(person_id)
             # Others were stored before the game's setting changed.
-            if clicks.read_event(event, game):
+            if clicks.read_event(event, game, table=table):
                 counting.add((click.network, click.key(event.message_id)))
     keys = {key for _, key in clicked}
     players = {player for named in clicked.values() for player in named}

@@ -153,7 +153,7 @@ def _events(
         ids[namespace].update(sent)
     params: dict[str, Any] = {"users": list(ids[USER]), "anonymous": list(ids[ANONYMOUS]), "devices": list(ids[DEVICE])}
     params |= {"game": game.pk, "digesting": list(digesting), "nobody": list(PLACEHOLDER_IDS), "limit": MAX_MOVED}
-    params |= event_groups.relevance_parameters(triggers)
+    params |= event_groups.relevance_parameters(triggers, game)
     with connection.cursor() as cursor:
         cursor.execute(RELEVANT_EVENTS.format(is_relevant=event_groups.IS_RELEVANT, names_user=NAMES_USER), params)
         rows = cursor.fetchall()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from audience.database import bulk
-from audience.digest import click_macros, clicks
+from audience.digest import click_macros, clicks, named_parameters
 from audience.digest.clicks import Click
 from audience.models import Event, Game, Touch
 
@@ -39,8 +39,9 @@ def store(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID
     """
     stated: dict[tuple[uuid.UUID, str, str], Touch] = {}
     macros: dict[Event, dict[str, str]] = {}
+    table = named_parameters.table_of(game)
     for event in events:
-        click, unfilled = clicks.read_event_with_unfilled(event, game)
+        click, unfilled = clicks.read_event_with_unfilled(event, game, table=table)
         if unfilled:
             macros[event] = unfilled
         if click:

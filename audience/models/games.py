@@ -50,6 +50,8 @@ class Game(models.Model):
 
     objects = GameQuerySet.as_manager()
 
+    named_click_parameters: tuple[str, ...]  # set by audience/digest/named_parameters.py
+
     class Meta:
         ordering = ["name"]
         constraints = [

@@ -18,6 +18,7 @@ from audience.digest import (
     clicks,
     devices_and_groups,
     moved_rows,
+    named_parameters,
     orders,
     ownership,
     reassignment,
@@ -104,11 +105,12 @@ def _read_contributions(game: Game, identity: Identity, events: QuerySet[Event])
     device_ids = events.values_list("device_id", flat=True).distinct()
     added.device_ids = {canonical(value) for value in device_ids if is_id(value)}
     lookup = ownership.load(game, [(ANONYMOUS, identity.value), *((DEVICE, value) for value in added.device_ids)])
+    table = named_parameters.table_of(game)
     for event in events.defer("raw").order_by().iterator():
         device_id = canonical(event.device_id) if event.kind != Kind.DEVICE else ""
         if player := lookup.player([(ANONYMOUS, identity.value), (DEVICE, device_id)], event.event_at):
             added.persons.add(player)
-        if click := clicks.read_event(event):
+        if click := clicks.read_event(event, table=table):
             added.clicks.add((click.network, click.key(event.message_id)))
         if event.group_id:
             added.groups.add(event.group_id)

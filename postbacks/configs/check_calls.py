@@ -11,9 +11,10 @@ from postbacks.networks.interface.network import Network
 def ask(network: Network, target: Target, *, event_id: str, trigger: str) -> http.NetworkCall:
     """Return the last call. With a test code there is one: its answer is that to an event."""
     check = partial(network.check, event_id=event_id, now=clock.now(), trigger=trigger)
-    call = http.call(network, target, check, classify=network.classify_check)
+    classify = partial(network.classify_check, target=target)
+    call = http.call(network, target, check, classify=classify)
     second_check = None if target.test_code else network.second_check(call.outcome)
     if second_check is None:
         return call
     build = partial(second_check, event_id=event_id, now=clock.now())
-    return http.call(network, target, build, classify=network.classify_check)
+    return http.call(network, target, build, classify=classify)

@@ -1,89 +1,29 @@
 """The form of a postback, with the labels and rules of its network."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
-from django.core.validators import MaxLengthValidator
 
 from audience.models import Trigger
+from postbacks.configs.credential_input import CredentialInput
 from postbacks.configs.goal_forms import NO_SUGGESTIONS, GoalRows, object_id_input
 from postbacks.configs.proposed_settings import ProposedSettings
-from postbacks.networks.interface.credentials import CredentialField, json_object
+from postbacks.configs.rules import refusals
+from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.conditions import GoalRefused
 from postbacks.outbox.goals import Goal, parse, readable_goals, refuse_name
 
 TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
-# Reddit's tokens are JWTs of over 700 characters; far longer input is a mistake.
-MAX_CREDENTIAL = 4096
-
-
-class HiddenTextarea(forms.Textarea):
-    """A Textarea that does not render its value."""
-
-    def format_value(self, value: Any) -> None:
-        return None
-
-
-class CredentialInput(forms.CharField):
-    """The input of one part of a credential. If `editing`, a blank secret means the stored one."""
-
-    def __init__(self, part: CredentialField, *, editing: bool) -> None:
-        self.part, self.noun = part, part.label.lower()
-        keep_help = "Leave blank to keep the stored one." if editing and part.kind != "plain" else ""
-        # No max_length: the browser would cut pasted text silently.
-        name = "token" if part.kind == "secret" else self.noun
-        too_long = MaxLengthValidator(MAX_CREDENTIAL, f"This {name} is longer than %(limit_value)d characters.")
-        widgets = {
-            "secret": forms.PasswordInput(render_value=False, attrs=NO_SUGGESTIONS),
-            "json": HiddenTextarea(attrs={**NO_SUGGESTIONS, "rows": 4}),
-            "plain": forms.Select(choices=list(part.choices.items()))
-            if part.choices
-            else forms.TextInput(attrs=NO_SUGGESTIONS),
-        }
-        super().__init__(
-            label=part.label,
-            help_text=keep_help or part.help,
-            required=part.required and not editing,
-            validators=[too_long],
-            widget=widgets[part.kind],
-        )
-
-    def clean(self, value: Any) -> str:
-        text: str = super().clean(value)
-        if self.part.kind == "json":
-            return self._json(text)
-        if self.part.choices:
-            return self._choice(text)
-        text = re.sub(r"^bearer\s+", "", text, flags=re.IGNORECASE) if self.part.kind == "secret" else text
-        if text and not re.fullmatch(self.part.pattern, text):
-            raise forms.ValidationError(self._malformed(text))
-        return text
-
-    def _choice(self, text: str) -> str:
-        if text not in self.part.choices:
-            raise forms.ValidationError("Select one of the choices.")
-        return text
-
-    def _malformed(self, text: str) -> str:
-        if re.fullmatch(r"[!-~]+", text):
-            return f"This does not look like a {self.noun}. {self.part.help}"
-        return f"This {self.noun} contains a space, a line break or another character that no token has. Copy it again."
-
-    def _json(self, text: str) -> str:
-        parsed = json_object(text)
-        missing = [name for name in self.part.members if not isinstance(parsed.get(name), str) or not parsed[name]]
-        if text and (missing or not parsed):
-            raise forms.ValidationError(f"This is not the whole {self.noun}: paste the file as it is.")
-        return text
 
 
 class PostbackForm(forms.Form):
     """Pixel, the parts of the credential, triggers, further goals, enabled, test code.
 
-    `editing=True`: a blank secret means the stored one, a blank plain part is removed. `rows` are the rows of goals.
+    `editing=True`: a blank secret means the one of the `stored` credential, a blank plain part is removed. `rows` are
+    the rows of goals.
     `cleaned_data["goals"]` and `["credential"]` are as in PostbackConfig; the only blank parts of the latter are
     optional plain ones, which the form shows as stored.
     """
@@ -105,9 +45,16 @@ class PostbackForm(forms.Form):
     enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
     test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
 
-    def __init__(self, *args: Any, network: Network, editing: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        network: Network,
+        editing: bool = False,
+        stored: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.network = network
+        self.network, self.stored = network, stored or {}
         for name, label, text in (
             ("pixel_id", network.pixel_label, network.pixel_help),
             ("test_code", network.test_code_label, network.test_code_help),
@@ -116,7 +63,8 @@ class PostbackForm(forms.Form):
         if not network.test_code_label:
             del self.fields["test_code"]
         for part in network.credential_fields:
-            self.fields[part.form_name] = CredentialInput(part, editing=editing)
+            published = {preset.parts.get(part.name, "") for preset in network.presets}
+            self.fields[part.form_name] = CredentialInput(part, editing=editing, published=published)
         if network.object_id:
             for name, label in TRIGGERS:
                 field = object_id_input(network.object_id, f"{network.object_id.label}: {label}")
@@ -134,12 +82,21 @@ class PostbackForm(forms.Form):
             for part in self.network.credential_fields
             if (value := cleaned.pop(part.form_name, "")) or self._is_cleared(part)
         }
+        self._refuse_credential(cleaned["credential"])
         cleaned["goals"] = goals = self._with_trigger_goals(goals)
         if invalid_rows:
             self.add_error("goals", "".join(f"Check goal {number}. " for number in invalid_rows).strip())
         elif not goals and not cleaned.get("triggers") and "triggers" not in self.errors:
             self.add_error("triggers", "Select at least one trigger event.")
         return cleaned
+
+    def _refuse_credential(self, entered: Mapping[str, str]) -> None:
+        """Add what is wrong with the parts, also together with those that are stored."""
+        names = {part.name: part.form_name for part in self.network.credential_fields}
+        known = {name: value for name, value in {**self.stored, **entered}.items() if value}
+        for name, sentence in refusals(known, self.network).items():
+            if names[name] not in self.errors:
+                self.add_error(names[name], sentence)
 
     def _is_cleared(self, part: CredentialField) -> bool:
         return part.kind == "plain" and not part.required and part.form_name in self.data

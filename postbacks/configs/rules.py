@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
+
 from audience.models import Game, Trigger
+from postbacks import http
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
@@ -62,7 +65,19 @@ def credential_to_check(
     credential = {name: value for name, value in merged.items() if value}
     if not NETWORKS[network].has_credential(credential):
         raise SettingsRefused(UNREADABLE if config and not any(entered.values()) else "Enter the credential.")
+    for sentence in refusals(credential, NETWORKS[network]).values():
+        raise SettingsRefused(sentence)
     return credential
+
+
+def refusals(credential: Mapping[str, str], network: Network) -> dict[str, str]:
+    """Part of the credential -> what is wrong with it. The address of a URL that a user entered is checked too."""
+    found = dict(network.refusals(credential))
+    url = network.entered_url(credential)
+    reason = http.refusal(url, private_hosts=settings.POSTBACK_PRIVATE_HOSTS) if url else ""
+    if reason and "url" not in found:
+        found["url"] = f"This address cannot be called: {reason}."
+    return found
 
 
 def new_parts(entered: Mapping[str, str], config: PostbackConfig) -> dict[str, str]:

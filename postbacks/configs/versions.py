@@ -62,6 +62,7 @@ def _create(check: CredentialCheck, credential: Mapping[str, str]) -> None:
         credential=credential,
         triggers=check.triggers,
         goals=check.goals,
+        click_parameters=list(check.kind.click_parameters_of(credential)),
         enabled=check.enabled,
         validated_at=now,
         checked_at=now,
@@ -81,6 +82,7 @@ def _change(check: CredentialCheck, credential: Mapping[str, str]) -> None:
     if config.credential != credential:
         config.previous_credential, config.previous_until = dict(config.credential), now + ROLLBACK_PERIOD
         config.credential = credential
+        config.click_parameters = list(config.kind.click_parameters_of(credential))
     config.pixel_id, config.triggers, config.goals = check.pixel_id, check.triggers, check.goals
     config.enabled, config.validated_at, config.checked_at = check.enabled, now, now
     save(config=config, change=difference(before, config), set_by=check.requested_by)
@@ -105,6 +107,7 @@ def record(*, config: PostbackConfig, change: str, set_by: Any) -> None:
         pixel_id=config.pixel_id,
         triggers=list(config.triggers),
         goals=config.goals,
+        click_parameters=list(config.click_parameters),
         enabled=config.enabled,
         change=change[:120],
         set_by=set_by,

@@ -56,7 +56,7 @@ def process_answers(answers: Sequence[CallResult]) -> set[str]:
     for answer in answers:
         if answer.response is not None:
             config = answer.claim.delivery.config
-            by_pixel.setdefault((config.network, config.pixel_id), []).append(answer.outcome)
+            by_pixel.setdefault((config.network, config.flow_pixel), []).append(answer.outcome)
     # Each pixel separately: a common retry would count outcomes that are written already a second time.
     return {
         pixel_id

@@ -95,7 +95,9 @@ def cancellation_of(delivery: Delivery, level: Level, facts: Facts | None, now: 
     """Why the delivery, stored up to hours ago, may not be sent any more; None when it may."""
     if delivery.conversion is None:
         return Cancellation(DeliveryState.CANCELLED, Reason.ERASED)
-    reason = gate.reason_not_to_send(delivery.conversion, delivery.config, level=level, now=now, facts=facts)
+    reason = gate.reason_not_to_send(
+        delivery.conversion, delivery.config, level=level, now=now, is_decided=True, facts=facts
+    )
     if reason == Reason.ERASED:
         return Cancellation(DeliveryState.CANCELLED, reason)
     if reason == Reason.TOO_OLD or now > delivery.dead_after:

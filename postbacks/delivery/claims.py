@@ -13,7 +13,8 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import CharField, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Cast
 
 from audience.background import isolation
 from audience.database import clock
@@ -24,6 +25,7 @@ from postbacks.delivery import breaker, cancellation, leases, pace
 from postbacks.delivery.leases import Claim
 from postbacks.models import Delivery, DeliveryState, Flow, PostbackConfig
 from postbacks.models.deliveries import DeliveryQuerySet
+from postbacks.networks import NETWORKS
 from postbacks.outbox import conversion_facts
 
 logger = structlog.get_logger(__name__)
@@ -86,7 +88,8 @@ def _seconds_by_config(network: str) -> list[tuple[UUID, float]]:
 
 def claimable_configs(network: str, now: datetime) -> QuerySet[PostbackConfig, tuple[UUID, bool, datetime | None]]:
     """Configs of `network` with due deliveries that neither a hold nor the breaker stops: id, enabled, next slot."""
-    flows = Flow.objects.filter(network=network, pixel_id=OuterRef("pixel_id"))
+    pixel = Cast(OuterRef("pk"), CharField()) if NETWORKS[network].pixel_is_name else OuterRef("pixel_id")
+    flows = Flow.objects.filter(network=network, pixel_id=pixel)
     due = Delivery.objects.due(now).filter(not_failed(Queue.SENDING), not_failed(Queue.CLOSING))
     configs = PostbackConfig.objects.filter(Exists(due.filter(config=OuterRef("pk"))), network=network)
     is_off = Q(enabled=False) | Q(deleted_at__isnull=False)
@@ -129,7 +132,7 @@ def _claim_due(config_id: UUID, limit: int, only: Sequence[UUID]) -> tuple[list[
     now = clock.now()
     if block_of(config) in (Block.DISABLED, Block.DELETED):
         return [], cancellation.split_due(_locked(config, now, MAX_CANCELLED, only), now)[1]
-    flow, _ = Flow.objects.select_for_update().get_or_create(network=config.network, pixel_id=config.pixel_id)
+    flow, _ = Flow.objects.select_for_update().get_or_create(network=config.network, pixel_id=config.flow_pixel)
     now = clock.now()  # the lock may have taken a while
     if block_of(config, now=now) or breaker.is_open(flow, now):
         return [], []

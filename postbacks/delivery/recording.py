@@ -5,7 +5,6 @@ text; if that fails too, as failed work with its verdict. Until that is recorded
 is not sent twice.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -144,7 +143,7 @@ def _attempt(answer: CallResult, status: AttemptStatus, now: datetime, *, erased
     request, outcome = answer.request, answer.outcome
     if erased:
         request, outcome = None, replace(outcome, code=None, message="", request_id=None)
-    payload = None if request is None else json.loads(request.body or b"null")
+    payload = None if request is None else request.payload
     return DeliveryAttempt(
         pk=answer.claim.attempt_id,
         finished_at=now,

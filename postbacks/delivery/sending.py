@@ -113,7 +113,7 @@ class NetworkDrain:
         count = 0
         for claim in claimed:
             count += 1
-            self._paused_pixels.discard(claim.delivery.config.pixel_id)
+            self._paused_pixels.discard(claim.delivery.config.flow_pixel)
             self.in_flight[self._pool.submit(self._send, claim)] = claim
         return count
 
@@ -161,9 +161,9 @@ class NetworkDrain:
     def _send(self, claim: Claim) -> CallResult | None:
         """Make the call at its planned time, in a thread of the pool; None if it must not be made any more."""
         config = claim.delivery.config
-        _call_spacing.wait(config.network, config.pixel_id, (claim.starts_at - clock.now()).total_seconds())
+        _call_spacing.wait(config.network, config.flow_pixel, (claim.starts_at - clock.now()).total_seconds())
         is_refused = config.pk in self._refused_configs or claim.attempt_id in self._stopped_attempts
-        is_paused = self._has_failed or config.pixel_id in self._paused_pixels
+        is_paused = self._has_failed or config.flow_pixel in self._paused_pixels
         if is_refused or is_paused or clock.now() > claim.latest_start:
             return None
         answer = _call(claim)
@@ -179,9 +179,10 @@ def _call(claim: Claim) -> CallResult:
     if not network.has_credential(config.credential):
         logger.error("credential_unreadable", config_id=str(config.pk))
         return CallResult(claim, Outcome(Verdict.CREDENTIAL, None, rules.UNREADABLE))
-    build, classify = partial(_request, claim), partial(_classify, claim)
+    target = config.target()
+    build, classify = partial(_request, claim), partial(_classify, claim, target)
     try:
-        call = http.call(network, config.target(), build, classify=classify, timeout=TIMEOUT_SECONDS)
+        call = http.call(network, target, build, classify=classify, timeout=TIMEOUT_SECONDS)
     except conversion_facts.BAD_DATA as error:
         logger.exception("request_not_built", delivery_id=str(claim.delivery.pk))
         message = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
@@ -195,10 +196,10 @@ def _request(claim: Claim, target: Target) -> Request:
     return request if claim.body is None else replace(request, body=json_body(claim.body))
 
 
-def _classify(claim: Claim, response: Response) -> Outcome:
+def _classify(claim: Claim, target: Target, response: Response) -> Outcome:
     """The outcome of a response; an unknown one if the network's classification raises an error."""
     try:
-        return claim.delivery.config.kind.classify(response)
+        return claim.delivery.config.kind.classify_answer(response, target)
     except Exception as error:  # after an unexpected response the call must still be recorded
         logger.exception("answer_unreadable", delivery_id=str(claim.delivery.pk))
         message = (

@@ -42,7 +42,7 @@ def _try(config_id: uuid.UUID, rows: QuerySet[Delivery]) -> int:
     config, now = replay_rows.lock_config(config_id), clock.now()
     if block := block_of(config, now=now):
         raise NotTryable(block)
-    flow = Flow.objects.select_for_update().filter(network=config.network, pixel_id=config.pixel_id).first()
+    flow = Flow.objects.select_for_update().filter(network=config.network, pixel_id=config.flow_pixel).first()
     unleased, accepted = Q(leased_until=None) | Q(leased_until__lt=now), Q(not_before=None) | Q(not_before__lte=now)
     waiting = rows.filter(unleased, accepted, state=DeliveryState.WAITING).select_for_update(of=("self",))
     ids = list(waiting.order_by("pk").values_list("pk", flat=True))

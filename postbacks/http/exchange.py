@@ -33,10 +33,15 @@ def post(request: Request, *, timeout: float = 10.0) -> Response:
         status, headers, body = exchange(connections.pools, request, request.url, timeout)
     except (HTTPError, ValueError) as error:
         return Response(None, {}, b"", elapsed_ms(started), failure(error))
+    return answered(request, status, headers, body, elapsed_ms(started))
+
+
+def answered(request: Request, status: int, headers: dict[str, str], body: bytes, latency_ms: int) -> Response:
+    """Return the Response, without the secrets of the request."""
     for secret in filter(_is_maskable, request.secrets):
         body = body.replace(secret.encode(), b"[hidden]")
         headers = {name: value.replace(secret, "[hidden]") for name, value in headers.items()}
-    return Response(status, headers, body, elapsed_ms(started))
+    return Response(status, headers, body, latency_ms)
 
 
 def exchange(

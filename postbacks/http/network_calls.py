@@ -9,12 +9,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
+from django.conf import settings
 
 from audience.database import clock
 from postbacks.http import access_tokens
 from postbacks.http.exchange import post
+from postbacks.http.public_hosts import post_to_public_host
 from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
 from postbacks.networks.interface.network import Network
 
@@ -49,7 +52,8 @@ def call(
 
     Raises what `build` raises. The Outcome of a failed token request is never `unknown`, since the event was not sent.
     """
-    deadline, classify = time.monotonic() + timeout, classify or network.classify
+    deadline = time.monotonic() + timeout
+    classify = classify or partial(network.classify_answer, target=target)
     result, token, is_cached = _call(network, target, build, classify, deadline)
     if result.outcome.access == "token" and is_cached:
         result, *_ = _call(network, target, build, classify, deadline, refused=token)
@@ -72,8 +76,14 @@ def _call(
     if token:
         target = target.with_access_token(token)
     request = _with_secrets(build(target), target)
-    response = post(request, timeout=_remaining(deadline))
+    response = _post(request, _remaining(deadline))
     return NetworkCall(request, response, _storable(classify(response), request.secrets)), token, is_cached
+
+
+def _post(request: Request, timeout: float) -> Response:
+    if request.is_public_only:
+        return post_to_public_host(request, private_hosts=settings.POSTBACK_PRIVATE_HOSTS, timeout=timeout)
+    return post(request, timeout=timeout)
 
 
 def _access_token(network: Network, target: Target, deadline: float, refused: str) -> tuple[str | NetworkCall, bool]:

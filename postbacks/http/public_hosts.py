@@ -1,4 +1,4 @@
-"""Calls to URLs that a user entered (alert webhooks), which must not reach the studio's internal network.
+"""Calls to URLs that a user entered (alert webhooks, custom URLs), which must not reach the studio's internal network.
 
 A name is resolved once, every address is checked, and the connection is made to a checked address, so that DNS
 rebinding has no effect. Proxies of the environment are not used and redirects are not followed.
@@ -113,7 +113,7 @@ def post_to_public_host(request: Request, *, private_hosts: Collection[str] = ()
         return Response(None, {}, b"", exchange.elapsed_ms(started), FORBIDDEN)
     except (HTTPError, ValueError) as error:
         return Response(None, {}, b"", exchange.elapsed_ms(started), exchange.failure(error))
-    return Response(status, headers, body, exchange.elapsed_ms(started))
+    return exchange.answered(request, status, headers, body, exchange.elapsed_ms(started))
 
 
 def _pool(url: Url, private_hosts: Collection[str]) -> HTTPConnectionPool:

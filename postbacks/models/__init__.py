@@ -12,6 +12,13 @@ from postbacks.models.alerts import (
     ServerTrouble,
 )
 from postbacks.models.attempts import AttemptCount, AttemptStatus, DeliveryAttempt
-from postbacks.models.configs import CheckState, ConfigVersion, CredentialCheck, PostbackConfig, Purpose
+from postbacks.models.configs import (
+    EVERY_CLICK,
+    CheckState,
+    ConfigVersion,
+    CredentialCheck,
+    PostbackConfig,
+    Purpose,
+)
 from postbacks.models.deliveries import OUTCOME_UNKNOWN, Confirmation, Delivery, DeliveryCount, DeliveryState, Flow
 from postbacks.models.replays import Replay, ReplayState

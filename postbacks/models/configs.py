@@ -8,11 +8,14 @@ from django.db import models
 from django.db.models import Q
 
 from audience.database import clock
-from audience.models import AuditedInGame, Game, Trigger
+from audience.models import AuditedInGame, Game, Touch, Trigger
 from postbacks.models.fields import EncryptedJSONField
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Target
 from postbacks.networks.interface.network import Network
+
+# In PostbackConfig.click_parameters: every ad click, of whatever network.
+EVERY_CLICK = "*"
 
 
 class ConfigQuerySet(models.QuerySet["PostbackConfig"]):
@@ -38,6 +41,10 @@ class PostbackConfig(AuditedInGame, models.Model):
     # Built-in triggers, and further goals (postbacks/outbox/goals.py: Goal.as_json).
     triggers = ArrayField(models.CharField(max_length=16, choices=Trigger.choices), blank=True)
     goals = models.JSONField(default=list, blank=True)
+    # What Network.click_parameters_of reads from the credential, which a fan-out does not decrypt.
+    click_parameters = ArrayField(
+        models.CharField(max_length=32), blank=True, default=list, db_default=[], editable=False
+    )
     enabled = models.BooleanField(default=True)
     version = models.PositiveIntegerField(default=1, editable=False, help_text="Every change makes one.")
     validated_at = models.DateTimeField()
@@ -77,6 +84,21 @@ class PostbackConfig(AuditedInGame, models.Model):
     def kind(self) -> Network:
         return NETWORKS[self.network]
 
+    @property
+    def flow_pixel(self) -> str:
+        """The pixel ID of its Flow: its own id where users choose the names of pixels, since games may choose alike."""
+        return str(self.pk) if self.kind.pixel_is_name else self.pixel_id
+
+    def takes_click(self, touch: Touch) -> bool:
+        """Whether conversions of this click are for the postback."""
+        return self.takes(touch.network, touch.parameter)
+
+    def takes(self, network: str, parameter: str) -> bool:
+        """Whether it takes clicks of this network and parameter: those of its own network, and of parameters that it
+        names."""
+        named = self.click_parameters
+        return network == self.network or parameter in named or EVERY_CLICK in named
+
     def target(self) -> Target:
         """The destination of its deliveries, with the stored credential."""
         return self.kind.target(
@@ -100,6 +122,7 @@ class ConfigVersion(models.Model):
     pixel_id = models.CharField(max_length=64)
     triggers = ArrayField(models.CharField(max_length=16), blank=True)
     goals = models.JSONField(default=list, blank=True)
+    click_parameters = ArrayField(models.CharField(max_length=32), blank=True, default=list, db_default=[])
     enabled = models.BooleanField()
     change = models.CharField(max_length=120, help_text="What this version changed, in words.")
     set_by = models.ForeignKey(

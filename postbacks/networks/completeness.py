@@ -9,6 +9,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error
 
 from postbacks.networks import NETWORKS
+from postbacks.networks.interface.checks import Checks
 from postbacks.networks.interface.imitation import FAULTS, imitation_of
 from postbacks.networks.interface.network import Network
 
@@ -25,7 +26,7 @@ KIND = re.compile(r"[a-z_]{1,16}")
 # An empty value of these declares that the network has none.
 MAY_BE_EMPTY = frozenset(
     {
-        *("click_params", "utm_sources", "cookies", "value_events"),
+        *("click_params", "utm_sources", "cookies", "value_events", "match_keys"),
         *("standard_events", "custom_events", "custom_event_pattern", "custom_event_help"),
         *("test_code_label", "test_code_help"),
     }
@@ -42,7 +43,7 @@ def check_networks(**options: Any) -> list[CheckMessage]:
 def missing_parts(kind: str, network: Network) -> Iterator[str]:
     """A sentence for each part that is missing or wrong."""
     declared = {name for cls in type(network).__mro__ if cls not in Network.__mro__ for name in vars(cls)}
-    parts = dict.fromkeys(name for cls in Network.__mro__ for name in inspect.get_annotations(cls))
+    parts = dict.fromkeys(name for cls in (Network, Checks) for name in inspect.get_annotations(cls))
     for name in [name for name in parts if name not in OPTIONAL]:
         if name not in declared:
             hint = "; an empty value declares that there is none" if name in MAY_BE_EMPTY else ""

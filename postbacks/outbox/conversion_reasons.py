@@ -18,7 +18,8 @@ FINAL = (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.REFUND, *ATTRIBUTION_REASON
 
 
 def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
-    """The reason of attribution; else the last one, in the gate's order, of the deliveries to the click's network."""
+    """The reason of attribution; else the last one, in the gate's order, of the deliveries whose postback takes the
+    click."""
     # Removing REPEAT_LAUNCH would break the constraint of one counted launch per person.
     if conversion.reason in (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.REFUND):
         return conversion.reason
@@ -29,8 +30,8 @@ def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> st
     reason = gate.reason_for_any_config(conversion)
     if reason is not None or conversion.touch is None:
         return reason or Reason.NO_CLICK
-    of_network = [Reason(d.reason) for d in deliveries if d.network == conversion.touch.network and d.reason]
-    return max(of_network, key=reasons.ORDER.index, default=Reason.OTHER_NETWORK)
+    of_click = [Reason(d.reason) for d in deliveries if d.reason and d.config.takes_click(conversion.touch)]
+    return max(of_click, key=reasons.ORDER.index, default=Reason.OTHER_NETWORK)
 
 
 @transaction.atomic

@@ -150,6 +150,7 @@ def _reload_holds(configs: Sequence[PostbackConfig]) -> None:
 
 def _existing(conversions: Sequence[Conversion]) -> ByKey:
     rows = Delivery.objects.filter(conversion_id__in=[conversion.pk for conversion in conversions])
+    rows = rows.select_related("config").defer("config__credential", "config__previous_credential")
     return {delivery_rows.key(row): row for row in rows}
 
 

@@ -34,6 +34,7 @@ def reason_not_to_send(
     level: Level,
     now: datetime,
     repeated: bool = False,
+    is_decided: bool = False,
     facts: Facts | None = None,
     match: Match | None = None,
 ) -> Reason | None:
@@ -41,11 +42,11 @@ def reason_not_to_send(
 
     Expects `touch` and `person` to be loaded, and `conversion_facts.load_first_user_ids`. `level` is its consent level,
     `repeated` whether it is one of `once_per_player.repeats()`, evaluated at fan-out only, as is REPEAT_ORDER
-    (`repeated_orders`). `facts` at that level, and `match`, the goal or the reason, are read here unless passed.
+    (`repeated_orders`). `is_decided`: that the config takes the click. `facts` and `match` are read here unless passed.
     """
     if reason := reason_for_any_config(conversion):
         return reason
-    if conversion.touch is None or conversion.touch.network != config.network:
+    if conversion.touch is None or not (is_decided or config.takes_click(conversion.touch)):
         return Reason.OTHER_NETWORK
     if config.deleted_at is not None:
         return Reason.CONFIG_DELETED
@@ -101,9 +102,9 @@ def _lacks_value(conversion: Conversion, config: PostbackConfig, name: str) -> b
 
 
 def is_eligible(conversion: Conversion, config: PostbackConfig) -> bool:
-    """Whether a click of the config's network won the conversion, and no reason holds for every config."""
-    network = conversion.touch.network if conversion.touch else None
-    return reason_for_any_config(conversion) is None and network == config.network
+    """Whether a click that the config takes won the conversion, and no reason holds for every config."""
+    touch = conversion.touch
+    return touch is not None and config.takes_click(touch) and reason_for_any_config(conversion) is None
 
 
 def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, facts: Facts | None) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from audience.database import clock
-from audience.models import Conversion, Event, Game, Kind, Reason
+from audience.models import Conversion, Event, Kind, Reason
 from audience.models.goals import conversion_event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
@@ -18,7 +18,7 @@ DAYS = 7
 MAX_CONVERSIONS = 20_000  # the newest ones
 CHUNK_SIZE = 1000
 SCAN_LIMIT = 20_000  # newest events, searched for those of goals whose names make no conversions yet
-COLUMNS = ("trigger", "event_at", "created_at", "reason", "test", "touch__network")
+COLUMNS = ("trigger", "event_at", "created_at", "reason", "test", "touch__network", "touch__parameter")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
     counts: Counter[Reason | None] = Counter()
     before: Counter[Reason | None] | None = Counter() if current else None
     oldest, considered = since, 0
-    for chunk in _chunks(proposed.game, proposed.network, since):
+    for chunk in _chunks(proposed, since):
         considered, oldest = considered + len(chunk), chunk[-1].event_at
         levels = consent_levels.levels([conversion for conversion in chunk if gate.is_eligible(conversion, proposed)])
         counts.update(_reasons(chunk, proposed, levels))
@@ -96,17 +96,17 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
     )
 
 
-def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversion]]:
-    """Yield conversions, newest first. Those that are not of the network's clicks have only COLUMNS."""
-    rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at", "-pk")
-    ids = list(rows.values_list("pk", "touch__network", "test")[:MAX_CONVERSIONS])
+def _chunks(config: PostbackConfig, since: datetime) -> Iterator[list[Conversion]]:
+    """Yield conversions, newest first. Those whose clicks are not for the config have only COLUMNS."""
+    rows = Conversion.objects.filter(game=config.game, event_at__gte=since).order_by("-event_at", "-pk")
+    ids = list(rows.values_list("pk", "touch__network", "touch__parameter", "test")[:MAX_CONVERSIONS])
     for start in range(0, len(ids), CHUNK_SIZE):
         chunk = ids[start : start + CHUNK_SIZE]
-        attributed = [pk for pk, kind, test in chunk if kind == network and not test]
+        attributed = {pk for pk, kind, name, test in chunk if kind and config.takes(kind, name) and not test}
         complete = list(Conversion.objects.filter(pk__in=attributed).select_related("game", "touch", "person"))
         conversion_facts.load_first_user_ids(complete)
         # Only consent and match keys need the other columns, which are most of a row.
-        others = [pk for pk, kind, test in chunk if kind != network or test]
+        others = [pk for pk, *_ in chunk if pk not in attributed]
         loaded = [*complete, *Conversion.objects.filter(pk__in=others).select_related("touch").only(*COLUMNS)]
         if loaded:
             yield sorted(loaded, key=lambda conversion: conversion.event_at, reverse=True)

@@ -3,16 +3,16 @@
 This needs no list of fields per network, and finds empty fields too.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from postbacks.networks import NETWORKS
+from postbacks.networks.interface.entered_requests import Layout
 from postbacks.networks.interface.facts import (
     Address,
     AdvertisingId,
@@ -133,13 +133,13 @@ class BodyField:
     is_hashed: bool
 
 
-@cache
-def fields_by_fact(kind: str) -> dict[str, list[BodyField]]:
+@lru_cache(maxsize=256)
+def fields_by_fact(kind: str, layout: Layout = ()) -> dict[str, list[BodyField]]:
     """Return {fact: its fields in the order of the body}, without the facts that the network does not use."""
     network = NETWORKS[kind]
-    sample = _values(network, SAMPLE)
+    sample = _values(network, SAMPLE, layout)
     changes = {**CHANGED, "click_parameter": next(reversed(network.click_params), None)}
-    changed = {fact: _values(network, replace(SAMPLE, **{fact: changes[fact]})) for fact in LABELS}
+    changed = {fact: _values(network, replace(SAMPLE, **{fact: changes[fact]}), layout) for fact in LABELS}
     return {fact: differing for fact, values in changed.items() if (differing := _differing(sample, values))}
 
 
@@ -152,19 +152,20 @@ def _is_hash(values: list[Any]) -> bool:
     return any(isinstance(value, str) and HASH.fullmatch(value) for value in values)
 
 
-def _values(network: Network, facts: Facts) -> dict[str, list[Any]]:
-    plain = {part.name: part.sample for part in network.credential_fields if part.kind == "plain"}
-    return values_of(body_of(network, facts, pixel_id="", plain=plain))
+def _values(network: Network, facts: Facts, layout: Layout) -> dict[str, list[Any]]:
+    samples = {part.name: part.sample for part in network.credential_fields if part.sample}
+    return values_of(body_of(network, facts, pixel_id="", parts=samples | dict(layout)))
 
 
-def body_of(network: Network, facts: Facts, *, pixel_id: str, plain: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body exactly as sending builds it, with the `plain` parts of a credential and without its secrets.
+def body_of(network: Network, facts: Facts, *, pixel_id: str, parts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body exactly as sending builds it, with these `parts` of a credential and without its secrets.
 
     Raises the errors of `network.build`.
     """
-    credential = {part.name: plain.get(part.name, "not-needed") for part in network.credential_fields}
-    target = network.target(pixel_id=pixel_id, credential=credential, base_url="https://not.sent")
-    body: dict[str, Any] = json.loads(network.build(target, facts).body or b"{}")
+    fields = network.credential_fields
+    credential = {part.name: part.default or ("not-needed" if part.required else "") for part in fields}
+    target = network.target(pixel_id=pixel_id, credential={**credential, **parts}, base_url="https://not.sent")
+    body: dict[str, Any] = network.build(target, facts).payload or {}
     return body
 
 

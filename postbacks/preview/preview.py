@@ -1,7 +1,7 @@
 """Previews what a network would receive about a past conversion, built by the function that sending uses."""
 
 import uuid
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -12,6 +12,7 @@ from audience.hub.toolkit.masking import ELLIPSIS, masked, shortened
 from audience.models import Conversion, Game, Reason, ValueProblem
 from consent.models import Level
 from postbacks.models import PostbackConfig
+from postbacks.networks.interface.entered_requests import Layout
 from postbacks.networks.interface.facts import Facts, Hashes
 from postbacks.outbox import consent_levels, conversion_facts, gate
 from postbacks.outbox.goals import Goal, Match, match_goal
@@ -67,12 +68,14 @@ class Preview:
     has_match_key: bool
 
 
-def recent_conversions(game: Game, network: str) -> list[Conversion]:
-    """Return conversions to choose from: the newest attributed to the network, else the newest of all."""
+def recent_conversions(game: Game, network: str, configs: Sequence[PostbackConfig] = ()) -> list[Conversion]:
+    """Return conversions to choose from: the newest whose click is the network's or for one of its `configs`, else the
+    newest of all."""
+    takers = configs or [PostbackConfig(network=network)]
     real = _conversions(game).filter(test=False).order_by("-event_at", "-pk")
-    newest = list(real.values_list("pk", "touch__network")[:SCAN_LIMIT])
-    attributed = [pk for pk, winner in newest if winner == network]
-    ids = attributed or [pk for pk, _ in newest]
+    newest = list(real.values_list("pk", "touch__network", "touch__parameter")[:SCAN_LIMIT])
+    attributed = [pk for pk, kind, name in newest if kind and any(taker.takes(kind, name) for taker in takers)]
+    ids = attributed or [pk for pk, *_ in newest]
     return list(real.filter(pk__in=ids[:MAX_CHOICES]))
 
 
@@ -103,13 +106,14 @@ def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: 
     known = conversion_facts.read_facts(conversion, level=Level.FULL, **parameters)
     allowed = conversion_facts.read_facts(conversion, level=level, **parameters)
     body, problem = _build(allowed, config, level, match)
-    shown = None if body is None else _masked_body(body, config.network, addresses=addresses)
+    by_fact = fields.fields_by_fact(config.network, _layout(config))
+    shown = None if body is None else _masked_body(body, by_fact, addresses=addresses)
     visible_facts = allowed if level != Level.NONE else None
     return Preview(
         conversion=conversion,
         level=level,
         reason=gate.reason_not_to_send(conversion, config, level=level, now=conversion.created_at, match=match),
-        fields=_fields(known, visible_facts, body, shown, config.network, unreadable=_unreadable(conversion)),
+        fields=_fields(known, visible_facts, body, shown, by_fact, unreadable=_unreadable(conversion)),
         body=shown,
         problem=problem,
         has_match_key=body is not None and config.kind.has_match_key(allowed),
@@ -122,14 +126,20 @@ def _build(allowed: Facts, config: PostbackConfig, level: Level, match: Match) -
     if config.kind.object_id and not allowed.object_id:
         return None, f"{match.label if isinstance(match, Reason) else Reason.NOT_MAPPED.label}."
     try:
-        return fields.body_of(config.kind, allowed, pixel_id=config.pixel_id, plain=_plain_parts(config)), ""
+        return fields.body_of(config.kind, allowed, pixel_id=config.pixel_id, parts=_shown_parts(config)), ""
     except conversion_facts.BAD_DATA as error:
         return None, f"This event cannot be turned into a {config.kind.label} event ({type(error).__name__})."
 
 
-def _plain_parts(config: PostbackConfig) -> dict[str, str]:
-    parts = (part for part in config.kind.credential_fields if part.kind == "plain")
-    return {part.name: config.credential.get(part.name, "") for part in parts}
+def _shown_parts(config: PostbackConfig) -> dict[str, str]:
+    """The parts of the credential that decide what is in a body. Decrypted only if the network has such."""
+    plain = [part.name for part in config.kind.credential_fields if part.kind == "plain"]
+    return {name: config.credential.get(name, "") for name in plain} if plain else {}
+
+
+def _layout(config: PostbackConfig) -> Layout:
+    # Decrypted only where it says which fields there are.
+    return config.kind.layout(config.credential) if config.kind.has_templates and config.credential else ()
 
 
 def _unreadable(conversion: Conversion) -> set[str]:
@@ -143,13 +153,13 @@ def _fields(
     allowed: Facts | None,
     body: dict[str, Any] | None,
     shown: dict[str, Any] | None,
-    network: str,
+    by_fact: Mapping[str, Sequence[fields.BodyField]],
     *,
     unreadable: Container[str],
 ) -> list[PreviewField]:
     present, visible = fields.values_of(body or {}), fields.values_of(shown or {})
     rows = []
-    for fact, body_fields in fields.fields_by_fact(network).items():
+    for fact, body_fields in by_fact.items():
         if fact in STATEMENTS and getattr(known, fact) in EMPTY:
             continue
         # The event name has a field per kind of event; only one of them is filled.
@@ -170,11 +180,12 @@ def _fill_state(filled: Sequence[fields.BodyField], known: Any, allowed: Any) ->
     return FillState.WITHHELD if allowed in EMPTY else FillState.UNUSABLE
 
 
-def _masked_body(body: dict[str, Any], network: str, *, addresses: bool) -> dict[str, Any]:
+def _masked_body(
+    body: dict[str, Any], by_fact: Mapping[str, Sequence[fields.BodyField]], *, addresses: bool
+) -> dict[str, Any]:
     """Return the body with personal values shortened unless `addresses`."""
     if addresses:
         return body
-    by_fact = fields.fields_by_fact(network)
     personal = {field.path for fact in PERSONAL for field in by_fact.get(fact, [])}
     urls = {field.path for fact in URLS for field in by_fact.get(fact, [])}
 

@@ -13,16 +13,22 @@ from django.db import connection
 
 from postbacks.models import DeliveryState
 
-# One per conversion and config of the click's network that existed at the fan-out. Of erased players only the
+# One per conversion and config that took its click and existed at the fan-out. Of erased players only the
 # deliveries are stored; they are counted on this side too.
 ELIGIBLE = """
     SELECT game_id, network, day, sum(eligible), sum(erased) FROM (
-        SELECT c.game_id, t.network, (c.event_at AT TIME ZONE 'UTC')::date AS day, count(*) AS eligible, 0 AS erased
+        SELECT c.game_id, p.network, (c.event_at AT TIME ZONE 'UTC')::date AS day, count(*) AS eligible, 0 AS erased
         FROM audience_conversion c
         JOIN audience_touch t ON t.id = c.touch_id
-        JOIN postbacks_postbackconfig p ON p.game_id = c.game_id AND p.network = t.network
+        JOIN postbacks_postbackconfig p ON p.game_id = c.game_id
+        LEFT JOIN LATERAL (
+            SELECT click_parameters FROM postbacks_configversion
+            WHERE config_id = p.id AND set_at <= c.fanned_out_at ORDER BY number DESC LIMIT 1
+        ) v ON true
         WHERE c.game_id = ANY(%(games)s) AND c.event_at >= %(since)s AND p.network = ANY(%(networks)s)
           AND c.fanned_out_at IS NOT NULL AND NOT c.test AND c.reason NOT IN ('repeat_launch', 'refund', 'erased')
+          AND (p.network = t.network
+            OR coalesce(v.click_parameters, p.click_parameters) && ARRAY[t.parameter, '*']::varchar[])
           AND p.created_at <= c.fanned_out_at AND (p.deleted_at IS NULL OR p.deleted_at > c.fanned_out_at)
         GROUP BY 1, 2, 3
         UNION ALL

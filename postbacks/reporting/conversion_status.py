@@ -12,7 +12,8 @@ from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, 
 
 from audience.models import Conversion, Game, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS, UNCOUNTED_REASONS
-from postbacks.models import OUTCOME_UNKNOWN, Confirmation, Delivery, DeliveryState
+from postbacks.models import EVERY_CLICK, OUTCOME_UNKNOWN, Confirmation, Delivery, DeliveryState, PostbackConfig
+from postbacks.networks import NETWORKS
 
 CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
 
@@ -111,7 +112,7 @@ def with_status(filters: ConversionFilter) -> QuerySet[Conversion]:
         When(REPEATS_ORDER, then=Value(Reason.REPEAT_ORDER)),
         When(touch=None, reason__in=(Reason.OUTSIDE_WINDOW, Reason.SHARED_ID), then=reason),
         When(touch=None, then=Value(Reason.NO_CLICK)),
-        *([When(~Q(touch__network=network), then=Value(Status.OTHER_CLICK))] if network else []),
+        *([When(~clicks_of(filters), then=Value(Status.OTHER_CLICK))] if network else []),
         When(fanned_out_at=None, then=Value(Status.UNDECIDED)),
         When(~Q(reason="") & (Q(reason=Reason.OTHER_NETWORK) | ~Q(_unanswered(filters))), then=reason),
         *(When(_has_delivery(filters, state), then=Value(state.value)) for state in TRIED_STATES),
@@ -142,9 +143,19 @@ def _condition(filters: ConversionFilter, key: str) -> Q:
         return counted & Q(touch=None) & (~others if key == Reason.NO_CLICK else Q(reason=key))
     clicked = counted & Q(touch__isnull=False)
     if key == Status.OTHER_CLICK:
-        return clicked & ~Q(touch__network=filters.network) if filters.network else Q(pk__in=[])
-    attributed = clicked & Q(touch__network=filters.network) if filters.network else clicked
+        return clicked & ~clicks_of(filters) if filters.network else Q(pk__in=[])
+    attributed = clicked & clicks_of(filters) if filters.network else clicked
     return attributed & _decided(filters, key)
+
+
+def clicks_of(filters: ConversionFilter) -> Q:
+    """Return the condition for conversions whose click is the network's, or for one of its postbacks in the game."""
+    condition = Q(touch__network=filters.network)
+    if not NETWORKS[filters.network].has_templates:
+        return condition
+    configs = PostbackConfig.objects.filter(game=filters.game, network=filters.network)
+    named = {name for names in configs.values_list("click_parameters", flat=True) for name in names}
+    return Q(touch__isnull=False) if EVERY_CLICK in named else condition | Q(touch__parameter__in=named)
 
 
 def _decided(filters: ConversionFilter, key: str) -> Q:
@@ -195,4 +206,5 @@ def _has_delivery(filters: ConversionFilter, *states: str) -> Exists:
 def _deliveries(filters: ConversionFilter) -> QuerySet[Delivery]:
     # The conditions on game and time are redundant, but limit the rows read.
     rows = Delivery.objects.filter(game=filters.game, event_at__gte=filters.since)
+    rows = rows.filter(network=filters.network) if filters.network else rows
     return rows.filter(conversion=OuterRef("pk"))

@@ -41,6 +41,8 @@ GROUP BY {columns}
 def quality_of(game: Game, network: Network) -> MatchQuality:
     """Return the quality of the newest MAX_BODIES accepted events of the last 7 days. Erased bodies are not counted."""
     keys = network.match_keys
+    if not keys:
+        return compute_quality(keys, {})
     configs = PostbackConfig.objects.filter(game=game, network=network.kind).values_list("pk", flat=True)
     has_keys = ", ".join(" AND ".join(HAS_PATH for _ in key.paths) for key in keys)
     columns = ", ".join(str(number) for number in range(1, len(keys) + 2))

@@ -30,7 +30,7 @@ def flows_of(configs: Iterable[PostbackConfig]) -> Flows:
     """Return the flows of the pixels of these configs, in one query; without a query if there are none."""
     pixels = Q()
     for config in configs:
-        pixels |= Q(network=config.network, pixel_id=config.pixel_id)
+        pixels |= Q(network=config.network, pixel_id=config.flow_pixel)
     return {(row.network, row.pixel_id): row for row in Flow.objects.filter(pixels)} if pixels else {}
 
 
@@ -42,7 +42,7 @@ def wait_of(delivery: Delivery, flows: Flows, now: datetime) -> Wait | None:
         return None
     if config.suspected_at:
         return Wait(until=None, cause=SUSPECTED, can_end=False)
-    flow = flows.get((config.network, config.pixel_id))
+    flow = flows.get((config.network, config.flow_pixel))
     causes = [*_retry(delivery, now), *(_pause_of_pixel(flow, config, now) if flow else ())]
     if config.paused_until and config.paused_until >= now:
         end = clock_time(config.paused_until, now)

@@ -17,7 +17,6 @@ from audience.models import Membership
 # Documents for members of a game, by the name of their file. Others are for those who run the server.
 TITLES = {
     "contacts": "Emails, phone numbers and traits",
-    "google": "Google Ads",
     "identity": "Player identity",
     "keys": "API keys",
     "values": "Values and orders",

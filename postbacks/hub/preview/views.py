@@ -55,7 +55,7 @@ def preview_page(request: HubRequest, membership: Membership, network: str) -> H
     configs = list(live_configs(game, network))
     config = next((row for row in configs if str(row.pk) == request.GET.get("config")), None)
     config = config or next(iter(configs), None)
-    choices = preview.recent_conversions(game, network)
+    choices = preview.recent_conversions(game, network, configs)
     conversion = preview.chosen_conversion(game, request.GET.get("conversion", ""), choices)
     context: dict[str, Any] = {"network": ad_network, "configs": configs, "config": config, "choices": choices}
     if conversion:

@@ -13,9 +13,19 @@ from postbacks.networks.interface.network import Network
 
 
 def bound_form(network: Network, request: HubRequest, *, game: Game, config: PostbackConfig | None) -> PostbackForm:
-    """Return the form of the request. `?check=<id>` fills it from a refused check, without secrets."""
+    """Return the form of the request. `?check=<id>` fills it from a refused check, without secrets;
+    `?preset=<name>` with a ready-made request."""
     data = request.POST if request.method == "POST" else None
-    return PostbackForm(data, network=network, editing=config is not None, initial=_initial(request, game, config))
+    stored = config.credential if config and network.has_templates else {}
+    initial = {**_initial(request, game, config), **_preset(request, network)}
+    return PostbackForm(data, network=network, editing=config is not None, stored=stored, initial=initial)
+
+
+def _preset(request: HubRequest, network: Network) -> dict[str, str]:
+    """Return the values of `?preset=<name>`, those of the form's secret parts too: they have no secret yet."""
+    name = request.GET.get("preset")
+    parts = next((preset.parts for preset in network.presets if preset.name == name), {})
+    return {part.form_name: parts[part.name] for part in network.credential_fields if part.name in parts}
 
 
 def without_test_code(form: PostbackForm) -> PostbackForm:

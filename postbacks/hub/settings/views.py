@@ -89,6 +89,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
         "config": config,
         "form": without_test_code(form),
         "base_template": base_template(request),
+        "chosen_preset": request.GET.get("preset", ""),
         "rotates": "rotate" in request.GET or is_refused or any(field.errors for field in form.credential_fields),
     }
     return page(request, template, membership, **context)

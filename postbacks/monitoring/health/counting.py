@@ -27,7 +27,8 @@ SELECT config.id, config.network, config.pixel_id, config.enabled AND config.del
        flow.limited_at, flow.next_slot_at, flow.open_until, flow.asked_until,
        coalesce(flow.failures, 0) AS failures, recent.*
 FROM postbacks_postbackconfig config
-LEFT JOIN postbacks_flow flow ON flow.network = config.network AND flow.pixel_id = config.pixel_id
+LEFT JOIN postbacks_flow flow ON flow.network = config.network AND flow.pixel_id =
+  CASE WHEN config.network = ANY(%(named_pixels)s) THEN config.id::text ELSE config.pixel_id END
 CROSS JOIN LATERAL (
   SELECT count(*) AS attempts,
     count(*) FILTER (WHERE status = 'retried' AND verdict <> 'credential') AS retried,
@@ -118,6 +119,7 @@ def count(ids: Sequence[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, HealthC
     if not ids:
         return {}
     params = {"ids": list(ids), "since": now - PERIOD, "now": now, "limit": SCAN_LIMIT}
+    params["named_pixels"] = [kind for kind, network in NETWORKS.items() if network.pixel_is_name]
     deliveries = {row.pop("id"): row for row in _rows(DELIVERIES, params)}
     return {
         row["id"]: _counts(row, deliveries[row["id"]], now)

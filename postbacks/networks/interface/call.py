@@ -1,10 +1,11 @@
 """The types of an HTTP call to a network: Target, Request, Response and Outcome."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 Access = Literal["token", "pixel"]
 
@@ -13,7 +14,9 @@ Access = Literal["token", "pixel"]
 class Request:
     """An HTTP request ready to send. Its URL may have a token, so it is not logged, stored or shown.
 
-    http.post masks `secrets` in the answer.
+    http.post masks `secrets` in the answer. `shown` is what the delivery log stores in place of the body, without
+    secrets; None: the body, which is JSON. `is_public_only`: a user entered the URL, so that it must not lead into the
+    studio's network (postbacks/http/public_hosts.py).
     """
 
     method: str
@@ -21,6 +24,13 @@ class Request:
     headers: dict[str, str] = field(repr=False)
     body: bytes
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    shown: Mapping[str, Any] | None = field(default=None, repr=False)
+    is_public_only: bool = False
+
+    @property
+    def payload(self) -> Any:
+        """What the delivery log stores and pages show of it."""
+        return json.loads(self.body or b"null") if self.shown is None else self.shown
 
 
 # Failures before the first byte of the request was written: the network cannot have received it.

@@ -45,9 +45,13 @@ class Checks(ABC):
     def classify(self, response: Response) -> Outcome:
         """What the answer means: permanent or transient. Only this function decides it."""
 
-    def classify_check(self, response: Response) -> Outcome:
-        """What the answer to `check` or `second_check` means."""
+    def classify_answer(self, response: Response, target: Target) -> Outcome:
+        """`classify`, by the settings of a postback where users describe the answers."""
         return self.classify(response)
+
+    def classify_check(self, response: Response, target: Target) -> Outcome:
+        """What the answer to `check` or `second_check` means."""
+        return self.classify_answer(response, target)
 
     def passed(self, outcome: Outcome) -> bool:
         """Whether a save-time check proves that the credential works on the pixel."""

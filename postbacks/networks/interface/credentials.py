@@ -11,9 +11,10 @@ class CredentialField:
     """One part of a credential; `name` is its key in PostbackConfig.credential.
 
     `kind`: "secret" is one line, "json" a JSON object that is pasted whole; neither is shown again. "plain" is an id
-    that pages may show, or with `choices` (value -> label) a setting of the postback, of which '' is the default.
-    `pattern` is for one line; `members` are the required texts of a JSON object, all secret. With the values `sample`
-    of the plain parts a body has all of its fields.
+    that pages may show, or with `choices` (value -> label) a setting of the postback. `pattern` is for the whole input;
+    `members` are the required texts of a JSON object, all secret. `lines` is the height of an input for several lines.
+    `default` fills the form of a new postback. With the values `sample` of the plain parts a body has all of its
+    fields.
     """
 
     name: str
@@ -23,7 +24,9 @@ class CredentialField:
     required: bool = True
     pattern: str = r"[!-~]+"
     members: tuple[str, ...] = ()
+    lines: int = 1
     choices: Mapping[str, str] = field(default_factory=dict)
+    default: str = ""
     sample: str = ""
 
     @property

@@ -16,6 +16,7 @@ from typing import Any
 from postbacks.networks.interface.call import AccessToken, Outcome, Request, Response, Target
 from postbacks.networks.interface.checks import Checks
 from postbacks.networks.interface.credentials import CredentialField, json_object
+from postbacks.networks.interface.entered_requests import EnteredRequests
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.later_results import LaterResults
 from postbacks.networks.interface.matching import MatchKey
@@ -39,7 +40,7 @@ class ObjectId:
     required: bool = True
 
 
-class Network(Checks, LaterResults):
+class Network(Checks, EnteredRequests, LaterResults):
     """One ad network: texts for the pages, and pure functions for the delivery worker."""
 
     kind: str

@@ -119,7 +119,7 @@ class Meta(Network):
     def classify(self, response: Response) -> Outcome:
         return answers.classify(response)
 
-    def classify_check(self, response: Response) -> Outcome:
+    def classify_check(self, response: Response, target: Target) -> Outcome:
         return answers.classify_check(response)
 
     def passed(self, outcome: Outcome) -> bool:
