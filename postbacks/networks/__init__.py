@@ -14,5 +14,6 @@ CLASSES = {
     "x": "postbacks.networks.x.network.X",
     "meta": "postbacks.networks.meta.network.Meta",
     "google": "postbacks.networks.google.network.Google",
+    "custom": "postbacks.networks.custom.network.Custom",
 }
 NETWORKS: dict[str, Network] = {kind: import_string(path)() for kind, path in CLASSES.items()}

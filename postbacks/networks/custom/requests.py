@@ -1,0 +1,82 @@
+"""Builds the request of a postback from its templates."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from postbacks.networks.custom import parts, templates
+from postbacks.networks.custom.macros import SECRET_MACROS, Values, base64_of
+from postbacks.networks.interface.call import Request, Target
+from postbacks.networks.interface.network import USER_AGENT
+from postbacks.networks.interface.payload_fields import HIDDEN
+from postbacks.networks.interface.values import json_body
+
+# The base address that means the host of each URL. With any other (CUSTOM_API_URL) all requests go there, to a path
+# that begins with /custom/ and the host.
+OWN_HOST = "https://{host}"
+SECRET_HEADERS_BEGIN = ("Bearer ", "Basic ", "Token ")
+
+
+def request_of(target: Target, values: Values) -> Request:
+    """Raises TemplateError, a ValueError, if the templates cannot be filled in."""
+    credential = target.credential
+    method, url = credential.get("method") or "GET", templates.fill_url(credential.get("url", ""), values)
+    return Request(
+        method=method,
+        url=_redirected(url, target.base_url),
+        headers=_headers(credential, values),
+        body=_body(credential, values),
+        secrets=target.secrets,
+        shown=_shown(method, credential, values),
+        is_public_only=target.base_url == OWN_HOST,
+    )
+
+
+def secrets_of(credential: Mapping[str, str]) -> tuple[str, ...]:
+    """The secret in each of its encodings, and the values of the headers that are not made of macros."""
+    token = credential.get("token", "")
+    try:
+        headers = [value for _, value in templates.parse_headers(credential.get("headers", ""))]
+    except templates.TemplateError:
+        headers = []
+    literal = [value for value in headers if not templates.macros(value)]
+    bare = [value.removeprefix(word) for value in literal for word in SECRET_HEADERS_BEGIN if value.startswith(word)]
+    found = (token, quote(token, safe=""), base64_of(token), *literal, *bare)
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _redirected(url: str, base_url: str) -> str:
+    if base_url == OWN_HOST:
+        return url
+    return f"{base_url.rstrip('/')}/custom/{url.partition('://')[2]}"
+
+
+def _headers(credential: Mapping[str, str], values: Values) -> dict[str, str]:
+    content_type = parts.CONTENT_TYPES.get(credential.get("body_format", ""))
+    entered = templates.fill_headers(credential.get("headers", ""), values)
+    usual = {"User-Agent": USER_AGENT, **({"Content-Type": content_type} if content_type else {})}
+    names = {name.lower() for name in entered}
+    return {**{name: value for name, value in usual.items() if name.lower() not in names}, **entered}
+
+
+def _body(credential: Mapping[str, str], values: Values) -> bytes:
+    body, body_format = credential.get("body", ""), credential.get("body_format", "")
+    if body_format == parts.JSON:
+        return json_body(templates.fill_json(templates.parse_json(body), values))
+    return templates.fill_pairs(body, values).encode() if body_format == parts.FORM else b""
+
+
+def _shown(method: str, credential: Mapping[str, str], values: Values) -> dict[str, Any]:
+    """What the delivery log stores: the request without its headers, and with stars in place of the secret."""
+    values = {name: HIDDEN if name in SECRET_MACROS else value for name, value in values.items()}
+    address, _, query = templates.fill_url(credential.get("url", ""), values).partition("?")
+    shown: dict[str, Any] = {"method": method, "url": address.replace(quote(HIDDEN, safe=""), HIDDEN)}
+    if query:
+        shown["query"] = templates.pairs_by_name(query)
+    body, body_format = _body(credential, values), credential.get("body_format", "")
+    if body_format == parts.JSON:
+        shown["body"] = json.loads(body)
+    elif body_format == parts.FORM:
+        shown["body"] = templates.pairs_by_name(body.decode())
+    return shown
