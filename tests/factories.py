@@ -94,6 +94,7 @@ def config(of: Game, *, network: str = "tiktok", **overrides: Any) -> PostbackCo
         "network": network,
         "pixel_id": accounts.pixel,
         "credential": accounts.stored_credential(),
+        "click_parameters": list(NETWORKS[network].click_parameters_of(accounts.stored_credential())),
         "triggers": [trigger for trigger in triggers if trigger not in ids],
         "goals": settings["goals"],
         "validated_at": timezone.now(),

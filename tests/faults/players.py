@@ -8,6 +8,8 @@ from typing import Any
 
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.facts import Facts
+from postbacks.networks.interface.imitation import imitation_of
+from postbacks.networks.interface.network import Network
 
 # With an address of the internet: Snapchat matches nobody by a click id alone.
 CONTEXT = {
@@ -16,7 +18,15 @@ CONTEXT = {
     "userAgent": "Mozilla/5.0 (player)",
     "ip": "203.0.113.24",
 }
-PARAMETERS = {kind: network.click_param for kind, network in NETWORKS.items() if network.click_param}
+
+
+def _parameter(network: Network) -> str:
+    """Return the click parameter of the network, or else the one that the demo game's postback names."""
+    named = network.click_parameters_of(imitation_of(network).accounts.stored_credential())
+    return network.click_param or next(iter(named), "")
+
+
+PARAMETERS = {kind: parameter for kind, network in NETWORKS.items() if (parameter := _parameter(network))}
 TRIGGERS = ("game_launch", "purchase")
 NOW = datetime(2025, 1, 3, tzinfo=UTC)
 # How old a click must be before the network accepts its conversions.

@@ -143,7 +143,7 @@ def _deliveries(verification: Verification, installation: Installation, remainin
     rows = installation.rows(
         f"SELECT c.message_id, {STATE}, d.reason FROM audience_conversion c "
         "JOIN audience_touch t ON t.id = c.touch_id JOIN postbacks_delivery d ON d.conversion_id = c.id "
-        "AND d.network = t.network WHERE c.reason <> 'repeat_launch' AND c.user_id LIKE 'traffic-%%'"
+        "AND d.reason <> 'other_network' WHERE c.reason <> 'repeat_launch' AND c.user_id LIKE 'traffic-%%'"
     )
     deliveries = Counter(message_id for message_id, *_ in rows)
     eligible = _eligible(installation, remaining)
@@ -215,6 +215,8 @@ def accepted(request: dict[str, Any]) -> list[str]:
         return [event["transactionId"] for event in body.get("events", ())]
     if request["network"] == "tiktok":
         return [event["event_id"] for event in body["data"]] if answer["code"] == 0 else []
+    if request["network"] == "custom":
+        return [body["event_id"]]
     return [event["metadata"]["conversion_id"] for event in body["data"]["events"]]
 
 

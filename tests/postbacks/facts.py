@@ -52,10 +52,12 @@ def mapped(kind: str, facts: Facts) -> Facts:
     return replace(facts, object_id=imitation_of(NETWORKS[kind]).accounts.object_ids.get(facts.trigger))
 
 
-def target(pixel_id: str, *, test_code: str | None = None) -> Target:
-    return NETWORKS["tiktok"].target(
+def target(pixel_id: str, *, test_code: str | None = None, kind: str = "tiktok") -> Target:
+    """Return a target with the credential of the imitation, but for its token."""
+    accounts = imitation_of(NETWORKS[kind]).accounts
+    return NETWORKS[kind].target(
         pixel_id=pixel_id,
-        credential={"token": "a-token", "contacts": "yes"},
+        credential={"contacts": "yes", **accounts.stored_credential(), "token": "a-token"},
         base_url="https://network.example/",
         test_code=test_code,
     )

@@ -15,6 +15,7 @@ from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Outcome, Response, Verdict
 from postbacks.networks.interface.facts import Address, DataUse, Facts, Hashes, Item, Name
 from postbacks.networks.interface.network import USER_AGENT
+from postbacks.networks.meta import answers
 from postbacks.networks.meta.imitation import ACCOUNTS
 from tests.postbacks.facts import AT, EVENT_ID, LAUNCH, NOBODY, answered, observed, schema, target, vector
 
@@ -370,7 +371,7 @@ def test_a_check_with_a_test_code_is_a_page_view_and_never_a_purchase(trigger: s
     ("code", "subcode", "is_asked_again"), [(100, 33, True), (200, None, True), (190, None, False), (1, None, False)]
 )
 def test_only_a_dataset_that_may_not_be_read_is_asked_about_again(code: int, subcode: int | None, is_asked_again: bool):
-    outcome = META.classify_check(answered(400, {"error": {"code": code, "error_subcode": subcode}}))
+    outcome = answers.classify_check(answered(400, {"error": {"code": code, "error_subcode": subcode}}))
     assert (META.second_check(outcome) is not None) is is_asked_again
 
 
@@ -383,10 +384,10 @@ def test_the_second_check_is_a_page_view_older_than_meta_accepts_of_any_source()
 
 def test_a_dataset_that_can_be_read_is_a_success_of_a_check_and_of_no_event():
     response = answered(200, {"id": DATASET, "name": "Afterclick"})
-    assert META.passed(META.classify_check(response))
+    assert META.passed(answers.classify_check(response))
     assert META.classify(response).verdict is Verdict.TRANSIENT
-    assert not META.passed(META.classify_check(answered(200, {"id": DATASET, "error": {"code": 190}})))
-    assert not META.passed(META.classify_check(answered(502, {"id": DATASET})))
+    assert not META.passed(answers.classify_check(answered(200, {"id": DATASET, "error": {"code": 190}})))
+    assert not META.passed(answers.classify_check(answered(502, {"id": DATASET})))
 
 
 @pytest.mark.parametrize(
@@ -423,7 +424,7 @@ def test_a_dataset_that_can_be_read_is_a_success_of_a_check_and_of_no_event():
     ],
 )
 def test_the_result_of_a_check_says_what_it_proves(status: int, body: Any, sentence: str):
-    outcome = META.classify_check(answered(status, body))
+    outcome = answers.classify_check(answered(status, body))
     assert META.explain(outcome, "1", undecided="try again.") == sentence
 
 

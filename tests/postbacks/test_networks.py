@@ -38,7 +38,7 @@ def test_the_kind_of_a_network_is_its_key_in_the_registry(kind: str) -> None:
 @pytest.mark.parametrize("name", ["game_launch", "purchase"])
 def test_a_conversion_is_sent_as_the_vector_of_the_network_has_it(kind: str, name: str) -> None:
     facts = mapped(kind, PURCHASE if name == "purchase" else launch(kind))
-    body = json.loads(NETWORKS[kind].build(target(factories.PIXELS[kind]), facts).body)
+    body = json.loads(NETWORKS[kind].build(target(factories.PIXELS[kind], kind=kind), facts).body)
     assert body == vector(kind, name)
     jsonschema.validate(body, schema(kind))
 

@@ -22,6 +22,7 @@ from tests.postbacks.facts import NOBODY, PURCHASE, mapped, target
 from tests.queries import queries_of
 
 HASH = "0" * 64
+WITH_KEYS = pytest.mark.parametrize("network", [network for network in NETWORKS.values() if network.match_keys])
 
 
 def sent(config: PostbackConfig, user: dict[str, str], **given: Any) -> DeliveryAttempt:
@@ -32,7 +33,7 @@ def by_name(quality: Any) -> dict[str, KeyShare]:
     return {share.key.name: share for share in quality.shares}
 
 
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+@WITH_KEYS
 def test_the_match_key_weights_of_a_network_add_up_to_100(network: Any) -> None:
     assert sum(key.weight for key in network.match_keys) == 100
     weights = [key.weight for key in network.match_keys]
@@ -69,7 +70,7 @@ def test_a_match_key_may_be_in_any_entry_of_a_list(
     assert unusable == [name for name, has in (("email", flags[0]), ("connection", has_address)) if not has]
 
 
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+@WITH_KEYS
 @pytest.mark.django_db
 def test_a_body_with_every_match_key_scores_100(game: Game, network: Any) -> None:
     config = factories.config(game, network=network.kind)

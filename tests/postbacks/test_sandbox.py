@@ -60,7 +60,8 @@ def sandbox(clock: Clock) -> Iterator[Sandbox]:
 
 def purchase(sandbox: Sandbox, kind: str, *, facts: Facts = PURCHASE, **changes: Any) -> Request:
     fields = {"pixel_id": PIXELS[kind], "credential": TOKENS[kind], "base_url": sandbox.url} | changes
-    target = NETWORKS[kind].target(**{**fields, "credential": {"token": fields["credential"]}})
+    credential = {**ACCOUNTS[kind].stored_credential(), "token": fields["credential"]}
+    target = NETWORKS[kind].target(**{**fields, "credential": credential})
     return NETWORKS[kind].build(authorised(kind, target), mapped(kind, facts))
 
 
@@ -404,7 +405,7 @@ def test_a_check_without_a_test_code_is_a_real_event_unless_the_network_takes_te
         object_ids=list(ACCOUNTS[kind].object_ids.values()),
     )
     check = network.check(authorised(kind, target), event_id="check-1", now=NOW)
-    assert network.passed(network.classify_check(post(check)))
+    assert network.passed(network.classify_check(post(check), target))
     is_test = network.has_test_endpoint
     assert (len(sandbox.received(kind)), len(sandbox.received(kind, test=True))) == (int(not is_test), int(is_test))
 

@@ -5,7 +5,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -26,9 +26,9 @@ from postbacks.configs.forms import PostbackForm
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.delivery import claims, confirming, replays, sending
 from postbacks.http import access_tokens, network_calls
-from postbacks.models import CredentialCheck, Delivery, PostbackConfig, Purpose
+from postbacks.models import CredentialCheck, Delivery, Flow, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.call import Outcome, Request, Response, Verdict
+from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
 from postbacks.networks.interface.facts import Consent, Facts
 from postbacks.outbox import fan_out, privacy_flags, reasons
 from postbacks.preview import preview
@@ -1114,6 +1114,98 @@ def test_what_the_network_refused_is_built_anew(
     replays.send_again(Delivery.objects.get())
     sending.drain(network="wide", max_in_flight=2)
     assert network.calls["events"][1]["body"]["click"] == "another"
+
+
+# Requests that users write -------------------------------------------------------------------------
+
+
+class Entered(wide.Wide):
+    """Users write its requests: the log shows a part of each, and the postback says what answers mean."""
+
+    pixel_is_name = True
+    daily_check = False
+
+    def build(self, target: Target, facts: Facts) -> Request:
+        return replace(super().build(target, facts), shown={"event": facts.trigger})
+
+    def classify_answer(self, response: Response, target: Target) -> Outcome:
+        return replace(self.classify(response), message=f"as {target.credential['account']} says")
+
+    def click_parameters_of(self, credential: Mapping[str, str]) -> list[str]:
+        return [f"click_{credential['account']}"]
+
+    def refusals(self, credential: Mapping[str, str]) -> dict[str, str]:
+        return {"account": "This account is closed."} if credential.get("account") == "0000000000" else {}
+
+    def entered_url(self, credential: Mapping[str, str]) -> str:
+        return "http://partner.example/" if credential.get("account") == "1111111111" else ""
+
+
+@pytest.fixture
+def entered(network: wide.Server, monkeypatch: pytest.MonkeyPatch) -> wide.Server:
+    monkeypatch.setitem(NETWORKS, "wide", Entered())
+    return network
+
+
+def test_the_log_has_what_a_request_shows_and_an_answer_means_what_the_postback_says(
+    entered: wide.Server, game: Game
+) -> None:
+    config = new_config(game)
+    clicked(game, hours=7)
+    fan_out.fan_out_due()
+    sending.drain(network="wide", max_in_flight=1)
+    attempt = Delivery.objects.get().attempts.get()
+    assert (attempt.payload, attempt.message) == ({"event": "purchase"}, f"as {wide.ACCOUNT} says")
+    assert Flow.objects.values_list("pixel_id", flat=True).get() == str(config.pk)
+
+
+@pytest.mark.parametrize(
+    ("account", "sentence"),
+    [
+        ("0000000000", "This account is closed."),
+        ("1111111111", "This address cannot be called: it must start with https://."),
+    ],
+)
+def test_parts_that_a_network_refuses_reach_no_network(
+    entered: wide.Server, game: Game, account: str, sentence: str
+) -> None:
+    proposed = ProposedSettings(
+        network="wide",
+        pixel_id=wide.PIXEL,
+        triggers=[],
+        goals=new_config(game, pixel_id="w-2").goals,
+        credential={**wide.CREDENTIAL, "account": account},
+    )
+    with pytest.raises(rules.SettingsRefused) as refused:
+        credentials.request_check(game=game, proposed=proposed, requested_by=None)
+    assert str(refused.value) == sentence
+    assert CredentialCheck.objects.count() == 0
+
+
+def test_a_saved_postback_has_the_click_parameters_of_its_credential(entered: wide.Server, game: Game) -> None:
+    proposed = ProposedSettings(
+        network="wide",
+        pixel_id=wide.PIXEL,
+        triggers=[],
+        goals=new_config(game, pixel_id="w-2").goals,
+        credential=wide.CREDENTIAL,
+    )
+    check = credentials.request_check(game=game, proposed=proposed, requested_by=None)
+    credentials.run_check(check_id=str(check.pk))
+    config = PostbackConfig.objects.get(pixel_id=wide.PIXEL)
+    assert config.click_parameters == [f"click_{wide.ACCOUNT}"]
+    assert config.takes("other", f"click_{wide.ACCOUNT}")
+    assert not config.takes("other", "irclickid")
+
+
+@pytest.mark.parametrize(("daily", "checks"), [(True, 1), (False, 0)])
+def test_a_network_may_have_no_daily_check(
+    entered: wide.Server, game: Game, monkeypatch: pytest.MonkeyPatch, daily: bool, checks: int
+) -> None:
+    monkeypatch.setattr(Entered, "daily_check", daily)
+    new_config(game, validated_at=timezone.now() - timedelta(days=3))
+    upkeep.check_daily()
+    assert CredentialCheck.objects.count() == checks
 
 
 # All of it -----------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ class Wide(Network):
     def _validate_again(self, target: Target, *, event_id: str, now: datetime) -> Request:
         return self._request(target, "POST", "validate-again", json_body({"id": event_id}))
 
-    def classify_check(self, response: Response) -> Outcome:
+    def classify_check(self, response: Response, target: Target) -> Outcome:
         if response.status == 202:
             return Outcome(Verdict.SUCCESS, "202", "There is nothing wrong.")
         return self.classify(response)
