@@ -20,7 +20,7 @@ READ |= {"alerts", "event-counts", "event", "rejection", "people", "person"}
 REPLAY = "rejection-replay"
 MARKETER = {REPLAY, "postback-add", "postback-edit", "postback-enable", "postback-disable", "postback-delete", "check"}
 READ |= {"preview", "replays", "postback-history", "conversion", "conversion-funnel", "conversions-export"}
-TRYING = {"dry-run-new", "test-conversion", "replay-start"}
+TRYING = {"dry-run-new", "test-conversion", "replay-start", "request-preview"}
 KEEPING = {"postback-recheck", "postback-roll-back"}
 MARKETER |= {*KEEPING, "dry-run", "replay-cancel", "delivery-send-again", *TRYING}
 WAITS = {"postback-try-now", "delivery-try-now"}
@@ -98,6 +98,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         **pages,
         **rows,
         **dict.fromkeys(("integration", "quality", "preview", "replays", *TRYING), on_network),
+        "request-preview": {"slug": game.slug, "network": "custom"},
         "document": {"slug": game.slug, "name": "identity"},
         "postback-history": {**on_network, "pk": config.pk},
         "conversion": {"slug": game.slug, "pk": conversion.pk},

@@ -7,29 +7,40 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from postbacks.networks import NETWORKS
+
+TOKEN_PATHS = {network.token_path for network in NETWORKS.values() if network.token_path}
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: "_Server"
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path in TOKEN_PATHS:
+            self._answer(200, json.dumps({"access_token": "ya29.echo", "expires_in": 3599}).encode(), "")
+            return
+        body = json.loads(raw)
         self.server.received.append(body)
         text = " ".join(texts(body))
         answer = json.dumps(
             {
-                # The fields of TikTok, then of Reddit, then of Snapchat.
+                # The fields of TikTok, then of Reddit, Meta and Google, then of Snapchat and X.
                 "code": 40002,
                 "message": text,
                 "request_id": text,
-                "error": {"code": text, "message": text},
+                "error": {"code": text, "message": text, "status": "INVALID_ARGUMENT"},
                 "status": "INVALID",
                 "reason": text,
-                "errors": [{"event": 0, "errors": {"codes": [text], "error_msgs": [text]}}],
+                "errors": [{"event": 0, "message": text, "errors": {"codes": [text], "error_msgs": [text]}}],
             }
         ).encode()
-        self.send_response(self.server.status)
+        self._answer(self.server.status, answer, text.encode("ascii", "ignore").decode())
+
+    def _answer(self, status: int, answer: bytes, request_id: str) -> None:
+        self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
-        self.send_header("x-request-id", text.encode("ascii", "ignore").decode())
+        self.send_header("x-request-id", request_id)
         self.end_headers()
         self.wfile.write(answer)
 

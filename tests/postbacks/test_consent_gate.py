@@ -330,6 +330,7 @@ def test_nothing_personal_is_on_the_wire_with_anonymous_consent(sandbox: Sandbox
 @pytest.mark.parametrize("network", NETWORKS)
 def test_consent_withdrawn_before_the_retry_stops_it(sandbox: Sandbox, game: Game, network: str) -> None:
     assert outcome(game, network=network) == ("waiting", "")
+    Delivery.objects.update(next_attempt_at=timezone.now(), not_before=None)  # some accept no click so young
     sandbox.state.add_fault(network, "unavailable", 1)
     sending.drain(network=network, max_in_flight=1)
     decide(game, "anon-1", Level.NONE, days_ago=0)

@@ -151,6 +151,7 @@ def test_a_postback_is_added_and_its_plain_id_changed(network: wide.Server, game
     assert network.calls["validate"][0]["query"] == {"token": wide.URL_TOKEN}
     assert network.calls["validate"][0]["body"] == {
         "id": str(CredentialCheck.objects.get().pk),
+        "test": False,
         "actions": [wide.ACTION],
     }
 
@@ -843,7 +844,7 @@ def test_a_preview_has_the_settings_of_the_postback_and_no_credential(network: w
     config = new_config(game, credential={**wide.CREDENTIAL, "unanswered": "once"})
     shown = preview.build_preview(clicked(game, hours=7), config, addresses=True)
     assert shown.body
-    assert (shown.body["setting"], shown.body["account"]) == ("once", "not-needed")
+    assert (shown.body["setting"], shown.body["account"]) == ("once", wide.ACCOUNT)
 
 
 # Confirmation --------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from postbacks.models import (
     DeliveryState,
     Notice,
     NoticeKind,
+    PostbackConfig,
 )
 from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.recipients import DAILY, DIGEST_HOUR, NOTICES_TASK, members
@@ -121,9 +122,12 @@ def read(*, game: Game, day: date) -> dict[str, NetworkDay]:
 
 
 def text(*, game: Game, day: date) -> str:
-    """Return the digest as plain text."""
+    """Return the digest as plain text. It names the networks that have a postback, or something to tell."""
+    connected = set(PostbackConfig.objects.kept().filter(game=game).values_list("network", flat=True))
     parts = [f"{game} on {day:%A, %d %B %Y} (UTC)."]
     for kind, numbers in read(game=game, day=day).items():
+        if kind not in connected and not numbers:
+            continue
         unknown = f", {numbers.may_have_arrived:,} may have arrived" if numbers.may_have_arrived else ""
         later = f" ({numbers.confirmed:,} confirmed)" if numbers.confirmed or numbers.unconfirmed else ""
         lines = [
