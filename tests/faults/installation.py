@@ -180,8 +180,7 @@ class Installation(Product):
         before = self.number(version, config)
         fields = [("pixel_id", pixel), ("credential", credential), ("triggers", "game_launch"),
                   ("triggers", "purchase"), ("enabled", "on")]  # fmt: skip
-        object_ids = self.demo["networks"][network].get("object_ids", {})
-        fields += [(f"object_id_{trigger}", object_id) for trigger, object_id in object_ids.items()]
+        fields += [item for item in self.demo["networks"][network].items() if item[0].startswith("object_id_")]
         answer = self.hub.post(self.page(network, config, "edit"), fields)
         assert answer.status in {200, 302}, answer.data[-3000:]
         self.wait_for(lambda: self.number(version, config) > before, seconds=60)
