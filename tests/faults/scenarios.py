@@ -264,16 +264,23 @@ POISONED_SENDING = partial(
 
 
 def killed_while_confirming(installation: Installation, seconds: float) -> str:
-    """Kill the workers between the receipts of networks and their final results."""
+    """Kill the workers between the receipts of networks and their final results, which arrive slowly."""
+    networks = [kind for kind, network in NETWORKS.items() if network.confirms_later]
     awaited = "SELECT count(*) FROM postbacks_delivery WHERE confirmation = 'awaited'"
-    installation.wait_for(lambda: installation.number(awaited) > 0, seconds=MAX_SECONDS)
+    installation.wait_for(lambda: installation.number(awaited) >= 5, seconds=MAX_SECONDS)
+    for network in networks:
+        installation.control("POST", "latency", network=network, ms=300)
     installation.execute("UPDATE postbacks_delivery SET confirm_after = now() WHERE confirmation = 'awaited'")
     confirmed = "SELECT count(*) FROM postbacks_delivery WHERE confirmation = 'confirmed'"
     installation.wait_for(lambda: installation.number(confirmed) > 0, seconds=MAX_SECONDS)
     installation.kill_workers()
-    pending = installation.number(awaited)
+    queried = f"{awaited} AND confirm_after < now() + interval '10 minutes'"  # others came since
+    pending, in_flight = installation.number(queried), installation.number(f"{queried} AND confirm_after > now()")
+    assert pending, "the workers were killed after the last result"
+    for network in networks:
+        installation.control("POST", "latency", network=network, ms=0)
     installation.start_workers()
-    return f"both, kill -9 with {pending} events without their result"
+    return f"both, kill -9 with {pending} events without their result, {in_flight} of them in a query"
 
 
 # The partition comes before any other task that may create it, the rotation before a worker is killed with open calls,

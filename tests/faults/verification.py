@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -206,18 +206,26 @@ def _confirmations(verification: Verification, installation: Installation) -> No
     verification.must_be(0, "acknowledged without a result", installation.number(counted, ["awaited", "unknown"]))
 
 
+# Network -> the event ids in the body of a request with events.
+EVENT_IDS: dict[str, Callable[[dict[str, Any]], Iterable[str]]] = {
+    "custom": lambda body: [body["event_id"]],
+    "google": lambda body: [event["transactionId"] for event in body.get("events", ())],
+    "meta": lambda body: [event["event_id"] for event in body.get("data", ())],
+    "reddit": lambda body: [event["metadata"]["conversion_id"] for event in body["data"]["events"]],
+    "snapchat": lambda body: [event["event_id"] for event in body["data"]],
+    "tiktok": lambda body: [event["event_id"] for event in body["data"]],
+    "x": lambda body: [event["conversion_id"] for event in body["conversions"] if "conversion_id" in event],
+}
+
+
 def accepted(request: dict[str, Any]) -> list[str]:
     """Return the ids of the events that the sandbox accepted as new in one request."""
-    body, answer = request["body"], request["response"]
+    body, answer, network = request["body"], request["response"], request["network"]
     if request["status"] != 200 or request["duplicate"] or not isinstance(body, dict):
         return []
-    if request["network"] == "google":
-        return [event["transactionId"] for event in body.get("events", ())]
-    if request["network"] == "tiktok":
-        return [event["event_id"] for event in body["data"]] if answer["code"] == 0 else []
-    if request["network"] == "custom":
-        return [body["event_id"]]
-    return [event["metadata"]["conversion_id"] for event in body["data"]["events"]]
+    if network == "tiktok" and answer["code"] != 0:
+        return []
+    return list(EVENT_IDS[network](body))
 
 
 def _ledger(verification: Verification, installation: Installation) -> None:
