@@ -214,7 +214,11 @@ EVENT_IDS: dict[str, Callable[[dict[str, Any]], Iterable[str]]] = {
     "reddit": lambda body: [event["metadata"]["conversion_id"] for event in body["data"]["events"]],
     "snapchat": lambda body: [event["event_id"] for event in body["data"]],
     "tiktok": lambda body: [event["event_id"] for event in body["data"]],
-    "x": lambda body: [event["conversion_id"] for event in body["conversions"] if "conversion_id" in event],
+    "x": lambda body: [
+        conversion["conversion_id"]
+        for conversion in body["conversions"]
+        if not conversion["conversion_id"].startswith("afterclick-check-")
+    ],
 }
 
 

@@ -252,9 +252,9 @@ def test_a_check_is_a_conversion_without_value_for_each_event_id() -> None:
             "conversion_time": "2025-01-03T07:31:27.123Z",
             "event_id": f"tw-afc01-{event}",
             "identifiers": None,
-            "conversion_id": "afterclick-check-c-1",
+            "conversion_id": f"afterclick-check-c-1-{number}",
         }
-        for event in (LAUNCH_ID, SIGN_UP_ID)
+        for number, event in enumerate((LAUNCH_ID, SIGN_UP_ID), 1)
     ]
     assert {name for each in body["conversions"] for part in each["identifiers"] for name in part} == {"hashed_email"}
 
@@ -477,7 +477,7 @@ def test_a_good_credential_is_saved_after_one_conversion_for_each_event_id(sandb
     (request,) = sandbox.received("x")
     conversions = request["body"]["conversions"]
     assert [each["event_id"] for each in conversions] == [f"tw-{PIXEL}-{LAUNCH_ID}", f"tw-{PIXEL}-{SIGN_UP_ID}"]
-    assert {each["conversion_id"] for each in conversions} == {f"afterclick-check-{check.pk}"}
+    assert [each["conversion_id"] for each in conversions] == [f"afterclick-check-{check.pk}-{n}" for n in (1, 2)]
     assert [name for each in conversions for name in each if "value" in name] == []
 
 

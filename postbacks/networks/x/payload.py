@@ -52,8 +52,12 @@ def check_body(target: Target, *, event_id: str, now: datetime) -> dict[str, Any
     """One conversion without value for each Event ID: X takes all of a request or none. ValueError without any."""
     if not target.object_ids:
         raise ValueError("no Event ID of X")
-    facts = Facts(trigger="", event_id=f"afterclick-check-{event_id}", event_at=now, email=CHECK_EMAIL)
-    return {"conversions": [conversion(target, replace(facts, object_id=id_)) for id_ in target.object_ids]}
+    facts = Facts(trigger="", event_id="", event_at=now, email=CHECK_EMAIL)
+    checks = [
+        replace(facts, object_id=id_, event_id=f"afterclick-check-{event_id}-{number}")
+        for number, id_ in enumerate(target.object_ids, 1)
+    ]
+    return {"conversions": [conversion(target, check) for check in checks]}
 
 
 def time_text(moment: datetime) -> str:
