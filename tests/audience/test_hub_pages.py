@@ -20,7 +20,7 @@ EMPTY = {
     "events/": "Waiting for the first event",
     "people/": "Nobody has played yet",
     "conversions/": "No conversions yet",
-    "integrations/": "No postbacks yet",
+    "integrations/": "Not connected",
     "integrations/tiktok/": "No deliveries in this time range",
     "integrations/reddit/": "No deliveries in this time range",
     "keys/": "No key opens this game",

@@ -9,13 +9,12 @@ from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Game, Membership
 from postbacks.hub.delivery_log import views as log
-from postbacks.hub.integrations import hourly
+from postbacks.hub.integrations import catalogue, hourly
 from postbacks.hub.preview.views import SendTestForm
 from postbacks.hub.replays import views as replays
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.hub.toolkit.network_pages import network_or_404
 from postbacks.models import PostbackConfig
-from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 from postbacks.reporting.match_quality import quality_of
 
@@ -26,9 +25,7 @@ STATE_ID = "state"
 
 @game_view()
 def integrations(request: HubRequest, membership: Membership) -> HttpResponse:
-    rows = config_rows(membership.game)
-    cards = [(network, [row for row in rows if row.config.network == kind]) for kind, network in NETWORKS.items()]
-    return page(request, "hub/integrations/page.html", membership, cards=cards)
+    return page(request, "hub/integrations/page.html", membership, catalogue=catalogue.of_game(membership.game))
 
 
 @game_view()

@@ -18,6 +18,9 @@ CHECK = "afterclick-check"
 class Custom(Network):
     kind = "custom"
     label = "Custom URL"
+    summary = (
+        "Affiliate networks, smaller ad networks and BI tools. You write the request, or begin with a ready-made one."
+    )
     document = "custom"
     events = {"game_launch": "game_launch", "purchase": "purchase"}
     standard_events = {}

@@ -19,6 +19,10 @@ CLICK_AGE, MARGIN = timedelta(hours=6), timedelta(minutes=5)
 class Google(Network):
     kind = "google"
     label = "Google Ads"
+    summary = (
+        "Ads on Google Search and YouTube. "
+        "Conversions go to the conversion action of their goal, six hours after the click."
+    )
     document = "google"
     events = payload.EVENTS
     standard_events: Mapping[str, str] = {}

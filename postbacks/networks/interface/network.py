@@ -45,6 +45,7 @@ class Network(Checks, EnteredRequests, LaterResults):
 
     kind: str
     label: str
+    summary: str  # for the list of networks: where its ads are shown, and how conversions reach it
     events: Mapping[str, str]  # trigger -> the network's event name, as the pages show it
     # Standard event names (name in the request -> label), and the custom names that the network accepts.
     standard_events: Mapping[str, str]

@@ -22,6 +22,7 @@ ONCE = "once"
 class Meta(Network):
     kind = "meta"
     label = "Meta Ads"
+    summary = "Ads on Facebook and Instagram. Conversions go to the Conversions API of your dataset (pixel)."
     events = payload.EVENTS
     standard_events = payload.STANDARD_EVENTS
     custom_events = True

@@ -16,6 +16,7 @@ from postbacks.networks.reddit import answers, payload, payload_fields
 class Reddit(Network):
     kind = "reddit"
     label = "Reddit Ads"
+    summary = "Ads on Reddit. Conversions go to the Conversions API with a pixel ID and an access token."
     events = {"game_launch": "game_launch (custom event)", "purchase": "Purchase"}
     standard_events = payload.STANDARD_EVENTS
     custom_events = True

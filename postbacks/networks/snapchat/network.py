@@ -16,6 +16,7 @@ from postbacks.networks.snapchat import answers, payload, payload_fields
 class Snapchat(Network):
     kind = "snapchat"
     label = "Snapchat Ads"
+    summary = "Ads on Snapchat. Conversions go to the Conversions API with a pixel ID and an access token."
     events = payload.EVENTS
     standard_events = payload.STANDARD_EVENTS
     custom_events = False

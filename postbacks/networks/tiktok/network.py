@@ -13,6 +13,7 @@ from postbacks.networks.tiktok import answers, payload, payload_fields
 class TikTok(Network):
     kind = "tiktok"
     label = "TikTok Ads"
+    summary = "Ads on TikTok. Conversions go to the Events API with a pixel code and an access token."
     events = payload.EVENTS
     standard_events = payload.STANDARD_EVENTS
     custom_events = True

@@ -14,6 +14,7 @@ from postbacks.networks.x import answers, payload, payload_fields
 class X(Network):
     kind = "x"
     label = "X Ads"
+    summary = "Ads on X. Conversions go to the Conversion API, each to the event of its goal."
     # X has no event names: the type is a setting of the event in its Events Manager.
     events = {"game_launch": "game_launch", "purchase": "purchase"}
     standard_events = {}
