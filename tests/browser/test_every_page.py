@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from audience.accounts import members
 from audience.models import Game, Membership, Role
+from postbacks.networks import NETWORKS
 from tests import hub
 from tests.browser import axe, operators, pages, rows
 from tests.sdk.conftest import packages as packages
@@ -237,3 +238,10 @@ def test_a_violation_of_the_policy_is_detected(error_window: Page, live_server: 
     error_window.wait_for_timeout(200)
     assert len(said) == 2, said
     assert all("Content Security Policy" in line for line in said)
+
+
+@pytest.mark.parametrize("network", [kind for kind in NETWORKS if kind != pages.NETWORK])
+def test_the_form_of_each_network(page: Page, live_server: Any, game: Game, axe_core: Path, network: str) -> None:
+    signed_in(page, live_server, an_admin(game))
+    found = {network: reverse("postback-add", kwargs={"slug": game.slug, "network": network})}
+    all_well(page, found, axe_core, [(1440, "light", {}), (390, "dark", {})])

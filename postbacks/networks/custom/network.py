@@ -42,6 +42,7 @@ class Custom(Network):
         "From a click on one of your own ad links: the test event carries it, and the partner may count that event. "
         "Without it the event is named afterclick-check, with a click ID that nobody knows. It is not stored."
     )
+    check_note = "The server of the URL gets one test event before anything is saved."
     default_url = requests.OWN_HOST
     default_rate = 10.0
     click_params = ()
