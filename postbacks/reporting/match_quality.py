@@ -44,7 +44,7 @@ def quality_of(game: Game, network: Network) -> MatchQuality:
     if not keys:
         return compute_quality(keys, {})
     configs = PostbackConfig.objects.filter(game=game, network=network.kind).values_list("pk", flat=True)
-    has_keys = ", ".join(" AND ".join(HAS_PATH for _ in key.paths) for key in keys)
+    has_keys = ", ".join((" OR " if key.any_path else " AND ").join(HAS_PATH for _ in key.paths) for key in keys)
     columns = ", ".join(str(number) for number in range(1, len(keys) + 2))
     paths = [json_path(path) for key in keys for path in key.paths]
     since = clock.now() - PERIOD

@@ -40,6 +40,28 @@ def test_the_match_key_weights_of_a_network_add_up_to_100(network: Any) -> None:
     assert weights == sorted(weights, reverse=True)
 
 
+# As the networks' fact sheets estimate them. They give an order for TikTok, and nothing for Reddit and custom URLs.
+WEIGHTS = {
+    "tiktok": {"ttclid": 40, "email": 20, "phone": 20, "external_id": 10, "ttp": 5, "ip": 5},
+    "reddit": {"click_id": 40, "email": 25, "phone_number": 10, "external_id": 10, "ip_address": 10, "uuid": 5},
+    "snapchat": {"sc_click_id": 40, "em": 20, "ph": 15, "client_ip_address": 15, "sc_cookie1": 5, "external_id": 5},
+    "x": {"twclid": 50, "hashed_email": 25, "hashed_phone_number": 15, "ip_address": 10},
+    "meta": {"fbc": 40, "em": 20, "client_ip_address": 15, "ph": 10, "external_id": 10, "fbp": 5},
+    "google": {"gclid": 60, "gbraid": 45, "wbraid": 45, "emailAddress": 20, "phoneNumber": 10, "userAgent": 10},
+    "custom": {},
+}
+
+
+@pytest.mark.parametrize("kind", sorted(NETWORKS))
+def test_the_points_of_each_network_are_those_of_its_fact_sheet(kind: str) -> None:
+    points: dict[str, int] = {}
+    for key in NETWORKS[kind].match_keys:
+        for path in key.paths if key.any_path else key.paths[:1]:
+            name = next(step for step in reversed(path) if step != ANY and not step.isdigit())
+            points[name] = points.get(name, 0) + key.weight
+    assert points == WEIGHTS[kind]
+
+
 LISTED = (
     MatchKey("email", "Email", 60, (("users", ANY, "email"),), "Send it."),
     MatchKey("connection", "Address and browser", 40, (("users", ANY, "ip"), ("users", ANY, "browser")), "Send both."),
@@ -78,6 +100,31 @@ def test_a_body_with_every_match_key_scores_100(game: Game, network: Any) -> Non
     factories.attempt(factories.delivery(config), payload=body)
     quality = quality_of(game, network)
     assert (quality.events, quality.score, quality.best_improvement) == (1, 100, None)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("click", "identifiers", "score"),
+    [
+        ({"gclid": "G"}, [], 60),
+        ({"gbraid": "B"}, [], 45),
+        ({"wbraid": "W"}, [], 45),
+        ({}, [{"phoneNumber": HASH}, {"emailAddress": HASH}], 30),
+        ({"gbraid": "B"}, [{"phoneNumber": HASH}], 55),
+        ({"gclid": "G", "landingPageDeviceInfo": {"userAgent": "M"}}, [{"emailAddress": HASH}], 90),
+    ],
+)
+def test_the_click_id_of_a_group_of_clicks_counts_less_at_google(
+    game: Game, click: dict[str, Any], identifiers: list[dict[str, str]], score: int
+) -> None:
+    body = {"events": [{"adIdentifiers": click, "userData": {"userIdentifiers": identifiers}}]}
+    factories.attempt(factories.delivery(factories.config(game, network="google")), payload=body)
+    assert quality_of(game, NETWORKS["google"]).score == score
+
+
+def test_contacts_that_a_postback_to_google_does_not_send_are_not_unusable() -> None:
+    network, facts = NETWORKS["google"], replace(NOBODY, email="ada@example.com", phone="+15551234567")
+    assert unusable_keys(network.match_keys, network.cookies, facts, {"events": [{}]}) == []
 
 
 def test_the_score_is_the_mean_over_all_events() -> None:

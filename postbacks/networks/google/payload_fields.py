@@ -1,29 +1,48 @@
 """The fields of an event sent to Google Ads: their notes, and the match keys."""
 
-from postbacks.networks.interface.matching import MatchKey
+from postbacks.networks.interface.matching import ANY, MatchKey
 
 EVENT = ("events", "0")
-# Google publishes no weights: these are ours. gbraid and wbraid stand for groups of clicks and count as no click ID.
+CLICK = (*EVENT, "adIdentifiers")
+CONTACT = (*EVENT, "userData", "userIdentifiers", ANY)
+# Google publishes no weights: the weights are ours. A gclid has 60 points in all, a gbraid or wbraid, each of a group of
+# clicks, 45. Session attributes and the IP address are not sent.
 MATCH_KEYS = (
     MatchKey(
         "click_id",
-        "Click ID (gclid)",
-        60,
-        ((*EVENT, "adIdentifiers", "gclid"),),
+        "Click ID",
+        45,
+        ((*CLICK, "gclid"), (*CLICK, "gbraid"), (*CLICK, "wbraid")),
         "Keep the query of the landing page in the page URL that you send, and auto-tagging on in Google Ads.",
+        any_path=True,
+    ),
+    # Not `email` and `phone`, which count an event as unusable that states them while the postback sends none.
+    MatchKey(
+        "sent_email",
+        "Email",
+        20,
+        ((*CONTACT, "emailAddress"),),
+        "Identify players with the trait email, and switch on “Send email and phone” here and at Google.",
     ),
     MatchKey(
-        "contacts",
-        "Email or phone number",
-        30,
-        ((*EVENT, "userData", "userIdentifiers", "0"),),
-        "Identify players with the traits email and phone, and switch on “Send email and phone” here and at Google.",
+        "gclid",
+        "Click ID of one click (gclid)",
+        15,
+        ((*CLICK, "gclid"),),
+        "Keep auto-tagging on in Google Ads. Clicks on iOS may have a gbraid or wbraid instead.",
+    ),
+    MatchKey(
+        "sent_phone",
+        "Phone number",
+        10,
+        ((*CONTACT, "phoneNumber"),),
+        "Identify players with the trait phone, and switch on “Send email and phone” here and at Google.",
     ),
     MatchKey(
         "browser",
         "Browser",
         10,
-        ((*EVENT, "adIdentifiers", "landingPageDeviceInfo", "userAgent"),),
+        ((*CLICK, "landingPageDeviceInfo", "userAgent"),),
         "Send page events from the player's browser, not from your server.",
     ),
 )

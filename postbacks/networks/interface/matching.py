@@ -29,9 +29,9 @@ ACCEPTED_FORMS = {
 
 @dataclass(frozen=True, slots=True)
 class MatchKey:
-    """A body has the key if it has a value at every one of `paths`; list indexes are numbers, or ANY. `weight` is our
-    estimate in points: those of a network add up to 100. `advice` is for the studio. STATED_FACTS has the names that
-    have a meaning here.
+    """A body has the key if it has a value at every one of `paths`, or at one of them if `any_path`; list indexes are
+    numbers, or ANY. `weight` is our estimate in points: those of a network add up to 100. `advice` is for the studio.
+    STATED_FACTS has the names that have a meaning here.
     """
 
     name: str
@@ -39,6 +39,7 @@ class MatchKey:
     weight: int
     paths: tuple[tuple[str, ...], ...]
     advice: str
+    any_path: bool = False
 
 
 @dataclass(frozen=True, slots=True)
