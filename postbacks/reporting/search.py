@@ -13,7 +13,7 @@ from postbacks.models import Delivery
 
 # Maximum results per kind of id; an email address or device of more players identifies none of them.
 MAX_RESULTS = 500
-# The newest deliveries searched for an event id that the sender set, since no index has it.
+# The newest deliveries, or conversions, searched for an event id that the sender set, since no index has it.
 SCAN_LIMIT = 20_000
 
 
@@ -46,6 +46,7 @@ def find(game: Game, query: str) -> SearchResult:
         lookups.append(conversions.filter(Q(pk=uuid) | Q(person=uuid)))
         people += Person.objects.filter(game=game, pk=uuid)
     ids = {pk for lookup in lookups for pk in lookup.order_by().values_list("pk", flat=True)[:MAX_RESULTS]}
+    ids = ids or set(_stated(game, query))
     return SearchResult(
         rows=conversions.filter(pk__in=ids),
         click=touches[0] if touches else None,
@@ -58,3 +59,11 @@ def _sent_as(game: Game, query: str) -> list[UUID]:
     newest = Delivery.objects.filter(game=game, conversion__isnull=False).order_by("-event_at").values("pk")
     rows = Delivery.objects.filter(pk__in=newest[:SCAN_LIMIT], event_id=query)
     return [pk for pk in rows.values_list("conversion", flat=True)[:MAX_RESULTS] if pk]
+
+
+def _stated(game: Game, query: str) -> list[UUID]:
+    """Return the ids of conversions whose sender set this event id. Those that no postback takes have no delivery."""
+    newest = Conversion.objects.filter(game=game).order_by("-event_at").values("pk")
+    stated = Q(properties__event_id=query) | Q(properties__eventId=query) | Q(context__event_id=query)
+    rows = Conversion.objects.filter(stated, pk__in=newest[:SCAN_LIMIT])
+    return list(rows.order_by().values_list("pk", flat=True)[:MAX_RESULTS])

@@ -325,6 +325,24 @@ def test_a_conversion_is_found_by_the_event_id_that_the_network_received(
     assert event_id in viewer.get(f"{url}{row.pk}/").content.decode()
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"properties": {"event_id": "pixel-9"}},
+        {"properties": {"eventId": "pixel-9"}},
+        {"context": {"event_id": "pixel-9"}},
+    ],
+)
+def test_a_conversion_without_a_delivery_is_found_by_the_event_id_that_its_sender_set(
+    config: PostbackConfig, viewer: Client, url: str, fields: dict[str, Any]
+) -> None:
+    row = factories.conversion(factories.person(config.game), **fields)
+    factories.conversion(factories.person(factories.game()), **fields)
+    fan_out.fan_out_due()
+    assert row.deliveries.count() == 0
+    assert listed(searched(viewer, url, "pixel-9")) == [str(row.pk)]
+
+
 @pytest.mark.parametrize("query", ["ORDER-7", "order", "%", "a\0b", "x" * 5000, "ada@", "00000000"])
 def test_a_search_is_exact(game: Game, viewer: Client, url: str, query: str) -> None:
     factories.conversion(factories.person(game, user="ada"), message_id="order-7")
