@@ -72,6 +72,8 @@ def _create(check: CredentialCheck, credential: Mapping[str, str]) -> None:
 
 
 def _change(check: CredentialCheck, credential: Mapping[str, str]) -> None:
+    if check.kind.has_templates:  # the change may be one of the clicks that it takes
+        config_locks.lock_exclusive(check.game_id)
     config = PostbackConfig.objects.kept().locked().filter(checks=check).first()
     if config is None:
         raise rules.SettingsRefused(rules.DELETED)
