@@ -1,39 +1,65 @@
-"""The rows that a fan-out writes: one Delivery per conversion and config, waiting, held, or skipped with a reason."""
+"""The rows that a fan-out writes: one Delivery per conversion and config that takes its click, waiting, held, or
+skipped with a reason. The conversion's own reason explains why the other postbacks of the game have none.
+"""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from audience.models import Conversion, Reason
 from consent.models import Level
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
+from postbacks.networks import NETWORKS
 from postbacks.outbox import consent_levels, gate, once_per_player, repeated_orders
 from postbacks.outbox.goals import Goal, Match, match_goal
 from postbacks.outbox.once_per_player import Key
 
+Pair = tuple[Conversion, PostbackConfig]
 
-def key(row: Delivery) -> Key:
+
+def key_of(row: Delivery) -> Key:
     assert row.conversion_id  # None only for erased players
     return (row.conversion_id, row.config_id)
 
 
-def rows(conversions: Sequence[Conversion], configs: Sequence[PostbackConfig], now: datetime) -> list[Delivery]:
-    """A new Delivery for each conversion and config of its game, whether there is one or not."""
-    pairs = [(conv, config) for conv in conversions for config in configs if config.game_id == conv.game_id]
-    matches = {(conv.pk, config.pk): match_goal(config, conv) for conv, config in pairs}
-    levels = consent_levels.levels([conv for conv in conversions if gate.reason_for_any_config(conv) is None])
-    repeats = once_per_player.repeats(pairs, matches)
-    deliveries = []
-    for conv, config in pairs:
-        pair, level = (conv.pk, config.pk), levels.get(conv.pk, Level.NONE)
-        deliveries.append(_row(conv, config, matches[pair], level, now, repeated=pair in repeats))
-    sendable = {
-        key(row): pair for row, pair in zip(deliveries, pairs, strict=True) if row.state != DeliveryState.SKIPPED
-    }
-    repeated_keys = repeated_orders.repeats(sendable.values(), matches)
-    for row in deliveries:
-        if key(row) in repeated_keys:
-            _skip(row, Reason.REPEAT_ORDER, now)
-    return deliveries
+def rows(
+    conversions: Sequence[Conversion], configs: Iterable[PostbackConfig], now: datetime, *, existing: Iterable[Delivery]
+) -> list[Delivery]:
+    """A new Delivery for each conversion and config that takes its click, and for each `existing` one that was skipped.
+
+    That was skipped by an earlier fan-out: maybe for another click, or before its postback was deleted.
+    """
+    pairs = _pairs(conversions, configs, existing)
+    matches = {key: match_goal(config, conversion) for key, (conversion, config) in pairs.items()}
+    eligible = [conversion for conversion, config in pairs.values() if gate.is_eligible(conversion, config)]
+    levels = consent_levels.levels(list(dict.fromkeys(eligible)))
+    repeats = once_per_player.repeats(pairs.values(), matches)
+    deliveries: dict[Key, Delivery] = {}
+    for key, (conversion, config) in pairs.items():
+        level = levels.get(conversion.pk, Level.NONE)
+        deliveries[key] = _row(conversion, config, matches[key], level, now, repeated=key in repeats)
+    sendable = [pairs[key] for key, row in deliveries.items() if row.state != DeliveryState.SKIPPED]
+    for key in repeated_orders.repeats(sendable, matches):
+        _skip(deliveries[key], Reason.REPEAT_ORDER, now)
+    return list(deliveries.values())
+
+
+def _pairs(
+    conversions: Sequence[Conversion], configs: Iterable[PostbackConfig], existing: Iterable[Delivery]
+) -> dict[Key, Pair]:
+    by_game: dict[int, list[PostbackConfig]] = defaultdict(list)
+    for config in configs:
+        by_game[config.game_id].append(config)
+    pairs: dict[Key, Pair] = {}
+    for conversion in conversions:
+        click = conversion.touch
+        taking = [config for config in by_game[conversion.game_id] if click is not None and config.takes_click(click)]
+        pairs |= {(conversion.pk, config.pk): (conversion, config) for config in taking}
+    by_id = {conversion.pk: conversion for conversion in conversions}
+    for row in existing:
+        if row.state == DeliveryState.SKIPPED and row.network in NETWORKS:
+            pairs.setdefault(key_of(row), (by_id[key_of(row)[0]], row.config))
+    return pairs
 
 
 def _row(

@@ -1,4 +1,4 @@
-"""Fans out conversions: one Delivery per config of the game, waiting, held, or skipped with a reason.
+"""Fans out conversions: one Delivery per config that takes the click, waiting, held, or skipped with a reason.
 
 A batch of conversions is locked, decided and written in one transaction without calls to other systems. A conversion
 may be fanned out again (a merge found its click): skipped deliveries are decided again, the others do not change.
@@ -98,7 +98,7 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
     _reload_holds(configs)
     now = clock.now()
     existing = _existing(conversions)
-    rows = delivery_rows.rows(conversions, configs, now)
+    rows = delivery_rows.rows(conversions, configs, now, existing=existing.values())
     _write(rows, existing)
     _set_reasons(conversions, rows, existing, now)
     _choose_purchases(conversions)
@@ -151,15 +151,15 @@ def _reload_holds(configs: Sequence[PostbackConfig]) -> None:
 def _existing(conversions: Sequence[Conversion]) -> ByKey:
     rows = Delivery.objects.filter(conversion_id__in=[conversion.pk for conversion in conversions])
     rows = rows.select_related("config").defer("config__credential", "config__previous_credential")
-    return {delivery_rows.key(row): row for row in rows}
+    return {delivery_rows.key_of(row): row for row in rows}
 
 
 def _write(rows: Sequence[Delivery], existing: ByKey) -> None:
     """Insert new rows and update skipped ones. The lock on the conversion excludes other fan-outs."""
-    Delivery.objects.bulk_create([row for row in rows if delivery_rows.key(row) not in existing])
+    Delivery.objects.bulk_create([row for row in rows if delivery_rows.key_of(row) not in existing])
     changed = []
     for row in rows:
-        skipped = existing.get(delivery_rows.key(row))
+        skipped = existing.get(delivery_rows.key_of(row))
         if skipped is not None and skipped.state == DeliveryState.SKIPPED:
             for name in COLUMNS:
                 setattr(skipped, name, getattr(row, name))
@@ -170,7 +170,7 @@ def _write(rows: Sequence[Delivery], existing: ByKey) -> None:
 def _set_reasons(conversions: Sequence[Conversion], rows: Sequence[Delivery], existing: ByKey, now: datetime) -> None:
     """Mark the conversions as fanned out and set the reason of each."""
     by_conversion: dict[uuid.UUID, list[Delivery]] = defaultdict(list)
-    for (conversion_id, _), row in ({delivery_rows.key(row): row for row in rows} | existing).items():
+    for (conversion_id, _), row in ({delivery_rows.key_of(row): row for row in rows} | existing).items():
         by_conversion[conversion_id].append(row)
     by_reason: dict[str, list[uuid.UUID]] = defaultdict(list)
     for conversion in conversions:

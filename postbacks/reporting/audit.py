@@ -70,6 +70,7 @@ def _scope(slugs: Mapping[int, str], now: datetime, days: int) -> dict[str, Any]
     return {
         "games": list(slugs),
         "networks": list(NETWORKS),
+        "naming_networks": [kind for kind, network in NETWORKS.items() if network.has_templates],
         "triggers": list(Trigger.values),
         "not_due": [reason.value for reason in NOT_DUE],
         "since": since,

@@ -13,23 +13,24 @@ from django.db import connection
 
 from postbacks.models import DeliveryState
 
-# One per conversion and config that took its click and existed at the fan-out. Of erased players only the
-# deliveries are stored; they are counted on this side too.
-ELIGIBLE = """
+# A row per conversion (c) that was fanned out and config (p) that took its click and existed at that time.
+DUE = """
+    FROM audience_conversion c
+    JOIN audience_touch t ON t.id = c.touch_id
+    JOIN postbacks_postbackconfig p ON p.game_id = c.game_id
+     AND p.created_at <= c.fanned_out_at AND (p.deleted_at IS NULL OR p.deleted_at > c.fanned_out_at)
+     AND (p.network = t.network OR (p.network = ANY(%(naming_networks)s) AND coalesce((
+        SELECT click_parameters FROM postbacks_configversion
+        WHERE config_id = p.id AND set_at <= c.fanned_out_at ORDER BY number DESC LIMIT 1
+     ), p.click_parameters) && ARRAY[t.parameter, '*']::varchar[]))
+    WHERE c.game_id = ANY(%(games)s) AND c.event_at >= %(since)s AND p.network = ANY(%(networks)s)
+      AND c.fanned_out_at IS NOT NULL
+"""
+# Of erased players only the deliveries are stored; they are counted on this side too.
+ELIGIBLE = f"""
     SELECT game_id, network, day, sum(eligible), sum(erased) FROM (
         SELECT c.game_id, p.network, (c.event_at AT TIME ZONE 'UTC')::date AS day, count(*) AS eligible, 0 AS erased
-        FROM audience_conversion c
-        JOIN audience_touch t ON t.id = c.touch_id
-        JOIN postbacks_postbackconfig p ON p.game_id = c.game_id
-        LEFT JOIN LATERAL (
-            SELECT click_parameters FROM postbacks_configversion
-            WHERE config_id = p.id AND set_at <= c.fanned_out_at ORDER BY number DESC LIMIT 1
-        ) v ON true
-        WHERE c.game_id = ANY(%(games)s) AND c.event_at >= %(since)s AND p.network = ANY(%(networks)s)
-          AND c.fanned_out_at IS NOT NULL AND NOT c.test AND c.reason NOT IN ('repeat_launch', 'refund', 'erased')
-          AND (p.network = t.network
-            OR coalesce(v.click_parameters, p.click_parameters) && ARRAY[t.parameter, '*']::varchar[])
-          AND p.created_at <= c.fanned_out_at AND (p.deleted_at IS NULL OR p.deleted_at > c.fanned_out_at)
+        {DUE} AND NOT c.test AND c.reason NOT IN ('repeat_launch', 'refund', 'erased')
         GROUP BY 1, 2, 3
         UNION ALL
         SELECT d.game_id, d.network, (d.event_at AT TIME ZONE 'UTC')::date, count(*), count(*)
@@ -39,8 +40,8 @@ ELIGIBLE = """
         GROUP BY 1, 2, 3
     ) AS sides GROUP BY 1, 2, 3
 """
-# Without launches that became repeats by a merge after their fan-out (`count_repeats`), and conversions that will be
-# fanned out again.
+# Without launches that became repeats by a merge after their fan-out (`count_repeats`), conversions that will be fanned
+# out again, and deliveries that were skipped for a config that was deleted before the last fan-out.
 ACCOUNTED = """
     SELECT d.game_id, d.network, (d.event_at AT TIME ZONE 'UTC')::date AS day, d.state,
            CASE d.state WHEN 'skipped' THEN d.reason ELSE '' END, count(*),
@@ -48,9 +49,11 @@ ACCOUNTED = """
            count(*) FILTER (WHERE d.state = 'delivered' AND d.confirmation IN ('awaited', 'unknown')),
            count(*) FILTER (WHERE d.state = 'delivered' AND d.confirmation = 'confirmed')
     FROM postbacks_delivery d LEFT JOIN audience_conversion c ON c.id = d.conversion_id
+    JOIN postbacks_postbackconfig p ON p.id = d.config_id
     WHERE d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s
       AND NOT (d.state = 'skipped' AND d.reason = ANY(%(not_due)s))
-      AND (c.id IS NULL OR (c.fanned_out_at IS NOT NULL AND c.reason NOT IN ('repeat_launch', 'refund', 'erased')))
+      AND (c.id IS NULL OR (c.fanned_out_at IS NOT NULL AND c.reason NOT IN ('repeat_launch', 'refund', 'erased')
+        AND NOT (d.state = 'skipped' AND coalesce(p.deleted_at <= c.fanned_out_at, false))))
     GROUP BY 1, 2, 3, 4, 5
 """
 REPEATS = """

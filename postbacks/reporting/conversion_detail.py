@@ -1,6 +1,6 @@
 """The details of one conversion: its event and sender, the player's clicks and consent, and every postback."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from audience.hub.events.feed import PAYLOAD_FIELDS
 from audience.hub.toolkit.masking import as_json, masked
 from audience.models import Conversion, Event, Reason
 from postbacks.models import ConfigVersion, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.goals import goals_of
 from postbacks.reporting import clicks, labels, stuck_rows
@@ -21,6 +22,7 @@ from postbacks.reporting.waits import Wait, flows_of, wait_of
 
 # By config and number.
 Versions = dict[tuple[UUID, int], ConfigVersion]
+Configs = list[PostbackConfig]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,8 @@ class PostbackDetail:
 
 @dataclass(frozen=True, slots=True)
 class ConversionDetail:
-    """`added_later` are postbacks that were added after the fan-out. `stuck` is a sentence about the failure that
-    prevents the fan-out, or ''.
+    """`without_part` are postbacks that did not take the click; `added_later` were added after the fan-out. `stuck` is
+    a sentence about the failure that prevents the fan-out, or ''.
     """
 
     conversion: Conversion
@@ -67,7 +69,8 @@ class ConversionDetail:
     consent: ConsentInForce
     data_use: str
     postbacks: list[PostbackDetail]
-    added_later: list[PostbackConfig]
+    without_part: Configs
+    added_later: Configs
     stuck: str = ""
 
 
@@ -88,8 +91,7 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
     network = conversion.touch.network if conversion.touch else ""
     deliveries = sorted(conversion.deliveries.all(), key=lambda delivery: delivery.network != network)
     versions = _versions(deliveries)
-    config_ids = {delivery.config_id for delivery in deliveries}
-    configs = PostbackConfig.objects.kept().filter(game=conversion.game).order_by("created_at")
+    without_part, added_later = _without_delivery(conversion, {delivery.config_id for delivery in deliveries})
     stuck = stuck_rows.find_stuck(conversion.game_id, [delivery.pk for delivery in deliveries])
     undecided = stuck_rows.undecided(conversion)
     now = clock.now()
@@ -106,11 +108,19 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
         postbacks=[
             _postback(row, versions, stuck.get(row.pk), waits[row.pk], addresses=addresses) for row in deliveries
         ],
-        added_later=[
-            config for config in configs.defer("credential", "previous_credential") if config.pk not in config_ids
-        ],
+        without_part=without_part,
+        added_later=added_later,
         stuck=undecided.sentence if undecided else "",
     )
+
+
+def _without_delivery(conversion: Conversion, config_ids: Collection[UUID]) -> tuple[Configs, Configs]:
+    """Return the other postbacks: those that were there at the fan-out, and later ones. None before it."""
+    rows = PostbackConfig.objects.kept().filter(game=conversion.game, network__in=NETWORKS).exclude(pk__in=config_ids)
+    configs = rows.defer("credential", "previous_credential").order_by("created_at")
+    if (at := conversion.fanned_out_at) is None:
+        return [], []
+    return [one for one in configs if one.created_at <= at], [one for one in configs if one.created_at > at]
 
 
 def event_of(conversion: Conversion) -> Event | None:

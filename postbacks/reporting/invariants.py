@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connection
 
 from audience.models.games import MIN_RETENTION_DAYS
+from postbacks.reporting.balance import DUE
 
 MAX_EXAMPLES = 5
 
@@ -66,14 +67,11 @@ INVARIANTS = (
     ),
     Invariant(
         "conversions_fanned_out",
-        "Every conversion that was fanned out has exactly one delivery per postback of the game at that time.",
+        "Every conversion that was fanned out has exactly one delivery per postback that took its click at that time.",
         f"""
-        SELECT c.id::text FROM audience_conversion c
-        JOIN postbacks_postbackconfig p ON p.game_id = c.game_id AND p.network = ANY(%(networks)s)
-         AND p.created_at <= c.fanned_out_at AND (p.deleted_at IS NULL OR p.deleted_at > c.fanned_out_at)
-        LEFT JOIN postbacks_delivery d ON d.conversion_id = c.id AND d.config_id = p.id
-        WHERE {CONVERSIONS} AND c.fanned_out_at IS NOT NULL
-        GROUP BY c.id, p.id HAVING count(d.id) <> 1
+        SELECT due.conversion::text FROM (SELECT c.id AS conversion, p.id AS config {DUE}) AS due
+        LEFT JOIN postbacks_delivery d ON d.conversion_id = due.conversion AND d.config_id = due.config
+        GROUP BY due.conversion, due.config HAVING count(d.id) <> 1
         """,
     ),
     Invariant(

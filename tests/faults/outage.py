@@ -8,7 +8,7 @@ from tests.faults.installation import Installation
 
 STATES = (
     "SELECT d.state, count(*) FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id "
-    "WHERE d.network = %s AND c.user_id LIKE %s AND d.reason <> 'other_network' GROUP BY 1"
+    "WHERE d.network = %s AND c.user_id LIKE %s GROUP BY 1"
 )
 OPEN_ATTEMPTS = (
     "SELECT count(*) FROM postbacks_deliveryattempt a JOIN postbacks_delivery d ON d.id = a.delivery_id "

@@ -30,7 +30,7 @@ CLOSE_ALERTS = (
 )
 STATES = (
     "SELECT d.state, count(*) FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id "
-    "WHERE d.config_id = %s AND c.user_id LIKE %s AND d.reason <> 'other_network' GROUP BY 1"
+    "WHERE d.config_id = %s AND c.user_id LIKE %s GROUP BY 1"
 )
 
 

@@ -139,11 +139,11 @@ def _conversions(
 
 
 def _deliveries(verification: Verification, installation: Installation, remaining: Sequence[Player]) -> None:
-    """Every conversion after an ad click has one finished delivery to the ad's network, with an explained outcome."""
+    """Every conversion after an ad click has one finished delivery, to the ad's network, with an explained outcome."""
     rows = installation.rows(
         f"SELECT c.message_id, {STATE}, d.reason FROM audience_conversion c "
-        "JOIN audience_touch t ON t.id = c.touch_id JOIN postbacks_delivery d ON d.conversion_id = c.id "
-        "AND d.reason <> 'other_network' WHERE c.reason <> 'repeat_launch' AND c.user_id LIKE 'traffic-%%'"
+        "JOIN postbacks_delivery d ON d.conversion_id = c.id "
+        "WHERE c.reason <> 'repeat_launch' AND c.user_id LIKE 'traffic-%%'"
     )
     deliveries = Counter(message_id for message_id, *_ in rows)
     eligible = _eligible(installation, remaining)

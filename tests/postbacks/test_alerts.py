@@ -150,7 +150,7 @@ def test_a_rate_limit_opens_an_alert_after_five_minutes(config: PostbackConfig) 
 
 def test_silence_opens_an_alert_from_ten_conversions_on(config: PostbackConfig) -> None:
     for number in range(1, 11):
-        factories.delivery(config, state="skipped", reason="no_click")
+        factories.conversion(factories.person(config.game), fanned_out_at=timezone.now())
         assert watch() == (1 if number == 10 else 0)
     assert Alert.objects.get().cause == "10 conversions came, none could be sent: 10 had no ad click."
 

@@ -279,13 +279,15 @@ def test_only_a_failed_delivery_before_its_deadline_can_be_sent_again(
     assert (f'action="/g/{config.game.slug}/conversions/deliveries/{delivery.pk}/send-again/"' in page) is offered
 
 
-def test_a_conversion_without_a_postback_names_the_remedy(game: Game, viewer: Client) -> None:
+def test_a_conversion_without_a_click_names_the_remedy(game: Game, viewer: Client) -> None:
+    factories.config(game, created_at=NOW - HOUR)
     row = factories.conversion(factories.person(game), fanned_out_at=NOW)
     page = read(viewer, row)
     assert "No ad click is known for this player." in page
     assert "What to do: Nothing, if the player came by themselves." in page
     assert "None: no paid click of this player is known. The last one within 28 days" in page
-    assert "There was no postback in this game when this conversion was decided." in page
+    assert "Nothing to report: no ad click is attributed to this conversion." in page
+    assert factories.PIXELS["tiktok"] not in page
 
 
 def test_a_postback_added_after_the_fan_out_is_listed_as_later(config: PostbackConfig, viewer: Client) -> None:

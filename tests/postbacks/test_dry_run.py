@@ -86,9 +86,11 @@ def test_a_dry_run_predicts_what_the_fan_out_decides(config: PostbackConfig) -> 
     fan_out.fan_out_due()
     rows = Delivery.objects.filter(config=config)
     assert run.sent == rows.filter(state="waiting").count() == 2
+    assert reasons(run) == {"config_disabled": (1, None), "no_click": (1, None), "other_network": (1, None)}
     for reason, (count, _) in reasons(run).items():
-        assert rows.filter(state="skipped", reason=reason).count() == count
-    assert run.considered == rows.count()
+        assert Conversion.objects.filter(reason=reason).count() == count
+    assert [row.reason for row in rows.filter(state="skipped")] == ["config_disabled"]
+    assert run.considered == Conversion.objects.count()
 
 
 def test_a_dry_run_compares_with_the_present_settings(config: PostbackConfig) -> None:

@@ -1,4 +1,4 @@
-"""Counts the attempts and deliveries by which health is evaluated, for a list of configs, in two queries.
+"""Counts the attempts, deliveries and conversions by which health is evaluated, in three queries for a list of configs.
 
 Each subquery reads an index backwards and stops after SCAN_LIMIT rows, since a busy pixel has a million attempts in 24
 hours, and pages refresh every few seconds. Shares are then those of the newest rows.
@@ -6,13 +6,17 @@ hours, and pages refresh every few seconds. Shares are then those of the newest 
 
 import json
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
+from audience.models import Reason
+from audience.models.attribution import ATTRIBUTION_REASONS, UNCOUNTED_REASONS
 from postbacks.delivery import breaker
+from postbacks.models import EVERY_CLICK
 from postbacks.monitoring.health.types import HealthCounts
 from postbacks.networks import NETWORKS
 
@@ -63,7 +67,8 @@ IS_SET_ASIDE = """EXISTS (SELECT 1 FROM audience_failedwork failed WHERE failed.
       AND failed.queue IN ('sending', 'closing') AND failed.row = delivery.id::text
       AND failed.set_aside_at IS NOT NULL)"""
 # An unmatched delivery is no failure: the click belongs to no ad of the network. An early one is not accepted yet.
-# Test traffic, repeated launches and orders, refunds and erased players are not missing conversions.
+# Test traffic, repeated launches and orders, refunds and erased players are not missing conversions. Version 0.2 stored
+# deliveries of conversions that WITHOUT_PART counts.
 DELIVERIES = f"""
 SELECT config.id, created.*, failed.*, due.*, held.*
 FROM postbacks_postbackconfig config
@@ -75,7 +80,7 @@ CROSS JOIN LATERAL (
     coalesce(sum(n) FILTER (WHERE state = 'failed' AND confirmation = 'unmatched'), 0)::int AS unmatched,
     coalesce(sum(n) FILTER (WHERE state = 'unknown'), 0)::int AS may_have_arrived,
     jsonb_object_agg(reason, n) FILTER (WHERE state = 'skipped'
-      AND reason NOT IN ('test_traffic', 'repeat_launch', 'repeat_order', 'refund', 'erased')) AS skipped,
+      AND reason <> ALL(%(unskipped)s)) AS skipped,
     min(first) AS first_conversion_at
   FROM (
     SELECT state, reason, confirmation, count(*) AS n, min(created_at) AS first FROM (
@@ -112,19 +117,60 @@ CROSS JOIN LATERAL (
 ) held
 WHERE config.id = ANY(%(ids)s)
 """
+# The conversions in which a config has no part, by reason: without a click, or with one that it does not take. Neither
+# those from before it was added count, nor those whose events are older than the period.
+WITHOUT_PART = """
+WITH newest AS MATERIALIZED (
+  SELECT game.id AS game_id, conversion.reason, conversion.fanned_out_at, touch.network, touch.parameter
+  FROM (SELECT DISTINCT game_id AS id FROM postbacks_postbackconfig WHERE id = ANY(%(ids)s)) game
+  CROSS JOIN LATERAL (
+    SELECT touch_id, reason, test, fanned_out_at FROM audience_conversion
+    WHERE game_id = game.id AND event_at >= %(since)s ORDER BY event_at DESC LIMIT %(limit)s
+  ) conversion
+  LEFT JOIN audience_touch touch ON touch.id = conversion.touch_id
+  WHERE NOT test AND fanned_out_at IS NOT NULL AND reason <> ALL(%(uncounted)s)
+    AND (touch.id IS NOT NULL OR reason = ANY(%(unattributed)s))
+)
+SELECT config.id, CASE WHEN newest.network IS NULL THEN reason ELSE %(other_network)s END AS reason,
+  count(*)::int AS number, min(fanned_out_at) AS first
+FROM postbacks_postbackconfig config
+JOIN newest ON newest.game_id = config.game_id AND fanned_out_at >= config.created_at
+WHERE config.id = ANY(%(ids)s) AND (newest.network IS NULL OR NOT (newest.network = config.network
+  OR config.click_parameters && ARRAY[newest.parameter, %(every_click)s]::varchar[]))
+GROUP BY 1, 2
+"""
 
 
 def count(ids: Sequence[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, HealthCounts]:
     """Return {config id: HealthCounts}; configs of unknown networks are left out."""
     if not ids:
         return {}
-    params = {"ids": list(ids), "since": now - PERIOD, "now": now, "limit": SCAN_LIMIT}
-    params["named_pixels"] = [kind for kind, network in NETWORKS.items() if network.pixel_is_name]
+    params = _params(ids, now)
     deliveries = {row.pop("id"): row for row in _rows(DELIVERIES, params)}
+    without_part: dict[uuid.UUID, list[dict[str, Any]]] = defaultdict(list)
+    for row in _rows(WITHOUT_PART, params):
+        without_part[row["id"]].append(row)
     return {
-        row["id"]: _counts(row, deliveries[row["id"]], now)
+        row["id"]: _counts(row, deliveries[row["id"]], without_part[row["id"]], now)
         for row in _rows(ATTEMPTS, params)
         if row["network"] in NETWORKS
+    }
+
+
+def _params(ids: Sequence[uuid.UUID], now: datetime) -> dict[str, Any]:
+    uncounted = [Reason.TEST_TRAFFIC.value, *(reason.value for reason in UNCOUNTED_REASONS)]
+    unattributed = [reason.value for reason in ATTRIBUTION_REASONS]
+    return {
+        "ids": list(ids),
+        "since": now - PERIOD,
+        "now": now,
+        "limit": SCAN_LIMIT,
+        "named_pixels": [kind for kind, network in NETWORKS.items() if network.pixel_is_name],
+        "uncounted": uncounted,
+        "unattributed": unattributed,
+        "unskipped": [*uncounted, *unattributed, Reason.REPEAT_ORDER.value, Reason.OTHER_NETWORK.value],
+        "other_network": Reason.OTHER_NETWORK.value,
+        "every_click": EVERY_CLICK,
     }
 
 
@@ -135,9 +181,14 @@ def _rows(query: str, params: dict[str, Any]) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _counts(row: dict[str, Any], deliveries: dict[str, Any], now: datetime) -> HealthCounts:
+def _counts(
+    row: dict[str, Any], deliveries: dict[str, Any], without_part: Sequence[dict[str, Any]], now: datetime
+) -> HealthCounts:
     columns = {name: value for name, value in row.items() if name not in ("id", "network", "failures")}
     for name in ("skipped", "failed_by"):
         deliveries[name] = json.loads(deliveries[name]) if deliveries[name] else {}
+    deliveries["skipped"] |= {other["reason"]: other["number"] for other in without_part}
+    firsts = [deliveries["first_conversion_at"], *(other["first"] for other in without_part)]
+    deliveries["first_conversion_at"] = min(filter(None, firsts), default=None)
     breaker_open = row["failures"] >= breaker.FAILURE_THRESHOLD
     return HealthCounts(kind=NETWORKS[row["network"]], now=now, breaker_open=breaker_open, **columns, **deliveries)
