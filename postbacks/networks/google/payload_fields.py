@@ -5,8 +5,8 @@ from postbacks.networks.interface.matching import ANY, MatchKey
 EVENT = ("events", "0")
 CLICK = (*EVENT, "adIdentifiers")
 CONTACT = (*EVENT, "userData", "userIdentifiers", ANY)
-# Google publishes no weights: the weights are ours. A gclid has 60 points in all, and a gbraid or wbraid, each of a group
-# of clicks, 45. Session attributes and the IP address are not sent.
+# Google publishes no weights: the weights are ours. A gclid has 60 points in all. A gbraid or wbraid is of a group of
+# clicks and has 45. Session attributes and the IP address are not sent.
 MATCH_KEYS = (
     MatchKey(
         "click_id",
