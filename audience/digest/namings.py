@@ -12,25 +12,21 @@ from django.db import connection
 from audience.digest import spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey
-from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId
+from audience.digest.ownership import KnownId
 from audience.digest.ownership_runs import OwnershipRun
 from audience.digest.strong_ids import NamedPersons
 from audience.models import Game, Ownership, OwnershipSource
 from audience.models.people import ANONYMOUS, USER
 
 # The events that name a user together with a weak id, and the aliases, as runs of one player in order of time.
-# `stored` are times of namings whose events may be deleted by now.
+# `stored` are times of namings whose events may be deleted by now. The function that reads the events, whose plan is
+# kept, is in audience/migrations/0042_events_of_weak_ids.py.
 HISTORY = """
-WITH weak_id AS (SELECT * FROM jsonb_to_recordset(%(rows)s) AS weak_id (id bigint, value text)),
-stored AS (
+WITH stored AS (
   SELECT * FROM jsonb_to_recordset(%(stored)s) AS stored (id bigint, named bigint, at timestamptz)
 ), by_event AS (
-  SELECT weak_id.id, named.id AS named, named.person_id, event.at, event.message_id FROM weak_id
-  CROSS JOIN LATERAL (
-    SELECT user_id, least(event_at, received_at) AS at, message_id FROM audience_event
-    WHERE game_id = %(game)s AND {index} = weak_id.value AND {index} <> '' AND {column} <> '' AND {names_user}
-      AND NOT links @> jsonb_build_array(jsonb_build_array('user', weak_id.value))
-  ) AS event
+  SELECT event.id, named.id AS named, named.person_id, event.at, event.message_id
+  FROM audience_events_naming_{namespace}(%(game)s, %(rows)s, %(placeholders)s) AS event
   CROSS JOIN LATERAL (
     SELECT id, person_id FROM audience_identity
     WHERE (game_id, namespace, value) = (%(game)s, 'user', audience_canonical_id(event.user_id)) LIMIT 1
@@ -40,7 +36,7 @@ stored AS (
   UNION ALL
   SELECT identity_id, user_id, person_id, first_at, message_id FROM audience_ownership ownership
   JOIN audience_identity named ON named.id = ownership.user_id
-  WHERE identity_id IN (SELECT id FROM weak_id) AND source <> 'event'
+  WHERE identity_id = ANY(%(ids)s) AND source <> 'event'
   UNION ALL
   SELECT stored.id, named, person_id, at, '' FROM stored JOIN audience_identity known ON known.id = named
   WHERE NOT EXISTS (SELECT FROM by_event WHERE by_event.id = stored.id AND by_event.at = stored.at)
@@ -113,16 +109,16 @@ def read_runs(
 ) -> dict[int, list[OwnershipRun]]:
     """Return {identity id: runs in order of time} of these weak ids of one namespace, from events and aliases."""
     sent = spellings.load(game.pk, [known.key for known in ids])
-    query = HISTORY.format(index=f"{namespace}_id", column=COLUMNS[namespace], names_user=NAMES_USER)
     params: dict[str, Any] = {
         "game": game.pk,
-        "nobody": list(PLACEHOLDER_IDS),
+        "placeholders": list(PLACEHOLDER_IDS),
+        "ids": [known.pk for known in ids],
         "rows": orjson.dumps([{"id": known.pk, "value": value} for known in ids for value in sent[known.key]]).decode(),
         "stored": orjson.dumps(list(stored)).decode(),
     }
     runs: dict[int, list[OwnershipRun]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(query, params)
+        cursor.execute(HISTORY.format(namespace=namespace), params)
         for identity, *run in cursor.fetchall():
             runs[identity].append(OwnershipRun._make(run))
     return runs

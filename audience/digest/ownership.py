@@ -19,7 +19,6 @@ from audience.digest import ownership_runs
 from audience.digest.event_ids import IdentityKey
 from audience.digest.ownership_runs import OwnershipRun
 from audience.models import Game, Owners
-from audience.models.people import ANONYMOUS, DEVICE
 
 # A weak id named with more players than this belongs to none of them: a kiosk, a load test. Nor does one whose owner
 # changes more than MAX_RUNS times in RUNS_PERIOD: two accounts that play at the same time.
@@ -57,7 +56,6 @@ WHERE ownership.identity_id = {identity} AND ownership.source = 'event'
 ORDER BY ownership.first_at <= {at} DESC, CASE WHEN ownership.first_at <= {at} THEN ownership.id END DESC, ownership.id
 LIMIT 1
 """
-COLUMNS = {ANONYMOUS: "anonymous_id", DEVICE: "CASE WHEN kind = 'device' THEN '' ELSE device_id END"}
 NAMES_USER = "user_id <> '' AND lower(user_id) <> ALL(%(nobody)s)"
 
 

@@ -16,24 +16,17 @@ from django.db.models import Q
 
 from audience.digest import event_groups, moved_rows, ownership, spellings, traits
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id, weak_keys
-from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, WeakOwners
+from audience.digest.ownership import NAMES_USER, KnownId, WeakOwners
 from audience.ids.values import canonical
 from audience.models import Event, Game, Identity, Kind, Ownership, OwnershipSource, Person
 from audience.models.people import ANONYMOUS, DEVICE, USER, GroupMembership
 
 logger = structlog.get_logger(__name__)
 
-# Events with these weak ids and without a user, grouped by their ids.
-# LIMIT: see event_groups.IDENTITY_OF.
+# Events with these weak ids and without a user, grouped by their ids. The function, whose plan is kept, is in
+# audience/migrations/0042_events_of_weak_ids.py.
 WEAK_EVENTS = """
-SELECT anonymous_id, device, min(at), max(at), (array_agg(message_id ORDER BY at, message_id))[1]
-FROM jsonb_to_recordset(%(rows)s) AS weak_id (value text) CROSS JOIN LATERAL (
-  SELECT least(event_at, received_at) AS at, message_id, anonymous_id, {device} AS device FROM audience_event
-  WHERE game_id = %(game)s AND {index} = weak_id.value AND {index} <> '' AND {column} <> ''
-    AND NOT ({names_user}) AND links = '[]' AND NOT id = ANY(%(digesting)s)
-  LIMIT 1000000
-) AS event
-GROUP BY anonymous_id, device
+SELECT * FROM audience_events_without_user_{namespace}(%(game)s, %(rows)s, %(placeholders)s, %(digesting)s::bigint[])
 """
 # The newest relevant events of persons who may lose some of them.
 RELEVANT_EVENTS = """
@@ -99,12 +92,9 @@ def weak_events(game: Game, ids: Iterable[KnownId], digesting: set[int]) -> list
         values[key[0]] += [{"value": value} for value in sent]
     events_by_ids: dict[tuple[str, str], WeakEvents] = {}
     for namespace, rows in values.items():
-        query = WEAK_EVENTS.format(
-            index=f"{namespace}_id", column=COLUMNS[namespace], device=COLUMNS[DEVICE], names_user=NAMES_USER
-        )
         params: dict[str, Any] = {"game": game.pk, "rows": orjson.dumps(rows).decode(), "digesting": list(digesting)}
         with connection.cursor() as cursor:
-            cursor.execute(query, {**params, "nobody": list(PLACEHOLDER_IDS)})
+            cursor.execute(WEAK_EVENTS.format(namespace=namespace), {**params, "placeholders": list(PLACEHOLDER_IDS)})
             events_by_ids |= {row[:2]: WeakEvents._make(row) for row in cursor.fetchall()}
     return list(events_by_ids.values())
 
