@@ -1,6 +1,9 @@
-"""Bulk updates from arrays: microseconds per row, where Django's bulk_update takes a millisecond."""
+"""Bulk statements: some microseconds per row, where bulk_create takes a hundred and bulk_update a thousand."""
 
+import json
 from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +12,31 @@ from django.db.models import Field, Model
 from psycopg import sql
 
 UPDATE = "UPDATE {table} old SET {sets} FROM unnest({arrays}) AS new ({names}) WHERE old.{key} = new.{key}"
+# Rows are passed as one JSON text, which PostgreSQL reads by the types of the table's columns.
+INSERT = """
+INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_populate_recordset(NULL::{table}, %s)
+ON CONFLICT DO NOTHING RETURNING {key}
+"""
+
+
+def insert(rows: Sequence[Model]) -> set[Any]:
+    """Insert rows of one model with one statement; return the keys of the new ones.
+
+    Rows that conflict with a stored row are skipped. Every field must have a value; no signals are sent.
+    """
+    if not rows:
+        return set()
+    meta = rows[0]._meta
+    columns = [(column.column, column.attname) for column in meta.concrete_fields]
+    values = [{name: getattr(row, attribute) for name, attribute in columns} for row in rows]
+    statement = sql.SQL(INSERT).format(
+        table=sql.Identifier(meta.db_table),
+        names=sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns),
+        key=sql.Identifier(meta.pk.column),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [json.dumps(values, default=_text)])
+        return {key for (key,) in cursor.fetchall()}
 
 
 def update(rows: Sequence[Model], fields: Sequence[str]) -> None:
@@ -29,6 +57,13 @@ def update(rows: Sequence[Model], fields: Sequence[str]) -> None:
 def array(ids: Iterable[UUID]) -> str:
     """Return the ids as the text of a uuid[], for `= ANY(%s::uuid[])`."""
     return "{" + ",".join(map(str, ids)) + "}"
+
+
+def _text(value: Any) -> str:
+    """Return a value that JSON does not have as PostgreSQL reads it."""
+    if isinstance(value, date | Decimal | UUID):
+        return str(value)
+    raise TypeError(f"{type(value)} cannot be stored")
 
 
 def _value(column: Field[Any, Any], row: Model) -> Any:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from audience.database import bulk, clock
@@ -34,7 +34,8 @@ def attribute(*, game: Game, events: Sequence[Event], people: ResolvedPlayers) -
     undecided = locked.filter(fanned_out_at=None)
     affected_or_new = [*recent, *undecided, *new, *newly_counted]
     to_decide = {c.pk: c for c in affected_or_new if c.reason not in conversions.FINAL_REASONS}
-    decided = _decide(game, list(to_decide.values()), new)
+    changed = _decide(game, list(to_decide.values()), newly_counted={conversion.pk for conversion in newly_counted})
+    decided = len(changed | {conversion.pk for conversion in new})
     # Last, and for every player whose conversions are locked here: a fan-out leaves them to this (`skip_locked`).
     again = orders.choose_purchases(person_ids=people.changed | touched)
     return decided + again + orders.choose_purchases(person_ids=converted, order_ids=[c.order_id for c in new])
@@ -54,9 +55,10 @@ def winner(*, event_at: datetime, touches: Iterable[Touch], window: timedelta) -
     return last, ""
 
 
-def _decide(game: Game, to_decide: Sequence[Conversion], new: Sequence[Conversion]) -> int:
-    """Set each conversion's touch or reason; those that changed are fanned out again. Return how many changed or are
-    new.
+def _decide(game: Game, to_decide: Sequence[Conversion], *, newly_counted: Container[uuid.UUID]) -> set[uuid.UUID]:
+    """Set each conversion's touch or reason; those that changed are fanned out again. Return the ids of these.
+
+    `newly_counted` are the ids of launches that were repeats, and are not saved yet.
     """
     by_person: dict[uuid.UUID, list[Touch]] = defaultdict(list)
     stored = list(Touch.objects.filter(person_id__in={c.person_id for c in to_decide}))
@@ -77,8 +79,8 @@ def _decide(game: Game, to_decide: Sequence[Conversion], new: Sequence[Conversio
         if conversion.person_id in crowds:
             conversion.touch, reason = None, Reason.SHARED_ID
         conversion.reason = Reason.TEST_TRAFFIC if conversion.test else reason
-        if before != (conversion.touch_id, conversion.reason):
+        if conversion.pk in newly_counted or before != (conversion.touch_id, conversion.reason):
             conversion.fanned_out_at = None
             changed.append(conversion)
     bulk.update(changed, ["touch", "reason", "fanned_out_at"])
-    return len({conversion.pk for conversion in [*changed, *new]})
+    return {conversion.pk for conversion in changed}

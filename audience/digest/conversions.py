@@ -37,9 +37,9 @@ def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUI
     erased = _erased(game, {people[event.pk] for event in triggers}, triggers, people)
     servers = _server_keys(triggers)
     rows = [_conversion(game, event, people[event.pk], event.pk in erased, servers) for event in triggers]
-    Conversion.objects.bulk_create(rows, ignore_conflicts=True)
     # A repeated run conflicts with its earlier rows, which have other ids.
-    return list(Conversion.objects.filter(pk__in=[row.pk for row in rows]))
+    stored = bulk.insert(rows)
+    return [row for row in rows if row.pk in stored]
 
 
 def _server_keys(events: Sequence[Event]) -> set[int]:
@@ -90,7 +90,8 @@ def _context(event: Event) -> dict[str, Any]:
 
 
 def choose_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
-    """Decide which launch of each person counts; return those that count now and did not before."""
+    """Decide which launch of each person counts; return those that count now and did not before, as `choose_counted`
+    does."""
     launches: dict[uuid.UUID, list[Conversion]] = defaultdict(list)
     for launch in launches_of(person_ids):
         launches[launch.person_id].append(launch)
@@ -100,11 +101,15 @@ def choose_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
 def launches_of(person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
     """Return these persons' launches, locked until the end of the transaction, so that none is fanned out meanwhile."""
     launches = Conversion.objects.filter(person_id__in=set(person_ids)).launches()
-    return list(launches.order_by("pk").select_for_update(no_key=True))
+    rows = launches.order_by("pk").defer("properties", "context", "integrations")
+    return list(rows.select_for_update(no_key=True))
 
 
 def choose_counted(players: Iterable[Sequence[Conversion]]) -> list[Conversion]:
-    """Decide which launch of each player counts and save the changes; return those that did not count before."""
+    """Decide which launch of each player counts and save those that are repeats now.
+
+    Returns those that did not count before; the caller saves their reason and `fanned_out_at`.
+    """
     repeats: list[Conversion] = []
     newly_counted: list[Conversion] = []
     for launches in players:
@@ -117,9 +122,8 @@ def choose_counted(players: Iterable[Sequence[Conversion]]) -> list[Conversion]:
         launch.reason, launch.fanned_out_at = Reason.REPEAT_LAUNCH, None
     for launch in newly_counted:
         launch.reason, launch.fanned_out_at = "", None
-    # Before the promotion, since a constraint allows one counted launch per person.
+    # Before the others, since a constraint allows one counted launch per person.
     bulk.update(repeats, ["touch", "reason", "fanned_out_at"])
-    bulk.update(newly_counted, ["reason", "fanned_out_at"])
     return newly_counted
 
 

@@ -17,7 +17,7 @@ def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
     _merge_touches(remaining.pk, [person.pk for person in persons])
     # First, since a constraint allows one counted launch per person.
     if launches := conversions.launches_of(person_ids):
-        conversions.choose_counted([launches])
+        bulk.update(conversions.choose_counted([launches]), ["reason", "fanned_out_at"])
     for model in (Identity, Device, Conversion):
         model._default_manager.filter(person_id__in=merged_ids).update(person=remaining)
     Conversion.objects.filter(moved_to__in=merged_ids).update(moved_to=remaining)
