@@ -81,7 +81,8 @@ def resolve(
 
 def _resolve(digest: DigestInput, people: ResolvedPlayers, merged: Merged) -> None:
     game, groups = digest.game, digest.groups
-    known = ownership.known_ids(game, _keys(groups))
+    looked_up = _keys(groups)
+    known = ownership.known_ids(game, looked_up)
     undecided = pruned_ids.restore_seen(game, groups, known)
     named = strong_ids.resolve(game, groups, known, merged)
     changes = WeakIds(game, known, merged).decide(groups, named, undecided)
@@ -94,7 +95,8 @@ def _resolve(digest: DigestInput, people: ResolvedPlayers, merged: Merged) -> No
     changes.write(game)
     weak = {key for group in groups for key in group.ids.weak}
     after = ownership.with_runs({key: known[key] for key in weak if key in known})
-    after.add(game, keys | weak)
+    # The ids of the groups that are not known yet are new.
+    after.add(game, keys | (weak - looked_up))
     named.by_group += [None] * (len(digest.groups) - len(named.by_group))
     # Events without any usable id are joined to nobody; each relevant one gets its own player.
     without_user = [(index, group) for index, group in enumerate(digest.groups) if named.by_group[index] is None]
@@ -135,7 +137,7 @@ def _assign(
         else:
             people.by_event.update(dict.fromkeys(group.events, person_id))
         seen[merged.final(person_id)].append(group)
-    persons.record_seen(digest.game, seen)
+    persons.record_seen(digest.game, seen, merged)
 
 
 def _player(group: EventGroup, lookup: WeakOwners, moment: datetime) -> uuid.UUID:

@@ -17,13 +17,13 @@ from audience.models import Game
 # choose namespaces freely.
 Member = IdentityKey | int | uuid.UUID
 
+# greatest() ignores NULL.
 # Rows are passed as one JSON text: psycopg formats arrays in Python, PostgreSQL parses JSON in C.
 SPAN = "jsonb_to_recordset(%(spans)s) AS span (id uuid, first_at timestamptz, active_at timestamptz)"
 CREATE = f"""
 INSERT INTO audience_person (id, game_id, traits, trait_times, first_seen_at, last_seen_at)
-SELECT id, %(game)s, '{{}}', '{{}}', first_at, first_at FROM {SPAN}
+SELECT id, %(game)s, '{{}}', '{{}}', first_at, greatest(first_at, active_at) FROM {SPAN}
 """
-# greatest() ignores NULL.
 RECORD_SEEN = f"""
 UPDATE audience_person person
 SET first_seen_at = least(first_seen_at, first_at), last_seen_at = greatest(last_seen_at, active_at)
@@ -55,7 +55,14 @@ class UnionFind:
 
 
 class Merged(dict[uuid.UUID, uuid.UUID]):
-    """{merged person: remaining person}."""
+    """{merged person: remaining person}.
+
+    `new` are persons that `record_seen` will store, with the time at which each was first seen. Until then ids refer to
+    them, since foreign keys are checked at the commit.
+    """
+
+    def __init__(self) -> None:
+        self.new: dict[uuid.UUID, datetime] = {}
 
     def final(self, person_id: uuid.UUID) -> uuid.UUID:
         """Return the person that this one was merged into, or itself."""
@@ -71,10 +78,8 @@ class Merged(dict[uuid.UUID, uuid.UUID]):
         return remaining
 
 
-def find_or_create(
-    game: Game, sets: UnionFind, first_at: Mapping[Member, datetime], merged: Merged
-) -> dict[Member, uuid.UUID]:
-    """Return {root: person}: the person in its set, after a merge if there are several, else a new one.
+def find_or_create(sets: UnionFind, first_at: Mapping[Member, datetime], merged: Merged) -> dict[Member, uuid.UUID]:
+    """Return {root: person}: the person in its set, after a merge if there are several, else one of `merged.new`.
 
     `first_at` is when each root was first seen.
     """
@@ -84,7 +89,7 @@ def find_or_create(
             person_ids.setdefault(sets.root(member), []).append(member)
     known = {root: merged.merge(members) for root, members in person_ids.items()}
     new = {root: uuid.uuid4() for root in first_at if root not in known}
-    create(game, {person_id: first_at[root] for root, person_id in new.items()})
+    merged.new.update((person_id, first_at[root]) for root, person_id in new.items())
     return {**known, **new}
 
 
@@ -93,14 +98,21 @@ def create(game: Game, first_at: Mapping[uuid.UUID, datetime]) -> None:
     _execute(CREATE, game, [{"id": person_id, "first_at": moment} for person_id, moment in first_at.items()])
 
 
-def record_seen(game: Game, seen: Mapping[uuid.UUID, Iterable[EventGroup]]) -> None:
-    """Record when persons were first seen and last active."""
-    spans = []
+def record_seen(game: Game, seen: Mapping[uuid.UUID, Iterable[EventGroup]], merged: Merged) -> None:
+    """Record when persons were first seen and last active, and store the new ones."""
+    new = {person_id: {"id": person_id, "first_at": first_at} for person_id, first_at in merged.new.items()}
+    stored = []
     for person_id, groups in seen.items():
         active = [group.active_at for group in groups if group.active_at]
-        span = {"first_at": min(group.first_at for group in groups), "active_at": max(active, default=None)}
-        spans.append({"id": person_id, **span})
-    _execute(RECORD_SEEN, game, spans)
+        span = {"id": person_id, "first_at": min(group.first_at for group in groups)}
+        span["active_at"] = max(active, default=None)
+        if person_id not in new:
+            stored.append(span)
+        else:
+            new[person_id] = {**span, "first_at": min(span["first_at"], merged.new[person_id])}
+    _execute(CREATE, game, list(new.values()))
+    _execute(RECORD_SEEN, game, stored)
+    merged.new.clear()
 
 
 def _execute(query: str, game: Game, spans: list[dict[str, Any]]) -> None:

@@ -30,7 +30,7 @@ def record(game: Game, groups: Iterable[EventGroup]) -> None:
     new: dict[IdentityKey, set[str]] = {}
     for group in groups:
         for namespace, sent in _stated(group):
-            if is_id(sent) and (value := canonical(sent)) != sent:
+            if (value := canonical(sent)) != sent and is_id(sent):
                 new.setdefault((namespace, value), set()).add(sent)
     if new:
         rows = [{"namespace": key[0], "value": key[1], "added": sorted(spellings)} for key, spellings in new.items()]

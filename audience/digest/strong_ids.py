@@ -65,7 +65,7 @@ def resolve(
         if group.ids.strong:
             root = sets.root(index)
             first_at[root] = min(group.first_at, first_at.get(root, group.first_at))
-    persons_by_root = persons.find_or_create(game, sets, first_at, merged)
+    persons_by_root = persons.find_or_create(sets, first_at, merged)
     for index, group in enumerate(groups):
         if group.ids.strong:
             named.by_group[index] = persons_by_root[sets.root(index)]

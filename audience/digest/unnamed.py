@@ -48,7 +48,7 @@ def assign(
         if group_members:
             root = sets.root(group_members[0])
             first_at[root] = min(first_seen_at, first_at.get(root, first_seen_at))
-    persons_by_root = persons.find_or_create(game, sets, first_at, merged)
+    persons_by_root = persons.find_or_create(sets, first_at, merged)
     _add_new(game, groups, sets, persons_by_root, lookup)
     spellings.record(game, [group for _, group in groups])
     changed = _set_persons(sets, persons_by_root, lookup)
