@@ -1,4 +1,7 @@
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+
+from audience.database import timestamps
 
 ACCOUNT = ["username", "email", "first_name", "last_name", "is_active", "is_staff", "is_superuser"]
 
@@ -7,6 +10,7 @@ class AudienceConfig(AppConfig):
     name = "audience"
 
     def ready(self) -> None:
+        connection_created.connect(timestamps.register)
         # Not at the top of the file: these modules import models, which are not loaded yet at that point.
         from allauth.mfa.models import Authenticator
         from auditlog.registry import auditlog
