@@ -27,13 +27,11 @@ def insert(rows: Sequence[Model]) -> set[Any]:
     if not rows:
         return set()
     meta = rows[0]._meta
-    columns = [(column.column, column.attname) for column in meta.concrete_fields]
+    columns = [(str(column.column), column.attname) for column in meta.concrete_fields]
     values = [{name: getattr(row, attribute) for name, attribute in columns} for row in rows]
-    statement = sql.SQL(INSERT).format(
-        table=sql.Identifier(meta.db_table),
-        names=sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns),
-        key=sql.Identifier(meta.pk.column),
-    )
+    names = sql.SQL(", ").join([sql.Identifier(name) for name, _ in columns])
+    key = sql.Identifier(str(meta.pk.column))
+    statement = sql.SQL(INSERT).format(table=sql.Identifier(meta.db_table), names=names, key=key)
     with connection.cursor() as cursor:
         cursor.execute(statement, [json.dumps(values, default=_text)])
         return {key for (key,) in cursor.fetchall()}

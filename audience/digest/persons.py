@@ -100,16 +100,17 @@ def create(game: Game, first_at: Mapping[uuid.UUID, datetime]) -> None:
 
 def record_seen(game: Game, seen: Mapping[uuid.UUID, Iterable[EventGroup]], merged: Merged) -> None:
     """Record when persons were first seen and last active, and store the new ones."""
-    new = {person_id: {"id": person_id, "first_at": first_at} for person_id, first_at in merged.new.items()}
+    new: dict[uuid.UUID, dict[str, Any]] = {}
+    for person_id, first_at in merged.new.items():
+        new[person_id] = {"id": person_id, "first_at": first_at}
     stored = []
     for person_id, groups in seen.items():
         active = [group.active_at for group in groups if group.active_at]
-        span = {"id": person_id, "first_at": min(group.first_at for group in groups)}
-        span["active_at"] = max(active, default=None)
-        if person_id not in new:
-            stored.append(span)
+        first_at, active_at = min(group.first_at for group in groups), max(active, default=None)
+        if person_id in new:
+            new[person_id].update(first_at=min(first_at, new[person_id]["first_at"]), active_at=active_at)
         else:
-            new[person_id] = {**span, "first_at": min(span["first_at"], merged.new[person_id])}
+            stored.append({"id": person_id, "first_at": first_at, "active_at": active_at})
     _execute(CREATE, game, list(new.values()))
     _execute(RECORD_SEEN, game, stored)
     merged.new.clear()

@@ -58,3 +58,34 @@ def test_an_empty_bulk_update_runs_no_query(game: Game) -> None:
     with CaptureQueriesContext(connection) as asked:
         bulk.update([], ["traits"])
     assert len(asked) == 0
+
+
+def test_a_bulk_insert_stores_every_kind_of_value_and_skips_rows_that_exist(game: Game) -> None:
+    properties = {"a": [1, None, "x\ty\\", 1.5, 10**30], "ü": "‘’"}
+    made = [
+        Conversion(game=game, person=factories.person(game), trigger="purchase", message_id=f"m-{n}") for n in range(3)
+    ]
+    for row in made:
+        row.event_day, row.event_at, row.anonymous_id = AT.date(), AT + timedelta(microseconds=1), "'a'"
+        row.value, row.currency, row.properties = Decimal("-0.000001"), "EUR", properties
+        row.value_problem, row.order_id, row.origin = "", "", ""
+    with CaptureQueriesContext(connection) as asked:
+        assert bulk.insert(made[:2]) == {made[0].pk, made[1].pk}
+    assert len(asked) == 1
+    repeated = Conversion.objects.get(pk=made[0].pk)
+    repeated.pk = made[2].pk
+
+    assert bulk.insert([repeated]) == set()
+    for row in made[:2]:
+        stored = Conversion.objects.get(pk=row.pk)
+        assert {f.attname: getattr(stored, f.attname) for f in stored._meta.concrete_fields} == {
+            f.attname: getattr(row, f.attname) for f in row._meta.concrete_fields
+        }
+    assert Conversion.objects.count() == 2
+
+
+def test_a_bulk_insert_refuses_a_value_that_json_cannot_hold(game: Game) -> None:
+    row = Conversion(game=game, person=factories.person(game), event_day=AT.date(), context={"a": b"bytes"})
+    with pytest.raises(TypeError, match="cannot be stored"):
+        bulk.insert([row])
+    assert bulk.insert([]) == set()
