@@ -20,7 +20,7 @@ from audience.models.people import ANONYMOUS, USER
 
 # The events that name a user together with a weak id, and the aliases, as runs of one player in order of time.
 # `stored` are times of namings whose events may be deleted by now. The function that reads the events, whose plan is
-# kept, is in audience/migrations/0042_events_of_weak_ids.py.
+# kept, is in audience/migrations/0043_events_of_weak_ids.py.
 HISTORY = """
 WITH stored AS (
   SELECT * FROM jsonb_to_recordset(%(stored)s) AS stored (id bigint, named bigint, at timestamptz)

@@ -24,7 +24,7 @@ from audience.models.people import ANONYMOUS, DEVICE, USER, GroupMembership
 logger = structlog.get_logger(__name__)
 
 # Events with these weak ids and without a user, grouped by their ids. The function, whose plan is kept, is in
-# audience/migrations/0042_events_of_weak_ids.py.
+# audience/migrations/0043_events_of_weak_ids.py.
 WEAK_EVENTS = """
 SELECT * FROM audience_events_without_user_{namespace}(%(game)s, %(rows)s, %(placeholders)s, %(digesting)s::bigint[])
 """

@@ -58,7 +58,7 @@ CONDITIONS = {"anonymous": "true", "device": "kind <> 'device'"}
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audience", "0041_limited_data_use")]
+    dependencies = [("audience", "0042_reasons_of_unmapped_and_limited_events")]
     operations = [
         migrations.RunSQL(
             [text.format(namespace=namespace, condition=condition) for namespace, condition in CONDITIONS.items()],
