@@ -2,7 +2,10 @@
 
 import json
 import logging
+import socketserver
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -387,6 +390,40 @@ def test_a_call_that_gets_no_connection_names_no_token(
     for text in (caplog.text, everything_stored()):
         assert ACCOUNTS.token not in text
         assert "access_token=" not in text
+
+
+@contextmanager
+def malformed_answers() -> Iterator[str]:
+    """Run a server whose answers have a line among the headers that is none; yield its URL."""
+
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            length = 0
+            while line := self.rfile.readline().strip():
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.partition(b":")[2])
+            self.rfile.read(length)
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\nno header\r\n\r\n" + b'{"status":"VALID"}')
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+def test_an_answer_with_malformed_headers_logs_no_token(
+    settings: Any, config: PostbackConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with malformed_answers() as url:
+        settings.NETWORK_URLS = {**settings.NETWORK_URLS, "snapchat": url}
+        row = send(config)
+    assert row.attempts.count() == 1
+    assert "delivery_attempted" in caplog.text
+    assert ACCOUNTS.token not in caplog.text
+    assert "access_token=" not in caplog.text
 
 
 def test_a_token_that_the_network_repeats_is_masked_in_either_spelling(sandbox: Sandbox) -> None:
