@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import takewhile
 from uuid import UUID
 
 import structlog
@@ -22,7 +23,6 @@ from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
 from postbacks import http
 from postbacks.delivery import later_refusals, pace
-from postbacks.delivery.frozen_bodies import REFUSED
 from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Request, Target, Verdict
@@ -32,8 +32,8 @@ logger = structlog.get_logger(__name__)
 BATCH = 20  # deliveries that are read at a time
 LEASE = timedelta(minutes=5)  # longer than a token exchange and a call that time out
 MIN_PAUSE = timedelta(minutes=1)
-# Since the delivery was accepted. No query is scheduled after CONFIRMATION_PERIOD: without a result the confirmation is
-# unknown. After EXPIRY it becomes unknown without a query, also if all queries raised errors.
+# Since the delivery was accepted. The last query is at the end of CONFIRMATION_PERIOD: without a result the confirmation
+# is unknown then. After EXPIRY it becomes unknown without a query, also if all queries raised errors.
 CONFIRMATION_PERIOD = timedelta(hours=24)
 EXPIRY = timedelta(days=7)
 
@@ -120,12 +120,18 @@ def _confirm(rows: QuerySet[Delivery]) -> bool:
     def build(target: Target) -> Request:
         return config.kind.confirm_request(target, request_id)
 
-    earlier = DeliveryAttempt.objects.filter(delivery=delivery, number__lt=number)
-    repeated = earlier.exclude(verdict__in=REFUSED).exists()  # one without an answer may have arrived
-    classify = partial(config.kind.classify_confirmation, repeated=repeated)
+    classify = partial(config.kind.classify_confirmation, repeated=_is_repeated(delivery, number))
     call = http.call(config.kind, config.target(), build, classify=classify)
     _record(delivery, call, queried_at)
     return True
+
+
+def _is_repeated(delivery: Delivery, number: int) -> bool:
+    """Whether the network may have had the event before this attempt. What came before its last refusal was not
+    counted; an attempt without an answer may have arrived."""
+    earlier = DeliveryAttempt.objects.filter(delivery=delivery, number__lt=number).order_by("-number")
+    since_refusal = takewhile(lambda verdict: verdict != Verdict.PAYLOAD, earlier.values_list("verdict", flat=True))
+    return any(verdict != Verdict.CREDENTIAL for verdict in since_refusal)
 
 
 @transaction.atomic
@@ -154,9 +160,9 @@ def _record(delivery: Delivery, call: http.NetworkCall | None, queried_at: datet
         row.confirmation, row.confirm_after = Confirmation.CONFIRMED, None
     elif call is not None and call.outcome.verdict == Verdict.PAYLOAD:
         later_refusals.apply(row, call, queried_at, now)
-    elif call is None or now + pause > accepted_at + CONFIRMATION_PERIOD:
+    elif call is None or now >= accepted_at + CONFIRMATION_PERIOD:
         row.confirmation, row.confirm_after = Confirmation.UNKNOWN, None
     else:
-        row.confirm_after = now + pause
+        row.confirm_after = min(now + pause, accepted_at + CONFIRMATION_PERIOD)
     row.save()
     logger.info("confirmation_stored", delivery_id=str(row.pk), network=row.network, confirmation=row.confirmation)

@@ -417,7 +417,9 @@ def test_a_result_is_in_the_state_and_the_log(
 def test_what_is_still_processed_after_a_day_stays_accepted_and_is_shown_as_unconfirmed(
     sandbox: Sandbox, game: Game, config: PostbackConfig, marketer: Client
 ) -> None:
-    row = query(accepted(game, sandbox, config, result="PROCESSING"), after=timedelta(hours=13))
+    row = query(accepted(game, sandbox, config, result="PROCESSING"), after=timedelta(hours=23))
+    assert (row.state, row.confirmation) == ("delivered", "awaited")
+    row = query(row, after=timedelta(hours=24))
     assert (row.state, row.confirmation) == ("delivered", "unknown")
     page = marketer.get(f"/g/{game.slug}/conversions/{row.conversion_id}/").content.decode()
     assert "Accepted, unconfirmed" in page

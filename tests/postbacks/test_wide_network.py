@@ -913,7 +913,10 @@ def test_an_inconclusive_confirmation_is_requested_again_for_a_limited_time(
     assert (row.state, row.confirmation) == ("delivered", "awaited")
     assert row.confirm_after is not None
     assert timedelta(minutes=119) < row.confirm_after - timezone.now() <= timedelta(minutes=121)
-    row = ask_again(row, after=timedelta(hours=13))
+    row = ask_again(row, after=timedelta(hours=16))  # the last query is after a day
+    assert (row.confirmation, row.finished_at is not None) == ("awaited", True)
+    assert row.confirm_after == row.finished_at + timedelta(hours=24)
+    row = ask_again(row, after=timedelta(hours=24))
     assert (row.state, row.confirmation, row.confirm_after) == ("delivered", "unknown", None)
 
 
@@ -1083,6 +1086,19 @@ def test_a_duplicate_is_this_event_if_the_network_may_have_received_it_before(
         Delivery.objects.update(next_attempt_at=timezone.now())
         sending.drain(network="wide", max_in_flight=2)
     assert ask_again(Delivery.objects.get()).confirmation == confirmation
+
+
+@pytest.mark.parametrize("result", ["again", "refused"])
+def test_a_duplicate_after_a_refusal_is_another_event(network: wide.Server, game: Game, result: str) -> None:
+    network.answers["status/r-1"] = [(200, {"state": result, "message": "No."}), (200, {"state": "duplicate"})]
+    row = ask_again(delivered(network, game))
+    if result == "refused":
+        replays.send_again(row)
+    Delivery.objects.update(next_attempt_at=timezone.now(), not_before=None)
+    sending.drain(network="wide", max_in_flight=2)
+    assert Delivery.objects.get().confirmation == "awaited"
+    row = ask_again(row)
+    assert (row.state, row.confirmation) == ("failed", "refused")
 
 
 @pytest.mark.parametrize("freezes", [True, False])
