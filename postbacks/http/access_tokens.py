@@ -14,6 +14,7 @@ from audience.database.encryption import decrypt, encrypt
 from postbacks.networks.interface.call import AccessToken, Target
 
 EXPIRY_MARGIN_SECONDS = 60.0
+MAX_SECONDS = 24 * 60 * 60.0  # a token is kept no longer, whatever its network says
 
 _tokens: dict[str, tuple[str, float]] = {}  # by key: the token and the monotonic time at which it expires
 
@@ -37,7 +38,7 @@ def usable(key: str, *, refused: str = "") -> str:
 
 
 def store(key: str, token: AccessToken) -> None:
-    seconds = token.expires_in - EXPIRY_MARGIN_SECONDS
+    seconds = min(token.expires_in, MAX_SECONDS) - EXPIRY_MARGIN_SECONDS
     if seconds > 0:
         _tokens[key] = (token.value, time.monotonic() + seconds)
         cache.set(_name(key), encrypt([token.value, clock.now().timestamp() + seconds]), timeout=seconds)

@@ -86,7 +86,7 @@ def schema(kind: str) -> Any:
 
 
 def answers(kind: str) -> list[Any]:
-    """Return {"name", "status", "body", "verdict", "access"?, "limited"?, "evidence"} of each answer."""
+    """Return {"name", "status", "body", "verdict", "access"?, "limited"?, "of_check"?, "evidence"} of each answer."""
     return list(vector(kind, "responses")["answers"])
 
 

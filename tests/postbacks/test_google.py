@@ -230,6 +230,7 @@ def test_an_access_token_is_requested_with_an_assertion_that_the_key_signs() -> 
     assert (request.method, request.url) == ("POST", "https://token.example/token")
     form = {name: value for name, (value,) in parse_qs(request.body.decode()).items()}
     assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    assert form["assertion"] in request.secrets  # an answer may repeat it
     header, claims, signature = form["assertion"].split(".")
     key = json.loads(ACCOUNTS.token)
     assert json.loads(part(header)) == {"alg": "RS256", "typ": "JWT", "kid": key["private_key_id"]}
@@ -296,6 +297,20 @@ def test_a_receipt_is_confirmed_half_an_hour_later() -> None:
 
 def test_a_request_that_is_only_validated_has_no_result_to_wait_for() -> None:
     assert known("validate_only_ok").confirm_after is None
+
+
+@pytest.mark.parametrize("body", [{}, {"requestId": ""}, {"requestId": 5}, {"fieldWarnings": []}], ids=str)
+def test_an_event_without_a_receipt_was_not_accepted(body: Any) -> None:
+    response = answered(200, body)
+    outcome = GOOGLE.classify_answer(response, target())
+    assert (outcome.verdict, outcome.message) == (Verdict.TRANSIENT, "Google Ads gave no receipt for the event.")
+    assert GOOGLE.classify_answer(response, replace(target(), is_test=True)).verdict is Verdict.SUCCESS
+    assert GOOGLE.classify_check(response, target()).verdict is Verdict.SUCCESS
+
+
+def test_a_receipt_with_a_member_that_is_new_is_a_receipt() -> None:
+    outcome = GOOGLE.classify_answer(answered(200, {"requestId": "t-1", "eventResults": []}), target())
+    assert (outcome.verdict, outcome.request_id) == (Verdict.SUCCESS, "t-1")
 
 
 def test_a_warning_is_in_the_log_and_the_check_does_not_pass_as_clean() -> None:
@@ -378,6 +393,12 @@ def test_a_duplicate_click_is_this_event_only_if_it_was_sent_before(repeated: bo
             "Google Ads did not count the event, with a reason that is not known here: SOMETHING_NEW.",
         ),
         ("PARTIAL_SUCCESS", ["PROCESSING_ERROR_REASON_EVENT_TOO_OLD"], "EVENT_TOO_OLD", None),
+        (
+            "FAILED",
+            ["PROCESSING_ERROR_REASON_USER_ID_NOT_FOUND"],
+            "USER_ID_NOT_FOUND",
+            "Google Ads knows no player with this email or phone number.",
+        ),
     ],
 )
 def test_a_refusal_says_why(status: str, reasons: list[str], code: str | None, message: str | None) -> None:
@@ -400,6 +421,9 @@ def test_an_event_that_was_not_processed_for_a_passing_reason_is_sent_again(reas
         (200, {}),
         (200, {"requestStatusPerDestination": []}),
         (200, "OK"),
+        (200, {"requestStatusPerDestination": {"requestStatus": "FAILED"}}),
+        (200, {"requestStatusPerDestination": [{"requestStatus": {"FAILED": 1}}]}),
+        (200, {"requestStatusPerDestination": [{"requestStatus": "PARTIAL_SUCCESS", "errorInfo": {"errorCounts": 5}}]}),
     ],
 )
 def test_a_query_without_a_result_refuses_no_event(status: int, body: Any) -> None:

@@ -625,6 +625,14 @@ def test_an_access_token_is_kept_until_shortly_before_its_end(
     assert auth == ["Bearer first-token", "Bearer second-token", "Bearer second-token"]
 
 
+@pytest.mark.parametrize("seconds", [float("inf"), 1e300, float("nan"), -5.0])
+def test_an_access_token_with_an_absurd_lifetime_is_used(
+    network: wide.Server, call: Callable[[], http.NetworkCall], seconds: float
+) -> None:
+    network.answers["token"] = [(200, {"access_token": wide.ACCESS_TOKEN, "expires_in": seconds})]
+    assert call().outcome.verdict == Verdict.SUCCESS
+
+
 def test_a_kept_token_that_is_refused_is_replaced_once(
     network: wide.Server, call: Callable[[], http.NetworkCall]
 ) -> None:

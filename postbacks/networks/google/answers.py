@@ -12,6 +12,7 @@ from postbacks.networks.interface.call import Access, Outcome, Response, Verdict
 # "First after 30 minutes" (its guide to diagnostics).
 CONFIRM_AFTER = timedelta(minutes=30)
 RECEIPT = frozenset({"requestId", "fieldWarnings"})
+NO_RECEIPT = Outcome(Verdict.TRANSIENT, None, "Google Ads gave no receipt for the event.")
 # google.rpc.Code; the others that end in an error of Google are transient.
 PERMANENT: dict[str, tuple[Verdict, Access | None]] = {
     "UNAUTHENTICATED": (Verdict.CREDENTIAL, "token"),
@@ -49,12 +50,18 @@ def classify(response: Response) -> Outcome:
     failure = _failure(body)
     if failure is not None:
         return _failed(response, failure)
-    if body is not None and 200 <= response.status < 300 and set(body) <= RECEIPT:
+    if body is not None and 200 <= response.status < 300 and (_text(body.get("requestId")) or set(body) <= RECEIPT):
         return _accepted(body)
     # The page of a proxy or a captive portal, or an answer of another API.
     limited = response.status == 429
     wait = retry_after(response) if response.status in (429, 503) else None
     return Outcome(Verdict.TRANSIENT, None, plain_message(response), retry_after=wait, limited=limited)
+
+
+def classify_event(response: Response) -> Outcome:
+    """As `classify`, of an event that is recorded: without a receipt nothing was."""
+    outcome = classify(response)
+    return NO_RECEIPT if outcome.verdict is Verdict.SUCCESS and not outcome.request_id else outcome
 
 
 def _accepted(body: Mapping[str, Any]) -> Outcome:

@@ -15,7 +15,7 @@ NO_RESULT = Outcome(Verdict.TRANSIENT, None, "Google Ads has not processed the e
 UNREADABLE = Outcome(Verdict.TRANSIENT, None, "Google Ads gave no readable result.")
 
 DUPLICATE_TRANSACTION, DUPLICATE_CLICK = "DUPLICATE_TRANSACTION_ID", "DUPLICATE_GCLID"
-UNMATCHED = "CLICK_NOT_FOUND"
+UNMATCHED = ("CLICK_NOT_FOUND", "USER_ID_NOT_FOUND")
 # Reason -> its explanation. The list is open: Google adds reasons.
 AGAIN = {
     "TOO_RECENT_CLICK": "The click is too recent for Google Ads.",
@@ -23,7 +23,8 @@ AGAIN = {
     "INTERNAL_ERROR": "Google Ads had an internal error.",
 }
 REFUSALS = {
-    UNMATCHED: "Google Ads knows no click with this ID.",
+    "CLICK_NOT_FOUND": "Google Ads knows no click with this ID.",
+    "USER_ID_NOT_FOUND": "Google Ads knows no player with this email or phone number.",
     DUPLICATE_CLICK: "Google Ads has another conversion of this click at this time, under another transaction ID.",
     "EVENT_TOO_OLD": "The event is too old for its conversion action: see its click-through window.",
     "INVALID_GCLID": "The gclid is not valid.",
@@ -76,7 +77,7 @@ def _failed(reason: str, *, repeated: bool) -> Outcome:
     if not reason:
         return Outcome(Verdict.PAYLOAD, None, "Google Ads did not count the event and gave no reason.")
     unknown = f"Google Ads did not count the event, with a reason that is not known here: {reason}."
-    return Outcome(Verdict.PAYLOAD, reason, REFUSALS.get(reason, unknown), unmatched=reason == UNMATCHED)
+    return Outcome(Verdict.PAYLOAD, reason, REFUSALS.get(reason, unknown), unmatched=reason in UNMATCHED)
 
 
 def _is_passing(reason: str) -> bool:
@@ -93,7 +94,8 @@ def _entry(body: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 def _reasons(entry: Mapping[str, Any]) -> list[str]:
     info = entry.get("errorInfo")
     counts = info.get("errorCounts") if isinstance(info, dict) else None
-    return [_bare(str(item["reason"])) for item in counts or [] if isinstance(item, dict) and item.get("reason")]
+    items = counts if isinstance(counts, list) else []
+    return [_bare(str(item["reason"])) for item in items if isinstance(item, dict) and item.get("reason")]
 
 
 def _bare(reason: str) -> str:

@@ -113,6 +113,12 @@ class Google(Network):
     def classify(self, response: Response) -> Outcome:
         return answers.classify(response)
 
+    def classify_answer(self, response: Response, target: Target) -> Outcome:
+        return answers.classify(response) if target.is_test else answers.classify_event(response)
+
+    def classify_check(self, response: Response, target: Target) -> Outcome:
+        return answers.classify(response)
+
     def has_match_key(self, facts: Facts) -> bool:
         return payload.click_id(facts) is not None
 
@@ -122,7 +128,8 @@ class Google(Network):
     def token_request(self, target: Target, *, now: datetime) -> Request:
         form = service_account.token_form(json_object(target.credential["token"]), now=int(now.timestamp()))
         headers = {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": USER_AGENT}
-        return Request("POST", target.token_url or self.default_token_url, headers, form, secrets=target.secrets)
+        secrets = (*target.secrets, service_account.assertion_of(form))
+        return Request("POST", target.token_url or self.default_token_url, headers, form, secrets=secrets)
 
     def token_from(self, response: Response) -> AccessToken | Outcome:
         return service_account.read_token(response)

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -32,6 +32,11 @@ def token_form(key: Mapping[str, Any], *, now: int) -> bytes:
     signed = f"{_encoded(header)}.{_encoded(claims)}"
     signature = _private_key(pem).sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
     return urlencode({"grant_type": GRANT_TYPE, "assertion": f"{signed}.{base64_url(signature)}"}).encode()
+
+
+def assertion_of(form: bytes) -> str:
+    """The assertion in the form: whoever has it gets access tokens until it expires."""
+    return parse_qs(form.decode())["assertion"][0]
 
 
 def read_token(response: Response) -> AccessToken | Outcome:
