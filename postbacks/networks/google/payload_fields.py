@@ -66,7 +66,7 @@ NOTES = {
     "events.conversionValue": "What was paid; 0 for a purchase that states nothing",
     "events.currency": "In which currency",
     "events.consent.adUserData": "Whether Google may use the player’s data for ads",
-    "events.consent.adPersonalization": "Whether Google may personalise ads for the player",
+    "events.consent.adPersonalization": "Whether Google may personalize ads for the player",
     "encoding": "How the hashes are written",
     "validateOnly": "Only checked, never counted",
 }

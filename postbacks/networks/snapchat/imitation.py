@@ -58,7 +58,7 @@ ACCOUNTS = Accounts(
     foreign_pixel="9e8d7c6b-5a4f-4e3d-8c2b-1a0f9e8d7c09",
     token=access_token("token 1"),
     rotated_token=access_token("token 2"),
-    foreign_token=access_token("token of another organisation"),
+    foreign_token=access_token("token of another organization"),
 )
 
 

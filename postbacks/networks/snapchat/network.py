@@ -33,7 +33,7 @@ class Snapchat(Network):
         ),
     )
     credential_steps = (
-        "Open Snapchat Ads Manager as an admin of the organisation that owns the pixel.",
+        "Open Snapchat Ads Manager as an admin of the organization that owns the pixel.",
         "Open the menu, then Business details, and find Conversions API tokens.",
         "Generate a token and copy all of it. Snapchat may refuse a new token for up to an hour: try again then.",
     )
@@ -92,7 +92,7 @@ class Snapchat(Network):
             return sentence
         return (
             f"{sentence} Snapchat may refuse a new token for up to an hour, and accepts one only for the pixels of the "
-            "organisation that generated it."
+            "organization that generated it."
         )
 
     def _request(self, target: Target, name: str, facts: Facts) -> Request:
