@@ -145,8 +145,17 @@ class Delivery(models.Model):
         return trigger_label(self.trigger)
 
     @property
+    def known_confirmation(self) -> str:
+        """The confirmation; of a delivery that was to be sent again and was not, that the network refused it."""
+        is_over = self.confirmation == Confirmation.AGAIN and self.state not in (
+            DeliveryState.WAITING,
+            DeliveryState.HELD,
+        )
+        return Confirmation.REFUSED.value if is_over else self.confirmation
+
+    @property
     def confirmation_label(self) -> str:
-        return Confirmation(self.confirmation).label if self.confirmation else ""
+        return Confirmation(self.known_confirmation).label if self.confirmation else ""
 
     @property
     def is_unknown(self) -> bool:

@@ -87,5 +87,5 @@ def _outcome(row: Delivery) -> list[Any]:
         delivered_at.isoformat() if delivered_at else "",
         row.attempts_made,
         "yes" if row.is_unknown else "",
-        row.confirmation,
+        row.known_confirmation,
     ]

@@ -1,6 +1,7 @@
 """Google Ads over real sockets: saving, the wait for the click, receipts, results, repeats."""
 
 import csv
+import html
 import io
 import json
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from django.utils import timezone
 from audience.models import Conversion, Game
 from consent.decisions import record_decision
 from consent.models import Level
-from postbacks import erasure
+from postbacks import erasure, http
 from postbacks.configs import credentials
 from postbacks.delivery import claims, confirming, replays, sending
 from postbacks.http import access_tokens
@@ -137,6 +138,22 @@ def test_a_postback_is_saved_after_google_has_validated_all_conversion_actions(
     (body,) = ingested(sandbox, test=True)
     assert [each["productDestinationId"] for each in body["destinations"]] == [LAUNCH_ACTION, PURCHASE_ACTION]
     assert ingested(sandbox) == []
+
+
+def test_a_postback_that_google_accepts_with_a_warning_is_saved_and_the_page_has_the_warning(
+    sandbox: Sandbox, marketer: Client, url: str
+) -> None:
+    saved(marketer, url)
+    config = PostbackConfig.objects.get()
+    sandbox.state.add_fault("google", "accepted_with_warning", 1)
+    marketer.post(f"{url}{config.pk}/edit/", posted(object_id_purchase="777"))
+    (check,) = CredentialCheck.objects.pending()
+    credentials.run_check(check_id=str(check.pk))
+    page = marketer.get(f"{url}checks/{check.pk}/", follow=True).content.decode()
+    assert (
+        "Google Ads accepted the test event for customer ID 1234567890 with a warning (“Received without "
+        "events[0].custom_variables[0]: Custom variable is not enabled”). The postback for 1234567890 is saved."
+    ) in html.unescape(page)
 
 
 @pytest.mark.parametrize(
@@ -477,6 +494,41 @@ def test_after_three_days_it_is_refused(sandbox: Sandbox, game: Game, config: Po
     assert (row.state, row.confirmation) == ("failed", "refused")
 
 
+def test_the_result_of_an_erased_player_is_not_queried(sandbox: Sandbox, game: Game, config: PostbackConfig) -> None:
+    row = accepted(game, sandbox, config, result="TOO_RECENT_CLICK")
+    assert row.conversion is not None
+    erasure.erase_deliveries([row.conversion.person_id])
+    Conversion.objects.all().delete()
+    row = query(row)
+    assert (row.state, row.confirmation, row.confirm_after) == ("delivered", "unknown", None)
+    assert [request["path"] for request in sandbox.received("google")] == ["/v1/events:ingest"]
+    assert audit.run(days=0).violations == []
+
+
+def test_the_result_is_queried_again_after_a_worker_was_killed_during_the_query(
+    sandbox: Sandbox, game: Game, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = accepted(game, sandbox, config)
+    moment = timezone.now()
+
+    def kill(*_: Any, **__: Any) -> Any:
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(http, "call", kill)
+        query(row)
+    row.refresh_from_db()
+    assert (row.state, row.confirmation) == ("delivered", "awaited")
+    with time_machine.travel(moment + timedelta(minutes=4), tick=True):
+        confirming.confirm_due()
+    row.refresh_from_db()
+    assert row.confirmation == "awaited"  # reserved for the killed worker
+    with time_machine.travel(moment + timedelta(minutes=6), tick=True):
+        confirming.confirm_due()
+    row.refresh_from_db()
+    assert (row.state, row.confirmation, row.attempts.count()) == ("delivered", "confirmed", 1)
+
+
 def test_it_is_not_sent_again_after_an_erasure(sandbox: Sandbox, game: Game, config: PostbackConfig) -> None:
     row = refused_for_now(game, sandbox, config)
     assert row.conversion is not None
@@ -488,12 +540,16 @@ def test_it_is_not_sent_again_after_an_erasure(sandbox: Sandbox, game: Game, con
 
 
 def test_it_is_not_sent_again_after_a_withdrawal_of_consent(
-    sandbox: Sandbox, game: Game, config: PostbackConfig
+    sandbox: Sandbox, game: Game, config: PostbackConfig, marketer: Client
 ) -> None:
-    refused_for_now(game, sandbox, config)
+    row = refused_for_now(game, sandbox, config)
+    assert exported(game, marketer) == [("waiting", "again")]
+    assert row.confirmation_label == "To be sent again"
     decide(game, Level.NONE, ago=timedelta())
     row = drain_later()
     assert (row.state, row.reason, len(ingested(sandbox))) == ("skipped", "consent", 1)
+    assert exported(game, marketer) == [("skipped", "refused")]
+    assert row.confirmation_label == "Refused later"
     assert audit.run(days=0).violations == []
 
 
@@ -537,6 +593,13 @@ def test_a_replay_inside_its_window_repeats_the_first_body(
 # Figures ---------------------------------------------------------------------------------------------
 
 
+def exported(game: Game, marketer: Client) -> list[tuple[str, str]]:
+    """State and confirmation of each line of the CSV."""
+    response = marketer.get(f"/g/{game.slug}/conversions/export/")
+    text = b"".join(response.streaming_content).decode("utf-8-sig")
+    return sorted((row["state"], row["confirmation"]) for row in csv.DictReader(io.StringIO(text)))
+
+
 def many(game: Game, config: PostbackConfig) -> None:
     """Deliveries of each confirmation."""
     for state, confirmation in (
@@ -570,8 +633,19 @@ def test_health_shows_accepted_and_confirmed_apart_and_counts_an_unmatched_click
     assert (status.health, status.figures) == (
         "healthy",
         "6 of 7 sends accepted. 3 confirmed, 3 not confirmed yet. 1 unmatched: Google Ads knows no such click. "
-        "1 conversion waits until Google Ads accepts events so young.",
+        "1 conversion is too recent for Google Ads and will be sent later.",
     )
+
+
+def test_the_cause_of_failures_is_not_that_of_unmatched_clicks(game: Game, config: PostbackConfig) -> None:
+    many(game, config)
+    for confirmation, message in (*[("unmatched", "No such click.")] * 5, ("refused", "The player denied consent.")):
+        fields = {"confirmation": confirmation, "finished_at": timezone.now(), "next_attempt_at": None}
+        row = factories.delivery(config, state="failed", attempts_made=2, verdict="payload", **fields)
+        factories.attempt(row, payload={})
+        factories.attempt(row, number=2, status="failed", verdict="payload", message=message, ago=timedelta())
+    status = evaluate_configs([config])[config.pk]
+    assert (status.health, status.cause) == ("degraded", "Google Ads says: “The player denied consent”.")
 
 
 def test_later_refusals_open_the_health_of_failures(game: Game, config: PostbackConfig) -> None:
@@ -587,10 +661,7 @@ def test_later_refusals_open_the_health_of_failures(game: Game, config: Postback
 
 def test_the_csv_has_the_confirmation_of_each_delivery(game: Game, config: PostbackConfig, marketer: Client) -> None:
     many(game, config)
-    response = marketer.get(f"/g/{game.slug}/conversions/export/")
-    text = b"".join(response.streaming_content).decode("utf-8-sig")
-    rows = list(csv.DictReader(io.StringIO(text)))
-    found = sorted((row["state"], row["confirmation"]) for row in rows)
+    found = exported(game, marketer)
     assert found.count(("delivered", "confirmed")) == 3
     assert found.count(("failed", "unmatched")) == 1
 

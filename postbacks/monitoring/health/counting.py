@@ -24,7 +24,7 @@ PERIOD = timedelta(hours=24)
 SCAN_LIMIT = 1_000
 
 # `last_verdict` is the newest one about the credential: a transient failure shows nothing about it, an event that was
-# refused for its content shows that the credential was accepted.
+# refused for its content shows that the credential was accepted. `is_unmatched`: the attempt is no failure, as below.
 ATTEMPTS = """
 SELECT config.id, config.network, config.pixel_id, config.enabled AND config.deleted_at IS NULL AS enabled,
        config.suspected_at, config.held_at, config.held_for, config.held_message,
@@ -41,7 +41,7 @@ CROSS JOIN LATERAL (
     coalesce(mode() WITHIN GROUP (ORDER BY message) FILTER (WHERE status = 'retried' AND verdict <> 'credential'
       AND message <> ''), '') AS retried_message,
     coalesce(mode() WITHIN GROUP (ORDER BY message) FILTER (WHERE status = 'failed' AND verdict <> 'credential'
-      AND message <> ''), '') AS failed_message,
+      AND message <> '' AND NOT is_unmatched), '') AS failed_message,
     (array_agg(verdict ORDER BY started_at DESC, number DESC)
       FILTER (WHERE verdict IN ('success', 'payload', 'credential')))[1] AS last_verdict,
     coalesce((array_agg(message ORDER BY started_at DESC, number DESC) FILTER (WHERE verdict = 'credential'))[1], '')
@@ -52,9 +52,11 @@ CROSS JOIN LATERAL (
       AS failing_since
   FROM (
     SELECT *, max(started_at) FILTER (WHERE verdict IN ('success', 'payload')) OVER () AS accepted_at,
-      max(started_at) FILTER (WHERE verdict IN ('success', 'payload', 'credential')) OVER () AS answered_at
+      max(started_at) FILTER (WHERE verdict IN ('success', 'payload', 'credential')) OVER () AS answered_at,
+      status = 'failed' AND verdict = 'payload' AND EXISTS (SELECT 1 FROM postbacks_delivery delivery
+        WHERE delivery.id = newest.delivery_id AND delivery.confirmation = 'unmatched') AS is_unmatched
     FROM (
-      SELECT status, verdict, message, started_at, number FROM postbacks_deliveryattempt
+      SELECT delivery_id, status, verdict, message, started_at, number FROM postbacks_deliveryattempt
       WHERE config_id = config.id AND started_at >= %(since)s ORDER BY started_at DESC LIMIT %(limit)s
     ) newest
   ) windowed

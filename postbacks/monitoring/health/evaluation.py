@@ -55,9 +55,8 @@ def _healthy_figures(counts: HealthCounts) -> str:
     if counts.unmatched:
         figures.append(f"{counts.unmatched:,} unmatched: {counts.kind.label} knows no such click.")
     if counts.early:
-        figures.append(
-            f"{conversions(counts.early, 'waits', 'wait')} until {counts.kind.label} accepts events so young."
-        )
+        early = conversions(counts.early, "is", "are")
+        figures.append(f"{early} too recent for {counts.kind.label} and will be sent later.")
     return " ".join(figures)
 
 

@@ -64,7 +64,7 @@ class Google(Network):
     credential_steps = (
         "In Google Cloud, create a project and enable the Data Manager API in it.",
         "Open IAM, Service accounts, create one, then Keys, Add key, JSON. Where the policy "
-        "iam.disableServiceAccountKeyCreation forbids keys, as in many new organisations, an administrator has to "
+        "iam.disableServiceAccountKeyCreation forbids keys, as in many new organizations, an administrator has to "
         "exempt the project first.",
         "In Google Ads, open Admin, Access and security, and add the email of the service account with Standard "
         "access. “Email only” is not enough.",
@@ -85,6 +85,9 @@ class Google(Network):
     test_code_label = ""
     test_code_help = ""
     has_test_endpoint = True
+    check_note = (
+        "Google Ads gets one synthetic event for the conversion actions. It checks the event and does not record it."
+    )
     test_note = (
         "One synthetic event goes to Google Ads, which checks it and does not record it. "
         "It counts nowhere: not there and not here."
