@@ -32,8 +32,8 @@ logger = structlog.get_logger(__name__)
 BATCH = 20  # deliveries that are read at a time
 LEASE = timedelta(minutes=5)  # longer than a token exchange and a call that time out
 MIN_PAUSE = timedelta(minutes=1)
-# Since the delivery was accepted. The last query is at the end of CONFIRMATION_PERIOD: without a result the confirmation
-# is unknown then. After EXPIRY it becomes unknown without a query, also if all queries raised errors.
+# Since the delivery was accepted. The last query is at the end of CONFIRMATION_PERIOD: without a result the
+# confirmation is unknown then. After EXPIRY it becomes unknown without a query, also if all queries raised errors.
 CONFIRMATION_PERIOD = timedelta(hours=24)
 EXPIRY = timedelta(days=7)
 
