@@ -18,8 +18,8 @@ CONNECT_TIMEOUT = 5.0  # seconds, over all addresses of the host together
 BODY_LIMIT = 64 * 1024  # bytes; both networks answer in well under 1 KB
 MIN_SECRET_LENGTH = 6
 
-# Its warning about malformed headers of an answer has the whole URL, which may have a token. The delivery log has what is
-# known of a call.
+# Its warning about malformed headers of an answer has the whole URL, which may have a token. The delivery log has what
+# is known of a call.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
