@@ -323,6 +323,11 @@ def test_a_warning_is_in_the_log_and_the_check_does_not_pass_as_clean() -> None:
     )
 
 
+def test_a_warning_without_a_reason_is_one() -> None:
+    outcome = GOOGLE.classify(answered(200, {"fieldWarnings": [{"field": "events[0].currency"}]}))
+    assert (outcome.code, "with a warning" in GOOGLE.explain(outcome, "1", undecided="")) == ("WARNING", True)
+
+
 def test_an_error_names_its_field_and_the_address_that_helps() -> None:
     assert known("bad_hash").message == (
         "The HEX encoded value is malformed. (events.events[0].user_data.user_identifiers[0])"

@@ -18,7 +18,7 @@ from audience.models import Conversion, Game
 from consent.decisions import record_decision
 from consent.models import Level
 from postbacks import erasure, http
-from postbacks.configs import credentials
+from postbacks.configs import credentials, lifecycle
 from postbacks.delivery import claims, confirming, replays, sending
 from postbacks.http import access_tokens
 from postbacks.models import CredentialCheck, Delivery, DeliveryAttempt, PostbackConfig
@@ -391,6 +391,52 @@ def test_a_revoked_key_holds_the_postback_and_a_rotation_sends_what_is_held(
     assert (row.state, row.confirmation) == ("delivered", "awaited")
 
 
+def rotate(marketer: Client, url: str, config: PostbackConfig, key: str) -> None:
+    marketer.post(f"{url}{config.pk}/edit/", posted(pixel_id=config.pixel_id, credential=key))
+    run_checks()
+
+
+def run_checks() -> None:
+    for check in CredentialCheck.objects.pending():
+        credentials.run_check(check_id=str(check.pk))
+
+
+def bearers(sandbox: Sandbox) -> list[tuple[str, str]]:
+    """Path and access token of each request that is no test."""
+    received = [call for call in sandbox.received("google") if call["path"] != "/token"]
+    return [(call["path"], call["headers"]["Authorization"].removeprefix("Bearer ")) for call in received]
+
+
+@pytest.mark.parametrize("rolled_back", [False, True])
+def test_what_waits_for_its_click_leaves_with_the_key_of_that_time_and_is_confirmed_with_it(
+    sandbox: Sandbox, game: Game, config: PostbackConfig, marketer: Client, url: str, rolled_back: bool
+) -> None:
+    converted(game, hours=1)
+    assert send().state == "waiting"
+    rotate(marketer, url, config, ACCOUNTS.rotated_token)
+    if rolled_back:
+        lifecycle.roll_back(config=PostbackConfig.objects.get(), requested_by=None)
+        run_checks()
+    moment, access = timezone.now(), access_token(ACCOUNTS.token if rolled_back else ACCOUNTS.rotated_token)
+    with time_machine.travel(moment + timedelta(hours=5, minutes=6), tick=True):
+        sending.drain(network="google", max_in_flight=1, seconds=5)
+    with time_machine.travel(moment + timedelta(hours=5, minutes=40), tick=True):
+        confirming.confirm_due()
+    row = Delivery.objects.get()
+    assert (row.state, row.confirmation) == ("delivered", "confirmed")
+    assert bearers(sandbox) == [("/v1/events:ingest", access), ("/v1/requestStatus:retrieve", access)]
+
+
+def test_a_key_that_is_rotated_between_receipt_and_result_queries_the_result(
+    sandbox: Sandbox, game: Game, config: PostbackConfig, marketer: Client, url: str
+) -> None:
+    row = accepted(game, sandbox, config)
+    rotate(marketer, url, config, ACCOUNTS.rotated_token)
+    sandbox.state.revoke("google", ACCOUNTS.token, revoked=True)
+    assert query(row).confirmation == "confirmed"
+    assert bearers(sandbox)[-1] == ("/v1/requestStatus:retrieve", access_token(ACCOUNTS.rotated_token))
+
+
 # Results ---------------------------------------------------------------------------------------------
 
 ENDINGS = [
@@ -514,9 +560,10 @@ def test_the_result_is_queried_again_after_a_worker_was_killed_during_the_query(
     def kill(*_: Any, **__: Any) -> Any:
         raise SystemExit
 
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+    with monkeypatch.context() as patch:
         patch.setattr(http, "call", kill)
-        query(row)
+        with pytest.raises(SystemExit):
+            query(row)
     row.refresh_from_db()
     assert (row.state, row.confirmation) == ("delivered", "awaited")
     with time_machine.travel(moment + timedelta(minutes=4), tick=True):

@@ -71,7 +71,7 @@ def _accepted(body: Mapping[str, Any]) -> Outcome:
     request_id = _text(body.get("requestId"))
     return Outcome(
         Verdict.SUCCESS,
-        str(warnings[0].get("reason", "")) if warnings else None,
+        (_text(warnings[0].get("reason")) or "WARNING") if warnings else None,
         shorten(f"Received without {'; '.join(texts)}" if texts else "Received"),
         request_id=request_id or None,
         confirm_after=CONFIRM_AFTER if request_id else None,
