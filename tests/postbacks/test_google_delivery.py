@@ -21,6 +21,7 @@ from postbacks import erasure, http
 from postbacks.configs import credentials, lifecycle
 from postbacks.delivery import claims, confirming, replays, sending
 from postbacks.http import access_tokens
+from postbacks.hub.overview import delivery_totals
 from postbacks.models import CredentialCheck, Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.monitoring.alerts import digests
 from postbacks.monitoring.health.evaluation import evaluate_configs
@@ -682,6 +683,13 @@ def test_health_shows_accepted_and_confirmed_apart_and_counts_an_unmatched_click
         "6 of 7 sends accepted. 3 confirmed, 3 not confirmed yet. 1 unmatched: Google Ads knows no such click. "
         "1 conversion is too recent for Google Ads and will be sent later.",
     )
+
+
+def test_an_unmatched_click_does_not_lower_the_success_rate_of_the_overview(game: Game, config: PostbackConfig) -> None:
+    many(game, config)
+    since = timezone.now() - timedelta(days=1)
+    (row,) = [row for row in delivery_totals.by_network(game, [], since=since) if row.network.kind == "google"]
+    assert (row.delivered, row.failed, row.unmatched, row.rate) == (6, 1, 1, "100 %")
 
 
 def test_the_cause_of_failures_is_not_that_of_unmatched_clicks(game: Game, config: PostbackConfig) -> None:

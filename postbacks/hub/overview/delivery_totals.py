@@ -3,6 +3,7 @@ from the rollups (audience/storage/rollups.py), the queue from its index.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from django.db.models import Count, Sum
 
 from audience.models import Game
 from postbacks.hub.toolkit.config_rows import ConfigRow, success_rate
-from postbacks.models import OUTCOME_UNKNOWN, AttemptCount, Delivery, DeliveryCount
+from postbacks.models import OUTCOME_UNKNOWN, AttemptCount, Confirmation, Delivery, DeliveryCount, DeliveryState
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 from postbacks.reporting import latency
@@ -33,7 +34,8 @@ WHERE config.game_id = %s
 @dataclass(frozen=True, slots=True)
 class NetworkTotals:
     """One network in a period. `p95` is in milliseconds (latency.percentile); `due_since`: when the oldest waiting
-    delivery became due; both may be None. `may_have_arrived`: cancelled after a call without an answer.
+    delivery became due; both may be None. `may_have_arrived`: cancelled after a call without an answer. `unmatched` are
+    failed ones whose click the network does not know, which the rate leaves out.
     """
 
     network: Network
@@ -42,17 +44,18 @@ class NetworkTotals:
     waiting: int = 0
     held: int = 0
     failed: int = 0
+    unmatched: int = 0
     may_have_arrived: int = 0
     p95: int | None = None
     due_since: datetime | None = None
 
     @property
     def rate(self) -> str:
-        return success_rate(self.delivered, self.delivered + self.failed)
+        return success_rate(self.delivered, self.delivered + max(self.failed - self.unmatched, 0))
 
 
 def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[NetworkTotals]:
-    """Return every network in the order of NETWORKS, in four queries. `since` is the start of an hour."""
+    """Return every network in the order of NETWORKS, in five queries. `since` is the start of an hour."""
     networks, due = _configs(game)
     period = {"config_id__in": list(networks), "starts_at__gte": since}
     states = _sums(DeliveryCount.objects.filter(**period).values_list("config_id", "state"), networks)
@@ -63,17 +66,28 @@ def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list
         .annotate(Count("pk"))
         .order_by()
     )
+    unmatched = _unmatched(networks, since)
     return [
         NetworkTotals(
             network,
             [row for row in configs if row.config.network == kind],
             **{state: states[kind][state] for state in ("delivered", "waiting", "held", "failed")},
+            unmatched=unmatched.get(kind, 0),
             may_have_arrived=unknown.get(kind, 0),
             p95=latency.percentile(buckets[kind], PERCENTILE),
             due_since=min(due[kind], default=None),
         )
         for kind, network in NETWORKS.items()
     ]
+
+
+def _unmatched(networks: Mapping[UUID, str], since: datetime) -> dict[str, int]:
+    """Return the unmatched deliveries that were created since, by network."""
+    later = [pk for pk, kind in networks.items() if kind in NETWORKS and NETWORKS[kind].confirms_later]
+    # By `finished_at` too, for the index of failed deliveries.
+    rows = Delivery.objects.filter(config_id__in=later, state=DeliveryState.FAILED, finished_at__gte=since)
+    rows = rows.filter(created_at__gte=since, confirmation=Confirmation.UNMATCHED)
+    return dict(rows.values_list("network").annotate(Count("pk")).order_by())
 
 
 def _configs(game: Game) -> tuple[dict[UUID, str], dict[str, list[datetime]]]:
