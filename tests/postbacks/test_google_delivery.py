@@ -735,4 +735,4 @@ def test_the_digest_says_how_many_are_confirmed(game: Game, config: PostbackConf
     day = Delivery.objects.latest("event_at").event_at.date()
     numbers = digests.read(game=game, day=day)["google"]
     assert (numbers.delivered, numbers.confirmed, numbers.unconfirmed) == (6, 3, 3)
-    assert "6 delivered (3 confirmed), 1 failed" in digests.text(game=game, day=day)
+    assert "6 delivered (3 confirmed), 1 failed (1 unmatched)." in digests.text(game=game, day=day)

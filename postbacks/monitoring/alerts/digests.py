@@ -46,6 +46,7 @@ class NetworkDay:
     may_have_arrived: int = 0
     confirmed: int = 0
     unconfirmed: int = 0  # accepted by a network that says later whether it counted them
+    unmatched: int = 0  # of the failed: their click belongs to no ad of the network
     open_alerts: list[Alert] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -113,6 +114,9 @@ def read(*, game: Game, day: date) -> dict[str, NetworkDay]:
             days[kind].confirmed = number
         else:
             days[kind].unconfirmed += number
+    unmatched = sent.filter(state=DeliveryState.FAILED, confirmation=Confirmation.UNMATCHED)
+    for kind, number in unmatched.values_list("network").annotate(Count("pk")):
+        days[kind].unmatched = number
     for kind, number in sent.filter(OUTCOME_UNKNOWN).values_list("network").annotate(Count("pk")):
         days[kind].may_have_arrived = number
     for alert in Alert.objects.filter(game=game, recovered_at=None).select_related("config", "game"):
@@ -130,9 +134,10 @@ def text(*, game: Game, day: date) -> str:
             continue
         unknown = f", {numbers.may_have_arrived:,} may have arrived" if numbers.may_have_arrived else ""
         later = f" ({numbers.confirmed:,} confirmed)" if numbers.confirmed or numbers.unconfirmed else ""
+        unmatched = f" ({numbers.unmatched:,} unmatched)" if numbers.unmatched else ""
         lines = [
             f"{NETWORKS[kind].label}: {numbers.conversions:,} attributed conversion{pluralize(numbers.conversions)}, "
-            f"{numbers.delivered:,} delivered{later}, {numbers.failed:,} failed{unknown}."
+            f"{numbers.delivered:,} delivered{later}, {numbers.failed:,} failed{unmatched}{unknown}."
         ]
         for alert in numbers.open_alerts:
             state = f"{Health(alert.health).label} since {labels.moment(alert.opened_at)}"
