@@ -248,6 +248,16 @@ def test_an_access_token_is_requested_with_an_assertion_that_the_key_signs() -> 
     private.public_key().verify(part(signature), f"{header}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256())
 
 
+def test_no_repr_has_a_key_an_assertion_or_an_access_token() -> None:
+    request = GOOGLE.token_request(target(), now=AT)
+    assert request is not None
+    answer = answered(200, {"access_token": "ya29.token", "expires_in": 3599})
+    event = GOOGLE.build(target().with_access_token("ya29.token"), mapped("google", LAUNCH))
+    texts = repr((target().with_access_token("ya29.token"), request, answer, GOOGLE.token_from(answer), event))
+    for secret in ("ya29.token", *request.secrets):
+        assert secret not in texts
+
+
 @pytest.mark.parametrize("changed", [{"private_key": "no PEM"}, {"private_key": 1}, {"client_email": None}])
 def test_a_key_that_cannot_sign_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="."):

@@ -22,7 +22,7 @@ class Request:
     method: str
     url: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
-    body: bytes
+    body: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     shown: Mapping[str, Any] | None = field(default=None, repr=False)
     is_public_only: bool = False
@@ -39,11 +39,12 @@ UNSENT = frozenset({"dns", "forbidden", "network", "no_connection", "refused", "
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer. Without one `status` is None and `failure` is the reason; header names are lower case."""
+    """The answer, which may have an access token. Without an answer `status` is None and `failure` is the reason. Header
+    names are lower case."""
 
     status: int | None
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     latency_ms: int
     failure: str | None = None
 
