@@ -20,6 +20,9 @@ from postbacks.networks.interface.call import Request, Response
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # IPv6 prefixes of addresses that a gateway translates to IPv4 (RFC 6052, RFC 8215).
 NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+# Ranges that Python 3.11.7 takes for public ones: of the IETF (RFC 6890; a cloud has its metadata there), relays of
+# 6to4, site-local addresses (RFC 3879) and documentation (RFC 9637).
+SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20")))
 # Resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as 127.0.0.1.
 NUMERIC = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*\.?", re.IGNORECASE)
 
@@ -62,7 +65,8 @@ def is_public(address: str) -> bool:
     inner = _embedded(parsed) if isinstance(parsed, ipaddress.IPv6Address) else None
     if inner is not None:
         return is_public(str(inner))
-    return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified)
+    is_special = parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified
+    return parsed.is_global and not is_special and not any(parsed in network for network in SPECIAL)
 
 
 def _embedded(address: ipaddress.IPv6Address) -> Address | None:
