@@ -97,7 +97,7 @@ def test_a_parameter_stays_known_after_it_is_removed_and_its_postback_deleted(ga
     config = postback(game, "my_click", "other_click")
     PostbackConfig.objects.update(click_parameters=["newer", "*"], deleted_at=timezone.now())
     assert config.versions.count() == 1
-    assert click_parameters.of_game(game) == ["my_click", "newer", "other_click"]
+    assert click_parameters.of_game(game) == ["my_click", "other_click", "newer"]
     assert click_parameters.of_game(factories.game()) == []
 
 
