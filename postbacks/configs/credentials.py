@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from audience.database import clock
 from audience.database.encryption import decrypt
 from audience.models import Game, Trigger
-from postbacks.configs import check_calls, credential_checks, hold, rules, versions
+from postbacks.configs import check_calls, click_parameters, credential_checks, hold, rules, versions
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
@@ -42,15 +42,18 @@ def request_check(
     """
     rules.refuse_invalid(proposed.triggers, proposed.goals, network=proposed.network, pixel_id=proposed.pixel_id)
     rules.refuse_duplicate(game=game, network=proposed.network, pixel_id=proposed.pixel_id, exclude=config)
+    credential = rules.credential_to_check(
+        proposed.credential, network=proposed.network, config=None if is_whole else config
+    )
+    if refusal := click_parameters.refusal(game, NETWORKS[proposed.network].click_parameters_of(credential)):
+        raise rules.SettingsRefused(refusal)
     check = CredentialCheck.objects.create(
         game=game,
         network=NETWORKS[proposed.network].kind,
         config=config,
         config_version=config.version if config else None,
         pixel_id=proposed.pixel_id,
-        credential=rules.credential_to_check(
-            proposed.credential, network=proposed.network, config=None if is_whole else config
-        ),
+        credential=credential,
         triggers=list(proposed.triggers),
         goals=list(proposed.goals),
         enabled=proposed.enabled,
@@ -101,7 +104,14 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
         return
     target = credential_checks.target_of(check, credential, test_code, is_test=is_test)
     trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value
-    call = check_calls.ask(network, target, event_id=str(check.pk), trigger=trigger)
+    try:
+        call = check_calls.ask(network, target, event_id=str(check.pk), trigger=trigger)
+    except ValueError as error:
+        if not test_code:
+            raise
+        check.message = f"The test event cannot be built with this {network.test_code_label.lower()}: {error}"
+        _close(check, CheckState.REFUSED, None)
+        return
     no_result = credential_checks.NO_RESULT_TEXTS[check.purpose]
     check.message = network.explain(call.outcome, check.pixel_id, undecided=no_result)
     check.provider_code = (call.outcome.code or "")[:64]

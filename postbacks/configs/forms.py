@@ -10,7 +10,7 @@ from audience.models import Trigger
 from postbacks.configs.credential_input import CredentialInput
 from postbacks.configs.goal_forms import NO_SUGGESTIONS, GoalRows, object_id_input
 from postbacks.configs.proposed_settings import ProposedSettings
-from postbacks.configs.rules import refusals
+from postbacks.configs.rules import refusals, refused_moves
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.conditions import GoalRefused
@@ -94,7 +94,8 @@ class PostbackForm(forms.Form):
         """Add what is wrong with the parts, also together with those that are stored."""
         names = {part.name: part.form_name for part in self.network.credential_fields}
         known = {name: value for name, value in {**self.stored, **entered}.items() if value}
-        for name, sentence in refusals(known, self.network).items():
+        moved = refused_moves(entered, self.network, self.stored)
+        for name, sentence in {**refusals(known, self.network), **moved}.items():
             if names[name] not in self.errors:
                 self.add_error(names[name], sentence)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
+from audience.digest import named_parameters
 from audience.models import Game, Trigger
 from postbacks import http
 from postbacks.models import PostbackConfig
@@ -61,6 +62,8 @@ def credential_to_check(
     entered: Mapping[str, str], *, network: str, config: PostbackConfig | None = None
 ) -> dict[str, str]:
     """The entered parts of a credential, the others as stored with `config`. SettingsRefused if one is missing."""
+    for sentence in refused_moves(entered, NETWORKS[network], config.credential if config else {}).values():
+        raise SettingsRefused(sentence)
     merged = {**(config.credential if config else {}), **entered}
     credential = {name: value for name, value in merged.items() if value}
     if not NETWORKS[network].has_credential(credential):
@@ -77,7 +80,17 @@ def refusals(credential: Mapping[str, str], network: Network) -> dict[str, str]:
     reason = http.refusal(url, private_hosts=settings.POSTBACK_PRIVATE_HOSTS) if url else ""
     if reason and "url" not in found:
         found["url"] = f"This address cannot be called: {reason}."
+    taken = next(filter(named_parameters.is_read_otherwise, network.click_parameters_of(credential)), "")
+    if taken and "click_parameters" not in found:
+        found["click_parameters"] = f"{taken} is the name of a usual property, which is no click: choose another."
     return found
+
+
+def refused_moves(entered: Mapping[str, str], network: Network, stored: Mapping[str, str]) -> dict[str, str]:
+    """Secret part -> why the stored one is not used: the entered URL has another host."""
+    hosts = network.secrets_of_another_host(stored, entered)
+    labels = {part.name: part.label.lower() for part in network.credential_fields}
+    return {name: f"Enter the {labels[name]} again: what is stored is for {host}." for name, host in hosts.items()}
 
 
 def new_parts(entered: Mapping[str, str], config: PostbackConfig) -> dict[str, str]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from postbacks.networks import NETWORKS
+from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.entered_requests import Layout
 from postbacks.networks.interface.facts import (
     Address,
@@ -25,7 +26,7 @@ from postbacks.networks.interface.facts import (
     Screen,
 )
 from postbacks.networks.interface.network import Network
-from postbacks.networks.interface.payload_fields import INDEX, leaves
+from postbacks.networks.interface.payload_fields import HIDDEN, INDEX, leaves
 
 # The labels of facts, in the order of the page.
 LABELS = {
@@ -163,10 +164,17 @@ def body_of(network: Network, facts: Facts, *, pixel_id: str, parts: Mapping[str
     Raises the errors of `network.build`.
     """
     fields = network.credential_fields
-    credential = {part.name: part.default or ("not-needed" if part.required else "") for part in fields}
+    credential = {part.name: part.default or _placeholder(part) for part in fields}
     target = network.target(pixel_id=pixel_id, credential={**credential, **parts}, base_url="https://not.sent")
     body: dict[str, Any] = network.build(target, facts).payload or {}
     return body
+
+
+def _placeholder(part: CredentialField) -> str:
+    """What a body is built with in place of a secret; an optional part for several lines is left out."""
+    if part.required:
+        return "not-needed"
+    return HIDDEN if part.kind == "secret" and part.lines == 1 else ""
 
 
 def values_of(body: dict[str, Any]) -> dict[str, list[Any]]:

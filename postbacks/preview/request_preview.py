@@ -37,8 +37,7 @@ def preview_request(network: Network, credential: Mapping[str, str], *, pixel_id
     labels = {part.name: part.label for part in network.credential_fields}
     found = refusals(credential, network)
     problems = [f"{labels[name]}: {sentence}" for name, sentence in found.items()]
-    secret = {part.name for part in network.credential_fields if part.kind != "plain" and part.lines == 1}
-    shown = {name: HIDDEN if name in secret and value else value for name, value in credential.items()}
+    shown = network.without_secrets(credential)
     target = network.target(pixel_id=pixel_id, credential=shown, base_url=network.default_url)
     try:
         request = network.build(target, PURCHASE)

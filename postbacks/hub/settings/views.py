@@ -59,7 +59,7 @@ def _success_message(network: Network, row: CredentialCheck) -> str:
         if network.check_note:
             return f"{row.message} The postback for {row.pixel_id} is saved."
         return f"{network.label} accepted the credentials: the postback for {row.pixel_id} is saved."
-    if row.purpose == Purpose.TEST:
+    if row.purpose == Purpose.TEST and not network.test_note:
         return f"{network.label} accepted the test conversion for {row.pixel_id}: look for it in its test view."
     return row.message
 

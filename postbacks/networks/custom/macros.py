@@ -87,7 +87,7 @@ def values_of(target: Target, name: str, facts: Facts) -> dict[str, Value]:
         "user_agent": values.text(facts.user_agent),
         "country": values.text(facts.address.country) if facts.address else None,
         "page_url": values.web_url(facts.page_url),
-        "postback": values.text(target.pixel_id),
+        "postback": target.pixel_id,
         "secret": secret,
         "secret_base64": base64_of(secret) if secret else None,
         "test": "1" if target.test_code else None,

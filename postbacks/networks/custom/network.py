@@ -42,7 +42,14 @@ class Custom(Network):
         "From a click on one of your own ad links: the test event carries it, and the partner may count that event. "
         "Without it the event is named afterclick-check, with a click ID that nobody knows. It is not stored."
     )
-    check_note = "The server of the URL gets one test event before anything is saved."
+    check_note = (
+        "The server gets one test event before anything is saved. Without a click ID of a test click its event is "
+        "named afterclick-check and its click ID is made up; with one it is a game launch, which the server may count."
+    )
+    test_note = (
+        "One test event goes to the server, with the click ID that you enter. The server may count it, unless it reads "
+        "the macro {test}. It counts nowhere here."
+    )
     default_url = requests.OWN_HOST
     default_rate = 10.0
     click_params = ()
@@ -104,6 +111,12 @@ class Custom(Network):
 
     def layout(self, credential: Mapping[str, str]) -> Layout:
         return tuple((name, credential.get(name, "")) for name in parts.LAYOUT)
+
+    def without_secrets(self, credential: Mapping[str, str]) -> Mapping[str, str]:
+        return requests.without_secrets(credential)
+
+    def secrets_of_another_host(self, stored: Mapping[str, str], entered: Mapping[str, str]) -> Mapping[str, str]:
+        return refusals.secrets_of_another_host(stored, entered)
 
     def secrets(self, credential: Mapping[str, str]) -> tuple[str, ...]:
         return requests.secrets_of(credential)

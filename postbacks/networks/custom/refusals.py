@@ -1,7 +1,7 @@
 """What is wrong with the parts of a custom URL, as sentences for the form."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,16 +18,22 @@ MAX_HEADERS = 10
 RESERVED = re.compile(
     r"host|content-length|transfer-encoding|connection|expect|te|trailer|upgrade|keep-alive|proxy-.*", re.IGNORECASE
 )
+MAX_MACROS = 100
 # Names that would count visits without a click as clicks.
 NOT_CLICKS = re.compile(r"utm_.*|referral_code")
 # Usual names of properties: an event that has one of them would be a click, since properties may state clicks too.
+# They are compared without hyphens and underscores, since senders write eventId and event_id.
+LETTERS = re.compile(r"[^a-z0-9]")
 PROPERTIES = frozenset(
     {
         *("id", "name", "type", "value", "price", "amount", "total", "revenue", "currency", "quantity", "sku", "code"),
-        *("event", "event_id", "order_id", "orderid", "transaction_id", "transactionid", "product_id", "item_id"),
-        *("user_id", "userid", "anonymous_id", "device_id", "session_id", "player_id", "email", "phone", "country"),
+        *("event", "eventid", "orderid", "order", "transactionid", "productid", "itemid", "item", "items", "products"),
+        *("userid", "anonymousid", "deviceid", "sessionid", "playerid", "messageid", "receiptid", "gameid"),
+        *("email", "phone", "country", "city", "region", "ip", "useragent", "timestamp", "time", "date", "status"),
         *("url", "path", "search", "title", "page", "referrer", "ref", "source", "medium", "campaign", "term"),
-        *("content", "level", "platform", "version", "language", "lang", "locale", "state", "token", "key", "query"),
+        *("content", "contents", "category", "label", "action", "method", "reason", "coupon", "variant", "screen"),
+        *("level", "score", "mode", "map", "platform", "version", "build", "os", "browser", "device", "appid"),
+        *("language", "lang", "locale", "state", "token", "key", "query", "cookies", "consent", "gad", "gadsource"),
     }
 )
 
@@ -51,8 +57,20 @@ def _problems(credential: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name in ("success_statuses", "permanent_statuses", "transient_statuses"):
         yield from _refused(name, answers.parse_statuses, part(name))
     yield from _refused("success_path", answers.SuccessPath.parse, part("success_path"))
-    if not part("token") and not SECRET_MACROS.isdisjoint(_all_macros(credential)):
+    used = templates.MACRO.findall(_all_templates(credential))
+    if len(used) > MAX_MACROS:
+        yield "body" if part("body") else "url", f"A request has at most {MAX_MACROS} macros."
+    if not part("token") and not SECRET_MACROS.isdisjoint(used):
         yield "token", "Enter the secret that {secret} stands for."
+
+
+def secrets_of_another_host(stored: Mapping[str, str], entered: Mapping[str, str]) -> dict[str, str]:
+    host, needed = _host(stored.get("url", "")), {**stored, **{name: text for name, text in entered.items() if text}}
+    if not host or _host(needed["url"]) == host:
+        return {}
+    has_secret = not SECRET_MACROS.isdisjoint(templates.macros(_all_templates(needed)))
+    names = (name for name, is_used in (("token", has_secret), ("headers", True)) if is_used and stored.get(name))
+    return {name: host for name in names if not entered.get(name)}
 
 
 def _part(credential: Mapping[str, str], name: str) -> str:
@@ -67,17 +85,22 @@ def _refused(name: str, parse: Callable[[str], Any], text: str) -> Iterator[tupl
 
 
 def _url_problems(url: str) -> Iterator[str]:
-    address, _, query = url.partition("#")[0].partition("?")
-    try:
-        host = urlsplit(address).netloc
-    except ValueError:
-        host = ""
+    address = url.partition("#")[0].partition("?")[0]
+    host = _host(url)
     if not host or templates.MACRO.search(address.partition("://")[0] + host) or "{" in host:
         yield "Enter a whole address, such as https://partner.example/postback. Its host has no macros."
-    yield from _unknown(templates.macros(url))
+    yield from _unknown(url)
     path = address.partition("://")[2].partition("/")[2]
     if misplaced := sorted((templates.macros(path) & MACROS.keys()) - IN_PATH):
         yield f"{{{misplaced[0]}}} is not known of every event: use it after the ? only."
+
+
+def _host(url: str) -> str:
+    """Host and port in lower case; '' if there is none."""
+    try:
+        return urlsplit(url.partition("#")[0].partition("?")[0]).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _header_problems(text: str) -> Iterator[str]:
@@ -89,7 +112,7 @@ def _header_problems(text: str) -> Iterator[str]:
     for name, value in headers:
         if RESERVED.fullmatch(name):
             yield f"The header {name} is set by Afterclick."
-        yield from _unknown(templates.macros(value))
+        yield from _unknown_in_text(value)
     if len(headers) > MAX_HEADERS:
         yield f"A request has at most {MAX_HEADERS} headers."
 
@@ -102,14 +125,14 @@ def _body_problems(body: str, body_format: str) -> Iterator[str]:
     if not body:
         yield "Enter the body."
     elif body_format == FORM:
-        yield from _unknown(templates.macros(body))
+        yield from _unknown(body)
     else:
         try:
             texts = templates.json_texts(templates.parse_json(body))
         except templates.TemplateError as error:
             yield str(error)
         else:
-            yield from _unknown(set().union(*map(templates.macros, texts)))
+            yield from (sentence for text in texts for sentence in _unknown_in_text(text))
 
 
 def _click_problems(text: str) -> Iterator[str]:
@@ -117,7 +140,7 @@ def _click_problems(text: str) -> Iterator[str]:
     if names == [EVERY_CLICK]:
         return
     for name in names:
-        if name in PROPERTIES:
+        if LETTERS.sub("", name) in PROPERTIES:
             yield f"{name} is the name of a usual property, which is no click: choose another."
         elif not PARAMETER.fullmatch(name) or NOT_CLICKS.fullmatch(name):
             yield f"{name} cannot be a click parameter: enter names such as irclickid, with commas, or only *."
@@ -125,9 +148,21 @@ def _click_problems(text: str) -> Iterator[str]:
         yield f"A postback has at most {MAX_PARAMETERS} click parameters."
 
 
-def _unknown(names: Iterable[str]) -> Iterator[str]:
-    yield from (f"There is no macro {{{name}}}." for name in sorted(set(names) - MACROS.keys()))
+def _unknown(text: str) -> Iterator[str]:
+    """A sentence for all that has braces and is no macro: {CLICK_ID}, {{click_id}}."""
+    for found in templates.BRACES.findall(text):
+        macro = templates.MACRO.fullmatch(found)
+        if not macro or macro[1] not in MACROS:
+            yield f"There is no macro {found}."
 
 
-def _all_macros(credential: Mapping[str, str]) -> set[str]:
-    return templates.macros(" ".join(credential.get(name, "") for name in ("url", "body", "headers")))
+def _unknown_in_text(text: str) -> Iterator[str]:
+    """As `_unknown` where braces may belong to the text: only what is meant as a macro."""
+    for found in templates.BRACES.findall(text):
+        macro, meant = templates.MACRO.fullmatch(found), re.sub(r"\W+", "_", found.strip("{} ").lower())
+        if macro and macro[1] not in MACROS or not macro and meant in MACROS and found.count("{") == 1:
+            yield f"There is no macro {found}."
+
+
+def _all_templates(credential: Mapping[str, str]) -> str:
+    return " ".join(credential.get(name, "") for name in ("url", "body", "headers"))

@@ -16,6 +16,10 @@ from postbacks.networks.interface.values import json_body
 # that begins with /custom/ and the host.
 OWN_HOST = "https://{host}"
 SECRET_HEADERS_BEGIN = ("Bearer ", "Basic ", "Token ")
+# Headers without a secret.
+USUAL_HEADERS = frozenset({"accept", "accept-language", "cache-control", "content-type", "user-agent"})
+# Shorter texts would be masked everywhere in the answers: the 2 of `X-Version: 2` in every status.
+MIN_SECRET_LENGTH = 6
 
 
 def request_of(target: Target, values: Values) -> Request:
@@ -34,16 +38,46 @@ def request_of(target: Target, values: Values) -> Request:
 
 
 def secrets_of(credential: Mapping[str, str]) -> tuple[str, ...]:
-    """The secret in each of its encodings, and the values of the headers that are not made of macros."""
+    """The secret in each of its encodings, and what the headers have beside macros."""
     token = credential.get("token", "")
-    try:
-        headers = [value for _, value in templates.parse_headers(credential.get("headers", ""))]
-    except templates.TemplateError:
-        headers = []
-    literal = [value for value in headers if not templates.macros(value)]
-    bare = [value.removeprefix(word) for value in literal for word in SECRET_HEADERS_BEGIN if value.startswith(word)]
-    found = (token, quote(token, safe=""), base64_of(token), *literal, *bare)
+    texts = [
+        text for name, value in _entered_headers(credential) if not _is_usual(name) for text in _secret_texts(value)
+    ]
+    found = (token, quote(token, safe=""), base64_of(token), *texts)
     return tuple(dict.fromkeys(filter(None, found)))
+
+
+def without_secrets(credential: Mapping[str, str]) -> dict[str, str]:
+    """The credential with stars in place of the secret, and of what the headers have beside macros."""
+    shown = {**credential, "token": HIDDEN if credential.get("token") else ""}
+    if headers := _entered_headers(credential):
+        lines = (f"{name}: {value if _is_usual(name) else _starred(value)}" for name, value in headers)
+        shown["headers"] = "\n".join(lines)
+    return shown
+
+
+def _entered_headers(credential: Mapping[str, str]) -> list[tuple[str, str]]:
+    """[] if they cannot be read: then there is no request that they would be a part of."""
+    try:
+        return templates.parse_headers(credential.get("headers", ""))
+    except templates.TemplateError:
+        return []
+
+
+def _is_usual(name: str) -> bool:
+    return name.lower() in USUAL_HEADERS
+
+
+def _secret_texts(value: str) -> list[str]:
+    texts = templates.literals(value)
+    texts += [text.removeprefix(word) for text in texts for word in SECRET_HEADERS_BEGIN if text.startswith(word)]
+    return [text for text in texts if len(text) >= MIN_SECRET_LENGTH and f"{text} " not in SECRET_HEADERS_BEGIN]
+
+
+def _starred(value: str) -> str:
+    begin = next((word for word in SECRET_HEADERS_BEGIN if value.startswith(word)), "")
+    pieces = filter(None, templates.WHOLE_MACRO.split(value.removeprefix(begin)))
+    return begin + "".join(piece if templates.MACRO.fullmatch(piece) else HIDDEN for piece in pieces)
 
 
 def _redirected(url: str, base_url: str) -> str:

@@ -4,18 +4,26 @@ A query parameter, form field or JSON member whose macros all lack a value is le
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote, unquote_plus
 
 from postbacks.networks.custom.macros import Number, Values
 
 MACRO = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+WHOLE_MACRO = re.compile(r"(\{[a-z][a-z0-9_]*\})")
+# Also macros in the spelling of others: {CLICK_ID} {{click_id}}, and one that does not end.
+BRACES = re.compile(r"\{+[^{}]*\}*|\}+")
 # A string of JSON, or a macro outside of strings. No object begins with a name without quotation marks.
 STRING_OR_MACRO = re.compile(r'"(?:[^"\\]|\\.)*"|\{([a-z][a-z0-9_]*)\}', re.DOTALL)
 # Marks such a macro in the parsed template. Templates must not contain it (parse_json).
 BARE = "\ue000"
+# A body with more levels of objects and arrays is a mistake, and Python would run out of stack with a thousand.
+MAX_LEVELS = 20
+# PostgreSQL stores no NUL, and UTF-8 has no surrogates: JSON has both as \u0000 and \ud800.
+UNSENDABLE = re.compile("[\0\ud800-\udfff]")
 # What a value in a header may have: HTTP allows no line break and no control character.
 HEADER_VALUE = re.compile(r"[ -~]+")
 DOTS = frozenset({".", ".."})
@@ -72,7 +80,7 @@ def fill_pairs(text: str, values: Values) -> str:
 
 def parse_json(template: str) -> Any:
     """The template as JSON, with macros outside of strings marked. TemplateError for anything but object and array."""
-    if BARE in template:
+    if BARE in template or "\\ue000" in template.lower():
         raise TemplateError("The body has a character that cannot be sent.")
     marked = STRING_OR_MACRO.sub(lambda match: f'"{BARE}{match[1]}"' if match[1] else match[0], template)
     try:
@@ -82,14 +90,30 @@ def parse_json(template: str) -> Any:
         raise TemplateError(f"This is not JSON{where}.") from error
     if not isinstance(parsed, dict | list):
         raise TemplateError("The body must be a JSON object or array.")
+    _refuse_unsendable(parsed, 1)
     return parsed
 
 
+def _refuse_unsendable(part: Any, level: int) -> None:
+    if isinstance(part, dict | list):
+        if level > MAX_LEVELS:
+            raise TemplateError(f"The body has more than {MAX_LEVELS} levels.")
+        for name in part if isinstance(part, dict) else ():
+            _refuse_unsendable(name, level)
+            if macro := MACRO.search(name.replace(BARE, "{") + "}" * name.startswith(BARE)):
+                raise TemplateError(f"{macro[0]} is the name of a member: only values have macros.")
+        for inner in part.values() if isinstance(part, dict) else part:
+            _refuse_unsendable(inner, level + 1)
+    elif isinstance(part, float) and not math.isfinite(part):
+        raise TemplateError("The body has a number that cannot be sent.")
+    elif isinstance(part, str) and UNSENDABLE.search(part):
+        raise TemplateError("The body has a character that cannot be sent.")
+
+
 def json_texts(parsed: Any) -> Iterator[str]:
-    """Yield the texts of a parsed template, with {macro} for a marked one; members' names too."""
+    """Yield the texts of a parsed template, with {macro} for a marked one."""
     if isinstance(parsed, dict):
-        for name, member in parsed.items():
-            yield name
+        for member in parsed.values():
             yield from json_texts(member)
     elif isinstance(parsed, list):
         for entry in parsed:
@@ -140,10 +164,16 @@ def fill_headers(text: str, values: Values) -> dict[str, str]:
     return {name: value for name, value in filled.items() if value and HEADER_VALUE.fullmatch(value)}
 
 
+def literals(value: str) -> list[str]:
+    """The texts between the macros of a header's value."""
+    return [piece.strip(" :;,=|") for piece in WHOLE_MACRO.split(value)[::2]]
+
+
 def pairs_by_name(text: str) -> dict[str, Any]:
-    """{name: value} of a query or form; a name that is repeated has a list."""
+    """{name: value} of a query or form; a name that is repeated has a list, and a value without a name the name ''."""
     found: dict[str, Any] = {}
-    for name, value in parse_qsl(text, keep_blank_values=True):
+    for piece in filter(None, text.split("&")):
+        name, value = map(unquote_plus, piece.split("=", 1) if "=" in piece else ("", piece))
         found[name] = value if name not in found else [*_listed(found[name]), value]
     return found
 

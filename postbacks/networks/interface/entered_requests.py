@@ -37,6 +37,15 @@ class EnteredRequests:
         """The click parameters that a postback names beside `click_params` (PostbackConfig.click_parameters)."""
         return ()
 
+    def without_secrets(self, credential: Mapping[str, str]) -> Mapping[str, str]:
+        """The credential with stars in place of its secrets, for a preview of the request."""
+        return {}
+
+    def secrets_of_another_host(self, stored: Mapping[str, str], entered: Mapping[str, str]) -> Mapping[str, str]:
+        """Secret part that was not entered again -> the host that the stored one is for, if the entered URL has another
+        host: whoever may change the URL could read it there."""
+        return {}
+
     def layout(self, credential: Mapping[str, str]) -> Layout:
         """The parts of the credential that say which fields a request has; () if they are always the same."""
         return ()
