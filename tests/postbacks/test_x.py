@@ -281,6 +281,19 @@ def test_a_2xx_counts_only_by_the_number_of_processed_conversions(processed: Any
     assert X.classify(answered(200, {"data": {"conversions_processed": processed}})).verdict is verdict
 
 
+def test_a_check_passes_only_if_x_processed_a_conversion_for_each_event_id() -> None:
+    aim = X.target(
+        pixel_id=PIXEL, credential={"token": "t"}, base_url="https://x.example", object_ids=[LAUNCH_ID, SIGN_UP_ID]
+    )
+    some = X.classify_check(answered(200, {"data": {"conversions_processed": 1}}), aim)
+    assert (some.verdict, some.message) == (Verdict.PAYLOAD, "X processed 1 of 2 conversions.")
+    assert not X.passed(some)
+    same = replace(aim, object_ids=(LAUNCH_ID, f"tw-{PIXEL}-{LAUNCH_ID}"))
+    assert X.passed(X.classify_check(answered(200, {"data": {"conversions_processed": 1}}), same))
+    assert len(json.loads(X.check(same, event_id="e", now=AT).body)["conversions"]) == 1
+    assert X.passed(X.classify_check(answered(200, {"data": {"conversions_processed": 2}}), aim))
+
+
 def test_all_errors_of_an_answer_are_read_and_quoted() -> None:
     errors = [
         {"code": "INVALID_PARAMETER", "message": "No user identifier", "parameter": ""},

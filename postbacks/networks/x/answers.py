@@ -45,14 +45,15 @@ SERIOUSNESS: list[Judgement] = [
 ]
 
 
-def classify(response: Response) -> Outcome:
-    """Read `{"data": {"conversions_processed", "debug_id"}}` or `{"errors": [...]}`."""
+def classify(response: Response, *, sent: int = 1) -> Outcome:
+    """Read `{"data": {"conversions_processed", "debug_id"}}` or `{"errors": [...]}`. `sent`: the conversions of the
+    request, of which X processes all or none."""
     if response.status is None:
         return unanswered_outcome(response)
     body = decode_json(response)
     errors = _objects((body or {}).get("errors"))
     codes = [code for error in errors if (code := _code(error))]
-    code, (verdict, access) = _judge(response.status, body, errors)
+    code, (verdict, access) = _judge(response.status, body, errors, sent)
     is_over_limit = response.status == 429 or not LIMIT_CODES.isdisjoint(codes)
     limited = is_over_limit and verdict is Verdict.TRANSIENT
     debug_id = _object((body or {}).get("data")).get("debug_id")
@@ -60,21 +61,21 @@ def classify(response: Response) -> Outcome:
         verdict=verdict,
         access=access,
         code=code or None,
-        message=_message(response, errors, verdict),
+        message=_message(response, errors, verdict, sent),
         request_id=debug_id if isinstance(debug_id, str) else None,
         retry_after=_retry_after(response) if limited or response.status == 503 else None,
         limited=limited,
     )
 
 
-def _judge(status: int, body: dict[str, Any] | None, errors: list[dict[str, Any]]) -> tuple[str, Judgement]:
+def _judge(status: int, body: dict[str, Any] | None, errors: list[dict[str, Any]], sent: int) -> tuple[str, Judgement]:
     """(code, judgement) of the most serious error; without a known code the first code, and the judgement by status."""
     judged = [(_code(error), judgement) for error in errors if (judgement := _of_error(error))]
     if judged:
         return min(judged, key=lambda pair: SERIOUSNESS.index(pair[1]))
     first = next(filter(None, map(_code, errors)), "")
     if 200 <= status < 300:
-        return first, _of_success(body, has_errors=bool((body or {}).get("errors")))
+        return first, _of_success(body, sent, has_errors=bool((body or {}).get("errors")))
     return first, _by_status(status)
 
 
@@ -99,18 +100,18 @@ def _of_error(error: dict[str, Any]) -> Judgement | None:
     return (Verdict.PAYLOAD, None) if code in PAYLOAD_CODES else None
 
 
-def _of_success(body: dict[str, Any] | None, *, has_errors: bool) -> Judgement:
-    """A 2xx without a known error. X processes all conversions of a request or none."""
+def _of_success(body: dict[str, Any] | None, sent: int, *, has_errors: bool) -> Judgement:
+    """A 2xx without a known error."""
     processed = _object((body or {}).get("data")).get("conversions_processed")
     if has_errors:
         return Verdict.PAYLOAD, None
     if isinstance(processed, bool) or not isinstance(processed, int):
         # The page of a proxy or a captive portal.
         return Verdict.TRANSIENT, None
-    return (Verdict.SUCCESS if processed > 0 else Verdict.PAYLOAD), None
+    return (Verdict.SUCCESS if processed >= sent else Verdict.PAYLOAD), None
 
 
-def _message(response: Response, errors: list[dict[str, Any]], verdict: Verdict) -> str:
+def _message(response: Response, errors: list[dict[str, Any]], verdict: Verdict, sent: int) -> str:
     """The message of each error, with the parameter unless the message names it."""
     parts = []
     for error in errors:
@@ -122,8 +123,10 @@ def _message(response: Response, errors: list[dict[str, Any]], verdict: Verdict)
         return shorten(" ".join(dict.fromkeys(parts))) or plain_message(response)
     if verdict is Verdict.SUCCESS:
         return "Processed"
-    data = _object((decode_json(response) or {}).get("data"))
-    return "X processed no conversion." if data.get("conversions_processed") == 0 else plain_message(response)
+    processed = _object((decode_json(response) or {}).get("data")).get("conversions_processed")
+    if isinstance(processed, int) and 0 < processed < sent:
+        return f"X processed {processed} of {sent} conversions."
+    return "X processed no conversion." if processed == 0 else plain_message(response)
 
 
 def _retry_after(response: Response) -> float | None:

@@ -81,6 +81,9 @@ class X(Network):
     def classify(self, response: Response) -> Outcome:
         return answers.classify(response)
 
+    def classify_check(self, response: Response, target: Target) -> Outcome:
+        return answers.classify(response, sent=len(payload.checked_ids(target)))
+
     def has_match_key(self, facts: Facts) -> bool:
         return payload.has_strong_identifier(facts)
 

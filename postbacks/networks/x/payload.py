@@ -55,9 +55,14 @@ def check_body(target: Target, *, event_id: str, now: datetime) -> dict[str, Any
     facts = Facts(trigger="", event_id="", event_at=now, email=CHECK_EMAIL)
     checks = [
         replace(facts, object_id=id_, event_id=f"afterclick-check-{event_id}-{number}")
-        for number, id_ in enumerate(target.object_ids, 1)
+        for number, id_ in enumerate(checked_ids(target), 1)
     ]
     return {"conversions": [conversion(target, check) for check in checks]}
+
+
+def checked_ids(target: Target) -> list[str]:
+    """The Event IDs as they are sent, each once: ol288 and tw-o8z6j-ol288 are one."""
+    return list(dict.fromkeys(event_id(target.pixel_id, id_) for id_ in target.object_ids))
 
 
 def time_text(moment: datetime) -> str:
