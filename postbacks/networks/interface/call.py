@@ -39,8 +39,8 @@ UNSENT = frozenset({"dns", "forbidden", "network", "no_connection", "refused", "
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer, which may have an access token. Without an answer `status` is None and `failure` is the reason. Header
-    names are lower case."""
+    """The answer, which may have an access token. Header names are lower case. Without an answer `status` is None and
+    `failure` is the reason."""
 
     status: int | None
     headers: Mapping[str, str] = field(repr=False)
