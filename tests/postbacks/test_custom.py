@@ -16,6 +16,7 @@ from postbacks.configs.rules import SettingsRefused
 from postbacks.delivery import replays, sending
 from postbacks.models import CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.health.evaluation import evaluate_configs
+from postbacks.networks.custom.answers import REDIRECT
 from postbacks.networks.custom.imitation import ACCOUNTS, PATH
 from postbacks.outbox import fan_out
 from postbacks.reporting import audit
@@ -215,23 +216,31 @@ def test_a_goal_sends_its_own_name(sandbox: Sandbox, config: PostbackConfig) -> 
 
 
 @pytest.mark.parametrize(
-    ("fault", "state", "status", "health"),
+    ("fault", "state", "status", "line", "health"),
     [
-        ("bad_request", "failed", "failed", "degraded"),
-        ("rate_limited", "waiting", "retried", "rate_limited"),
-        ("unavailable", "waiting", "retried", "healthy"),
-        ("redirect", "waiting", "retried", "healthy"),
-        ("unauthorized", "waiting", "failed", "credential_problem"),
-        ("forbidden", "waiting", "failed", "credential_problem"),
+        ("bad_request", "failed", "failed", (400, "Unknown click ID"), "degraded"),
+        ("rate_limited", "waiting", "retried", (429, "Too many requests"), "rate_limited"),
+        ("unavailable", "waiting", "retried", (503, "Try again later"), "healthy"),
+        ("redirect", "waiting", "retried", (302, REDIRECT), "healthy"),
+        ("unauthorized", "waiting", "failed", (401, "Unknown token"), "credential_problem"),
+        ("forbidden", "waiting", "failed", (403, "No access to account partner-1"), "credential_problem"),
     ],
 )
-def test_an_answer_ends_in_its_state_and_health(
-    sandbox: Sandbox, config: PostbackConfig, fault: str, state: str, status: str, health: str
+def test_an_answer_ends_in_its_state_with_a_line_in_the_log_and_a_health(
+    sandbox: Sandbox,
+    config: PostbackConfig,
+    fault: str,
+    state: str,
+    status: str,
+    line: tuple[int, str],
+    health: str,
 ) -> None:
     bought(config)
     sandbox.state.add_fault("custom", fault, 1)
     sent()
-    assert (delivery().state, DeliveryAttempt.objects.get().status) == (state, status)
+    attempt = DeliveryAttempt.objects.get()
+    assert (delivery().state, attempt.status) == (state, status)
+    assert (attempt.http_status, attempt.provider_code, attempt.message) == (line[0], str(line[0]), line[1])
     found = evaluate_configs([config])[config.pk]
     assert found.health.value == health
 
@@ -283,6 +292,21 @@ def test_a_refused_secret_holds_the_postback_and_a_rotation_releases_it(
     assert delivery().state == "delivered"
 
 
+def test_a_hold_ends_by_a_release_with_the_same_secret(sandbox: Sandbox, config: PostbackConfig) -> None:
+    bought(config)
+    for revoked in (True, False):
+        sandbox.state.revoke("custom", ACCOUNTS.token, revoked=revoked)
+        if revoked:
+            sent()
+        else:
+            assert delivery().state == "held"
+            credentials.request_release(config=PostbackConfig.objects.get(), requested_by=None)
+        for check in CredentialCheck.objects.pending():
+            credentials.run_check(check_id=str(check.pk))
+    sending.drain(network="custom", max_in_flight=1)
+    assert delivery().state == "delivered"
+
+
 def test_no_synthetic_event_is_sent_every_day(sandbox: Sandbox, config: PostbackConfig) -> None:
     long_ago = timezone.now() - timedelta(days=3)
     factories.config(factories.game(), validated_at=long_ago)
@@ -300,6 +324,16 @@ def test_a_replay_sends_a_refused_event_again_under_its_id(sandbox: Sandbox, con
     sending.drain(network="custom", max_in_flight=1)
     assert delivery().state == "delivered"
     assert {request["body"]["event_id"] for request in sandbox.received("custom")} == {delivery().event_id}
+
+
+def test_a_refused_event_is_not_sent_again_after_47_hours(sandbox: Sandbox, config: PostbackConfig) -> None:
+    bought(config)
+    sandbox.state.add_fault("custom", "bad_request", 1)
+    sent()
+    Delivery.objects.update(safe_until=timezone.now())
+    with pytest.raises(replays.NotSendable, match="more than 47 hours ago"):
+        replays.send_again(delivery())
+    assert (delivery().state, len(sandbox.received("custom"))) == ("failed", 1)
 
 
 # Consent and erasure -------------------------------------------------------------------------------
