@@ -1,4 +1,4 @@
-"""Counts the attempts, deliveries and conversions by which health is evaluated, in three queries for a list of configs.
+"""Counts the attempts, deliveries and conversions by which health is evaluated, in two queries for a list of configs.
 
 Each subquery reads an index backwards and stops after SCAN_LIMIT rows, since a busy pixel has a million attempts in 24
 hours, and pages refresh every few seconds. Shares are then those of the newest rows.
@@ -6,7 +6,6 @@ hours, and pages refresh every few seconds. Shares are then those of the newest 
 
 import json
 import uuid
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -70,9 +69,21 @@ IS_SET_ASIDE = """EXISTS (SELECT 1 FROM audience_failedwork failed WHERE failed.
       AND failed.set_aside_at IS NOT NULL)"""
 # An unmatched delivery is no failure: the click belongs to no ad of the network. An early one is not accepted yet.
 # Test traffic, repeated launches and orders, refunds and erased players are not missing conversions. Version 0.2 stored
-# deliveries of conversions that WITHOUT_PART counts.
+# deliveries of the conversions that are `without_part` too: those without a click, or with one that the config does not
+# take. Neither those from before it was added count, nor those whose events are older than the period.
 DELIVERIES = f"""
-SELECT config.id, created.*, failed.*, due.*, held.*
+WITH newest AS MATERIALIZED (
+  SELECT game.id AS game_id, conversion.reason, conversion.fanned_out_at, touch.network, touch.parameter
+  FROM (SELECT DISTINCT game_id AS id FROM postbacks_postbackconfig WHERE id = ANY(%(ids)s)) game
+  CROSS JOIN LATERAL (
+    SELECT touch_id, reason, test, fanned_out_at FROM audience_conversion
+    WHERE game_id = game.id AND event_at >= %(since)s ORDER BY event_at DESC LIMIT %(limit)s
+  ) conversion
+  LEFT JOIN audience_touch touch ON touch.id = conversion.touch_id
+  WHERE NOT test AND fanned_out_at IS NOT NULL AND reason <> ALL(%(uncounted)s)
+    AND (touch.id IS NOT NULL OR reason = ANY(%(unattributed)s))
+)
+SELECT config.id, created.*, failed.*, due.*, held.*, without_part.*
 FROM postbacks_postbackconfig config
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(n) FILTER (WHERE state = 'delivered'), 0)::int AS delivered,
@@ -117,29 +128,18 @@ CROSS JOIN LATERAL (
     SELECT 1 FROM postbacks_delivery WHERE config_id = config.id AND state = 'held' LIMIT %(limit)s
   ) counted
 ) held
+CROSS JOIN LATERAL (
+  SELECT jsonb_object_agg(reason, n) AS without_part, min(first) AS without_part_since FROM (
+    SELECT CASE WHEN network IS NULL THEN reason ELSE %(other_network)s END AS reason, count(*) AS n,
+      min(fanned_out_at) AS first
+    FROM newest
+    WHERE newest.game_id = config.game_id AND fanned_out_at >= config.created_at
+      AND (network IS NULL OR NOT (network = config.network
+        OR config.click_parameters && ARRAY[parameter, %(every_click)s]::varchar[]))
+    GROUP BY 1
+  ) grouped
+) without_part
 WHERE config.id = ANY(%(ids)s)
-"""
-# The conversions in which a config has no part, by reason: without a click, or with one that it does not take. Neither
-# those from before it was added count, nor those whose events are older than the period.
-WITHOUT_PART = """
-WITH newest AS MATERIALIZED (
-  SELECT game.id AS game_id, conversion.reason, conversion.fanned_out_at, touch.network, touch.parameter
-  FROM (SELECT DISTINCT game_id AS id FROM postbacks_postbackconfig WHERE id = ANY(%(ids)s)) game
-  CROSS JOIN LATERAL (
-    SELECT touch_id, reason, test, fanned_out_at FROM audience_conversion
-    WHERE game_id = game.id AND event_at >= %(since)s ORDER BY event_at DESC LIMIT %(limit)s
-  ) conversion
-  LEFT JOIN audience_touch touch ON touch.id = conversion.touch_id
-  WHERE NOT test AND fanned_out_at IS NOT NULL AND reason <> ALL(%(uncounted)s)
-    AND (touch.id IS NOT NULL OR reason = ANY(%(unattributed)s))
-)
-SELECT config.id, CASE WHEN newest.network IS NULL THEN reason ELSE %(other_network)s END AS reason,
-  count(*)::int AS number, min(fanned_out_at) AS first
-FROM postbacks_postbackconfig config
-JOIN newest ON newest.game_id = config.game_id AND fanned_out_at >= config.created_at
-WHERE config.id = ANY(%(ids)s) AND (newest.network IS NULL OR NOT (newest.network = config.network
-  OR config.click_parameters && ARRAY[newest.parameter, %(every_click)s]::varchar[]))
-GROUP BY 1, 2
 """
 
 
@@ -149,11 +149,8 @@ def count(ids: Sequence[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, HealthC
         return {}
     params = _params(ids, now)
     deliveries = {row.pop("id"): row for row in _rows(DELIVERIES, params)}
-    without_part: dict[uuid.UUID, list[dict[str, Any]]] = defaultdict(list)
-    for row in _rows(WITHOUT_PART, params):
-        without_part[row["id"]].append(row)
     return {
-        row["id"]: _counts(row, deliveries[row["id"]], without_part[row["id"]], now)
+        row["id"]: _counts(row, deliveries[row["id"]], now)
         for row in _rows(ATTEMPTS, params)
         if row["network"] in NETWORKS
     }
@@ -183,14 +180,12 @@ def _rows(query: str, params: dict[str, Any]) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _counts(
-    row: dict[str, Any], deliveries: dict[str, Any], without_part: Sequence[dict[str, Any]], now: datetime
-) -> HealthCounts:
+def _counts(row: dict[str, Any], deliveries: dict[str, Any], now: datetime) -> HealthCounts:
     columns = {name: value for name, value in row.items() if name not in ("id", "network", "failures")}
-    for name in ("skipped", "failed_by"):
+    for name in ("skipped", "failed_by", "without_part"):
         deliveries[name] = json.loads(deliveries[name]) if deliveries[name] else {}
-    deliveries["skipped"] |= {other["reason"]: other["number"] for other in without_part}
-    firsts = [deliveries["first_conversion_at"], *(other["first"] for other in without_part)]
+    deliveries["skipped"] |= deliveries.pop("without_part")
+    firsts = (deliveries["first_conversion_at"], deliveries.pop("without_part_since"))
     deliveries["first_conversion_at"] = min(filter(None, firsts), default=None)
     breaker_open = row["failures"] >= breaker.FAILURE_THRESHOLD
     return HealthCounts(kind=NETWORKS[row["network"]], now=now, breaker_open=breaker_open, **columns, **deliveries)

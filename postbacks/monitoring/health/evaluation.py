@@ -33,7 +33,7 @@ LIMITED_FOR = timedelta(minutes=1)
 def evaluate_configs(
     configs: Iterable[PostbackConfig], *, now: datetime | None = None
 ) -> dict[uuid.UUID, HealthStatus]:
-    """Return {config id: HealthStatus}, in three queries."""
+    """Return {config id: HealthStatus}, in two queries."""
     counted = count([config.pk for config in configs], now=now or clock.now())
     return {pk: evaluate(counts) for pk, counts in counted.items()}
 
