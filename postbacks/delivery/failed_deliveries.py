@@ -11,7 +11,15 @@ from django.db.models import Aggregate, Count, Min, Q, QuerySet
 
 from audience.database import clock
 from postbacks.configs.sending_state import block_of
-from postbacks.models import OUTCOME_UNKNOWN, Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
+from postbacks.models import (
+    OUTCOME_UNKNOWN,
+    Confirmation,
+    Delivery,
+    DeliveryState,
+    PostbackConfig,
+    Replay,
+    ReplayState,
+)
 from postbacks.models.deliveries import UNSENT_STATES
 from postbacks.networks.interface.call import Verdict
 from postbacks.outbox.goals import goals_of
@@ -19,7 +27,10 @@ from postbacks.outbox.goals import goals_of
 # How old failures may be to be offered for a replay: 47 hours after its first attempt a delivery cannot be sent again.
 OFFER_PERIOD = timedelta(hours=48)
 
-FAILED = Delivery.objects.filter(state=DeliveryState.FAILED, conversion__isnull=False)
+# Without those whose click the network does not know: that is final.
+FAILED = Delivery.objects.filter(state=DeliveryState.FAILED, conversion__isnull=False).exclude(
+    confirmation=Confirmation.UNMATCHED
+)
 # Verdict -> the text that follows "failed" on a page.
 VERDICT_TEXTS = {
     Verdict.CREDENTIAL.value: "with credential errors",

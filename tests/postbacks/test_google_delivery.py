@@ -19,7 +19,7 @@ from consent.decisions import record_decision
 from consent.models import Level
 from postbacks import erasure, http
 from postbacks.configs import credentials, lifecycle
-from postbacks.delivery import claims, confirming, replays, sending
+from postbacks.delivery import claims, confirming, failed_deliveries, replays, sending
 from postbacks.http import access_tokens
 from postbacks.hub.overview import delivery_totals
 from postbacks.models import CredentialCheck, Delivery, DeliveryAttempt, PostbackConfig
@@ -636,6 +636,17 @@ def test_a_replay_inside_its_window_repeats_the_first_body(
     first, second = ingested(sandbox)
     assert first == second
     assert (row.state, row.confirmation) == ("delivered", "awaited")
+
+
+def test_a_replay_leaves_out_unmatched_clicks_whose_result_is_final(game: Game, config: PostbackConfig) -> None:
+    for confirmation in ("unmatched", "unmatched", "refused"):
+        fields = {"confirmation": confirmation, "finished_at": timezone.now(), "next_attempt_at": None}
+        row = factories.delivery(config, state="failed", attempts_made=1, verdict="payload", **fields)
+        factories.attempt(row, payload={})
+    assert [offer.counts.total for offer in failed_deliveries.offers([config])] == [1]
+    replay = replays.start(config=config, failed_from=None, failed_until=None, verdict="", requested_by=None)
+    replays.advance()
+    assert (replay.total, Delivery.objects.get(state="waiting").confirmation) == (1, "refused")
 
 
 # Figures ---------------------------------------------------------------------------------------------
