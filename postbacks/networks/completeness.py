@@ -12,6 +12,7 @@ from postbacks.networks import NETWORKS
 from postbacks.networks.interface.checks import Checks
 from postbacks.networks.interface.imitation import FAULTS, imitation_of
 from postbacks.networks.interface.network import Network
+from postbacks.networks.interface.ready_goals import OWN_NAME, READY_GOALS
 
 FILES = ("static/logo.svg", "vectors/game_launch.json", "vectors/purchase.json", "vectors/responses.json")
 OPTIONAL = frozenset(
@@ -55,6 +56,8 @@ def missing_parts(kind: str, network: Network) -> Iterator[str]:
     if getattr(network, "kind", kind) != kind:
         yield f"kind is {network.kind!r}, and the registry has it as {kind!r}."
     yield from (f"the file {name} is missing in its folder." for name in FILES if not (network.folder / name).is_file())
+    with suppress(AttributeError):  # of a part that is named above
+        yield from wrong_ready_goals(network)
     try:
         imitation = imitation_of(network)
     except (ImportError, AttributeError) as error:
@@ -65,6 +68,19 @@ def missing_parts(kind: str, network: Network) -> Iterator[str]:
         required = (part.name for part in getattr(network, "credential_fields", ()) if part.required)
         absent = (name for name in required if name not in imitation.accounts.stored_credential())
         yield from (f"its imitation's accounts have no credential part {name}." for name in absent)
+
+
+def wrong_ready_goals(network: Network) -> Iterator[str]:
+    for key in sorted(READY_GOALS.keys() - network.ready_goals.keys()):
+        yield f"ready_goals has no entry for {key}; None declares that the network has no such event."
+    for key, sent_as in network.ready_goals.items():
+        if key not in READY_GOALS:
+            yield f"ready_goals has {key}, which is no ready-made goal."
+        elif sent_as == OWN_NAME:
+            names = [event.name for event in READY_GOALS[key].events if not network.accepts_event(event.name)]
+            yield from (f"ready_goals: {key} cannot be sent under its own name {name}." for name in names)
+        elif sent_as is not None and sent_as not in network.standard_events:
+            yield f"ready_goals: {key} is sent as {sent_as}, which is none of its standard events."
 
 
 def shared_prefixes() -> Iterator[str]:

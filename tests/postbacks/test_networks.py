@@ -1,6 +1,7 @@
 """Rules for every network: its variables, its vectors and the system check of its parts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from postbacks.networks.completeness import check_networks
 from postbacks.networks.interface.call import Verdict
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.network import Network
+from postbacks.networks.interface.ready_goals import OWN_NAME, READY_GOALS
 from postbacks.networks.tiktok.network import TikTok
 from tests import factories
 from tests.postbacks.facts import PURCHASE, answered, answers, launch, mapped, schema, target, vector
@@ -109,3 +111,45 @@ def test_a_kind_that_is_no_valid_name_of_a_variable_or_is_too_long_is_refused(
     monkeypatch.setattr(LikeTikTok, "kind", kind)
     monkeypatch.setattr(completeness, "NETWORKS", {kind: LikeTikTok()})
     assert problems() == [f"Network {kind}: its kind must be at most 16 lower-case letters and underscores."]
+
+
+@EACH
+def test_every_ready_made_goal_is_sent_under_a_name_that_the_network_takes(kind: str) -> None:
+    network = NETWORKS[kind]
+    assert network.ready_goals.keys() == READY_GOALS.keys()
+    for key, sent_as in network.ready_goals.items():
+        for event in READY_GOALS[key].events if sent_as is not None else ():
+            facts = mapped(kind, replace(launch(kind), trigger=event.name, sent_as=sent_as or None))
+            facts = replace(facts, object_id=mapped(kind, launch(kind)).object_id)
+            body = NETWORKS[kind].build(target(factories.PIXELS[kind], kind=kind), facts).body.decode()
+            assert kind in ("google", "x") or (sent_as or event.name) in body
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"sign_up": "SignUp"}, "ready_goals: sign_up is sent as SignUp, which is none of its standard events."),
+        ({"refund": None}, "ready_goals has refund, which is no ready-made goal."),
+    ],
+)
+def test_a_ready_made_goal_that_the_network_cannot_send_is_named(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], problem: str
+) -> None:
+    monkeypatch.setattr(TikTok, "ready_goals", {**TikTok.ready_goals, **changes})
+    assert problems() == [f"Network tiktok: {problem}"]
+
+
+def test_a_ready_made_goal_that_a_network_does_not_decide_on_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    rest = {key: name for key, name in TikTok.ready_goals.items() if key != "level"}
+    monkeypatch.setattr(TikTok, "ready_goals", rest)
+    sentence = "ready_goals has no entry for level; None declares that the network has no such event."
+    assert problems() == [f"Network tiktok: {sentence}"]
+
+
+def test_a_network_without_custom_names_cannot_send_a_ready_made_goal_under_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    snapchat = NETWORKS["snapchat"]
+    monkeypatch.setattr(type(snapchat), "ready_goals", {**snapchat.ready_goals, "email_acquired": OWN_NAME})
+    sentence = "ready_goals: email_acquired cannot be sent under its own name email_acquired."
+    assert problems() == [f"Network snapchat: {sentence}"]

@@ -16,6 +16,7 @@ from postbacks.networks.interface.checks import CheckBuilder
 from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import Network, ObjectId
+from postbacks.networks.interface.ready_goals import READY_GOALS
 from postbacks.networks.interface.values import json_body, text, without_blanks
 
 PRIVATE_KEY = "canary-private-key"
@@ -38,6 +39,7 @@ class Wide(Network):
     custom_events = False
     custom_event_pattern = ""
     custom_event_help = "Select one of the list."
+    ready_goals = {**dict.fromkeys(READY_GOALS), "sign_up": "launch"}
     pixel_label = "Tag ID"
     pixel_pattern = r"w-\d+"
     pixel_help = "It looks like w-1."

@@ -11,6 +11,7 @@ from postbacks.networks.interface.call import Outcome, Request, Response, Target
 from postbacks.networks.interface.entered_requests import Layout
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import Network
+from postbacks.networks.interface.ready_goals import OWN_NAME, READY_GOALS
 
 CHECK = "afterclick-check"
 
@@ -24,6 +25,7 @@ class Custom(Network):
     document = "custom"
     events = {"game_launch": "game_launch", "purchase": "purchase"}
     standard_events = {}
+    ready_goals = dict.fromkeys(READY_GOALS, OWN_NAME)
     custom_events = True
     custom_event_pattern = r"[ -~]{1,64}"
     custom_event_help = "A custom name takes the place of {event}: at most 64 letters (no accents), digits and signs."

@@ -10,6 +10,7 @@ from postbacks.networks.interface.call import AccessToken, Outcome, Request, Res
 from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import USER_AGENT, Network, ObjectId
+from postbacks.networks.interface.ready_goals import OWN_NAME, READY_GOALS
 from postbacks.networks.interface.values import json_body
 
 # Google refuses a click that is younger, hours later and without a trace in the answer; the margin is for its clock.
@@ -26,6 +27,7 @@ class Google(Network):
     document = "google"
     events = payload.EVENTS
     standard_events: Mapping[str, str] = {}
+    ready_goals = dict.fromkeys(READY_GOALS, OWN_NAME)
     custom_events = True
     custom_event_pattern = r"[^\x00-\x1f]{1,64}"
     custom_event_help = "Google Ads has no event names: the conversion action of the goal decides what is counted."

@@ -52,6 +52,8 @@ class Network(Checks, EnteredRequests, LaterResults):
     custom_events: bool
     custom_event_pattern: str
     custom_event_help: str
+    # Key of READY_GOALS -> standard event, OWN_NAME for the event's own name, None if the network has no such event.
+    ready_goals: Mapping[str, str | None]
     pixel_label: str
     pixel_pattern: str
     pixel_help: str

@@ -9,6 +9,7 @@ from postbacks.networks.interface.checks import CheckBuilder
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import USER_AGENT, Network
+from postbacks.networks.interface.ready_goals import OWN_NAME
 from postbacks.networks.interface.values import json_body
 from postbacks.networks.meta import answers, payload, payload_fields
 
@@ -25,6 +26,16 @@ class Meta(Network):
     summary = "Ads on Facebook and Instagram. Conversions go to the Conversions API of your dataset (pixel)."
     events = payload.EVENTS
     standard_events = payload.STANDARD_EVENTS
+    # Meta's names for levels and achievements are of app events.
+    ready_goals = {
+        "sign_up": "CompleteRegistration",
+        "wishlist_add": "AddToWishlist",
+        "email_acquired": "Lead",
+        "tutorial": OWN_NAME,
+        "level": OWN_NAME,
+        "achievement": OWN_NAME,
+        "subscription": "Subscribe",
+    }
     custom_events = True
     custom_event_pattern = payload.CUSTOM_NAME
     custom_event_help = (

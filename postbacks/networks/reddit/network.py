@@ -9,6 +9,7 @@ from postbacks.networks.interface.call import Outcome, Request, Response, Target
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import USER_AGENT, Network
+from postbacks.networks.interface.ready_goals import OWN_NAME
 from postbacks.networks.interface.values import json_body
 from postbacks.networks.reddit import answers, payload, payload_fields
 
@@ -19,6 +20,15 @@ class Reddit(Network):
     summary = "Ads on Reddit. Conversions go to the Conversions API with a pixel ID and an access token."
     events = {"game_launch": "game_launch (custom event)", "purchase": "Purchase"}
     standard_events = payload.STANDARD_EVENTS
+    ready_goals = {
+        "sign_up": "SIGN_UP",
+        "wishlist_add": "ADD_TO_WISHLIST",
+        "email_acquired": "LEAD",
+        "tutorial": OWN_NAME,
+        "level": OWN_NAME,
+        "achievement": OWN_NAME,
+        "subscription": OWN_NAME,
+    }
     custom_events = True
     custom_event_pattern = payload.CUSTOM_NAME
     custom_event_help = "A custom name has at most 64 letters, digits, spaces, dots, colons, hyphens and underscores."

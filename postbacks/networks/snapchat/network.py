@@ -19,6 +19,16 @@ class Snapchat(Network):
     summary = "Ads on Snapchat. Conversions go to the Conversions API with a pixel ID and an access token."
     events = payload.EVENTS
     standard_events = payload.STANDARD_EVENTS
+    # Nothing in Snap's list is a lead: Custom event 1 to 5 are free for it.
+    ready_goals = {
+        "sign_up": "SIGN_UP",
+        "wishlist_add": "ADD_TO_WISHLIST",
+        "email_acquired": None,
+        "tutorial": "COMPLETE_TUTORIAL",
+        "level": "LEVEL_COMPLETE",
+        "achievement": "ACHIEVEMENT_UNLOCKED",
+        "subscription": "SUBSCRIBE",
+    }
     custom_events = False
     custom_event_pattern = ""
     custom_event_help = "Select a name of Snapchat's list. For an event of your own it has Custom event 1 to 5."

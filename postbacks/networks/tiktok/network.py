@@ -6,6 +6,7 @@ from postbacks.networks.interface.call import Outcome, Request, Response, Target
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import USER_AGENT, Network
+from postbacks.networks.interface.ready_goals import OWN_NAME
 from postbacks.networks.interface.values import json_body
 from postbacks.networks.tiktok import answers, payload, payload_fields
 
@@ -16,6 +17,15 @@ class TikTok(Network):
     summary = "Ads on TikTok. Conversions go to the Events API with a pixel code and an access token."
     events = payload.EVENTS
     standard_events = payload.STANDARD_EVENTS
+    ready_goals = {
+        "sign_up": "CompleteRegistration",
+        "wishlist_add": "AddToWishlist",
+        "email_acquired": "SubmitForm",
+        "tutorial": OWN_NAME,
+        "level": OWN_NAME,
+        "achievement": OWN_NAME,
+        "subscription": "Subscribe",
+    }
     custom_events = True
     custom_event_pattern = payload.CUSTOM_NAME
     custom_event_help = (

@@ -15,6 +15,7 @@ EVENTS = {"game_launch": "CompleteRegistration", "purchase": "Purchase"}
 STANDARD_EVENTS = {
     "AddPaymentInfo": "Add payment info",
     "AddToCart": "Add to cart",
+    "AddToWishlist": "Add to wishlist",
     "ClickButton": "Click button",
     "CompletePayment": "Complete payment",
     "CompleteRegistration": "Complete registration",

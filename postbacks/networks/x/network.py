@@ -7,6 +7,7 @@ from postbacks.networks.interface.call import Outcome, Request, Response, Target
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import USER_AGENT, Network, ObjectId
+from postbacks.networks.interface.ready_goals import OWN_NAME, READY_GOALS
 from postbacks.networks.interface.values import json_body
 from postbacks.networks.x import answers, payload, payload_fields
 
@@ -18,6 +19,7 @@ class X(Network):
     # X has no event names: the type is a setting of the event in its Events Manager.
     events = {"game_launch": "game_launch", "purchase": "purchase"}
     standard_events = {}
+    ready_goals = dict.fromkeys(READY_GOALS, OWN_NAME)
     custom_events = False
     custom_event_pattern = ""
     custom_event_help = ""
