@@ -33,4 +33,5 @@ class PostbacksConfig(AppConfig):
             mask_fields=["url"],
             mask_callable="postbacks.monitoring.alerts.hooks.host_of",
         )
+        auditlog.register(self.get_model("GameGoal"), exclude_fields=["updated_at", "version"])
         auditlog.register(self.get_model("Replay"), exclude_fields=["queued", "past_deadline"])

@@ -81,6 +81,7 @@ def test_an_id_of_another_game_is_not_found_and_nothing_changes(
 
 # (page, field): ids that a page takes in its query string or its form.
 IN_QUERY = [("preview", "conversion"), ("preview", "config"), ("replays", "config"), ("postback-add", "check")]
+IN_QUERY += [("postback-add", "copy")]
 IN_QUERY += [("events", "key"), ("people", "before"), ("audit-log", "actor")]
 IN_FORM = [("replay-start", "config"), ("test-conversion", "config")]
 
@@ -101,6 +102,7 @@ def test_an_id_of_another_game_in_a_query_or_form_is_answered_like_an_unknown_on
 ) -> None:
     kwargs = kwargs_of_pages(game, key.key)
     row = {"key": key.key.pk, "check": kwargs["check"]["pk"], "config": kwargs["postback-edit"]["pk"]}
+    row["copy"] = row["config"]
     row |= {"conversion": kwargs["conversion"]["pk"], "before": kwargs["person"]["pk"]}
     row |= {"actor": Membership.objects.get(pk=kwargs["member-role"]["pk"]).user_id}
     url = reverse(name, kwargs={**kwargs[name], "slug": other_game.slug})

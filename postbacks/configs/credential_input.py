@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.core.validators import MaxLengthValidator
 
-from postbacks.configs.goal_forms import NO_SUGGESTIONS
+from postbacks.configs.goal_definition import NO_SUGGESTIONS
 from postbacks.networks.interface.credentials import CredentialField, json_object
 
 # Reddit's tokens are JWTs of over 700 characters; far longer input is a mistake.

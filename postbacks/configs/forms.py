@@ -8,9 +8,11 @@ from django import forms
 
 from audience.models import Trigger
 from postbacks.configs.credential_input import CredentialInput
-from postbacks.configs.goal_forms import NO_SUGGESTIONS, GoalRows, object_id_input
+from postbacks.configs.goal_definition import NO_SUGGESTIONS
+from postbacks.configs.goal_forms import GoalRows, object_id_input
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.configs.rules import refusals, refused_moves
+from postbacks.models import GameGoal
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.conditions import GoalRefused
@@ -23,7 +25,7 @@ class PostbackForm(forms.Form):
     """Pixel, the parts of the credential, triggers, further goals, enabled, test code.
 
     `editing=True`: a blank secret means the one of the `stored` credential, a blank plain part is removed. `rows` are
-    the rows of goals.
+    the rows of goals, which may use `game_goals`.
     `cleaned_data["goals"]` and `["credential"]` are as in PostbackConfig; the only blank parts of the latter are
     optional plain ones, which the form shows as stored.
     """
@@ -51,6 +53,7 @@ class PostbackForm(forms.Form):
         network: Network,
         editing: bool = False,
         stored: Mapping[str, str] | None = None,
+        game_goals: Sequence[GameGoal] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -73,7 +76,8 @@ class PostbackForm(forms.Form):
         self.initial["server_only"] = [goal.event for goal in trigger_goals if goal.server_only]
         self.initial["triggers"] = [*self.initial.get("triggers", ()), *(goal.event for goal in trigger_goals)]
         self.initial.update({f"object_id_{goal.event}": goal.object_id for goal in trigger_goals})
-        self.rows = GoalRows(network, self.data if self.is_bound else {}, [goal.as_json() for goal in goals])
+        stored_goals = [goal.as_json() for goal in goals]
+        self.rows = GoalRows(network, self.data if self.is_bound else {}, stored_goals, game_goals)
 
     def clean(self) -> dict[str, Any]:
         cleaned, (goals, invalid_rows) = self.cleaned_data, self.rows.cleaned()

@@ -6,42 +6,37 @@ from typing import Any
 
 from django import forms
 
+from postbacks.configs import goal_choices
+from postbacks.configs.goal_definition import FIELDS, NO_SUGGESTIONS, GoalDefinition, definition_initial
+from postbacks.models import GameGoal
 from postbacks.networks.interface.network import Network, ObjectId
-from postbacks.outbox.conditions import OPERATORS, GoalRefused
+from postbacks.outbox.conditions import GoalRefused
 from postbacks.outbox.goals import MAX_GOALS, Goal, readable_goals, refuse_name, refuse_unreachable
 
 EMPTY_ROWS = 3
 CUSTOM = "custom"
-# For codes and names: no suggestions and no spell checking by the browser.
-NO_SUGGESTIONS = {"autocomplete": "off", "spellcheck": "false"}
 # Key of a goal's JSON -> field of the row, where the names differ.
-ROW_FIELDS = {"sent_as": "custom", "property": "path"}
+ROW_FIELDS = {**FIELDS, "sent_as": "custom"}
 
 
-class GoalForm(forms.Form):
+class GoalForm(GoalDefinition):
     """One row. `goal` is None until it is validated, and for a blank row."""
 
-    use_required_attribute = False
-
-    event = forms.CharField(label="Event name", required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
     custom = forms.CharField(label="Custom name", required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
-    once = forms.BooleanField(label="Once per player", required=False)
-    server_only = forms.BooleanField(label="Only from a server key", required=False)
-    repeat_orders = forms.BooleanField(label="Every event of an order", required=False)
-    path = forms.CharField(label="Only if the property", required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
-    op = forms.ChoiceField(
-        label="Comparison",
-        required=False,
-        choices=[("", "—"), *OPERATORS.items()],
-        error_messages={"invalid_choice": "Select one of the offered operators."},
-    )
-    value = forms.CharField(required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
 
-    def __init__(self, *args: Any, network: Network, number: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, network: Network, number: int, game_goals: Sequence[GameGoal] = (), **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.network, self.number = network, number
+        self.network, self.number, self.game_goals = network, number, game_goals
         self.goal: Goal | None = None
         custom = [(CUSTOM, "A custom name")] if network.custom_events else []
+        self.fields["use"] = forms.ChoiceField(
+            label="Goal",
+            required=False,
+            choices=goal_choices.choices(network, game_goals),
+            error_messages={"invalid_choice": "Select one of the offered goals."},
+        )
         self.fields["sent_as"] = forms.ChoiceField(
             label=f"Sent to {network.label} as",
             required=False,
@@ -59,7 +54,7 @@ class GoalForm(forms.Form):
         cleaned = self.cleaned_data
         if any(cleaned.values()) and not self.errors:
             try:
-                self.goal = Goal.from_json(_as_json(cleaned))
+                self.goal = Goal.from_json(self._as_json(cleaned))
                 refuse_name(self.goal, network=self.network)
             except GoalRefused as refused:
                 self.refuse(refused)
@@ -70,6 +65,17 @@ class GoalForm(forms.Form):
         name = ROW_FIELDS.get(refused.field, refused.field)
         self.add_error(name if name in self.fields else None, str(refused))
 
+    def _as_json(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON of the row's goal. GoalRefused if two fields contradict each other."""
+        sent_as, custom = cleaned["sent_as"], cleaned["custom"]
+        if custom and sent_as not in ("", CUSTOM):
+            raise GoalRefused("Select “A custom name” or clear the custom name.", field="sent_as")
+        if sent_as == CUSTOM and not custom:
+            raise GoalRefused("Enter the custom name.", field="sent_as")
+        raw = goal_choices.row_json(cleaned, self.network, self.game_goals)
+        name = custom or sent_as or raw.get("sent_as", "")
+        return {**raw, "sent_as": name, "object_id": cleaned.get("object_id", "")}
+
 
 def object_id_input(object_id: ObjectId, label: str) -> forms.CharField:
     widget = forms.TextInput(attrs=NO_SUGGESTIONS)
@@ -77,34 +83,22 @@ def object_id_input(object_id: ObjectId, label: str) -> forms.CharField:
     return forms.CharField(label=label, required=False, help_text=f"{object_id.help}{unmapped}", widget=widget)
 
 
-def _as_json(cleaned: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of the row's goal. GoalRefused if two fields contradict each other."""
-    sent_as, custom = cleaned["sent_as"], cleaned["custom"]
-    if custom and sent_as not in ("", CUSTOM):
-        raise GoalRefused("Select “A custom name” or clear the custom name.", field="sent_as")
-    if sent_as == CUSTOM and not custom:
-        raise GoalRefused("Enter the custom name.", field="sent_as")
-    op, value = cleaned["op"], cleaned["value"]
-    condition = {"property": cleaned["path"], "op": op, "value": value.split(",") if op == "in" else value}
-    return {
-        "event": cleaned["event"],
-        "sent_as": custom or sent_as,
-        "once": cleaned["once"],
-        "server_only": cleaned["server_only"],
-        "repeat_orders": cleaned["repeat_orders"],
-        "object_id": cleaned.get("object_id", ""),
-        "condition": condition if cleaned["path"] or op or value else None,
-    }
-
-
 class GoalRows:
     """The stored goals and a few blank rows, or the posted rows.
 
-    If a request has no rows (a client that posts only the two triggers), the stored goals are unchanged.
+    If a request has no rows (a client that posts only the two triggers), the stored goals are unchanged. `game_goals`
+    are those that a row may use.
     """
 
-    def __init__(self, network: Network, data: Mapping[str, Any], goals: Sequence[Mapping[str, Any]]) -> None:
-        self._goals = readable_goals(list(goals))
+    def __init__(
+        self,
+        network: Network,
+        data: Mapping[str, Any],
+        goals: Sequence[Mapping[str, Any]],
+        game_goals: Sequence[GameGoal] = (),
+    ) -> None:
+        self._goals, self.notes = readable_goals(list(goals)), goal_choices.notes(network)
+        known = {str(row.pk) for row in game_goals}
         posted = [int(match[1]) for name in data if (match := re.match(r"goals-(\d{1,2})-", name))]
         self.posted = bool(posted)
         blank = min(EMPTY_ROWS, MAX_GOALS - len(self._goals))
@@ -113,9 +107,10 @@ class GoalRows:
             GoalForm(
                 data if posted else None,
                 prefix=f"goals-{row}",
-                initial=_initial(self._goals[row], network) if not posted and row < len(self._goals) else {},
+                initial=_initial(self._goals[row], network, known) if not posted and row < len(self._goals) else {},
                 network=network,
                 number=row + 1,
+                game_goals=game_goals,
             )
             for row in range(count)
         ]
@@ -147,18 +142,13 @@ def _compare_with_earlier(form: GoalForm, goal: Goal, earlier: Mapping[int, Goal
         form.refuse(refused)
 
 
-def _initial(goal: Goal, network: Network) -> dict[str, Any]:
+def _initial(goal: Goal, network: Network, game_goals: set[str]) -> dict[str, Any]:
+    """The values of a row. A copy of a goal of the game shows its choice only."""
     standard = goal.sent_as in network.standard_events
-    condition = goal.condition
+    is_copy = goal.game_goal in game_goals
     return {
-        "event": goal.event,
+        **({"use": f"{goal_choices.GAME}:{goal.game_goal}"} if is_copy else definition_initial(goal)),
         "sent_as": goal.sent_as if standard or not goal.sent_as else CUSTOM,
         "custom": "" if standard else goal.sent_as,
-        "once": goal.once,
-        "server_only": goal.server_only,
-        "repeat_orders": goal.repeat_orders,
         "object_id": goal.object_id,
-        "path": condition.property if condition else "",
-        "op": condition.op if condition else "",
-        "value": ", ".join(condition.values) if condition else "",
     }

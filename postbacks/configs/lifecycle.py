@@ -11,7 +11,7 @@ from django.db import transaction
 from audience.accounts import audit_log
 from audience.database import clock
 from audience.models import goals as goal_events
-from postbacks.configs import hold, rules, unsent_counts, versions
+from postbacks.configs import goal_copies, hold, rules, unsent_counts, versions
 from postbacks.configs.credentials import request_check
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.configs.rules import SettingsRefused
@@ -30,6 +30,8 @@ def change(*, config: PostbackConfig, proposed: ProposedSettings, changed_by: An
     The network checks a new credential, a new pixel, new object ids and a test code; everything else is applied at
     once. Raises SettingsRefused with a sentence for the form.
     """
+    goal_copies.lock_shared(config.game_id)
+    proposed = replace(proposed, goals=goal_copies.refreshed(proposed.goals, game_id=config.game_id))
     row = _locked(config)
     new_parts = rules.new_parts(proposed.credential, row)
     new_ids = set(object_ids(proposed.goals)) - set(object_ids(row.goals))

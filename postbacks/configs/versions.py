@@ -13,7 +13,7 @@ from uuid import UUID
 
 from audience.database import clock
 from audience.models import goals
-from postbacks.configs import hold, rules
+from postbacks.configs import goal_copies, hold, rules
 from postbacks.models import ConfigVersion, CredentialCheck, DeliveryAttempt, PostbackConfig
 from postbacks.outbox import config_locks
 
@@ -44,7 +44,15 @@ def resume(*, config_id: UUID | None) -> None:
 
 
 def apply(*, check: CredentialCheck, credential: Mapping[str, str]) -> None:
-    """Create or change the config as the passed check proposes. SettingsRefused if it was changed meanwhile."""
+    """Create or change the config as the passed check proposes, with the goals of the game as they are by now.
+
+    SettingsRefused if it was changed meanwhile, or a goal of the game was deleted.
+    """
+    goal_copies.lock_shared(check.game_id)
+    goals_now = goal_copies.refreshed(check.goals, game_id=check.game_id)
+    if goals_now != check.goals:
+        rules.refuse_invalid(check.triggers, goals_now, network=check.network, pixel_id=check.pixel_id)
+        check.goals = goals_now
     if check.config_id is None:
         _create(check, credential)
     else:

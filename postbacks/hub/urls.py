@@ -4,6 +4,7 @@ from postbacks.hub.alerts import views as alerts
 from postbacks.hub.audit_log import views as audit_log
 from postbacks.hub.conversions import views as conversions
 from postbacks.hub.delivery_log import views as delivery_log
+from postbacks.hub.goals import views as goals
 from postbacks.hub.guide import views as guide
 from postbacks.hub.integrations import ad_clicks
 from postbacks.hub.integrations import views as integrations
@@ -13,7 +14,7 @@ from postbacks.hub.people import views as people
 from postbacks.hub.preview import views as preview
 from postbacks.hub.privacy import views as privacy
 from postbacks.hub.replays import views as replays
-from postbacks.hub.settings import actions, request_preview
+from postbacks.hub.settings import actions, copying, request_preview
 from postbacks.hub.settings import views as settings
 
 INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
@@ -37,6 +38,10 @@ urlpatterns = [
     path("g/<slug:slug>/alerts/hooks/<int:pk>/delete/", alerts.hook_delete, name="hook-delete"),
     path("g/<slug:slug>/privacy/people/<uuid:pk>/", privacy.privacy_person, name="privacy-person"),
     path("g/<slug:slug>/privacy/people/<uuid:pk>/export/", privacy.privacy_export, name="privacy-export"),
+    path("g/<slug:slug>/goals/", goals.goals, name="goals"),
+    path("g/<slug:slug>/goals/add/", goals.goal_add, name="goal-add"),
+    path("g/<slug:slug>/goals/<uuid:pk>/edit/", goals.goal_edit, name="goal-edit"),
+    path("g/<slug:slug>/goals/<uuid:pk>/delete/", goals.goal_delete, name="goal-delete"),
     path("g/<slug:slug>/audit-log/", audit_log.audit_log, name="audit-log"),
     path("g/<slug:slug>/audit-log/export/", audit_log.audit_log_export, name="audit-log-export"),
     path("g/<slug:slug>/integrations/", integrations.integrations, name="integrations"),
@@ -55,6 +60,7 @@ urlpatterns = [
     path(INTEGRATION + "replays/<uuid:pk>/cancel/", replays.replay_cancel, name="replay-cancel"),
     path(INTEGRATION + "attempts/<int:pk>/", delivery_log.attempt_detail, name="attempt"),
     path(INTEGRATION + "<uuid:pk>/edit/", settings.postback_edit, name="postback-edit"),
+    path(INTEGRATION + "<uuid:pk>/copy/", copying.postback_copy, name="postback-copy"),
     path(INTEGRATION + "<uuid:pk>/enable/", actions.postback_enable, name="postback-enable"),
     path(INTEGRATION + "<uuid:pk>/disable/", actions.postback_disable, name="postback-disable"),
     path(INTEGRATION + "<uuid:pk>/try-now/", actions.postback_try_now, name="postback-try-now"),

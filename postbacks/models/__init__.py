@@ -21,4 +21,5 @@ from postbacks.models.configs import (
     Purpose,
 )
 from postbacks.models.deliveries import OUTCOME_UNKNOWN, Confirmation, Delivery, DeliveryCount, DeliveryState, Flow
+from postbacks.models.game_goals import GameGoal
 from postbacks.models.replays import Replay, ReplayState

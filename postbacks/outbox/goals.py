@@ -26,7 +26,7 @@ class Goal:
 
     `object_id` is the network's object that the goal reports to (Network.object_id). `server_only`: only events sent
     with a server key count, since anyone can send events with a public key. `repeat_orders`: every purchase of an order
-    is sent, not only the first.
+    is sent, not only the first. `game_goal` is the id of the GameGoal of which this is a copy, '' without one.
     """
 
     event: str
@@ -36,6 +36,7 @@ class Goal:
     server_only: bool = False
     object_id: str = ""
     repeat_orders: bool = False
+    game_goal: str = ""
 
     def accepts(self, conversion: Conversion) -> bool:
         """Whether the conversion counts for the goal: it matches and was sent with a key that the goal accepts."""
@@ -48,11 +49,12 @@ class Goal:
 
     def as_json(self) -> dict[str, Any]:
         """One entry of PostbackConfig.goals: `{"event", "sent_as", "once", "condition"}`, the last may be None;
-        `"server_only"`, `"repeat_orders"` and `"object_id"` only where they are set."""
+        `"server_only"`, `"repeat_orders"`, `"game_goal"` and `"object_id"` only where they are set."""
         condition = self.condition.as_json() if self.condition else None
         raw: dict[str, Any] = {"event": self.event, "sent_as": self.sent_as, "once": self.once, "condition": condition}
         raw |= {"server_only": True} if self.server_only else {}
         raw |= {"repeat_orders": True} if self.repeat_orders else {}
+        raw |= {"game_goal": self.game_goal} if self.game_goal else {}
         return {**raw, "object_id": self.object_id} if self.object_id else raw
 
     @classmethod
@@ -78,8 +80,12 @@ class Goal:
         object_id = raw.get("object_id", "")
         if not isinstance(object_id, str) or len(object_id.strip()) > MAX_OBJECT_ID:
             raise GoalRefused(f"The network's ID has at most {MAX_OBJECT_ID} characters.", field="object_id")
+        game_goal = raw.get("game_goal", "")
+        if not isinstance(game_goal, str):
+            raise GoalRefused("A goal of the game is named by its ID.", field="use")
         condition = None if raw.get("condition") is None else Condition.from_json(raw["condition"])
-        return cls(event.strip(), sent_as.strip(), once, condition, server_only, object_id.strip(), repeat_orders)
+        names = (event.strip(), sent_as.strip(), once, condition, server_only, object_id.strip())
+        return cls(*names, repeat_orders, game_goal)
 
     def __str__(self) -> str:
         parts = [trigger_label(self.event)]

@@ -11,7 +11,7 @@ from audience.games.keys import NewKey
 from audience.hub.urls import urlpatterns as audience_urls
 from audience.models import ApiKey, Erasure, Event, Game, Invitation, Membership, Rejection, Role
 from postbacks.hub.urls import urlpatterns as postbacks_urls
-from postbacks.models import AlertHook, CredentialCheck, Delivery, PostbackConfig, Replay
+from postbacks.models import AlertHook, CredentialCheck, Delivery, GameGoal, PostbackConfig, Replay
 from tests import factories, hub
 from tests.audience import test_hub_events
 
@@ -48,6 +48,10 @@ POSTED |= {"set-aside-retry"}
 ADMIN |= {"invitation-link"}
 POST_ONLY |= {"invitation-link"}
 POSTED |= {"invitation-link"}
+READ |= {"goals"}
+GOAL = {"goal-edit", "goal-delete"}
+MARKETER |= {*GOAL, "goal-add", "postback-copy"}
+POSTED |= {*GOAL, "goal-add"}
 # Of no game: tests/postbacks/test_guide.py has who may make one.
 OUTSIDE = {"games", "game-new"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
@@ -91,9 +95,12 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "consent",
             "ad-clicks",
             "set-aside-retry",
+            "goal-add",
         )
     }
-    rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - {"postback-add", "check", REPLAY}}
+    goal = GameGoal.objects.create(game=game, name="VIP", event="vip_reached")
+    other = {"postback-add", "check", REPLAY, "goal-add", *GOAL}
+    rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - other}
     return {
         **pages,
         **rows,
@@ -115,6 +122,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             for name in ("person", "person-erase", "privacy-person", "privacy-export")
         },
         **{name: {"slug": game.slug, "pk": hook.pk} for name in HOOKS},
+        **{name: {"slug": game.slug, "pk": goal.pk} for name in GOAL},
         **{name: {"slug": game.slug, "pk": belongs.pk} for name in ("member-role", "member-remove")},
         **{
             name: {"slug": game.slug, "pk": invited.pk}
@@ -127,7 +135,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
 
 
 STATE: tuple[Any, ...] = (AlertHook, ApiKey, CredentialCheck, Delivery, Erasure, Event, Invitation, Membership)
-STATE = (*STATE, Rejection, Replay)
+STATE = (*STATE, Rejection, Replay, GameGoal)
 
 
 def _state() -> list[Any]:

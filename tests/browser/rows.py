@@ -27,7 +27,16 @@ from audience.models import (
 )
 from consent.models import ConsentDecision
 from postbacks.configs import hold, versions
-from postbacks.models import Alert, AlertHook, CredentialCheck, DeliveryAttempt, Notice, PostbackConfig, Replay
+from postbacks.models import (
+    Alert,
+    AlertHook,
+    CredentialCheck,
+    DeliveryAttempt,
+    GameGoal,
+    Notice,
+    PostbackConfig,
+    Replay,
+)
 from tests import factories, hub
 
 LONG = "averylongidentifierwithoutanyspaces" * 3
@@ -51,9 +60,12 @@ def set_up(game: Game, *, by: Any) -> None:
     troubled = factories.config(game, pixel_id="CHELDHELDHELDHELDHEL")
     factories.delivery(troubled, next_attempt_at=timezone.now())
     hold.hold(config=troubled, access="token", message=REFUSED)
-    condition = {"property": "value", "op": "gt", "value": 10}
+    condition = {"property": "value", "op": "gt", "value": "10"}
     goal = {"event": "level_up", "sent_as": "Lead", "once": True, "condition": condition}
-    factories.config(game, network="reddit", pixel_id="t2_disabled", enabled=False, goals=[goal])
+    shared = GameGoal.objects.create(game=game, name=LONG[:64], event="vip_reached", condition=condition, once=True)
+    GameGoal.objects.create(game=game, name="Tutorial", event="complete_tutorial")
+    goals = [goal, {**shared.definition, "sent_as": "Subscribe"}]
+    factories.config(game, network="reddit", pixel_id="t2_disabled", enabled=False, goals=goals)
     _alerts(troubled, by)
     _erasures(game)
 
@@ -168,6 +180,7 @@ def newest(game: Game) -> dict[str, Any]:
         "config": tiktok.order_by("created_at").first(),
         "conversion": Conversion.objects.filter(game=game).order_by("-event_at").first(),
         "event": event,
+        "goal": GameGoal.objects.filter(game=game).first(),
         "hook": AlertHook.objects.filter(game=game).first(),
         "invitation": Invitation.objects.pending().filter(game=game).first(),
         "key": live.first(),

@@ -17,6 +17,7 @@ from audience.models import Membership
 # Documents for members of a game, by the name of their file. Others are for those who run the server.
 TITLES = {
     "contacts": "Emails, phone numbers and traits",
+    "goals": "Goals",
     "identity": "Player identity",
     "keys": "API keys",
     "values": "Values and orders",

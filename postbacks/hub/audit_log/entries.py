@@ -19,6 +19,7 @@ KINDS = {
     "person": "Player’s data",
     "alerthook": "Webhook",
     "replay": "Replay",
+    "gamegoal": "Goal",
 }
 ACTIONS = {
     LogEntry.Action.CREATE: "Created",
@@ -55,6 +56,9 @@ LABELS = {
     "untagged_fbclid_is_paid": "An fbclid without UTM tags is a paid click",
     "limited_data_use": "Limited data use for every conversion",
     "url": "Host",
+    "once": "Once per player",
+    "server_only": "Only from a server key",
+    "repeat_orders": "Every event of an order",
 }
 EMPTY_TEXTS = {"", "None", "[]", "{}"}
 MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")

@@ -14,7 +14,7 @@ from audience.hub.toolkit.masking import as_json
 from audience.models import Game, Membership, Role, Trigger
 from postbacks.configs import credentials
 from postbacks.configs.forms import PostbackForm
-from postbacks.configs.goal_forms import NO_SUGGESTIONS
+from postbacks.configs.goal_definition import NO_SUGGESTIONS
 from postbacks.configs.rules import SettingsRefused
 from postbacks.hub.settings.forms import bound_form
 from postbacks.hub.toolkit.network_pages import live_configs, network_or_404

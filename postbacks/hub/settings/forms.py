@@ -7,18 +7,33 @@ from django.http import QueryDict
 from audience.hub.toolkit.access import HubRequest
 from audience.hub.toolkit.filters import parse_uuid
 from audience.models import Game
+from postbacks.configs.copying import CopiedSettings
 from postbacks.configs.forms import PostbackForm
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.networks.interface.network import Network
 
 
-def bound_form(network: Network, request: HubRequest, *, game: Game, config: PostbackConfig | None) -> PostbackForm:
+def bound_form(
+    network: Network,
+    request: HubRequest,
+    *,
+    game: Game,
+    config: PostbackConfig | None,
+    copied: CopiedSettings | None = None,
+) -> PostbackForm:
     """Return the form of the request. `?check=<id>` fills it from a refused check, without secrets;
-    `?preset=<name>` with a ready-made request."""
+    `?preset=<name>` with a ready-made request. `copied` are the settings of a postback of another network."""
     data = request.POST if request.method == "POST" else None
     stored = config.credential if config and network.has_templates else {}
-    initial = {**_initial(request, game, config), **_preset(request, network)}
-    return PostbackForm(data, network=network, editing=config is not None, stored=stored, initial=initial)
+    initial = {**_initial(request, game, config, copied), **_preset(request, network)}
+    return PostbackForm(
+        data,
+        network=network,
+        editing=config is not None,
+        stored=stored,
+        initial=initial,
+        game_goals=list(game.game_goals.order_by("name")),
+    )
 
 
 def _preset(request: HubRequest, network: Network) -> dict[str, str]:
@@ -36,10 +51,14 @@ def without_test_code(form: PostbackForm) -> PostbackForm:
     return form
 
 
-def _initial(request: HubRequest, game: Game, config: PostbackConfig | None) -> dict[str, Any]:
+def _initial(
+    request: HubRequest, game: Game, config: PostbackConfig | None, copied: CopiedSettings | None
+) -> dict[str, Any]:
     pk = parse_uuid(request.GET.get("check", ""))
     check = CredentialCheck.objects.filter(game=game, pk=pk).first() if pk else None
     source: CredentialCheck | PostbackConfig | None = check or config
+    if source is None and copied:
+        return {"triggers": copied.triggers, "goals": copied.goals, "enabled": copied.enabled}
     if source is None:
         return {"enabled": True}
     # A finished check stores no credential.

@@ -19,6 +19,7 @@ from audience.models import Membership, Role
 from postbacks.configs import credentials, lifecycle, unsent_counts
 from postbacks.configs.forms import PostbackForm
 from postbacks.configs.rules import SettingsRefused
+from postbacks.hub.settings.copying import copied_from
 from postbacks.hub.settings.forms import bound_form, without_test_code
 from postbacks.hub.toolkit.network_pages import base_template, config_or_404, network_or_404
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
@@ -65,7 +66,8 @@ def _success_message(network: Network, row: CredentialCheck) -> str:
 
 
 def _form(request: HubRequest, membership: Membership, network: Network, config: PostbackConfig | None) -> HttpResponse:
-    form = bound_form(network, request, game=membership.game, config=config)
+    source, copied = copied_from(request, membership.game, network) if config is None else (None, None)
+    form = bound_form(network, request, game=membership.game, config=config, copied=copied)
     if request.method == "POST" and form.is_valid():
         try:
             if config:
@@ -90,6 +92,8 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
         "form": without_test_code(form),
         "base_template": base_template(request),
         "chosen_preset": request.GET.get("preset", ""),
+        "copied": copied,
+        "copied_from": source,
         "rotates": "rotate" in request.GET or is_refused or any(field.errors for field in form.credential_fields),
     }
     return page(request, template, membership, **context)
