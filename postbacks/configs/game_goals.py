@@ -9,6 +9,7 @@ from audience.models import Game
 from audience.models import goals as goal_events
 from postbacks.configs import goal_copies, rules, versions
 from postbacks.models import GameGoal, PostbackConfig
+from postbacks.networks import NETWORKS
 from postbacks.outbox.goals import Goal
 
 MAX_GOALS = 50  # of a game
@@ -74,7 +75,7 @@ def delete(*, goal: GameGoal) -> None:
 def postbacks_by_goal(game: Game) -> dict[str, list[PostbackConfig]]:
     """Id of each goal of the game -> the postbacks that use it, in the order they were added."""
     found: dict[str, list[PostbackConfig]] = {str(pk): [] for pk in game.game_goals.values_list("pk", flat=True)}
-    configs = PostbackConfig.objects.kept().filter(game=game).order_by("created_at")
+    configs = PostbackConfig.objects.kept().filter(game=game, network__in=NETWORKS).order_by("created_at")
     for config in configs.defer("credential", "previous_credential"):
         entries = config.goals if isinstance(config.goals, list) else []
         for pk in dict.fromkeys(str(entry.get("game_goal", "")) for entry in entries if isinstance(entry, dict)):
@@ -84,8 +85,8 @@ def postbacks_by_goal(game: Game) -> dict[str, list[PostbackConfig]]:
 
 def _change_copies(row: GameGoal, changed_by: Any) -> list[PostbackConfig]:
     changed = []
-    containing = [{"game_goal": str(row.pk)}]
-    configs = PostbackConfig.objects.kept().locked().filter(game=row.game_id, goals__contains=containing)
+    using = {"game": row.game_id, "network__in": NETWORKS, "goals__contains": [{"game_goal": str(row.pk)}]}
+    configs = PostbackConfig.objects.kept().locked().filter(**using)
     for config in configs.order_by("pk"):
         goals = goal_copies.replaced(config.goals, row)
         if goals == config.goals:

@@ -77,7 +77,8 @@ def notes(network: Network) -> list[str]:
         text = f"{network.label} has no standard event for these, which go out under their own names: {_listed(own)}."
         sentences.append(text)
     if absent:
-        sentences.append(f"{network.label} has no event for these, which are not offered: {_listed(absent)}.")
+        text = f"{network.label} has no event for these, which are not offered: {_listed(absent)}."
+        sentences.append(f"{text} {network.custom_event_help}".rstrip())
     if network.object_id:
         sentences.append(f"Each goal needs its own {network.object_id.label}.")
     return sentences

@@ -32,7 +32,7 @@ class GoalForm(GoalDefinition):
         self.goal: Goal | None = None
         custom = [(CUSTOM, "A custom name")] if network.custom_events else []
         self.fields["use"] = forms.ChoiceField(
-            label="Goal",
+            label="What counts",
             required=False,
             choices=goal_choices.choices(network, game_goals),
             error_messages={"invalid_choice": "Select one of the offered goals."},

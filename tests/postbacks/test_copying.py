@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from audience.models import Game
-from postbacks.configs import credentials
+from postbacks.configs import credentials, lifecycle
 from postbacks.configs.copying import CopiedSettings, copied_settings
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.networks import NETWORKS
@@ -144,6 +144,24 @@ def test_the_copy_is_saved_once_its_own_credential_is_validated(
     made = PostbackConfig.objects.get(network="reddit")
     assert (made.goals, made.enabled) == ([goal("sign_up", "SIGN_UP", once=True)], False)
     assert made.credential["token"] == REDDIT_ACCOUNTS.token
+
+
+@pytest.mark.django_db
+def test_a_filled_form_is_saved_although_its_source_was_deleted_meanwhile(
+    game: Game, config: PostbackConfig, marketer: Client
+) -> None:
+    url = f"/g/{game.slug}/integrations/reddit/add/?copy={config.pk}"
+    lifecycle.delete(config=config)
+    given = {"pixel_id": REDDIT_ACCOUNTS.pixel, "credential": REDDIT_ACCOUNTS.token, "triggers": ["purchase"]}
+    assert "/integrations/reddit/checks/" in marketer.post(url, given)["Location"]
+    assert marketer.get(url).status_code == 404
+
+
+@pytest.mark.django_db
+def test_a_postback_of_a_network_that_is_no_longer_there_is_not_copied(game: Game, marketer: Client) -> None:
+    gone = factories.config(game)
+    PostbackConfig.objects.update(network="gone")
+    assert marketer.get(f"/g/{game.slug}/integrations/reddit/add/?copy={gone.pk}").status_code == 404
 
 
 @pytest.mark.django_db

@@ -160,6 +160,16 @@ def test_a_goal_in_use_lists_its_postbacks_instead_of_a_button(
     assert set(actions) == {LogEntry.Action.CREATE, LogEntry.Action.DELETE}
 
 
+def test_a_postback_of_a_network_that_is_no_longer_there_stops_nothing(
+    url: str, game: Game, goal: GameGoal, marketer: Client
+) -> None:
+    factories.config(game, goals=[used(goal)])
+    PostbackConfig.objects.update(network="gone")
+    assert "No postback yet" in text(marketer, url)
+    answer = marketer.post(f"{url}{goal.pk}/edit/", {**VIP, "value": "99", "version": "1"})
+    assert answer["Location"] == url
+
+
 def test_viewers_see_goals_and_change_none(url: str, game: Game, goal: GameGoal, viewer: Client) -> None:
     page = text(viewer, url)
     assert "VIP" in page

@@ -89,7 +89,13 @@ def test_a_goal_that_the_network_has_no_event_for_is_not_offered_and_refused() -
 @pytest.mark.parametrize(
     ("kind", "notes"),
     [
-        ("snapchat", ["Snapchat Ads has no event for these, which are not offered: email address given."]),
+        (
+            "snapchat",
+            [
+                "Snapchat Ads has no event for these, which are not offered: email address given. Select a name of "
+                "Snapchat's list. For an event of your own it has Custom event 1 to 5."
+            ],
+        ),
         (
             "reddit",
             [

@@ -20,7 +20,7 @@ def goals(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
     users = game_goals.postbacks_by_goal(game)
     rows = [(goal, goal_copies.copy_of(goal), users.get(str(goal.pk), [])) for goal in game.game_goals.order_by("name")]
-    return page(request, "hub/goals/page.html", membership, rows=rows, most=game_goals.MAX_GOALS)
+    return page(request, "hub/goals/page.html", membership, rows=rows)
 
 
 @game_view(role=Role.MARKETER, methods=METHODS)

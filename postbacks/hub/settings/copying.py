@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404
 
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.filters import parse_uuid
@@ -33,13 +32,15 @@ def copied_from(
 ) -> tuple[PostbackConfig, CopiedSettings] | tuple[None, None]:
     """The postback of `?copy=<id>` and its settings for this network; (None, None) without one.
 
-    404 if the game has no such postback.
+    404 if the game has no such postback; a posted form, which has the settings, goes on without it.
     """
     if "copy" not in request.GET:
         return None, None
     pk = parse_uuid(request.GET["copy"])
-    if pk is None:
-        raise Http404("There is no such postback.")
-    rows = PostbackConfig.objects.kept().filter(game=game).defer("credential", "previous_credential")
-    config = get_object_or_404(rows, pk=pk)
-    return config, copied_settings(config, network)
+    rows = PostbackConfig.objects.kept().filter(game=game, network__in=NETWORKS)
+    config = rows.defer("credential", "previous_credential").filter(pk=pk).first() if pk else None
+    if config:
+        return config, copied_settings(config, network)
+    if request.method == "POST":
+        return None, None
+    raise Http404("There is no such postback.")
