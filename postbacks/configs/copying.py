@@ -49,8 +49,13 @@ def _names(goal: Goal, source: Network, network: Network) -> Iterator[str]:
     label = source.standard_events.get(goal.sent_as)
     yield from (name for key in _ready_goals(goal, source) if (name := network.ready_goals[key]) is not None)
     yield from (name for name, known in network.standard_events.items() if known == label)
-    if goal.sent_as and not label and network.custom_events:
+    if goal.sent_as and not label and network.custom_events and _has_names(network):
         yield goal.sent_as
+
+
+def _has_names(network: Network) -> bool:
+    """Whether the network is told what an event is by its name, and not by an object id alone."""
+    return bool(network.standard_events) or network.has_templates
 
 
 def _ready_goals(goal: Goal, source: Network) -> list[str]:
@@ -80,7 +85,7 @@ def _notes(config: PostbackConfig, network: Network, goals: list[tuple[Goal, Goa
         sent_as = kind.standard_events.get(goal.sent_as) or goal.sent_as
         if not _is_accepted(copied, network):
             yield f"{network.label} has no event for “{copied}”: select one, or clear the goal."
-        elif sent_as and not copied.sent_as and goal.sent_as != kind.events.get(goal.event):
+        elif _has_names(network) and sent_as and not copied.sent_as and goal.sent_as != kind.events.get(goal.event):
             yield f"“{copied}” was sent as {sent_as}. It goes out under its usual name here, if you select no other."
     if network.object_id:
         yield f"Enter the {network.object_id.label} of each event: {network.label} has its own."

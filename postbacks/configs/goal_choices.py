@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from postbacks.configs import goal_copies
-from postbacks.configs.goal_definition import DEFINITION_FIELDS, definition_json
+from postbacks.configs.goal_definition import DEFINITION_FIELDS, definition_initial, definition_json
 from postbacks.models import GameGoal
 from postbacks.networks.interface.network import Network
 from postbacks.networks.interface.ready_goals import OWN_NAME, READY_GOALS, EventName, ReadyGoal
 from postbacks.outbox.conditions import GoalRefused
+from postbacks.outbox.goals import Goal
 
 GAME, READY = "game", "ready"
 GAME_GOAL_FILLED = (
@@ -40,6 +41,14 @@ def ready_json(value: str) -> dict[str, Any] | None:
             condition = dict(event.condition) if event.condition else None
             return {"event": event.name, "once": ready.once, "condition": condition}
     return None
+
+
+def ready_fields(value: str, network: Network) -> dict[str, Any] | None:
+    """The fields of a row that show the ready-made goal of this choice; None for another value."""
+    raw = ready_json(value) if value in {known for known, _, _ in offered(network)} else None
+    if raw is None:
+        return None
+    return {**definition_initial(Goal.from_json(raw)), "sent_as": network.ready_goals[value.split(":")[1]] or ""}
 
 
 def row_json(cleaned: Mapping[str, Any], network: Network, game_goals: Sequence[GameGoal]) -> dict[str, Any]:

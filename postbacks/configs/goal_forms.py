@@ -132,6 +132,22 @@ class GoalRows:
         return [goal.as_json() for goal in earlier.values()], [form.number for form in self.forms if form.errors]
 
 
+def filled_row(
+    network: Network, data: Mapping[str, Any], *, number: int, game_goals: Sequence[GameGoal]
+) -> GoalForm | None:
+    """The posted row, filled from the ready-made goal that it selects and not validated; None if it selects none."""
+    given = {"prefix": f"goals-{number}", "network": network, "number": number + 1, "game_goals": game_goals}
+    posted = GoalForm(data, **given)
+    entered = {name: posted[name].value() or "" for name in posted.fields}
+    ready = goal_choices.ready_fields(str(entered["use"]), network)
+    if ready is None:
+        return None
+    if entered["event"]:
+        ready |= dict.fromkeys(("path", "op", "value"), "")  # a condition of another event
+    filled = {name: value for name, value in entered.items() if value}
+    return GoalForm(initial={**ready, **filled, "use": ""}, **given)
+
+
 def _compare_with_earlier(form: GoalForm, goal: Goal, earlier: Mapping[int, Goal]) -> None:
     """Add an error to the row if an earlier goal makes its goal unreachable, or if there are too many."""
     try:

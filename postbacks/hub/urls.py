@@ -14,7 +14,7 @@ from postbacks.hub.people import views as people
 from postbacks.hub.preview import views as preview
 from postbacks.hub.privacy import views as privacy
 from postbacks.hub.replays import views as replays
-from postbacks.hub.settings import actions, copying, request_preview
+from postbacks.hub.settings import actions, copying, goal_row, request_preview
 from postbacks.hub.settings import views as settings
 
 INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
@@ -50,6 +50,7 @@ urlpatterns = [
     path(INTEGRATION + "quality/", integrations.match_quality, name="quality"),
     path(INTEGRATION + "add/", settings.postback_add, name="postback-add"),
     path(INTEGRATION + "request/", request_preview.request_preview, name="request-preview"),
+    path(INTEGRATION + "goal-row/", goal_row.goal_row, name="goal-row"),
     path(INTEGRATION + "checks/<uuid:pk>/", settings.check, name="check"),
     path(INTEGRATION + "preview/", preview.preview_page, name="preview"),
     path(INTEGRATION + "dry-run/", preview.dry_run_new, name="dry-run-new"),

@@ -35,10 +35,12 @@ def test_a_goal_is_defined_once_used_changed_and_copied(
     first.get_by_label("Sent to TikTok Ads as").select_option("Subscribe")
     second = panel.get_by_role("group", name="Goal 2", exact=True)
     second.get_by_label("What counts").select_option("Sign-up: sign_up as Complete registration")
+    expect(second.get_by_label("Event name")).to_have_value("sign_up")
+    second.get_by_label("Event name").fill("account_made")
     panel.get_by_role("button", name="Save").click()
     row = page.get_by_role("row").filter(has_text=TIKTOK_ACCOUNTS.pixel)
     expect(row).to_contain_text("Purchase, if value is at least 50, as Subscribe")
-    expect(row).to_contain_text("sign_up, once per player, as CompleteRegistration")
+    expect(row).to_contain_text("account_made, once per player, as CompleteRegistration")
 
     page.get_by_role("link", name="Goals").click()
     page.get_by_role("link", name="Edit VIP").click()
@@ -58,5 +60,5 @@ def test_a_goal_is_defined_once_used_changed_and_copied(
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(f"**/g/{game.slug}/integrations/reddit/")
     row = page.get_by_role("row").filter(has_text=REDDIT_ACCOUNTS.pixel)
-    expect(row).to_contain_text("sign_up, once per player, as SIGN_UP")
+    expect(row).to_contain_text("account_made, once per player, as SIGN_UP")
     assert CredentialCheck.objects.count() == 2

@@ -49,6 +49,7 @@ def sent_as(settings: CopiedSettings) -> list[str]:
         ("reddit", "snapchat", "vip", "PURCHASE", "PURCHASE"),
         ("tiktok", "custom", "vip", "Gold player", "Gold player"),
         ("tiktok", "x", "vip", "Gold player", ""),
+        ("tiktok", "google", "vip", "Gold player", ""),
     ],
 )
 def test_a_goal_gets_the_other_networks_name(network: str, to: str, event: str, before: str, after: str) -> None:
@@ -83,6 +84,9 @@ def test_what_could_not_be_copied_is_said() -> None:
     ]
     assert copied("tiktok", "reddit", goal("x", "Subscribe")).notes[1:] == [
         "“x” was sent as Subscribe. It goes out under its usual name here, if you select no other."
+    ]
+    assert copied("tiktok", "google", goal("x", "Subscribe"), goal("vip", "Gold player")).notes[1:] == [
+        "Enter the Conversion action ID of each event: Google Ads has its own."
     ]
     assert copied("tiktok", "x").notes[1:] == ["Enter the Event ID of each event: X Ads has its own."]
     assert copied("custom", "tiktok").notes == [

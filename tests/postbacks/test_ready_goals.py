@@ -129,3 +129,46 @@ def test_a_saved_one_is_shown_as_an_ordinary_row_to_edit(game: Game, marketer: C
     assert 'name="goals-0-event" value="progression"' in page
     assert 'name="goals-0-value" value="complete"' in page
     assert '<option value="ready:level:1" selected>' not in page
+
+
+# Filling the row before saving --------------------------------------------------------------------
+
+
+@pytest.fixture
+def fill(game: Game) -> str:
+    return f"/g/{game.slug}/integrations/tiktok/goal-row/"
+
+
+@pytest.mark.django_db
+def test_a_selected_goal_fills_the_row_at_once_and_nothing_is_saved(fill: str, marketer: Client) -> None:
+    html = hub.normalized_html(marketer.post(f"{fill}?row=2", row(2, use="ready:sign_up:1")).content.decode())
+    assert html.startswith('<fieldset class="goal"')
+    assert "<legend>Goal 3</legend>" in html
+    assert 'name="goals-2-event" value="Signed Up"' in html
+    assert '<option value="CompleteRegistration" selected>' in html
+    assert 'name="goals-2-once" autocomplete' not in html
+    assert "checked" in html
+    assert '<option value="" selected>One that is entered here</option>' in html
+    assert "errorlist" not in html
+    assert not PostbackConfig.objects.exists()
+
+
+@pytest.mark.django_db
+def test_it_keeps_what_is_entered(fill: str, marketer: Client) -> None:
+    entered = row(0, use="ready:level:1", event="level_up", sent_as="custom", custom="<Level>")
+    html = hub.normalized_html(marketer.post(f"{fill}?row=0", entered).content.decode())
+    assert 'name="goals-0-event" value="level_up"' in html
+    assert 'name="goals-0-custom" value="&lt;Level&gt;"' in html
+    assert 'complete"' not in html
+
+
+@pytest.mark.django_db
+def test_another_choice_changes_nothing(fill: str, game: Game, marketer: Client, viewer: Client) -> None:
+    for use in ("", "game:1", "ready:none:0", "ready:sign_up:9"):
+        assert marketer.post(f"{fill}?row=0", row(0, use=use)).status_code == 204
+    email = row(0, use="ready:email_acquired:0")
+    assert marketer.post(f"/g/{game.slug}/integrations/snapchat/goal-row/?row=0", email).status_code == 204
+    for number in ("", "x", "-1", "100", "99", "²"):
+        assert marketer.post(f"{fill}?row={number}", row(0, use="ready:sign_up:0")).status_code == 404
+    assert marketer.get(f"{fill}?row=0").status_code == 405
+    assert viewer.post(f"{fill}?row=0", row(0, use="ready:sign_up:0")).status_code == 403
