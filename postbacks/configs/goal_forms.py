@@ -136,7 +136,12 @@ def filled_row(
     network: Network, data: Mapping[str, Any], *, number: int, game_goals: Sequence[GameGoal]
 ) -> GoalForm | None:
     """The posted row, filled from the ready-made goal that it selects and not validated; None if it selects none."""
-    given = {"prefix": f"goals-{number}", "network": network, "number": number + 1, "game_goals": game_goals}
+    given: dict[str, Any] = {
+        "prefix": f"goals-{number}",
+        "network": network,
+        "number": number + 1,
+        "game_goals": game_goals,
+    }
     posted = GoalForm(data, **given)
     entered = {name: posted[name].value() or "" for name in posted.fields}
     ready = goal_choices.ready_fields(str(entered["use"]), network)
