@@ -1,5 +1,6 @@
 """Ready-made goals in the form of a postback: what each network is offered, and what a selected one is saved as."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,6 +110,15 @@ def test_a_goal_that_the_network_has_no_event_for_is_not_offered_and_refused() -
 )
 def test_the_form_says_what_the_network_has_no_event_for(kind: str, notes: list[str]) -> None:
     assert goal_choices.notes(NETWORKS[kind]) == notes
+
+
+def test_the_document_names_every_event_and_every_standard_name() -> None:
+    lines = (Path(__file__).resolve().parents[2] / "docs" / "goals.md").read_text().replace("\n  ", " ").splitlines()
+    for key, ready in READY_GOALS.items():
+        (line,) = [line for line in lines if line.startswith(f"- **{ready.label}**")]
+        assert [event.name for event in ready.events if f"`{event.name}`" not in line] == []
+        names = {NETWORKS[kind].ready_goals[key] for kind in ("tiktok", "meta", "reddit", "snapchat")}
+        assert [name for name in names if name and name not in line] == []
 
 
 @pytest.mark.django_db
