@@ -45,6 +45,7 @@ from postbacks.models import (
     ConfigVersion,
     CredentialCheck,
     Flow,
+    GameGoal,
     Notice,
     Replay,
     ServerTrouble,
@@ -103,6 +104,7 @@ def one_more_of_everything(number: int) -> None:
         requested_by=user,
     )
     Flow.objects.create(network="tiktok", pixel_id=f"C{number}")
+    GameGoal.objects.create(game=game, name="Level 10", event="level_up", created_by=user)
     Replay.objects.create(game=game, config=config, requested_by=user)
     alert = Alert.objects.create(game=game, config=config, health="on_hold")
     AlertChoice.objects.create(game=game, user=user)

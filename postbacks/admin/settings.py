@@ -1,10 +1,10 @@
-"""Postbacks, their versions, and checks of their credentials."""
+"""Postbacks, their versions, the goals of games, and checks of credentials."""
 
 from django.contrib import admin
 from django.urls import reverse
 
 from audience.admin.base import ReadOnly, fields_of
-from postbacks.models import ConfigVersion, CredentialCheck, PostbackConfig
+from postbacks.models import ConfigVersion, CredentialCheck, GameGoal, PostbackConfig
 
 
 @admin.register(PostbackConfig)
@@ -49,3 +49,17 @@ class CredentialCheckAdmin(ReadOnly):
     search_fields = ["pixel_id", "game__name"]
     date_hierarchy = "created_at"
     fields = fields_of(CredentialCheck, exclude=("credential",))
+
+
+@admin.register(GameGoal)
+class GameGoalAdmin(ReadOnly):
+    """Read-only: an edit here would skip the copies in the postbacks that use the goal."""
+
+    list_display = ["name", "event", "game", "once", "server_only", "version", "updated_at"]
+    list_filter = ["once", "server_only", "game"]
+    list_select_related = ["game"]
+    search_fields = ["name", "event", "game__name"]
+    ordering = ["game__name", "name"]
+
+    def view_on_site(self, goal: GameGoal) -> str:
+        return reverse("goals", kwargs={"slug": goal.game.slug})
