@@ -193,6 +193,8 @@ def refusal(row: Delivery) -> str:
     now = clock.now()
     if row.state != DeliveryState.FAILED:
         return f"Only a failed delivery can be sent again; this one is {row.get_state_display().lower()}."
+    if row.is_unmatched:
+        return "The network knows no such click, and would answer the same again."
     if row.conversion_id is None:
         return "The player's data was erased."
     block = block_of(row.config)

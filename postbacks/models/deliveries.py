@@ -158,6 +158,11 @@ class Delivery(models.Model):
         return Confirmation(self.known_confirmation).label if self.confirmation else ""
 
     @property
+    def is_unmatched(self) -> bool:
+        """Whether the network knows no such click, which is final."""
+        return self.confirmation == Confirmation.UNMATCHED
+
+    @property
     def is_unknown(self) -> bool:
         """Whether it ended without an acceptance, but may have arrived."""
         return self.may_have_arrived and self.state in (*UNSENT_STATES, DeliveryState.FAILED)

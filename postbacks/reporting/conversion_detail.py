@@ -10,7 +10,7 @@ from audience.database import clock
 from audience.hub.events.feed import PAYLOAD_FIELDS
 from audience.hub.toolkit.masking import as_json, masked
 from audience.models import Conversion, Event, Reason
-from postbacks.models import ConfigVersion, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.goals import goals_of
@@ -163,7 +163,7 @@ def _postback(
         set_by=masked(version.set_by.get_username(), addresses=addresses) if version and version.set_by else "",
         attempts=attempts,
         json=as_json(body) if body else "",
-        can_send_again=delivery.state == DeliveryState.FAILED and in_time,
+        can_send_again=in_time and delivery.state == DeliveryState.FAILED and not delivery.is_unmatched,
         event_id=masked(delivery.event_id, addresses=addresses),
         wait=None if stuck else wait,
         payload=network.describe(body) if body else [],
@@ -183,7 +183,7 @@ def _remedy(delivery: Delivery, in_time: bool) -> str:
     # The remedy for a click of another network is shown with the conversion, not with each postback.
     if delivery.reason == Reason.OTHER_NETWORK:
         return ""
-    if delivery.state == DeliveryState.FAILED and delivery.confirmation == Confirmation.UNMATCHED:
+    if delivery.state == DeliveryState.FAILED and delivery.is_unmatched:
         return labels.UNMATCHED_REMEDY
     if delivery.is_unknown and not (delivery.state == DeliveryState.FAILED and in_time):
         return labels.UNKNOWN_REMEDY

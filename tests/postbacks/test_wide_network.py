@@ -1079,6 +1079,8 @@ def test_a_click_that_the_network_does_not_know_is_unmatched(network: wide.Serve
     row = ask_again(delivered(network, game))
     assert (row.state, row.confirmation) == ("failed", "unmatched")
     assert violations() == []
+    with pytest.raises(replays.NotSendable, match="knows no such click"):
+        replays.send_again(row)
 
 
 @pytest.mark.parametrize(("first_answers", "confirmation"), [([], "refused"), ([(503, {})], "confirmed")])
