@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from hypothesis import HealthCheck, given, settings
 
@@ -106,8 +106,8 @@ def test_with_fan_out_in_between_nothing_is_lost_or_counted_twice(history: Histo
             assert impossible_winners(game) == []
             assert orders_that_count(game) == Counter(orders(game))
         assert persons(in_order) == persons(mixed)
+        # Not the same deliveries: what was handed over keeps its click. The audit expects one for each click that won.
         assert conversions(in_order).keys() == conversions(mixed).keys()
-        assert deliveries(in_order).keys() == deliveries(mixed).keys()
 
 
 @contextmanager
@@ -145,7 +145,8 @@ def purchases_in_orders(game: Game) -> Any:
 
 
 def impossible_winners(game: Game) -> list[str]:
-    """Conversions won by a click of another player, or by a later one."""
+    """Conversions won by a click of another player, or by a later one. What was handed over keeps its person when its
+    event and its click move."""
     won = Conversion.objects.filter(game=game).exclude(touch=None)
-    wrong = won.exclude(touch__person=F("person"), touch__clicked_at__lte=F("event_at"))
-    return list(wrong.values_list("message_id", flat=True))
+    is_own = Q(touch__person=F("person")) | Q(touch__person=F("moved_to"))
+    return list(won.exclude(is_own, touch__clicked_at__lte=F("event_at")).values_list("message_id", flat=True))
