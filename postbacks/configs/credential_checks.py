@@ -66,9 +66,8 @@ def create(
 
 
 def target_of(check: CredentialCheck, credential: Mapping[str, str], test_code: str, *, is_test: bool) -> Target:
-    """The destination of the check's event, with the objects of the goals: those to be saved, or the stored ones."""
+    """The destination of the check's event, with the objects of its goals."""
     network = NETWORKS[check.network]
-    goals = check.goals if check.purpose == Purpose.SAVE or check.config is None else check.config.goals
     return network.target(
         pixel_id=check.pixel_id,
         credential=credential,
@@ -76,7 +75,7 @@ def target_of(check: CredentialCheck, credential: Mapping[str, str], test_code: 
         token_url=settings.NETWORK_TOKEN_URLS.get(network.kind, ""),
         test_code=test_code or None,
         is_test=is_test,
-        object_ids=object_ids(goals),
+        object_ids=object_ids(check.goals),
     )
 
 

@@ -55,7 +55,7 @@ def confirm_due(*, seconds: float = 10.0) -> None:
 
 def _wait_for_slot(config: PostbackConfig, until: float) -> bool:
     """Sleep until the next query of the config may start; False if that is after `until`."""
-    _call_spacing.wait(config.network, config.pixel_id, 0.0)
+    _call_spacing.wait(config.network, config.flow_pixel, 0.0)
     return time.monotonic() < until
 
 

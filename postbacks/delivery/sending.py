@@ -202,10 +202,7 @@ def _classify(claim: Claim, target: Target, response: Response) -> Outcome:
         return claim.delivery.config.kind.classify_answer(response, target)
     except Exception as error:  # after an unexpected response the call must still be recorded
         logger.exception("answer_unreadable", delivery_id=str(claim.delivery.pk))
-        message = (
-            f"The answer could not be read ({type(error).__name__}): the event is sent again with the same event id."
-        )
-        return Outcome(Verdict.TRANSIENT, None, message, unknown=True)
+        return unanswered.unread(claim.delivery.config, f"The answer could not be read ({type(error).__name__})")
 
 
 def _result_of(future: Future[CallResult | None], claim: Claim) -> CallResult | None:
@@ -215,6 +212,6 @@ def _result_of(future: Future[CallResult | None], claim: Claim) -> CallResult | 
     except Exception as error:
         name = type(error).__name__
         logger.exception("delivery_call_failed", delivery_id=str(claim.delivery.pk), error=name)
-        message = f"Afterclick failed while sending this ({name}): it is sent again with the same event id."
-        outcome = Outcome(Verdict.TRANSIENT, None, message, unknown=True)
-        return CallResult(claim, unanswered.by_setting(claim.delivery.config, outcome))
+        return CallResult(
+            claim, unanswered.unread(claim.delivery.config, f"Afterclick failed while sending this ({name})")
+        )

@@ -1,13 +1,10 @@
 """Whether an event is sent again after a call without an answer, which may have arrived."""
 
-import re
 from dataclasses import replace
 
 from postbacks.models import PostbackConfig
-from postbacks.networks.interface.call import Outcome
+from postbacks.networks.interface.call import Outcome, Verdict
 
-# The end of messages of postbacks/delivery/sending.py.
-REPEATED = re.compile(r": (it|the event) is sent again with the same event id\.$")
 NOT_REPEATED = "The event may have arrived, and is not sent again: that is a setting of the postback."
 
 
@@ -18,7 +15,14 @@ def is_repeated(config: PostbackConfig) -> bool:
 
 def by_setting(config: PostbackConfig, outcome: Outcome) -> Outcome:
     """The outcome; a final one if it is unknown and the postback does not send the event again."""
-    if not outcome.unknown or is_repeated(config):
+    if not outcome.unknown or outcome.final or is_repeated(config):
         return outcome
-    message = REPEATED.sub("", outcome.message).rstrip(".")
-    return replace(outcome, final=True, message=f"{message}. {NOT_REPEATED}")
+    return replace(outcome, final=True, message=f"{outcome.message.rstrip('.')}. {NOT_REPEATED}")
+
+
+def unread(config: PostbackConfig, problem: str) -> Outcome:
+    """The outcome of a call whose answer is lost by the `problem`, which is a sentence without its full stop."""
+    outcome = by_setting(config, Outcome(Verdict.TRANSIENT, None, problem, unknown=True))
+    if outcome.final:
+        return outcome
+    return replace(outcome, message=f"{problem}: the event is sent again with the same event id.")
