@@ -134,10 +134,9 @@ def _output(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
     }
 
 
-def _accepted_by(network: Network) -> dict[str, Any]:
-    """Return a pixel id and a credential that the imitation accepts; further parts are named by their form fields.
-
-    `object_ids` are the network's objects by trigger, where a goal needs one.
+def _accepted_by(network: Network) -> dict[str, str]:
+    """Return a pixel id and a credential that the imitation accepts. Further parts of it, and the network's objects of
+    the triggers, are named by their form fields.
     """
     accounts = imitation_of(network).accounts
     stored = accounts.stored_credential()

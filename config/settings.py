@@ -8,7 +8,7 @@ from typing import Any
 import django_stubs_ext
 import environ
 
-from config import cache, environment, logs, metric_files, sign_in, task_settings
+from config import cache, environment, logs, metric_files, rest_settings, sign_in, task_settings
 from postbacks.networks import NETWORKS
 
 # Makes ModelAdmin[...] and other generics subscriptable at run time.
@@ -159,27 +159,7 @@ ALERT_PRIVATE_HOSTS = environment.hosts("ALERT_PRIVATE_HOSTS")
 POSTBACK_PRIVATE_HOSTS = environment.hosts("POSTBACK_PRIVATE_HOSTS")
 
 # REST ---------------------------------------------------------------------------------------
-REST_FRAMEWORK: dict[str, Any] = {
-    **dict.fromkeys(["DEFAULT_AUTHENTICATION_CLASSES", "DEFAULT_PERMISSION_CLASSES"], []),
-    "UNAUTHENTICATED_USER": None,
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Afterclick",
-    "DESCRIPTION": "Take in player events; attributed conversions go back to the ad networks.",
-    "VERSION": "0.2.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "OAS_VERSION": "3.1.1",
-    # In the order of the routes and dialects.
-    "SORT_OPERATIONS": False,
-    "POSTPROCESSING_HOOKS": [
-        *("drf_spectacular.hooks.postprocess_schema_enums", "audience.intake.openapi.add_ingestion_routes")
-    ],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    # No validator badge: it would send the document to another server.
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "defaultModelsExpandDepth": 0},
-}
+REST_FRAMEWORK, SPECTACULAR_SETTINGS = rest_settings.REST_FRAMEWORK, rest_settings.SPECTACULAR_SETTINGS
 # Bodies are read raw and bounded by each dialect (the largest is 4 MB, with a separate limit after gunzip).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
