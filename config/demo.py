@@ -8,7 +8,6 @@ import base64
 import hashlib
 import hmac
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -27,6 +26,7 @@ from postbacks.networks.interface.imitation import imitation_of
 from postbacks.networks.interface.network import Network
 from postbacks.outbox import fan_out
 from postbacks.outbox.goals import trigger_settings
+from postbacks.sandbox.in_use import is_local
 
 SLUG = "demo"
 USERS = {
@@ -93,7 +93,7 @@ def _create_postbacks(game: Game) -> None:
     """
     for kind, network in NETWORKS.items():
         accounts = imitation_of(network).accounts
-        if not _is_local(settings.NETWORK_URLS[kind]):
+        if not is_local(settings.NETWORK_URLS[kind]):
             for config in PostbackConfig.objects.kept().filter(game=game, pixel_id=accounts.pixel, enabled=True):
                 lifecycle.disable(config=config)
             continue
@@ -113,12 +113,8 @@ def _create_postbacks(game: Game) -> None:
             versions.record(config=config, change="Created with the demo game", set_by=None)
 
 
-def _is_local(url: str) -> bool:
-    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
-
-
 def _output(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
-    local = [url for url in settings.NETWORK_URLS.values() if _is_local(url)]
+    local = [url for url in settings.NETWORK_URLS.values() if is_local(url)]
     return {
         "url": settings.PUBLIC_URL,
         "game": SLUG,

@@ -6,6 +6,7 @@ from postbacks.hub.conversions import views as conversions
 from postbacks.hub.delivery_log import views as delivery_log
 from postbacks.hub.goals import views as goals
 from postbacks.hub.guide import views as guide
+from postbacks.hub.imitations import views as imitations
 from postbacks.hub.integrations import ad_clicks
 from postbacks.hub.integrations import views as integrations
 from postbacks.hub.overview import set_aside_work
@@ -20,6 +21,7 @@ from postbacks.hub.settings import views as settings
 INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
 
 urlpatterns = [
+    path("imitations/", imitations.imitations, name="imitations"),
     path("g/<slug:slug>/", overview.overview, name="overview"),
     path("g/<slug:slug>/set-aside/retry/", set_aside_work.set_aside_retry, name="set-aside-retry"),
     path("g/<slug:slug>/start/", guide.guide, name="guide"),

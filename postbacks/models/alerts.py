@@ -97,6 +97,8 @@ class AlertHook(AuditedInGame, models.Model):
 class NoticeState(models.TextChoices):
     WAITING = "waiting", "Waiting"
     SENT = "sent", "Sent"
+    # Without a mail server a mail is written to the log.
+    LOGGED = "logged", "Not mailed"
     FAILED = "failed", "Failed"
 
 

@@ -22,6 +22,7 @@ NETWORK = "tiktok"
 ROW_OF = {
     "games": "",
     "game-new": "",
+    "imitations": "",
     "account": "",
     "account_email": "",
     "overview": "",

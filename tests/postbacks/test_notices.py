@@ -87,6 +87,35 @@ def test_an_alert_and_its_recovery_are_two_mails(config: PostbackConfig, admin: 
     assert [row.state for row in Notice.objects.all()] == ["sent", "sent"]
 
 
+@pytest.mark.parametrize("backend", ["console", "filebased", "dummy"])
+def test_a_mail_that_only_went_to_the_log_is_not_sent(
+    config: PostbackConfig, admin: Any, settings: Any, tmp_path: Any, backend: str
+) -> None:
+    settings.EMAIL_BACKEND = f"django.core.mail.backends.{backend}.EmailBackend"
+    settings.EMAIL_FILE_PATH = tmp_path
+    hold(config)
+    watch()
+    assert notices.deliver_notices() == 1
+    notice = Notice.objects.get()
+    assert (notice.state, notice.attempts_made) == ("logged", 1)
+    assert notice.message == (
+        "This installation has no mail server (EMAIL_URL): the mail was written to the log and reached nobody."
+    )
+    page = hub.signed_in(admin).get(f"/g/{config.game.slug}/alerts/").content.decode()
+    assert '<span class="status warn">Not mailed</span>' in page
+    assert ">Sent<" not in page
+    assert "<strong>This installation has no mail server.</strong> Mails about alerts are written to its log" in page
+
+
+def test_a_hook_is_called_and_sent_without_a_mail_server(config: PostbackConfig, inside: Peer, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    hook(config.game, inside.url)
+    hold(config)
+    watch()
+    assert notices.deliver_notices() == 1
+    assert Notice.objects.get().state == "sent"
+
+
 def test_a_recovery_is_not_sent_before_its_alert(config: PostbackConfig, admin: Any) -> None:
     now = timezone.now()
     hold(config)

@@ -3,6 +3,7 @@
 import smtplib
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -150,3 +151,11 @@ def test_ended_troubles_are_kept_for_a_month() -> None:
         ServerTrouble.objects.create(kind="no_beat", ended_at=now - timedelta(days=days), next_mail_at=now, **said)
     watch.record([], now=now)
     assert ServerTrouble.objects.count() == 1
+
+
+def test_a_trouble_is_not_mailed_without_a_mail_server(settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    trouble()
+    look()
+    row = ServerTrouble.objects.get()
+    assert (row.begin_mailed_at, watch.due(timezone.now())) == (None, [])

@@ -2,14 +2,19 @@
 
 from django.core.mail import EmailMessage
 
+from audience.accounts.mail import has_mail_server
 from audience.models import Membership
 from postbacks.models import Alert, Notice, NoticeKind
 from postbacks.monitoring.alerts import digests, key_expiry, labels
 from postbacks.monitoring.alerts.recipients import NoReceiver, SendingFailed
 
+ONLY_LOGGED = "This installation has no mail server (EMAIL_URL): the mail was written to the log and reached nobody."
+
 
 def send(notice: Notice) -> str:
-    """Send a message and return '' for its answer. Raises SendingFailed, or NoReceiver if the member has left."""
+    """Send a message and return '', or ONLY_LOGGED without a mail server. Raises SendingFailed, or NoReceiver if the
+    member has left.
+    """
     user = notice.user
     if user is None or not user.is_active or not user.email:
         raise NoReceiver("The account has no email address any more, or was closed.")
@@ -28,7 +33,7 @@ def send(notice: Notice) -> str:
         message.send()
     except (OSError, ValueError) as error:  # smtplib's errors are OSErrors; their text repeats the address
         raise SendingFailed(f"The mail server did not take it ({type(error).__name__}).") from error
-    return ""
+    return "" if has_mail_server() else ONLY_LOGGED
 
 
 def _subject_and_body(notice: Notice) -> tuple[str, str]:

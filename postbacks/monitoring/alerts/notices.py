@@ -104,9 +104,10 @@ def send(notice: Notice) -> None:
 
 
 def _attempt(notice: Notice) -> tuple[str, str]:
-    """Return the outcome, "sent", "failed" (permanently) or "later" (to be retried), and its message."""
+    """Return the outcome, "sent", "logged", "failed" (permanently) or "later" (to be retried), and its message."""
     try:
-        return "sent", hooks.send(notice) if notice.hook_id else mail.send(notice)
+        answer = hooks.send(notice) if notice.hook_id else mail.send(notice)
+        return "logged" if answer == mail.ONLY_LOGGED else "sent", answer
     except NoReceiver as error:
         return "failed", str(error)
     except SendingFailed as failure:
@@ -120,7 +121,7 @@ def _store_outcome(notice: Notice, outcome: str, message: str) -> None:
     if outcome == "later":
         _schedule_retry(notice, message)
     else:
-        _close(notice, NoticeState.SENT if outcome == "sent" else NoticeState.FAILED, message)
+        _close(notice, NoticeState(outcome), message)
 
 
 def _schedule_retry(notice: Notice, message: str) -> None:

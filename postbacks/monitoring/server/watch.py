@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 
+from audience.accounts.mail import has_mail_server
 from audience.database import clock
 from postbacks.models import ServerTrouble
 from postbacks.monitoring.server import mail, server_troubles
@@ -85,8 +86,11 @@ def send_due(*, now: datetime) -> None:
 
 
 def due(now: datetime) -> list[ServerTrouble]:
-    """Return troubles with a due mail. The end of a trouble is mailed only if its beginning was."""
-    if not settings.OPERATORS_EMAIL:
+    """Return troubles with a due mail; none without a mail server, since each is in the log already.
+
+    The end of a trouble is mailed only if its beginning was.
+    """
+    if not settings.OPERATORS_EMAIL or not has_mail_server():
         return []
     begin_due = Q(ended_at=None, begin_mailed_at=None)
     end_due = Q(ended_at__gt=now - MAIL_DROPPED_AFTER, begin_mailed_at__isnull=False, end_mailed_at=None)
