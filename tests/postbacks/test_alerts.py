@@ -148,7 +148,21 @@ def test_a_rate_limit_opens_an_alert_after_five_minutes(config: PostbackConfig) 
     assert Alert.objects.get().health == "rate_limited"
 
 
+def test_a_short_outage_opens_no_alert_and_ends_none(config: PostbackConfig) -> None:
+    now = timezone.now()
+    row = factories.delivery(config, next_attempt_at=now + timedelta(minutes=1))
+    factories.attempt(row, ago=timedelta(minutes=1), status="retried", verdict="transient")
+    assert watch(now=now) == 0
+    alert = Alert.objects.create(game=config.game, config=config, health="degraded", good_since=now)
+    assert watch(now=now + timedelta(minutes=2)) == 0
+    alert.refresh_from_db()
+    assert (alert.recovered_at, alert.good_since) == (None, None)
+    assert watch(now=now + timedelta(minutes=9)) == 0
+    assert Alert.objects.get().health == "degraded"
+
+
 def test_silence_opens_an_alert_from_ten_conversions_on(config: PostbackConfig) -> None:
+    PostbackConfig.objects.update(created_at=timezone.now() - timedelta(days=2))
     for number in range(1, 11):
         factories.conversion(factories.person(config.game), fanned_out_at=timezone.now())
         assert watch() == (1 if number == 10 else 0)

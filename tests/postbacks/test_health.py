@@ -73,6 +73,13 @@ FAILING = {"delivered": 289, "failed": 131, "first_failed_at": ago(hours=3), "la
         ({"skipped": {"no_click": 35, "other_network": 1}}, Health.QUIET),
         ({"skipped": {"consent": 1, "other_network": 9}}, Health.SILENT),
         ({"skipped": {"other_network": 9}}, Health.QUIET),
+        ({"attempts": 1, "waiting": 20, "failing_since": ago(seconds=1)}, Health.RETRYING),
+        ({"attempts": 40, "delivered": 39, "waiting": 20, "failing_since": ago(minutes=9)}, Health.RETRYING),
+        ({"attempts": 1, "waiting": 20, "failing_since": ago(minutes=10)}, Health.DEGRADED),
+        ({"attempts": 1, "waiting": 20}, Health.HEALTHY),
+        ({"skipped": {"no_click": 35}, "created_at": ago(hours=23)}, Health.QUIET),
+        ({"skipped": {"no_click": 35}, "created_at": ago(hours=24)}, Health.SILENT),
+        ({"skipped": {"consent": 1}, "created_at": ago(hours=1)}, Health.SILENT),
     ],
 )
 def test_health_is_the_worst_state_that_applies(given: dict[str, Any], expected: Health) -> None:
@@ -146,6 +153,56 @@ def test_a_quiet_postback_shows_that_conversions_are_missing() -> None:
         "No conversion was attributed to TikTok Ads in 24 h. 1 conversion came from other networks' clicks."
     )
     assert evaluate(counts(enabled=False)).explanation == "It is disabled: nothing is sent."
+
+
+NORMAL = "No recent activity: normal for a new postback."
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"skipped": {"no_click": 90}}, {"skipped": {"other_network": 3}}, {"skipped": {"outside_window": 1}}]
+)
+def test_a_new_postback_without_activity_is_told_that_this_is_normal(given: dict[str, Any]) -> None:
+    found = evaluate(counts(created_at=ago(minutes=1), **given))
+    assert (found.health, found.explanation, found.next_step) == (Health.QUIET, NORMAL, "")
+
+
+def test_a_new_postback_names_the_conversions_from_before_it_was_added() -> None:
+    found = evaluate(counts(created_at=ago(minutes=1), attributed=112, attributed_before=112))
+    assert found.explanation == (
+        f"{NORMAL} 112 conversions were attributed to TikTok Ads in 24 h, before it was added."
+    )
+
+
+def test_a_quiet_postback_counts_the_conversions_of_its_network() -> None:
+    found = evaluate(counts(created_at=ago(days=3), attributed=1))
+    assert found.explanation == "1 conversion was attributed to TikTok Ads in 24 h, but none was for this postback."
+    assert found.next_step == "Check which trigger events of the postback are ticked."
+
+
+def test_retrying_says_what_waits_and_quotes_the_network() -> None:
+    found = evaluate(counts(attempts=1, waiting=20, failing_since=ago(seconds=9), retried_message="Gateway down"))
+    assert found.explanation == (
+        "20 conversions wait: TikTok Ads failed or did not answer. TikTok Ads says: “Gateway down”."
+    )
+    assert (found.since, found.dot) == (ago(seconds=9), "warn")
+    assert found.next_step.startswith("Nothing to do: it is tried again by itself.")
+
+
+def test_attributed_conversions_are_counted_with_those_from_before_the_postback(game: Game) -> None:
+    now = timezone.now()
+    old = factories.config(game, pixel_id="A" * 20, created_at=now - timedelta(days=2))
+    for network in ("tiktok", "tiktok", "reddit", None):
+        player = factories.person(game)
+        click = factories.touch(player, network=network) if network else None
+        factories.conversion(player, touch=click, fanned_out_at=now - timedelta(hours=1))
+    factories.conversion(factories.person(game), fanned_out_at=now, test=True)
+    new = factories.config(game, pixel_id="B" * 20, created_at=now - timedelta(minutes=1))
+    found = counting.count([old.pk, new.pk], now=now)
+    assert [(found[row.pk].attributed, found[row.pk].attributed_before) for row in (old, new)] == [(2, 0), (2, 2)]
+    assert (found[new.pk].is_new, found[old.pk].is_new) == (True, False)
+    assert evaluate(found[new.pk]).explanation == (
+        f"{NORMAL} 2 conversions were attributed to TikTok Ads in 24 h, before it was added."
+    )
 
 
 def test_a_backlog_says_how_long_the_oldest_waits() -> None:

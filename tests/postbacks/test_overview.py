@@ -192,6 +192,19 @@ def test_the_overview_says_that_processing_keeps_up(game: Game, config: Postback
     assert "Keeping up</span>· Events are digested and postbacks sent as they come." in page
 
 
+def test_the_overview_is_not_green_while_conversions_wait_in_an_outage(
+    game: Game, config: PostbackConfig, viewer: Client
+) -> None:
+    now = timezone.now()
+    rows = [factories.delivery(config, next_attempt_at=now + timedelta(minutes=1)) for _ in range(20)]
+    factories.attempt(rows[0], ago=timedelta(seconds=5), status="retried", verdict="transient", message="Gateway down")
+    page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
+    assert "Retrying: <a" in page.replace("<a", " <a").replace("  ", " ")
+    assert "20 conversions wait: TikTok Ads failed or did not answer. TikTok Ads says: “Gateway down”." in page
+    for green in ("Keeping up", "Nothing needs attention", '<span class="status good">Healthy'):
+        assert green not in page
+
+
 def test_a_late_digest_has_a_notice_with_its_duration_and_next_step(game: Game, viewer: Client) -> None:
     batch(game, timezone.now() - timedelta(hours=2, minutes=5, seconds=3), accepted=1, state="pending")
     (item,) = items(game)

@@ -23,7 +23,7 @@ MAX_PLACEHOLDERS = 3
 # How long before its end a key is listed: at least the longest overlap of a rotation.
 KEY_END_NOTICE = timedelta(days=7)
 # All states except quiet and healthy, which need no action.
-ATTENTION_STATES = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
+ATTENTION_STATES = tuple(state for state in Health if state not in (Health.QUIET, Health.HEALTHY))
 # Server troubles that this page reports with the game's figures instead.
 REPORTED_BY_GAME = {TroubleKind.DIGEST_BEHIND, TroubleKind.BATCHES_SET_ASIDE}
 
@@ -55,6 +55,12 @@ def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any =
 def sendable(configs: list[ConfigRow]) -> list[ConfigRow]:
     """Return enabled configs without a problem that has its own notice."""
     return [row for row in configs if row.config.enabled and not _needs_attention(row)]
+
+
+def keeps_up(configs: list[ConfigRow], backlog: Backlog) -> bool:
+    """Whether events are digested and conversions sent as they come: nothing waits for a network either."""
+    waiting = [row for row in configs if _needs_attention(row) and row.health and row.health.health != Health.SILENT]
+    return not backlog.is_behind and not waiting
 
 
 def _needs_attention(row: ConfigRow) -> bool:

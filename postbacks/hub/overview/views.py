@@ -49,7 +49,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
         "period": period,
         **setup_context(game),
         "items": items,
-        "server_is_healthy": not any(item.is_server_wide for item in items),
+        "keeps_up": attention.keeps_up(configs, backlog) and not any(item.is_server_wide for item in items),
         **events_context(figures.read_events(game, period, now=now), period),
         **conversions_context(figures.read_conversions(game, period, now=now)),
         "delivery_totals": delivery_totals.by_network(game, configs, since=period.starts(now)[0]),

@@ -67,7 +67,7 @@ def _update_alert(config: PostbackConfig, status: HealthStatus, alert: Alert | N
         return _open(config, status, now) if alert is None else _update_texts(alert, status)
     if alert is None:
         return False
-    if status.health == Health.RATE_LIMITED:  # neither bad enough to open an alert, nor good
+    if status.health in (Health.RATE_LIMITED, Health.RETRYING):  # neither bad enough to open an alert, nor good
         Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None)
         return False
     if alert.good_since is None:

@@ -26,7 +26,7 @@ SCAN_LIMIT = 1_000
 # refused for its content shows that the credential was accepted. `is_unmatched`: the attempt is no failure, as below.
 ATTEMPTS = """
 SELECT config.id, config.network, config.pixel_id, config.enabled AND config.deleted_at IS NULL AS enabled,
-       config.suspected_at, config.held_at, config.held_for, config.held_message,
+       config.created_at, config.suspected_at, config.held_at, config.held_for, config.held_message,
        flow.limited_at, flow.next_slot_at, flow.open_until, flow.asked_until,
        coalesce(flow.failures, 0) AS failures, recent.*
 FROM postbacks_postbackconfig config
@@ -83,7 +83,7 @@ WITH newest AS MATERIALIZED (
   WHERE NOT test AND fanned_out_at IS NOT NULL AND reason <> ALL(%(uncounted)s)
     AND (touch.id IS NOT NULL OR reason = ANY(%(unattributed)s))
 )
-SELECT config.id, created.*, failed.*, due.*, held.*, without_part.*
+SELECT config.id, created.*, failed.*, due.*, held.*, without_part.*, taken.*
 FROM postbacks_postbackconfig config
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(n) FILTER (WHERE state = 'delivered'), 0)::int AS delivered,
@@ -139,6 +139,12 @@ CROSS JOIN LATERAL (
     GROUP BY 1
   ) grouped
 ) without_part
+CROSS JOIN LATERAL (
+  SELECT count(*) AS attributed, count(*) FILTER (WHERE fanned_out_at < config.created_at) AS attributed_before
+  FROM newest
+  WHERE newest.game_id = config.game_id AND (network = config.network
+    OR (network IS NOT NULL AND config.click_parameters && ARRAY[parameter, %(every_click)s]::varchar[]))
+) taken
 WHERE config.id = ANY(%(ids)s)
 """
 

@@ -40,7 +40,7 @@ def evaluate_configs(
 
 def evaluate(counts: HealthCounts) -> HealthStatus:
     """Return the status of the first check that applies."""
-    degraded = (_failing, _breaker_open, _retrying, _overdue)
+    degraded = (_failing, _breaker_open, _repeating, _overdue, _retrying)
     for check in (_on_hold, _credential_problem, _disabled, _rate_limited, *degraded, _silent, _quiet):
         if status := check(counts):
             return status
@@ -136,7 +136,7 @@ def _breaker_open(counts: HealthCounts) -> HealthStatus | None:
     return _status(counts, Health.DEGRADED, counts.failing_since, figures, cause, advice.outage_step(counts))
 
 
-def _retrying(counts: HealthCounts) -> HealthStatus | None:
+def _repeating(counts: HealthCounts) -> HealthStatus | None:
     if counts.attempts < MIN_ATTEMPTS or counts.retried / counts.attempts < RETRIED_SHARE:
         return None
     if not _is_ongoing(counts, counts.last_retried_at):
@@ -161,6 +161,15 @@ def _overdue(counts: HealthCounts) -> HealthStatus | None:
     )
 
 
+def _retrying(counts: HealthCounts) -> HealthStatus | None:
+    """Applies if conversions wait and the network failed since its last answer, however few calls were made."""
+    if not counts.waiting or counts.failing_since is None:
+        return None
+    figures = f"{conversions(counts.waiting, 'waits', 'wait')}: {counts.kind.label} failed or did not answer."
+    cause = advice.quote(counts, counts.retried_message)
+    return _status(counts, Health.RETRYING, counts.failing_since, figures, cause, advice.outage_step(counts))
+
+
 def _is_ongoing(counts: HealthCounts, last_failed_at: datetime | None) -> bool:
     if last_failed_at is None or counts.now - last_failed_at < ONGOING_FOR:
         return True
@@ -168,12 +177,15 @@ def _is_ongoing(counts: HealthCounts, last_failed_at: datetime | None) -> bool:
 
 
 def _silent(counts: HealthCounts) -> HealthStatus | None:
-    """Applies if there were conversions and none could be sent, unless all their clicks were of other networks."""
+    """Applies if there were conversions and none could be sent, unless all their clicks were of other networks.
+
+    Conversions without a click are normal for a new postback.
+    """
     reasons = {reason: n for reason, n in counts.skipped.items() if reason != Reason.OTHER_NETWORK}
     unattributed = sum(reasons.get(reason, 0) for reason in ATTRIBUTION_REASONS)
     attributed = sum(reasons.values()) - unattributed
     other_networks = counts.skipped.get(Reason.OTHER_NETWORK, 0)
-    if counts.eligible or not reasons or (other_networks and not attributed):
+    if counts.eligible or not reasons or ((other_networks or counts.is_new) and not attributed):
         return None
     total = sum(counts.skipped.values())
     figures = f"{conversions(total, 'came', 'came')}, none could be sent: {advice.top_reasons(counts.skipped)}."
@@ -184,8 +196,23 @@ def _silent(counts: HealthCounts) -> HealthStatus | None:
 def _quiet(counts: HealthCounts) -> HealthStatus | None:
     if counts.eligible or counts.attempts:
         return None
+    if counts.is_new:
+        return _status(counts, Health.QUIET, None, "", _new_cause(counts), "")
+    if counts.attributed:
+        were = conversions(counts.attributed, "was", "were")
+        cause = f"{were} attributed to {counts.kind.label} in 24 h, but none was for this postback."
+        return _status(counts, Health.QUIET, None, "", cause, advice.unsent_step(counts, Reason.CONFIG_DISABLED))
     other_networks = counts.skipped.get(Reason.OTHER_NETWORK, 0)
     cause = f"No conversion was attributed to {counts.kind.label} in 24 h."
     if other_networks:
         cause += f" {conversions(other_networks, 'came', 'came')} from other networks' clicks."
     return _status(counts, Health.QUIET, None, "", cause, advice.unsent_step(counts, Reason.NO_CLICK))
+
+
+def _new_cause(counts: HealthCounts) -> str:
+    """Return why a new postback has not been active, with the conversions that came before it was added."""
+    cause = "No recent activity: normal for a new postback."
+    if not counts.attributed_before:
+        return cause
+    before = conversions(counts.attributed_before, "was", "were")
+    return f"{cause} {before} attributed to {counts.kind.label} in 24 h, before it was added."

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import TextChoices
 
 from postbacks.models import Flow
 from postbacks.networks.interface.network import Network
+
+# A postback that is younger than this is not expected to have been active.
+NEW_FOR = timedelta(hours=24)
 
 
 class Health(TextChoices):
@@ -17,6 +20,7 @@ class Health(TextChoices):
     CREDENTIAL_PROBLEM = "credential_problem", "Credential problem"
     RATE_LIMITED = "rate_limited", "Rate limited"
     DEGRADED = "degraded", "Degraded"
+    RETRYING = "retrying", "Retrying"
     SILENT = "silent", "Silent"
     QUIET = "quiet", "Quiet"
     HEALTHY = "healthy", "Healthy"
@@ -37,6 +41,7 @@ class HealthCounts:
     pixel_id: str
     now: datetime
     enabled: bool = True
+    created_at: datetime | None = None
     # Of PostbackConfig, set by postbacks/configs/hold.py.
     suspected_at: datetime | None = None
     held_at: datetime | None = None
@@ -77,6 +82,13 @@ class HealthCounts:
     overdue_since: datetime | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)  # by reason
     first_conversion_at: datetime | None = None
+    # Conversions whose click the config takes, whatever became of them; and those from before it was added.
+    attributed: int = 0
+    attributed_before: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        return self.created_at is not None and self.now - self.created_at < NEW_FOR
 
     @property
     def paused_until(self) -> datetime | None:
@@ -123,6 +135,6 @@ class HealthStatus:
         """The CSS class of the status dot."""
         if self.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED):
             return "bad"
-        if self.health in (Health.RATE_LIMITED, Health.SILENT):
+        if self.health in (Health.RATE_LIMITED, Health.RETRYING, Health.SILENT):
             return "warn"
         return "good" if self.health == Health.HEALTHY else ""
