@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.contrib.auth.models import User
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.safestring import SafeString
 
@@ -38,6 +39,12 @@ def capture(content: SafeString) -> SafeString:
 @register.simple_tag
 def mail_is_sent() -> bool:
     return has_mail_server()
+
+
+@register.simple_tag
+def has_users() -> bool:
+    """Whether anybody can sign in to this installation."""
+    return User.objects.exists()
 
 
 @register.filter

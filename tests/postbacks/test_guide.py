@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,10 +17,9 @@ from django.test import Client
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import ApiKey, Conversion, Dialect, Environment, Event, Game, KeyKind, Membership, Rejection, Role
-from postbacks.hub.guide import snippets, steps
+from postbacks.hub.guide import chosen_network, snippets, steps
 from postbacks.hub.guide.snippets import SDKS
 from postbacks.networks import NETWORKS
-from postbacks.networks.tiktok.network import TikTok
 from tests import factories, hub
 
 
@@ -206,7 +206,7 @@ def test_the_guides_polling_announces_a_step_only_when_it_is_new(game: Game, key
     assert 'id="progress" role="status" hx-swap-oob="true"' in news
     assert "<strong>2 of 5 done.</strong> Next: Capture an ad click." in news
     assert 'id="seen-event" hx-swap-oob="true"><span class="status good">Seen</span><span>' in hub.normalized_html(news)
-    assert f'hx-get="/g/{game.slug}/start/?sdk=curl&amp;done=2"' in news
+    assert f'hx-get="/g/{game.slug}/start/?sdk=curl&amp;done=2&amp;network=tiktok"' in news
 
 
 def test_the_event_step_shows_why_the_first_message_was_rejected(game: Game, key: NewKey) -> None:
@@ -291,17 +291,108 @@ def test_users_who_are_not_staff_cannot_create_a_game(game: Game) -> None:
 
 def test_every_snippet_renders_completely(db: None) -> None:
     for sdk in SDKS.values():
-        found = snippets.render_snippets(sdk, key=None, network=NETWORKS["tiktok"])
+        found = snippets.render_snippets(sdk, key=None, click_param="ttclid")
         assert "{" not in found.landing
         assert all(text and "{{" not in text and "{%" not in text for text in (found.first, found.purchase))
 
 
-class WithoutClickParameter(TikTok):
-    click_params = ()
-
-
-def test_a_snippet_for_a_network_without_a_click_parameter_has_no_click(db: None) -> None:
+def test_a_snippet_without_a_click_parameter_has_no_click(db: None) -> None:
     for sdk in SDKS.values():
-        found = snippets.render_snippets(sdk, key=None, network=WithoutClickParameter())
+        found = snippets.render_snippets(sdk, key=None, click_param="")
         assert found.landing == snippets.LANDING_URL
         assert snippets.CLICK_ID not in found.first
+
+
+# The chosen network -----------------------------------------------------------------------------------------------
+
+
+def chosen_steps(game: Game, kind: str) -> dict[str, steps.GuideStep]:
+    return {step.key: step for step in steps.progress(game, chosen=chosen_network.chosen(game, kind))}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NETWORKS if NETWORKS[kind].click_param])
+def test_the_steps_with_code_are_about_the_chosen_network(game: Game, key: NewKey, kind: str) -> None:
+    page = hub.member(game, Role.MARKETER).get(f"/g/{game.slug}/start/?network={kind}").content.decode()
+    label, parameter = NETWORKS[kind].label, NETWORKS[kind].click_param
+    assert f"Steps 2, 3 and 5 are about {label}." in page
+    assert code(page, "landing") == f"https://your-game.example/?{parameter}=first-click"
+    assert f"?{parameter}=first-click" in code(page, "first")
+    assert f'class="button primary" href="/g/{game.slug}/integrations/{kind}/add/"' in page
+    others = set(NETWORKS) - {kind}
+    assert all(f'class="button" href="/g/{game.slug}/integrations/{other}/add/"' in page for other in others)
+
+
+def test_the_session_keeps_the_chosen_network_of_each_game(game: Game, other_game: Game) -> None:
+    client = hub.member(game, Role.VIEWER)
+    client.get(f"/g/{game.slug}/start/?network=reddit")
+    page = client.get(f"/g/{game.slug}/start/").content.decode()
+    assert "about Reddit Ads" in page
+    assert re.search(r'id="network-reddit"[^>]*aria-current="true"', page)
+    client.get(f"/g/{game.slug}/start/?network=myspace")
+    client.get(f"/g/{game.slug}/start/?network=x&done=0", headers={"HX-Request": "true"})
+    assert "about Reddit Ads" in client.get(f"/g/{game.slug}/start/").content.decode()
+    stranger = hub.member(other_game, Role.VIEWER)
+    assert "about TikTok Ads" in stranger.get(f"/g/{other_game.slug}/start/").content.decode()
+
+
+def test_the_guide_is_about_the_network_of_the_newest_postback_by_default(game: Game) -> None:
+    factories.config(game, network="reddit")
+    factories.config(game, network="x")
+    page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/start/").content.decode()
+    assert "about X Ads" in page
+
+
+def test_another_network_is_told_what_to_run_again(game: Game, key: NewKey) -> None:
+    client = hub.member(game, Role.VIEWER)
+    for name in ("first", "purchase"):
+        send(client, code(client.get(f"/g/{game.slug}/start/").content.decode(), name))
+    queue.drain()
+    factories.delivery(factories.config(game), conversion=Conversion.objects.get(), state="delivered")
+    assert [step.done for step in chosen_steps(game, "tiktok").values()] == [True] * 5
+
+    reddit = chosen_steps(game, "reddit")
+    assert [step.done for step in reddit.values()] == [True, True, False, False, False]
+    assert reddit["event"].again == "Run this again for Reddit Ads: its code carries such a click now."
+    assert reddit["click"].problem == "The newest click is of TikTok Ads. Run step 2 again for Reddit Ads."
+    assert reddit["postback"].problem == "The newest one is for TikTok Ads."
+    assert reddit["delivery"].problem == (
+        "Purchase came, but followed a click of TikTok Ads. Run step 2 again for Reddit Ads, then this step."
+    )
+    page = client.get(f"/g/{game.slug}/start/?network=reddit").content.decode()
+    assert reddit["event"].again in page
+    assert page.count("See why") == 1
+
+    time.sleep(1.1)  # the code has whole seconds
+    send(client, code(client.get(f"/g/{game.slug}/start/").content.decode(), "first"))
+    queue.drain()
+    reddit = chosen_steps(game, "reddit")
+    assert (reddit["event"].again, reddit["click"].evidence) == ("", "A Reddit Ads click, first-clic…")
+    send(client, code(client.get(f"/g/{game.slug}/start/").content.decode(), "purchase"))
+    queue.drain()
+    newest = Conversion.objects.order_by("-event_at")[0]
+    assert newest.touch is not None
+    assert newest.touch.network == "reddit"
+    factories.delivery(factories.config(game, network="reddit"), conversion=newest, state="delivered")
+    assert [step.done for step in chosen_steps(game, "reddit").values()] == [True] * 5
+
+
+def test_the_custom_url_takes_the_click_parameter_that_its_postback_names(game: Game) -> None:
+    client, url = hub.member(game, Role.MARKETER), f"/g/{game.slug}/start/?network=custom"
+    page = client.get(url).content.decode()
+    assert "Custom URL has no click parameter until its postback names one" in page
+    assert code(page, "landing") == "https://your-game.example/"
+    factories.config(game, network="custom")
+    page = client.get(url).content.decode()
+    assert code(page, "landing") == "https://your-game.example/?irclickid=first-click"
+    factories.touch(factories.person(game), network="other", parameter="irclickid")
+    assert chosen_steps(game, "custom")["click"].done
+    assert not chosen_steps(game, "tiktok")["click"].done
+
+
+def test_the_overview_counts_the_steps_of_the_chosen_network_until_the_first_delivery(game: Game, key: NewKey) -> None:
+    factories.touch(factories.person(game), network="tiktok")
+    client = hub.member(game, Role.VIEWER)
+    client.get(f"/g/{game.slug}/start/?network=reddit")
+    assert "Set up: 1 of 5 steps done" in client.get(f"/g/{game.slug}/").content.decode()
+    client.get(f"/g/{game.slug}/start/?network=tiktok")
+    assert "Set up: 2 of 5 steps done" in client.get(f"/g/{game.slug}/").content.decode()

@@ -11,7 +11,6 @@ from django.template.loader import render_to_string
 
 from audience.database import clock
 from audience.models import ApiKey, Dialect
-from postbacks.networks.interface.network import Network
 
 KEY_PLACEHOLDER = "YOUR_KEY"
 SERVER_KEY_PLACEHOLDER = "YOUR_SERVER_KEY"
@@ -75,16 +74,16 @@ class Snippets:
     server: str
 
 
-def render_snippets(sdk: Sdk, *, key: ApiKey | None, network: Network) -> Snippets:
-    """Return the code for one key, with a click id in the URL parameter of `network`."""
+def render_snippets(sdk: Sdk, *, key: ApiKey | None, click_param: str) -> Snippets:
+    """Return the code for one key, with a click id in the URL parameter `click_param`; '' for code without a click."""
     value = key.value if key else KEY_PLACEHOLDER
-    landing = f"{LANDING_URL}?{network.click_param}={CLICK_ID}" if network.click_param else LANDING_URL
+    landing = f"{LANDING_URL}?{click_param}={CLICK_ID}" if click_param else LANDING_URL
     now = clock.now()
     context = {
         "key": value,
         "url": settings.PUBLIC_URL,
         "landing": landing,
-        "click_param": network.click_param,
+        "click_param": click_param,
         "click_id": CLICK_ID,
         "now": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "ids": [str(uuid.uuid4()) for _ in range(4)],

@@ -10,6 +10,8 @@ from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, is_partial_request, page
 from audience.hub.toolkit.filters import choice
 from audience.models import Game, Membership
+from postbacks.hub.guide import chosen_network
+from postbacks.hub.guide.chosen_network import ChosenNetwork
 from postbacks.hub.guide.steps import completed_steps
 from postbacks.hub.overview import attention, delivery_totals, figures, set_aside_work, unfilled_macros
 from postbacks.hub.overview.attention import AttentionItem
@@ -47,7 +49,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     context = {
         "filter": selected,
         "period": period,
-        **setup_context(game),
+        **setup_context(game, chosen_network.read(request, game, configs=[row.config for row in configs])),
         "items": items,
         "keeps_up": attention.keeps_up(configs, backlog) and not any(item.is_server_wide for item in items),
         **events_context(figures.read_events(game, period, now=now), period),
@@ -67,9 +69,9 @@ def notices(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any
     return sorted(items, key=lambda item: item.tone != attention.BAD)
 
 
-def setup_context(game: Game) -> dict[str, Any]:
+def setup_context(game: Game, chosen: ChosenNetwork) -> dict[str, Any]:
     """Return the steps of the first-run guide, the number done, and the next one."""
-    steps = completed_steps(game)
+    steps = completed_steps(game, chosen=chosen)
     next_step = next((step for step in steps if not step.done), None)
     return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step}
 
