@@ -150,8 +150,7 @@ CLICK_PARAMETERS_HOOK = "postbacks.configs.click_parameters.of_game"
 globals().update(sign_in.SETTINGS)
 REQUIRE_MFA_FOR_ADMINS = environment.flag("REQUIRE_MFA_FOR_ADMINS")
 AUDIT_LOG_KEPT_DAYS = environment.audit_log_kept_days()
-# EMAIL_BACKEND, EMAIL_HOST and others, from EMAIL_URL.
-globals().update(environment.email())
+globals().update(environment.email())  # EMAIL_BACKEND, EMAIL_HOST and others, from EMAIL_URL
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = environment.from_email()
 OPERATORS_EMAIL = environment.operators_email()
 # Hosts inside the studio's network that an alert webhook, or a custom URL, may call.
@@ -167,6 +166,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 TIME_ZONE = "UTC"
 # English only: looking up the language for every number took a tenth of a page's time.
 USE_I18N = False
+FORMAT_MODULE_PATH = ["config.formats"]
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [
     BASE_DIR / "static",
@@ -196,5 +196,4 @@ CONTENT_SECURITY_POLICY = {
         **dict.fromkeys(["base-uri", "frame-ancestors"], ["'none'"]),
     }
 }
-
 LOGGING = logs.config(as_json=environment.json_logs())

@@ -10,6 +10,7 @@ from django.urls import reverse
 from audience.admin.base import DeclaredFilters, ReadOnly, confirmed_action, hub_page
 from audience.games.keys import revoke_key
 from audience.models import ApiKey, Game, GoalEvent, Invitation, Membership
+from audience.wording import dates
 
 
 class MembershipInline(admin.TabularInline[Membership, Game]):
@@ -111,7 +112,7 @@ class ApiKeyAdmin(ReadOnly):
             return "Revoked"
         if not key.is_live:
             return "Replaced" if key.replaced_by_id else "Ended"
-        until = f" until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else ""
+        until = f" until {dates.moment(key.expires_at)}" if key.expires_at else ""
         return f"Rotating{until}" if key.is_rotating else f"Live{until}"
 
     @confirmed_action(

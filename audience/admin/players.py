@@ -11,6 +11,7 @@ from audience.admin.base import ReadOnly, ReadOnlyInline, confirmed_action, fiel
 from audience.hub.people.views import erasure_identity
 from audience.models import Conversion, Device, Erasure, Group, Identity, Ownership, Person, ReceiptKey, Touch
 from audience.privacy.erasure import request_erasure
+from audience.templatetags.hub import amount
 
 
 class IdentityInline(ReadOnlyInline):
@@ -84,12 +85,16 @@ CONVERSION_PAYLOAD_FIELDS = ("message_id", "order_id", "properties", "context", 
 @admin.register(Conversion)
 @masks(*CONVERSION_PAYLOAD_FIELDS)
 class ConversionAdmin(ReadOnly):
-    list_display = ["id", "event_at", "trigger", "value", "currency", "game", "touch", "reason", "test"]
+    list_display = ["id", "event_at", "trigger", "paid", "game", "touch", "reason", "test"]
     list_filter = ["trigger", "reason", "value_problem", "test", ("fanned_out_at", admin.EmptyFieldListFilter), "game"]
     list_select_related = ["game", "touch"]
     search_fields = ["id__exact", "message_id__exact", "user_id__exact"]
-    fields = fields_of(Conversion, masked=CONVERSION_PAYLOAD_FIELDS)
+    fields = [*fields_of(Conversion, exclude=["value"], masked=CONVERSION_PAYLOAD_FIELDS), "paid"]
     ordering = ["-event_at"]
+
+    @admin.display(description="Value", ordering="value")
+    def paid(self, conversion: Conversion) -> str:
+        return "" if conversion.value is None else amount(conversion.value, conversion.currency)
 
     def view_on_site(self, conversion: Conversion) -> str:
         return reverse("conversion", kwargs={"slug": conversion.game.slug, "pk": conversion.pk})

@@ -1,7 +1,7 @@
 """Explains which events joined the ids of a person, and when (for pages and commands)."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db.models import Q
@@ -12,6 +12,7 @@ from audience.digest.ownership import MAX_OWNERS
 from audience.ids.values import canonical
 from audience.models import Event, Owners, Person
 from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
+from audience.wording import dates
 
 MAX_PERIODS = 3
 MAX_CALLS = 50
@@ -87,13 +88,7 @@ def sharing_note(owned: OwnedId) -> str:
 
 
 def _text(period: OwnedPeriod) -> str:
-    since, until = (time_text(bound) if bound else "" for bound in period)
+    since, until = (dates.moment(bound) if bound else "" for bound in period)
     if since and until:
         return f"from {since} to {until}"
     return f"from {since}" if since else f"until {until}"
-
-
-def time_text(moment: datetime) -> str:
-    """Return a time in UTC, to the minute: "3 March 2026, 14:05"."""
-    utc = moment.astimezone(UTC)
-    return f"{utc.day} {utc:%B %Y, %H:%M}"

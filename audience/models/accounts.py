@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 
 from audience.database import clock
+from audience.wording import dates
 
 CONFIRMATION_VALIDITY = timedelta(days=3)
 
@@ -52,4 +53,4 @@ class SignInPace(models.Model):
         verbose_name = verbose_name_plural = "pace of sign-ins"
 
     def __str__(self) -> str:
-        return f"{self.attempts} attempts until {self.last_at:%Y-%m-%d %H:%M}"
+        return f"{self.attempts} attempts until {dates.moment(self.last_at)}"

@@ -9,6 +9,7 @@ the counted rows are dropped by age.
 from django.db import models
 
 from audience.models.games import Game
+from audience.wording import dates
 
 
 class RequestCount(models.Model):
@@ -28,7 +29,7 @@ class RequestCount(models.Model):
         db_table = "audience_requestcount"
 
     def __str__(self) -> str:
-        return f"{self.requests} requests from {self.starts_at:%Y-%m-%d %H:%M}"
+        return f"{self.requests} requests from {dates.moment(self.starts_at)}"
 
 
 class ConversionCount(models.Model):
@@ -52,7 +53,7 @@ class ConversionCount(models.Model):
         db_table = "audience_conversioncount"
 
     def __str__(self) -> str:
-        return f"{self.number} conversions from {self.starts_at:%Y-%m-%d %H:%M}"
+        return f"{self.number} conversions from {dates.moment(self.starts_at)}"
 
 
 class ClickMacroCount(models.Model):

@@ -1,6 +1,7 @@
 """Tags and filters of the Hub and account pages."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.utils.safestring import SafeString
 
 from audience.accounts.mail import has_mail_server
 from audience.digest import money
+from audience.wording import dates
+from audience.wording.articles import with_article
 
 register = template.Library()
 
@@ -51,6 +54,15 @@ def has_users() -> bool:
 def as_json(value: Any) -> str:
     """Return JSON for an HTML attribute: the pages have no inline scripts."""
     return json.dumps(value, cls=DjangoJSONEncoder)
+
+
+def _or_blank(text_of: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: text_of(value) if value else ""
+
+
+for text_of in (dates.day, dates.short_day, dates.weekday, dates.moment, dates.exact):
+    register.filter(text_of.__name__, _or_blank(text_of))
+register.filter(with_article)
 
 
 @register.filter

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.core.validators import MaxLengthValidator
 
+from audience.wording.articles import with_article
 from postbacks.configs.goal_definition import NO_SUGGESTIONS
 from postbacks.networks.interface.credentials import CredentialField, json_object
 
@@ -60,7 +61,7 @@ class CredentialInput(forms.CharField):
 
     def _malformed(self, text: str) -> str:
         if re.fullmatch(r"[!-~]+", text):
-            return f"This does not look like a {self.noun}. {self.part.help}"
+            return f"This does not look like {with_article(self.noun)}. {self.part.help}"
         return f"This {self.noun} contains a space, a line break or another character that no token has. Copy it again."
 
     def _json(self, text: str) -> str:

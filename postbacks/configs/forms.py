@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from audience.models import Trigger
+from audience.wording.articles import with_article
 from postbacks.configs.credential_input import CredentialInput
 from postbacks.configs.goal_definition import NO_SUGGESTIONS
 from postbacks.configs.goal_forms import GoalRows, object_id_input
@@ -141,7 +142,7 @@ class PostbackForm(forms.Form):
         pixel = self.network.read_pixel(self.cleaned_data["pixel_id"])
         if not re.fullmatch(self.network.pixel_pattern, pixel):
             name = f"{self.network.label} {self.network.pixel_label[0].lower()}{self.network.pixel_label[1:]}"
-            raise forms.ValidationError(f"This does not look like a {name}. {self.network.pixel_help}")
+            raise forms.ValidationError(f"This does not look like {with_article(name)}. {self.network.pixel_help}")
         return pixel
 
     @property

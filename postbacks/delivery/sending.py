@@ -18,6 +18,7 @@ import structlog
 
 from audience.background.wakeup import wake
 from audience.database import clock
+from audience.wording.articles import with_article
 from postbacks import http
 from postbacks.configs import rules
 from postbacks.delivery import attempts, cancellation, claims, drain_limits, leases, pace, unanswered, unstored_answers
@@ -32,8 +33,7 @@ from postbacks.outbox.fan_out import DELIVER_TASK
 logger = structlog.get_logger(__name__)
 
 MAX_IN_FLIGHT = 320  # concurrent calls of a drain; the next drain may start as many while the last ones end
-# Less than MAX_IN_FLIGHT, so that some are being sent while others are claimed or recorded.
-CLAIM_BATCH = 160
+CLAIM_BATCH = 160  # less than MAX_IN_FLIGHT, so that some are being sent while others are claimed or recorded
 # Answers that arrive within this time are recorded together: a transaction for each would be most of the work. Shorter
 # than pace.AHEAD, so that a rate-limited pixel has planned calls while the next are claimed.
 COLLECT_SECONDS = 0.1
@@ -185,7 +185,7 @@ def _call(claim: Claim) -> CallResult:
         call = http.call(network, target, build, classify=classify, timeout=TIMEOUT_SECONDS)
     except conversion_facts.BAD_DATA as error:
         logger.exception("request_not_built", delivery_id=str(claim.delivery.pk))
-        message = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
+        message = f"This event cannot be turned into {with_article(network.label)} event ({type(error).__name__})."
         return CallResult(claim, Outcome(Verdict.PAYLOAD, None, f"{message} Nothing was sent."))
     return CallResult(claim, unanswered.by_setting(config, call.outcome), call.request, call.response)
 

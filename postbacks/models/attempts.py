@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q, Value
 
 from audience.database import clock
+from audience.wording import dates
 from postbacks.models.configs import PostbackConfig
 from postbacks.models.deliveries import Delivery, DeliveryState
 
@@ -120,4 +121,4 @@ class AttemptCount(models.Model):
         db_table = "postbacks_attemptcount"
 
     def __str__(self) -> str:
-        return f"{self.number} {self.status} from {self.starts_at:%Y-%m-%d %H:%M}"
+        return f"{self.number} {self.status} from {dates.moment(self.starts_at)}"

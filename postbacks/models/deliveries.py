@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from audience.database import clock
 from audience.models import Conversion, Game, Reason, trigger_label
+from audience.wording import dates
 from postbacks.models.configs import PostbackConfig
 from postbacks.models.replays import Replay
 
@@ -182,7 +183,7 @@ class DeliveryCount(models.Model):
         db_table = "postbacks_deliverycount"
 
     def __str__(self) -> str:
-        return f"{self.number} {self.state} from {self.starts_at:%Y-%m-%d %H:%M}"
+        return f"{self.number} {self.state} from {dates.moment(self.starts_at)}"
 
 
 class Flow(models.Model):

@@ -10,6 +10,7 @@ from django.db.models import QuerySet, TextChoices
 
 from audience.hub.toolkit.masking import ELLIPSIS, masked, shortened
 from audience.models import Conversion, Game, Reason, ValueProblem
+from audience.wording.articles import with_article
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.entered_requests import Layout
@@ -128,7 +129,10 @@ def _build(allowed: Facts, config: PostbackConfig, level: Level, match: Match) -
     try:
         return fields.body_of(config.kind, allowed, pixel_id=config.pixel_id, parts=_shown_parts(config)), ""
     except conversion_facts.BAD_DATA as error:
-        return None, f"This event cannot be turned into a {config.kind.label} event ({type(error).__name__})."
+        return (
+            None,
+            f"This event cannot be turned into {with_article(config.kind.label)} event ({type(error).__name__}).",
+        )
 
 
 def _shown_parts(config: PostbackConfig) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 
-from audience.digest import money
+from audience.digest import click_ids, money
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest_in_pages
@@ -36,6 +36,11 @@ COLUMNS = (
     "attempts",
     "may_have_arrived",
     "confirmation",
+    "player",
+    "click_id",
+    "click_parameter",
+    "clicked_at",
+    *click_ids.CAMPAIGN,
 )
 
 
@@ -55,7 +60,7 @@ def _rows(rows: QuerySet[Conversion], addresses: bool) -> Iterator[list[Any]]:
         "config__pixel_id",
     )
     rows = rows.select_related("touch").prefetch_related(Prefetch("deliveries", deliveries))
-    rows = rows.defer("properties", "context", "integrations", "touch__campaign", "touch__page_url", "touch__referrer")
+    rows = rows.defer("properties", "context", "integrations", "touch__page_url", "touch__referrer")
     for conversion in newest_in_pages(rows, by="event_at", size=ROWS_PER_QUERY):
         yield from _rows_of(conversion, addresses)
 
@@ -74,11 +79,26 @@ def _rows_of(conversion: Conversion, addresses: bool) -> Iterator[list[Any]]:
         "yes" if conversion.repeats_order else "",
         conversion.touch.network if conversion.touch else "",
     ]
-    deliveries = conversion.deliveries.all()
+    deliveries, click = conversion.deliveries.all(), _click(conversion, addresses)
     for row in deliveries:
-        yield [*cells, row.network, row.config.pixel_id, row.state, row.reason, *_outcome(row)]
+        yield [*cells, row.network, row.config.pixel_id, row.state, row.reason, *_outcome(row), *click]
     if not deliveries:
-        yield [*cells, "", "", "", conversion.reason, "", 0, "", ""]
+        yield [*cells, "", "", "", conversion.reason, "", 0, "", "", *click]
+
+
+def _click(conversion: Conversion, addresses: bool) -> list[Any]:
+    """Return the player's own id, and the attributed click with its campaign; blank without one."""
+    player, touch = masked(conversion.user_id, addresses=addresses), conversion.touch
+    if touch is None:
+        return [player, "", "", "", *[""] * len(click_ids.CAMPAIGN)]
+    campaign = [masked(touch.campaign.get(name, ""), addresses=addresses) for name in click_ids.CAMPAIGN]
+    return [
+        player,
+        masked(touch.click_id, addresses=addresses),
+        touch.parameter,
+        touch.clicked_at.isoformat(),
+        *campaign,
+    ]
 
 
 def _outcome(row: Delivery) -> list[Any]:

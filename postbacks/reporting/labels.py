@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from audience.wording import dates
 from postbacks.models import Confirmation, Delivery, DeliveryState
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Verdict
@@ -101,7 +102,7 @@ def clock_time(moment: datetime, now: datetime) -> str:
     """Return `14:05 UTC`, with seconds within the next two minutes, with the day if that is not today."""
     is_soon = abs(moment - now) < timedelta(minutes=2)
     time = f"{moment:%H:%M:%S} UTC" if is_soon else f"{moment:%H:%M} UTC"
-    return time if moment.date() == now.date() else f"{moment.day} {moment:%B}, {time}"
+    return time if moment.date() == now.date() else f"{dates.day(moment)}, {time}"
 
 
 def asked_wait(label: str, *, asked_until: datetime, until: datetime, now: datetime) -> str:

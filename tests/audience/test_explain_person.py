@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from audience.digest.id_history import time_text
 from audience.games.keys import NewKey, create_key
 from audience.models import Event, Game, Identity, Person, Role
+from audience.wording import dates
 from consent.models import ConsentDecision
 from tests import factories, hub
 from tests.audience.immutable import ABSENT, alias, digest, identify, message
@@ -27,7 +27,7 @@ def at(day: int) -> str:
 
 def text_of(day: int) -> str:
     moment = DAY + timedelta(days=day)
-    return f"{moment.day} {moment:%B %Y, %H:%M}"
+    return dates.moment(moment)
 
 
 @pytest.fixture
@@ -167,14 +167,14 @@ def test_the_command_prints_the_ids_and_the_events_that_joined_them(family: None
     bob = person_of(BOB)
     lines = explained(BOB if given == "user id" else str(bob.pk))
     assert lines == [
-        f"Player {bob.pk} of sky-raiders: first seen {text_of(3)} UTC, last seen {time_text(bob.last_seen_at)} UTC",
+        f"Player {bob.pk} of sky-raiders: first seen {text_of(3)}, last seen {dates.moment(bob.last_seen_at)}",
         "IDs:",
         f"  anonymous {BROWSER}: also used by 1 other player; this player’s from {text_of(3)} to {text_of(5)}",
         f"  user {BOB}",
         "How the IDs came together:",
-        f"  {text_of(3)} UTC  anonymous {BROWSER}: named with a user {BOB}"
+        f"  {text_of(3)}  anonymous {BROWSER}: named with a user {BOB}"
         " (identify, message 00000001-0000-4000-8000-000000000003)",
-        f"  {text_of(3)} UTC  user {BOB}: first seen (identify, message 00000001-0000-4000-8000-000000000003)",
+        f"  {text_of(3)}  user {BOB}: first seen (identify, message 00000001-0000-4000-8000-000000000003)",
     ]
 
 
@@ -185,7 +185,7 @@ def test_the_command_explains_every_player_of_a_shared_id(family: None) -> None:
 
 def test_the_command_names_the_event_only_while_it_is_kept(family: None) -> None:
     Event.objects.all().delete()
-    assert f"  {text_of(3)} UTC  user {BOB}: first seen (event not kept any more)" in explained(BOB)
+    assert f"  {text_of(3)}  user {BOB}: first seen (event not kept any more)" in explained(BOB)
 
 
 def test_the_command_looks_in_one_game_where_one_is_named(key: NewKey, other_game: Game) -> None:

@@ -53,7 +53,7 @@ GOAL = {"goal-edit", "goal-delete"}
 MARKETER |= {*GOAL, "goal-add", "postback-copy"}
 POSTED |= {*GOAL, "goal-add"}
 # Of no game: tests/postbacks/test_guide.py has who may make one.
-OUTSIDE = {"games", "game-new"}
+OUTSIDE = {"games", "game-new", "imitations"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
 OWN = {"alert-choice"}
 NAMES = sorted(READ | MARKETER | ADMIN)

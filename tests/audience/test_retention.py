@@ -21,6 +21,7 @@ from audience.intake.storing.accept import accept
 from audience.models import Batch, BatchState, Conversion, Dialect, Event, Game, Kind, Person, Role
 from audience.storage import partitions, prune, retention
 from audience.storage.partitions import EVENTS
+from audience.wording import dates
 from tests import hub
 from tests.audience.concurrency import in_thread
 from tests.audience.test_partitions import foreign_keys_checked, homes
@@ -29,7 +30,6 @@ pytestmark = pytest.mark.django_db
 NOON = datetime.combine(datetime.now(UTC).date(), time(12), UTC)
 # With 90 days; older than any partition that the migration made.
 KEPT = NOON.date() - timedelta(days=90)
-WORDS = "%-d %B %Y"
 YOUNGER, OLD = KEPT - timedelta(days=1), KEPT - timedelta(days=2)
 
 
@@ -208,7 +208,9 @@ def test_an_admin_sees_what_a_shorter_retention_deletes_and_types_the_name(key: 
     store(key, "old", "older", day=OLD)
     admin = hub.member(game, Role.ADMIN)
     page = edit(admin, game, kept_days="90")
-    assert f"2 events of the days before {KEPT:{WORDS}} are deleted within the next minutes" in " ".join(page.split())
+    assert f"2 events of the days before {dates.day(KEPT)} are deleted within the next minutes" in " ".join(
+        page.split()
+    )
     assert "Type Sky Raiders to confirm" in page
     page = edit(admin, game, kept_days="90", confirmation="sky")
     assert "This is not “Sky Raiders”. Nothing was changed or deleted." in page
@@ -217,7 +219,7 @@ def test_an_admin_sees_what_a_shorter_retention_deletes_and_types_the_name(key: 
 
     page = edit(admin, game, kept_days="90", confirmation="Sky Raiders")
     assert "Events of Sky Raiders are kept for 90 days. Older ones are deleted within the next minutes." in page
-    assert f"those of the days before {KEPT:{WORDS}} are deleted" in " ".join(page.split())
+    assert f"those of the days before {dates.day(KEPT)} are deleted" in " ".join(page.split())
     game.refresh_from_db()
     assert game.kept_days == 90
     entry = LogEntry.objects.get_for_object(game).latest("pk")

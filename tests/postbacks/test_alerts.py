@@ -297,10 +297,10 @@ def test_a_digest_counts_each_network_and_names_open_alerts(game: Game, config: 
     watch(now=MORNING)
     Conversion.objects.filter(test=True).update(reason="test_traffic")
     assert digests.text(game=game, day=DAY.date()) == (
-        "Sky Raiders on Sunday, 01 March 2026 (UTC).\n\n"
+        "Sky Raiders on Sun, Mar 1, 2026 (UTC).\n\n"
         "TikTok Ads: 4 attributed conversions, 2 delivered, 1 failed.\n"
-        f"  Open alert: {config.pixel_id}, On hold since 2026-03-02 08:05 UTC. Nothing is sent; 0 conversions are held."
-        " TikTok Ads does not accept this access token. Rotate the access token: choose Edit, then Rotate"
+        f"  Open alert: {config.pixel_id}, On hold since Mar 2, 2026, 08:05 UTC. Nothing is sent; 0 conversions are"
+        " held. TikTok Ads does not accept this access token. Rotate the access token: choose Edit, then Rotate"
         " credentials.\n"
         "  http://127.0.0.1:8000/g/sky-raiders/integrations/tiktok/\n\n"
         "Reddit Ads: 1 attributed conversion, 1 delivered, 0 failed."

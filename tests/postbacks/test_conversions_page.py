@@ -14,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from audience.digest.click_ids import CAMPAIGN
 from audience.models import Conversion, Event, Game, GoalEvent, Reason, Role
 from postbacks.models import PostbackConfig
 from postbacks.outbox import fan_out
@@ -407,6 +408,8 @@ def exported(client: Client, address: str) -> list[dict[str, str]]:
 def test_the_export_has_one_row_per_delivery(config: PostbackConfig, viewer: Client, url: str) -> None:
     row = factories.new_conversion(config)
     Conversion.objects.update(value=Decimal("-9.99"), currency="USD", value_problem="unreadable", order_id="T-1")
+    click = row.touch
+    assert click is not None
     factories.delivery(config, conversion=row, state="delivered", finished_at=NOW, attempts_made=2)
     reddit = factories.config(config.game, network="reddit")
     factories.delivery(reddit, conversion=row, state="skipped", reason="other_network")
@@ -424,6 +427,11 @@ def test_the_export_has_one_row_per_delivery(config: PostbackConfig, viewer: Cli
         "click_network": "tiktok",
         "may_have_arrived": "",
         "confirmation": "",
+        "player": "",
+        "click_id": click.click_id,
+        "click_parameter": "",
+        "clicked_at": click.clicked_at.isoformat(),
+        **dict.fromkeys(CAMPAIGN, ""),
     }
     delivered = {"network": "tiktok", "pixel": config.pixel_id, "state": "delivered", "reason": ""}
     skipped = {"network": "reddit", "pixel": reddit.pixel_id, "state": "skipped", "reason": "other_network"}

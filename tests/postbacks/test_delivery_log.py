@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Conversion, Game
+from audience.wording import dates
 from postbacks.models import PostbackConfig
 from tests import factories, hub
 
@@ -33,7 +34,7 @@ def test_a_row_of_the_log_shows_the_attempt(config: PostbackConfig, viewer: Clie
 
 def test_a_time_is_relative_with_the_exact_moment_on_hover(config: PostbackConfig, viewer: Client, url: str) -> None:
     row = factories.attempt(factories.delivery(config))
-    assert f'title="{row.started_at:%Y-%m-%d %H:%M:%S} UTC"' in viewer.get(url).content.decode()
+    assert f'title="{dates.exact(row.started_at)}"' in viewer.get(url).content.decode()
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ def test_admins_get_one_mail_a_week_before_a_key_ends(game: Game, admin: Any, en
 
     (sent,) = mail.outbox
     assert sent.to == [admin.email]
-    assert sent.subject == "[Afterclick] Sky Raiders: API key Contractor ends on 2026-12-29 00:00 UTC"
-    assert f"The key {ending.key.prefix}… stops working on 2026-12-29 00:00 UTC." in sent.body
+    assert sent.subject == "[Afterclick] Sky Raiders: API key Contractor ends on Dec 29, 2026, 00:00 UTC"
+    assert f"The key {ending.key.prefix}… stops working on Dec 29, 2026, 00:00 UTC." in sent.body
     assert "It was never used." in sent.body
     assert f"/g/{game.slug}/keys/" in sent.body
     assert ending.value not in sent.body

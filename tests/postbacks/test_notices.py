@@ -17,6 +17,7 @@ from django.core.mail import get_connection
 from django.utils import timezone
 
 from audience.models import Game, Membership, Role
+from audience.wording import dates
 from postbacks.models import Alert, AlertHook, Notice, PostbackConfig
 from postbacks.monitoring.alerts import hooks, notices
 from postbacks.monitoring.alerts.watch import watch
@@ -75,7 +76,7 @@ def test_an_alert_and_its_recovery_are_two_mails(config: PostbackConfig, admin: 
     assert (opened.to, opened.from_email) == (["ada@studio.example"], "Afterclick <afterclick@localhost>")
     assert opened.subject == f"[Afterclick] Sky Raiders: TikTok Ads {config.pixel_id} is on hold"
     assert opened.body == (
-        f"Sky Raiders: TikTok Ads {config.pixel_id} is on hold, since {now:%Y-%m-%d %H:%M} UTC.\n\n"
+        f"Sky Raiders: TikTok Ads {config.pixel_id} is on hold, since {dates.moment(now)}.\n\n"
         f"{CAUSE}\n\n"
         "What to do: Rotate the access token: choose Edit, then Rotate credentials.\n\n"
         "http://127.0.0.1:8000/g/sky-raiders/integrations/tiktok/\n\n"

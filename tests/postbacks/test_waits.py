@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Game
+from audience.wording import dates
 from postbacks.delivery import breaker, sending, try_now
 from postbacks.models import Delivery, Flow, PostbackConfig
 from postbacks.monitoring.health.evaluation import evaluate_configs
@@ -44,7 +45,7 @@ def try_url(row: Delivery) -> str:
     [
         (NOW + timedelta(hours=7, minutes=25), "14:05 UTC"),
         (NOW + timedelta(seconds=90), "06:41:30 UTC"),
-        (NOW + timedelta(days=1), "30 November, 06:40 UTC"),
+        (NOW + timedelta(days=1), "Nov 30, 2026, 06:40 UTC"),
     ],
 )
 def test_a_time_is_written_with_the_day_if_it_is_another_one(moment: datetime, text: str) -> None:
@@ -57,7 +58,7 @@ def test_a_wait_that_is_longer_than_ours_is_written_with_both_ends() -> None:
         asked_wait("TikTok Ads", asked_until=until, until=until, now=NOW) == "TikTok Ads asks to wait until 18:40 UTC."
     )
     assert asked_wait("TikTok Ads", asked_until=asked, until=until, now=NOW) == (
-        "TikTok Ads asks to wait until 30 November, 06:40 UTC; it is asked again at 18:40 UTC."
+        "TikTok Ads asks to wait until Nov 30, 2026, 06:40 UTC; it is asked again at 18:40 UTC."
     )
 
 
@@ -95,7 +96,7 @@ def test_a_limited_pixel_tells_its_end_on_the_page_of_a_conversion_that_was_not_
     page = page_of(marketer, row)
     assert text in page
     assert "About to be sent" not in page
-    assert f"{flow.next_slot_at:%Y-%m-%d %H:%M:%S} UTC" in page
+    assert f"{dates.exact(flow.next_slot_at)}" in page
     assert (try_url(row) in page, try_url(row) in page_of(viewer, row)) == (True, False)
 
 
@@ -181,7 +182,7 @@ def test_settings_being_changed_tell_their_end_and_cannot_be_skipped(config: Pos
     text = f"Its settings are being changed: nothing is sent until {end}."
     assert wait(row) == Wait(until=until, cause=text, can_end=False)
     page = viewer.get(f"/g/{config.game.slug}/integrations/tiktok/").content.decode()
-    assert f"Its settings are being changed: nothing is sent until {until:%H:%M:%S} UTC." in normalized_html(page)
+    assert f"Its settings are being changed: nothing is sent until {dates.exact(until)}." in normalized_html(page)
     with pytest.raises(try_now.NotTryable, match="Its settings are being changed: try once more in a minute."):
         try_now.try_delivery(row)
 

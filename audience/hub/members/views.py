@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from audience.accounts import mail, members, second_factor
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Invitation, Membership, Role
+from audience.wording.articles import with_article
 
 ROLES_HELP = "Viewers read. Marketers also run postbacks. Admins also manage keys, members and privacy."
 
@@ -83,7 +84,7 @@ def member_role(request: HubRequest, membership: Membership, pk: int) -> HttpRes
         except members.MembersError as error:
             form.add_error("role", str(error))
         else:
-            role = _with_article(member.get_role_display())
+            role = with_article(member.get_role_display().lower())
             messages.success(request, f"{member.user.email} is {role} of {member.game} now.")
             return _redirect_after(request, member)
     return page(request, "hub/members/role.html", membership, form=form, member=member)
@@ -163,7 +164,3 @@ def _member(membership: Membership, pk: int) -> Membership:
 
 def _invitation(membership: Membership, pk: int) -> Invitation:
     return get_object_or_404(Invitation.objects.select_related("game"), game=membership.game, pk=pk)
-
-
-def _with_article(role: str) -> str:
-    return f"an {role.lower()}" if role[0] in "AEIOU" else f"a {role.lower()}"

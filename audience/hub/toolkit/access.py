@@ -18,6 +18,7 @@ from django_htmx.middleware import HtmxDetails
 
 from audience.accounts import second_factor
 from audience.models import Game, Membership, Role
+from audience.wording.articles import with_article
 
 # {URL name of a page about one row: its model}, for links to the admin; other pages link to the game.
 ADMIN_MODELS = {"person": "person", "privacy-person": "person", "conversion": "conversion"}
@@ -49,13 +50,14 @@ def game_view(
             membership = membership_of(request.user, slug)
             if not has_role(membership, role):
                 raise PermissionDenied(
-                    f"You are a {membership.get_role_display().lower()} of {membership.game}, and this takes a "
-                    f"{role.label.lower()}. An admin of the game can change your role."
+                    f"You are {with_article(membership.get_role_display().lower())} of {membership.game}, and this "
+                    f"takes {with_article(role.label.lower())}. An admin of the game can change your role."
                 )
             if membership.role == Role.ADMIN and second_factor.is_missing(request.user):
                 return _to_second_factor(request)
             return view(request, membership, **kwargs)
 
+        guarded.methods = methods  # type: ignore[attr-defined]  # read by config/kept_forms.py
         return guarded
 
     return decorate

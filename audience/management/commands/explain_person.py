@@ -14,6 +14,7 @@ from audience.digest.owned_ids import OwnedId, owned_ids
 from audience.ids.values import canonical
 from audience.management import game_option
 from audience.models import Game, Identity, Ownership, Person
+from audience.wording import dates
 
 # Maximum number of printed players; an id of a shared device may belong to more.
 MAX_PLAYERS = 100
@@ -75,4 +76,4 @@ def _joining(joining: Joining) -> str:
 
 
 def _time(moment: datetime) -> str:
-    return f"{id_history.time_text(moment)} UTC"
+    return dates.moment(moment)

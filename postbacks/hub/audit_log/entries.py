@@ -8,6 +8,8 @@ from typing import Any
 
 from auditlog.models import LogEntry
 
+from audience.wording import dates
+
 # By the name of the model, as in its content type.
 KINDS = {
     "apikey": "API key",
@@ -130,6 +132,6 @@ def _text(value: Any) -> str:
     if text in EMPTY_TEXTS or RELATED_MANAGER.fullmatch(text):
         return ""
     if match := MOMENT.fullmatch(text):
-        return f"{match[1]} {match[2]} UTC"
+        return dates.exact(datetime.fromisoformat(f"{match[1]} {match[2]}"))
     text = {"True": "Yes", "False": "No"}.get(text, text)
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"

@@ -9,6 +9,7 @@ from django.urls import reverse
 from audience.hub.toolkit.masking import without_addresses
 from audience.models import ApiKey, Conversion, Event, Game, KeyKind, Rejection, Touch
 from audience.models.attribution import trigger_label
+from audience.wording.articles import with_article
 from postbacks.hub.guide import chosen_network
 from postbacks.hub.guide.chosen_network import ChosenNetwork
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
@@ -116,7 +117,8 @@ def _click(game: Game, chosen: ChosenNetwork) -> GuideStep:
     if newest:
         # The beginning only, since a whole click id identifies the player to the network.
         click_id = f", {newest.click_id[:10]}…" if newest.click_id else ""
-        evidence = f"A {network_label(newest.network)} click{click_id}"
+        label = with_article(network_label(newest.network))
+        evidence = f"{label[0].upper()}{label[1:]} click{click_id}"
         return GuideStep("click", True, evidence, newest.clicked_at)
     other = Touch.objects.filter(game=game).order_by("-pk").first()
     if other is None:

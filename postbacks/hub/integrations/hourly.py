@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Sum
 from django.db.models.functions import TruncHour
 
+from audience.wording import dates
 from postbacks.hub.toolkit import charts
 from postbacks.models import AttemptCount, AttemptStatus
 
@@ -24,7 +25,9 @@ def chart(configs: Sequence[UUID], *, now: datetime) -> charts.Chart:
     """Return the chart with a column for each of the last 24 hours (UTC), the current one included."""
     hours = per_hour(configs, now=now)
     points = [
-        charts.Point(f"{start:%H:%M}", f"{start:%a %-d %b, %H:%M}", [counts.get(status, 0) for status in SERIES])
+        charts.Point(
+            f"{start:%H:%M}", f"{dates.weekday(start)}, {start:%H:%M}", [counts.get(status, 0) for status in SERIES]
+        )
         for start, counts in hours.items()
     ]
     return charts.stacked(points, series=list(SERIES.values()))

@@ -10,6 +10,7 @@ from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, is_partial_request, page
 from audience.hub.toolkit.filters import choice
 from audience.models import Game, Membership
+from audience.wording import dates
 from postbacks.hub.guide import chosen_network
 from postbacks.hub.guide.chosen_network import ChosenNetwork
 from postbacks.hub.guide.steps import completed_steps
@@ -92,9 +93,13 @@ def conversions_context(tallies: Mapping[str, Tally]) -> dict[str, Any]:
 
 def events_chart(counts: Mapping[datetime, EventCounts], period: Period) -> charts.Chart:
     """Return events accepted and rejected, by hour or day (UTC)."""
-    label, title = ("%H:%M", "%a %-d %b, %H:%M") if period.step == figures.HOUR else ("%-d %b", "%a %-d %b")
+    is_hourly = period.step == figures.HOUR
     points = [
-        charts.Point(f"{start:{label}}", f"{start:{title}}", (row.accepted, row.rejected))
+        charts.Point(
+            f"{start:%H:%M}" if is_hourly else dates.short_day(start),
+            f"{dates.weekday(start)}, {start:%H:%M}" if is_hourly else dates.weekday(start),
+            (row.accepted, row.rejected),
+        )
         for start, row in counts.items()
     ]
     return charts.stacked(points, series=[ACCEPTED, REJECTED])

@@ -19,6 +19,7 @@ from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import Conversion, Game, Queue
+from audience.wording import dates
 from postbacks.models import (
     OUTCOME_UNKNOWN,
     Alert,
@@ -128,7 +129,7 @@ def read(*, game: Game, day: date) -> dict[str, NetworkDay]:
 def text(*, game: Game, day: date) -> str:
     """Return the digest as plain text. It names the networks that have a postback, or something to tell."""
     connected = set(PostbackConfig.objects.kept().filter(game=game).values_list("network", flat=True))
-    parts = [f"{game} on {day:%A, %d %B %Y} (UTC)."]
+    parts = [f"{game} on {dates.weekday(day)} (UTC)."]
     for kind, numbers in read(game=game, day=day).items():
         if kind not in connected and not numbers:
             continue
@@ -140,7 +141,7 @@ def text(*, game: Game, day: date) -> str:
             f"{numbers.delivered:,} delivered{later}, {numbers.failed:,} failed{unmatched}{unknown}."
         ]
         for alert in numbers.open_alerts:
-            state = f"{Health(alert.health).label} since {labels.moment(alert.opened_at)}"
+            state = f"{Health(alert.health).label} since {dates.moment(alert.opened_at)}"
             lines.append(f"  Open alert: {alert.config.pixel_id}, {state}. {alert.cause} {alert.next_step}".rstrip())
             lines.append(f"  {labels.integration_url(alert)}")
         parts.append("\n".join(lines))

@@ -10,6 +10,7 @@ from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import ApiKey, Queue, Role
+from audience.wording import dates
 from postbacks.models import AlertChoice, AlertFrequency, Notice, NoticeKind
 from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.recipients import NOTICES_TASK, members
@@ -47,8 +48,8 @@ def text(key: ApiKey) -> tuple[str, str]:
     name = labels.one_line(f"{key.game}: API key {key.name}")
     if not key.is_live or key.expires_at is None:
         return f"{name} needs no attention any more", "It was revoked, has ended or no longer has an end."
-    end = labels.moment(key.expires_at)
-    used = f"It was last used on {labels.moment(key.last_used_at)}." if key.last_used_at else "It was never used."
+    end = dates.moment(key.expires_at)
+    used = f"It was last used on {dates.moment(key.last_used_at)}." if key.last_used_at else "It was never used."
     body = (
         f"The key {key.prefix}… stops working on {end}. Requests with it are refused from then on, and their events "
         f"are lost. {used}\n\nWhat to do: put another key in place, or give this one a later last day. If nobody "

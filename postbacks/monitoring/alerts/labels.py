@@ -1,17 +1,11 @@
 """Texts of messages, used by mail and webhooks. They contain no personal data and no credentials."""
 
-from datetime import datetime
-
 from django.conf import settings
 from django.urls import reverse
 
 from audience.models import Game
 from postbacks.models import Alert, AlertEnding, NoticeKind
 from postbacks.monitoring.health.types import Health
-
-
-def moment(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def one_line(text: str) -> str:

@@ -4,6 +4,7 @@ from django.core.mail import EmailMessage
 
 from audience.accounts.mail import has_mail_server
 from audience.models import Membership
+from audience.wording import dates
 from postbacks.models import Alert, Notice, NoticeKind
 from postbacks.monitoring.alerts import digests, key_expiry, labels
 from postbacks.monitoring.alerts.recipients import NoReceiver, SendingFailed
@@ -44,9 +45,9 @@ def _subject_and_body(notice: Notice) -> tuple[str, str]:
 
 def _alert(alert: Alert, kind: str) -> tuple[str, str]:
     headline = labels.headline(alert, kind)
-    opened = labels.moment(alert.opened_at)
+    opened = dates.moment(alert.opened_at)
     if kind == NoticeKind.RECOVERED and alert.recovered_at:
-        until = labels.moment(alert.recovered_at)
+        until = dates.moment(alert.recovered_at)
         parts = [f"{headline}.", labels.ending(alert), f"The alert lasted from {opened} to {until}: {alert.cause}"]
     else:
         parts = [f"{headline}, since {opened}.", alert.cause, f"What to do: {alert.next_step}"]
@@ -55,4 +56,4 @@ def _alert(alert: Alert, kind: str) -> tuple[str, str]:
 
 def _digest(notice: Notice) -> tuple[str, str]:
     day = digests.day_of(notice.created_at)
-    return labels.one_line(f"{notice.game} on {day:%d %B %Y}"), digests.text(game=notice.game, day=day)
+    return labels.one_line(f"{notice.game} on {dates.day(day)}"), digests.text(game=notice.game, day=day)

@@ -1,12 +1,12 @@
 """Plain-text mails about server troubles."""
 
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.urls import reverse
 
+from audience.wording import dates
 from postbacks.models import ServerTrouble
 
 
@@ -30,15 +30,11 @@ def send(trouble: ServerTrouble) -> None:
 
 
 def _begin_text(trouble: ServerTrouble) -> tuple[str, list[str]]:
-    since = f"Since {_moment(trouble.began_at)}."
+    since = f"Since {dates.exact(trouble.began_at)}."
     return trouble.title, [trouble.sentence, since, f"What to do: {trouble.next_step}"]
 
 
 def _end_text(trouble: ServerTrouble) -> tuple[str, list[str]]:
     assert trouble.ended_at
-    period = f"It lasted from {_moment(trouble.began_at)} to {_moment(trouble.ended_at)}."
+    period = f"It lasted from {dates.exact(trouble.began_at)} to {dates.exact(trouble.ended_at)}."
     return f"Over: {trouble.title}", [period, f"What it was: {trouble.sentence}"]
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
