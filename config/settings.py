@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "config.middleware.SessionSeenMiddleware",
     "config.middleware.AdminSecondFactorMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "config.kept_forms.KeptFormMiddleware",
     "audience.hub.toolkit.toasts.ToastMiddleware",
     "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",

@@ -55,6 +55,19 @@ for (const failure of ["htmx:responseError", "htmx:sendError"]) {
   });
 }
 
+// A poll that finds the session ended does not leave a page in whose form something was entered: saving the form keeps it.
+let isEntered = false;
+
+document.addEventListener("input", (event) => {
+  if (event.target.form?.method === "post") isEntered = true;
+});
+
+document.addEventListener("htmx:beforeOnLoad", (event) => {
+  const { elt, xhr } = event.detail;
+  const polls = (elt.getAttribute("hx-trigger") || "").startsWith("every");
+  if (isEntered && polls && xhr.getResponseHeader("HX-Redirect")) event.preventDefault();
+});
+
 // A hidden or paused page does not poll, and neither does a list with an expanded row; a live list does, since its rows
 // are added one by one.
 document.addEventListener("htmx:beforeRequest", (event) => {

@@ -22,8 +22,21 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// The browser's Back closes the panel: an open one has an entry of its own in the history. htmx must not hear of it, since
+// it would load the page again.
+const isPanelEntry = () => Boolean(history.state?.panel);
+let wasPanelEntry = isPanelEntry();
+
+addEventListener("popstate", (event) => {
+  if (wasPanelEntry || isPanelEntry()) event.stopImmediatePropagation();
+  wasPanelEntry = isPanelEntry();
+  if (panel()?.open && !wasPanelEntry) panel().close();
+});
+
 function open(link) {
   panelUrl = link.href;
+  if (!isPanelEntry()) history.pushState({ panel: panelUrl }, "");
+  wasPanelEntry = true;
   const isPending = pendingForm().hasChildNodes() && panelUrl === pendingFormUrl;
   const loading = document.getElementById("panel-waiting").content.cloneNode(true);
   const content = isPending ? pendingForm().childNodes : [loading];
@@ -70,6 +83,7 @@ document.addEventListener(
       pendingFormUrl = panelUrl;
     }
     panel().replaceChildren();
+    if (isPanelEntry()) history.back();
     (opener?.isConnected ? opener : document.getElementById("main")).focus();
   },
   true,
