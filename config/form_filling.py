@@ -45,7 +45,10 @@ class _Finder(HTMLParser):
         given = dict(attrs)
         if tag == "form":
             self.form, self.is_inside = self.form + 1, True
-            given.setdefault("action", self.path)
+            if (given.get("method") or "").lower() == "post":
+                given.setdefault("action", self.path)
+            else:
+                given.pop("action", None)
         targets = {urlsplit(value or "").path or self.path for name, value in given.items() if name in TARGETS}
         if self.is_inside and self.found is None and self.target in targets:
             self.found = self.form

@@ -16,7 +16,7 @@ class Control:
 
 
 class Forms(HTMLParser):
-    """`found`: [(path that the form is posted to, its controls), ...]"""
+    """`found`: [(path that the form is posted to, '' for one that is not posted, its controls), ...]"""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -27,7 +27,8 @@ class Forms(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.found.append((urlsplit(given.get("action", "")).path or self.path, []))
+            target = urlsplit(given.get("action", "")).path or self.path
+            self.found.append((target if given.get("method") == "post" else "", []))
         elif not self.found:
             return
         elif tag == "option" and self.current:

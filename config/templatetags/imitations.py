@@ -15,13 +15,13 @@ register = template.Library()
 def imitation_bar(context: template.Context) -> dict[str, Any]:
     """The bar of every page while a network is replaced. Makes no query."""
     found = replacements()
-    request = context.get("request")
+    user = getattr(context.get("request"), "user", None)
     network = context.get("network")
     return {
         "imitated": [row.network.label for row in found if row.is_local],
         "all_are_imitated": len([row for row in found if row.is_local]) == len(NETWORKS),
         "elsewhere": [row for row in found if not row.is_local],
-        "is_signed_in": getattr(request, "user", None) is not None and request.user.is_authenticated,
+        "is_signed_in": user is not None and user.is_authenticated,
         "kind": network.kind if isinstance(network, Network) else "",
     }
 

@@ -6,7 +6,8 @@ from typing import Any
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
-from audience.models import ApiKey, Game, GameGoal
+from audience.models import ApiKey, Game
+from postbacks.models import GameGoal
 from tests import hub
 from tests.browser import rows
 

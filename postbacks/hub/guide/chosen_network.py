@@ -60,9 +60,9 @@ def chosen(game: Game, kind: str | None = None, *, configs: Sequence[PostbackCon
 
     Without `configs`, the postbacks of the game, these are read by one query.
     """
-    if configs is None:
-        configs = PostbackConfig.objects.kept().filter(game=game).only("network", "click_parameters", "created_at")
-    rows = sorted((row for row in configs if row.network in NETWORKS), key=lambda row: row.created_at, reverse=True)
+    stored = PostbackConfig.objects.kept().filter(game=game).only("network", "click_parameters", "created_at")
+    known = stored if configs is None else configs
+    rows = sorted((row for row in known if row.network in NETWORKS), key=lambda row: row.created_at, reverse=True)
     kind = kind or next((row.network for row in rows), next(iter(NETWORKS)))
     named = [name for row in rows if row.network == kind for name in row.click_parameters]
     return ChosenNetwork(NETWORKS[kind], tuple(dict.fromkeys(named)))

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.urls import reverse
 
 from audience.hub.toolkit.masking import without_addresses
@@ -108,7 +109,8 @@ def _event(game: Game) -> GuideStep:
     return GuideStep("event", occurred_at=rejection.received_at, problem=f"A message was rejected: {reason}", href=href)
 
 
-def _newest_clicks(game: Game) -> QuerySet[Touch]:
+def _newest_clicks(game: Game) -> Any:
+    """Return a subquery of primary keys."""
     return Touch.objects.filter(game=game).order_by("-pk").values("pk")[:MAX_CLICKS_SCANNED]
 
 
