@@ -66,7 +66,7 @@ class KeptFormMiddleware:
     def __call__(self, request: HubRequest) -> HttpResponse:
         kept = _kept_for(request)
         response = self.get_response(request)
-        if request.method == "POST" and _leads_to_sign_in(response):
+        if request.method == "POST" and _leads_to_sign_in(response) and request.path not in _sign_in_pages():
             return _to_sign_in(request)
         if kept and response.status_code == 200 and not response.streaming:
             _restore(request, response, kept)
@@ -77,7 +77,11 @@ class KeptFormMiddleware:
 
 def _leads_to_sign_in(response: HttpResponse) -> bool:
     location = urlsplit(response.headers.get("HX-Redirect") or response.headers.get("Location", ""))
-    return location.path in (reverse("account_login"), reverse("admin:login")) and "next=" in location.query
+    return location.path in _sign_in_pages() and "next=" in location.query
+
+
+def _sign_in_pages() -> tuple[str, ...]:
+    return reverse("account_login"), reverse("admin:login")
 
 
 def _to_sign_in(request: HubRequest) -> HttpResponse:

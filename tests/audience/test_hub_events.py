@@ -13,6 +13,7 @@ from audience.games.keys import NewKey, create_key
 from audience.hub.events import counts, feed
 from audience.hub.toolkit import masking
 from audience.models import ApiKey, Batch, Event, Game, Rejection, Role
+from audience.wording import dates
 from tests import factories, hub
 
 NOW = timezone.now()
@@ -151,7 +152,7 @@ def test_a_key_filter_shows_its_events_and_its_counts(game: Game, viewer: Client
         _batch(game, owner, accepted=number, duplicates=10 * number, rejected=100 * number)
     page = viewer.get(f"/g/{game.slug}/events/?key={other.pk}").content.decode()
     assert names(page) == ["refused_4", "event_2"]
-    assert f"{NOW:%a} {NOW.day} {NOW:%b}: 2 accepted, 20 duplicate, 200 rejected" in page
+    assert f"{dates.weekday(NOW)}: 2 accepted, 20 duplicate, 200 rejected" in page
 
 
 def test_the_chart_is_followed_by_counts_per_day_and_key(game: Game, viewer: Client, key: NewKey) -> None:

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Conversion, Game, Role
+from audience.wording import dates
 from postbacks.delivery import failed_deliveries, replays, sending
 from postbacks.models import Delivery, PostbackConfig, Replay
 from postbacks.sandbox.server import Sandbox
@@ -339,7 +340,8 @@ def test_the_page_offers_what_can_still_be_sent_with_its_counts(
     failure(config)
     failure(config, safe_until=NOW)
     page = marketer.get(url).content.decode()
-    since = f"{first.finished_at:%b} {first.finished_at.day}, {first.finished_at:%H:%M} UTC"
+    assert first.finished_at
+    since = dates.moment(first.finished_at)
     said = f"3 for {config.pixel_id} failed with credential errors since {since} ; 2 can still be sent."
     assert said.replace(" ;", ";") in words(page)
     form = dict(re.findall(r'name="(config|verdict|failed_from)"\s+value="([^"]*)"', page))
