@@ -123,6 +123,7 @@ class ValueProblem(models.TextChoices):
 ATTRIBUTION_REASONS = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.SHARED_ID)
 # Reasons of conversions that no total counts, beside test traffic and further events of an order (`repeats_order`).
 UNCOUNTED_REASONS = (Reason.REPEAT_LAUNCH, Reason.REFUND, Reason.ERASED)
+COUNTED = Q(test=False, repeats_order=False) & ~Q(reason__in=UNCOUNTED_REASONS)
 
 
 class ConversionQuerySet(models.QuerySet["Conversion"]):
@@ -135,7 +136,7 @@ class ConversionQuerySet(models.QuerySet["Conversion"]):
 
     def counted(self) -> "ConversionQuerySet":
         """Conversions that totals count."""
-        return self.filter(test=False, repeats_order=False).exclude(reason__in=UNCOUNTED_REASONS)
+        return self.filter(COUNTED)
 
     def launches(self) -> "ConversionQuerySet":
         """First and repeated launches; one per person may count."""

@@ -16,6 +16,7 @@ from postbacks.networks.interface.network import Network
 from postbacks.outbox.goals import goals_of
 from postbacks.reporting import clicks, labels, stuck_rows
 from postbacks.reporting.consent_in_force import ConsentInForce, consent_of, data_use_of
+from postbacks.reporting.pixels import with_pixels
 from postbacks.reporting.senders import Sender, sender_of
 from postbacks.reporting.stuck_rows import StuckWork
 from postbacks.reporting.waits import Wait, flows_of, wait_of
@@ -77,10 +78,9 @@ class ConversionDetail:
 def with_details(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     """Return `rows` with everything that `load_detail` reads."""
     attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
-    deliveries = Delivery.objects.select_related("config").defer("config__credential", "config__previous_credential")
-    in_order = deliveries.prefetch_related(attempts).order_by("created_at", "pk")
+    deliveries = with_pixels(Delivery.objects.prefetch_related(attempts)).order_by("created_at", "pk")
     conversions = stuck_rows.with_failures(rows).select_related("game", "person", "touch")
-    return conversions.prefetch_related("person__identities", Prefetch("deliveries", in_order))
+    return conversions.prefetch_related("person__identities", Prefetch("deliveries", deliveries))
 
 
 def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:

@@ -1,33 +1,36 @@
 """The funnel of a period: events seen, conversions, attributed, eligible, delivered.
 
 A step counts the conversions whose statuses reached it. The losses before the next step are listed by status, and the
-list of a status contains exactly the conversions counted there.
+list of a status contains exactly the conversions counted there. Of the events seen, some become rows that no total
+counts, which are listed in the same way.
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 
 from audience.models import Conversion, Event, Game, GoalEvent, Kind, Trigger, ValueProblem
+from audience.models.attribution import COUNTED
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.outbox import reasons
-from postbacks.reporting.conversion_status import (
+from postbacks.reporting.conversion_status import ConversionFilter, clicks_of, selected, with_status
+from postbacks.reporting.statuses import (
+    ALL,
     ATTRIBUTED,
     CONVERSIONS,
     ELIGIBLE,
     LOST,
     STEPS,
+    UNCOUNTED,
+    UNCOUNTED_STATUSES,
     Acknowledged,
-    ConversionFilter,
     Status,
-    selected,
     statuses_reaching,
-    with_status,
 )
 
 # The newest conversions that are counted; a longer period begins with the oldest of them. Counting 100,000 takes
@@ -38,6 +41,8 @@ SCAN_LIMIT = 20_000
 SEEN = "seen"
 LABELS: dict[str, str] = {
     SEEN: "Events seen",
+    ALL: "Conversions and what is not counted",
+    UNCOUNTED: "Not counted",
     CONVERSIONS: "Conversions",
     ATTRIBUTED: "Attributed to a click",
     ELIGIBLE: "Eligible for a postback",
@@ -98,13 +103,7 @@ def count_steps(filters: ConversionFilter) -> list[FunnelStep]:
 
     Three more if the game has a postback to a network that says later whether it counted an event.
     """
-    conversions: Any = with_status(filters).order_by()
-    rows = conversions.values_list("status", "currency", "value_problem").annotate(Count("pk"), Sum("value"))
-    tallies: dict[str, Tally] = defaultdict(Tally)
-    for status, currency, problem, count, value in rows:
-        sums = {} if value is None else {currency: value}
-        tallies[status] += Tally(count, sums, {problem: count} if problem else {})
-    parts = _acknowledged(filters)
+    tallies, parts = tallies_of(filters), _acknowledged(filters)
     steps = [
         FunnelStep(
             key=key,
@@ -114,7 +113,23 @@ def count_steps(filters: ConversionFilter) -> list[FunnelStep]:
         )
         for key in STEPS
     ]
-    return [count_events(filters, least=steps[0].tally.count), *steps]
+    uncounted = [(status, tallies[status]) for status in UNCOUNTED_STATUSES if tallies[status].count]
+    least = steps[0].tally.count + sum(tally.count for _, tally in uncounted)
+    return [replace(count_events(filters, least=least), lost=uncounted), *steps]
+
+
+def tallies_of(filters: ConversionFilter, *, attributed_only: bool = False) -> dict[str, Tally]:
+    """Return the conversions of the filter, or only those attributed to its network, by status; an empty Tally for any
+    other."""
+    conversions: Any = with_status(filters).order_by()
+    if attributed_only:
+        conversions = conversions.filter(COUNTED & Q(touch__isnull=False) & clicks_of(filters))
+    rows = conversions.values_list("status", "currency", "value_problem").annotate(Count("pk"), Sum("value"))
+    tallies: dict[str, Tally] = defaultdict(Tally)
+    for status, currency, problem, count, value in rows:
+        sums = {} if value is None else {currency: value}
+        tallies[status] += Tally(count, sums, {problem: count} if problem else {})
+    return tallies
 
 
 def _acknowledged(filters: ConversionFilter) -> dict[Acknowledged, int]:
@@ -132,6 +147,7 @@ def count_events(filters: ConversionFilter, *, least: int) -> FunnelStep:
     events = Event.objects.filter(game_id=filters.game.pk, day__gte=(filters.since - timedelta(days=1)).date())
     floor = events.scan_floor(limit=SCAN_LIMIT)
     # By time too, since correcting a clock changes the time and not the day.
+    events = events.filter(event_at__lt=filters.until) if filters.until else events
     count = events.filter(pk__gt=floor, event_at__gte=filters.since, kind=Kind.TRACK, name__in=names).count()
     return FunnelStep(SEEN, Tally(max(count, least)), [], at_least=bool(floor) or count < least)
 
@@ -141,8 +157,8 @@ def trigger_names(game: Game) -> list[str]:
     return [*Trigger.values, *GoalEvent.objects.filter(game=game).order_by("name").values_list("name", flat=True)]
 
 
-def counting_start(game: Game, since: datetime) -> tuple[datetime, bool]:
+def counting_start(game: Game, since: datetime, until: datetime) -> tuple[datetime, bool]:
     """Return the time from which conversions are counted, and whether it is after `since` due to MAX_CONVERSIONS."""
-    rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at")
+    rows = Conversion.objects.filter(game=game, event_at__gte=since, event_at__lt=until).order_by("-event_at")
     last = rows.values_list("event_at", flat=True)[MAX_CONVERSIONS - 1 : MAX_CONVERSIONS].first()
     return (last, True) if last else (since, False)

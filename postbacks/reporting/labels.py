@@ -33,6 +33,13 @@ ACCEPTANCES = {
     Confirmation.CONFIRMED.value: "Accepted and counted by the network",
     Confirmation.UNKNOWN.value: "Accepted by the network, which did not say within a day whether it counted it",
 }
+# The network of a click, '' for none; some have no postbacks (audience/digest/click_ids.py).
+CLICK_LABELS = {
+    "amazon": "Amazon",
+    "other": "Another ad network",
+    "": "No paid click",
+    **{kind: network.label for kind, network in NETWORKS.items()},
+}
 UNANSWERED = "a call for it ended without an answer, so that it may have arrived"
 
 BY_STATE = {

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from audience.database import clock
 from audience.digest import spellings
 from audience.games.keys import NewKey
-from audience.hub.events.feed import EventFilter, newest
+from audience.hub.events.event_filter import EventFilter
+from audience.hub.events.feed import newest
 from audience.ids.values import canonical
 from audience.models import Conversion, Event, Game, Identity, Membership, Person, Role
 from audience.privacy import erasure

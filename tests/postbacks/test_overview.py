@@ -16,6 +16,7 @@ from postbacks.hub.overview import attention, backlog, delivery_totals, figures,
 from postbacks.hub.overview.attention import AttentionItem
 from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit.config_rows import config_rows
+from postbacks.hub.toolkit.periods import PERIODS
 from postbacks.models import Alert, PostbackConfig
 from postbacks.reporting import labels
 from postbacks.reporting.funnel import Tally
@@ -40,7 +41,7 @@ def only(found: dict[datetime, EventCounts]) -> dict[datetime, EventCounts]:
 
 
 def found(game: Game, period: str, now: datetime = NOW) -> dict[datetime, EventCounts]:
-    return figures.read_events(game, figures.PERIODS[period], now=now)
+    return figures.read_events(game, PERIODS[period], now=now)
 
 
 def test_twenty_four_hours_are_counted_by_the_hour(game: Game, other_game: Game) -> None:
@@ -80,7 +81,7 @@ def test_conversions_are_counted_by_network_and_values_summed_by_currency(game: 
     bought(game, NOW - timedelta(hours=2), "3.00", "USD")
     bought(game, NOW, "100.00", "USD", network="tiktok", test=True)
     factories.conversion(factories.person(game), event_at=NOW, reason="repeat_launch", trigger="game_launch")
-    assert figures.read_conversions(game, figures.PERIODS["24h"], now=NOW) == {
+    assert figures.read_conversions(game, PERIODS["24h"], now=NOW) == {
         "tiktok": Tally(3, {"EUR": Decimal("7.000000"), "USD": Decimal("15.000000")}),
         "": Tally(1, {"USD": Decimal("3.000000")}),
     }
@@ -116,7 +117,9 @@ def test_the_overview_shows_its_figures_as_text_and_table(game: Game, viewer: Cl
     assert re.search(
         r'data-label="Accepted" class="number">1,200</td><td data-label="Rejected" class="number">34<', page
     )
-    assert '<td data-label="Network">Reddit Ads</td><td data-label="Conversions" class="number">1</td>' in page
+    reddit = f"/g/{game.slug}/conversions/?range=24h&amp;click=reddit"
+    assert '<td data-label="Network">Reddit Ads</td><td data-label="Conversions" class="number"><a ' in page
+    assert f'data-figure="1" href="{reddit}">1</a></td>' in page
     assert "1,234.50 USD" in page
     assert hub.inline_code(page) == []
 
@@ -129,12 +132,13 @@ def test_success_rate_and_latency_are_shown_per_network(game: Game, config: Post
         factories.attempt(one, latency_ms=(number + 1) * 10)
     factories.delivery(config, state="failed", finished_at=now)
     factories.delivery(config, next_attempt_at=now - timedelta(minutes=3))
+    player = factories.person(game)
+    early = factories.conversion(player, touch=factories.touch(player), event_at=now - timedelta(days=2))
     factories.attempt(
-        factories.delivery(config, state="delivered", created_at=now - timedelta(days=2)),
-        ago=timedelta(days=2),
-        latency_ms=9_000,
+        factories.delivery(config, conversion=early, state="delivered"), ago=timedelta(days=2), latency_ms=9_000
     )
-    tiktok, reddit, *_ = delivery_totals.by_network(game, config_rows(game), since=now - timedelta(days=1))
+    since = now - timedelta(days=1)
+    tiktok, reddit, *_ = delivery_totals.by_network(game, config_rows(game), since=since, until=now)
     assert (tiktok.delivered, tiktok.failed, tiktok.waiting, tiktok.held) == (20, 1, 1, 0)
     # 20 of 21, rounded down; the 19th of 20 latencies is 190, in the bucket from 176 to 200.
     assert (tiktok.rate, tiktok.p95) == ("95.2 %", 200)
@@ -146,6 +150,7 @@ def test_the_success_rate_is_100_percent_only_without_failures() -> None:
     network = factories.unsaved_configs()[0].kind
     assert delivery_totals.NetworkTotals(network, [], delivered=9_999, failed=1).rate == "99.9 %"
     assert delivery_totals.NetworkTotals(network, [], delivered=10_000).rate == "100 %"
+    assert delivery_totals.NetworkTotals(network, [], delivered=9, partly_delivered=1).rate == "90 %"
 
 
 def items(game: Game) -> list[AttentionItem]:
@@ -294,7 +299,7 @@ def test_the_notice_of_an_ending_key_says_whether_it_is_still_used(game: Game) -
     }
 
 
-@pytest.mark.parametrize("period", list(figures.PERIODS))
+@pytest.mark.parametrize("period", list(PERIODS))
 def test_the_overview_needs_no_more_queries_for_more_rows(
     game: Game, config: PostbackConfig, viewer: Client, period: str
 ) -> None:
@@ -312,12 +317,13 @@ def test_the_overview_needs_no_more_queries_for_more_rows(
         batch(game, timezone.now() - timedelta(days=2), accepted=1)
 
     play()
+    factories.config(game, network="reddit")
     before = queries()
     for number in range(4):
         play()
         factories.config(game, network="reddit", pixel_id=f"a2_more{number}")
     assert queries() == before
-    assert before <= 28
+    assert before <= 29
 
 
 def test_a_refresh_returns_only_the_figures(game: Game, viewer: Client) -> None:

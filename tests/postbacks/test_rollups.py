@@ -22,6 +22,7 @@ from audience.storage import prune, rollups
 from postbacks import tasks as postback_tasks
 from postbacks.delivery import replays, sending
 from postbacks.hub.overview import delivery_totals, figures
+from postbacks.hub.toolkit.periods import PERIODS
 from postbacks.models import AttemptCount, Delivery, DeliveryAttempt, DeliveryCount, PostbackConfig
 from postbacks.outbox import fan_out
 from postbacks.reporting import latency
@@ -200,14 +201,14 @@ def test_received_events_are_counted_through_every_step(game: Game, sandbox: San
     sending.drain(network="tiktok", max_in_flight=1)
     assert counts() == tables()
     now = timezone.now()
-    day = figures.PERIODS["24h"]
+    day = PERIODS["24h"]
     events = figures.read_events(game, day, now=now).values()
     assert (sum(one.accepted for one in events), sum(one.rejected for one in events)) == (3, 1)
     conversions = figures.read_conversions(game, day, now=now)
     assert {network: tally.count for network, tally in conversions.items()} == {"tiktok": 1}
     roll_up()
     assert (tails(), counts()) == (0, tables())
-    assert delivery_totals.by_network(game, [], since=now - timedelta(days=1))[0].delivered == 1
+    assert delivery_totals.by_network(game, [], since=now - timedelta(days=1), until=now)[0].delivered == 1
 
 
 def test_what_is_rolled_back_was_never_counted(game: Game) -> None:
@@ -336,7 +337,8 @@ def test_the_time_of_an_answer_is_the_exact_one_rounded_up(game: Game, config: P
         factories.attempt(row, latency_ms=ms)
     factories.attempt(row, latency_ms=None, status="retried")
     exact = sorted(took)[-(-95 * len(took) // 100) - 1]
-    tiktok = delivery_totals.by_network(game, [], since=timezone.now() - timedelta(days=1))[0]
+    now = timezone.now()
+    tiktok = delivery_totals.by_network(game, [], since=now - timedelta(days=1), until=now)[0]
     assert tiktok.p95 == next(bound for bound in latency.BOUNDS if bound >= exact)
 
 

@@ -16,10 +16,12 @@ from audience.digest import money
 from audience.models import Conversion, Game, ValueProblem
 from postbacks.delivery import sending
 from postbacks.hub.overview import figures
+from postbacks.hub.toolkit.periods import PERIODS
 from postbacks.outbox import fan_out
 from postbacks.reporting import export
-from postbacks.reporting.conversion_status import ConversionFilter, Status
+from postbacks.reporting.conversion_status import ConversionFilter
 from postbacks.reporting.funnel import Tally, count_steps
+from postbacks.reporting.statuses import Status
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 from tests.effort import IN_FULL
@@ -92,7 +94,7 @@ def delivered(game: Game) -> Tally:
 
 
 def in_overview(game: Game) -> Sums:
-    found = figures.read_conversions(game, figures.PERIODS["24h"], now=timezone.now())
+    found = figures.read_conversions(game, PERIODS["24h"], now=timezone.now())
     return found.get("tiktok", Tally()).sums
 
 

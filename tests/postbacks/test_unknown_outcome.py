@@ -24,7 +24,7 @@ from postbacks.monitoring.alerts import digests
 from postbacks.monitoring.health.evaluation import evaluate_configs
 from postbacks.networks.interface.call import Outcome, Verdict
 from postbacks.outbox import fan_out, once_per_player
-from postbacks.reporting import audit, conversion_status
+from postbacks.reporting import audit, conversion_status, statuses
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
@@ -288,7 +288,7 @@ def test_another_postback_of_the_conversion_comes_first(config: PostbackConfig) 
         row = factories.delivery(config, **doubted)
         factories.delivery(second, conversion=row.conversion, state=state)
         assert conversion_status.with_status(asked).get(pk=row.conversion_id).status == place
-        selected = {key: conversion_status.selected(asked, key) for key in conversion_status.STATUSES}
+        selected = {key: conversion_status.selected(asked, key) for key in statuses.STATUSES}
         found = {key for key, rows in selected.items() if rows.filter(pk=row.conversion_id).exists()}
         assert found == {place}
 
@@ -298,10 +298,11 @@ def test_the_overview_counts_what_may_have_arrived_and_its_success_rate_does_not
 ) -> None:
     doubted = {"state": "skipped", "reason": "config_disabled", "may_have_arrived": True}
     factories.delivery(config, **doubted)
-    factories.delivery(config, **doubted, created_at=timezone.now() - timedelta(days=3))
+    now = timezone.now()
+    early = factories.conversion(factories.person(config.game), event_at=now - timedelta(days=3))
+    factories.delivery(config, **doubted, conversion=early)
     factories.delivery(config, state="skipped", reason="config_disabled")
-    since = timezone.now() - timedelta(hours=23)
-    sent = {row.network.kind: row for row in by_network(config.game, [], since=since)}
+    sent = {row.network.kind: row for row in by_network(config.game, [], since=now - timedelta(hours=23), until=now)}
     assert (sent["tiktok"].may_have_arrived, sent["tiktok"].rate, sent["reddit"].may_have_arrived) == (1, "", 0)
     assert "1 may have arrived" in viewer.get(f"/g/{config.game.slug}/").content.decode()
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Sum
 from django.db.models.functions import TruncDate
@@ -64,6 +65,13 @@ class CountsChart:
     days: list[CountedDay]
     key_days: list[KeyDay]
     key: int | None
+
+    @property
+    def accepted_query(self) -> str:
+        """The query by which Live events lists what was accepted."""
+        start, end = (datetime.combine(day, time.min, UTC) for day in (self.days[0].day, self.days[-1].day))
+        span = {"received_from": start.isoformat(), "received_until": (end + timedelta(days=1)).isoformat()}
+        return urlencode({"status": "accepted", **({"key": self.key} if self.key else {}), **span})
 
 
 def read_counts(game: Game, *, key: int | None = None) -> CountsChart:

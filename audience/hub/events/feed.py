@@ -13,8 +13,7 @@ from django.db.models.fields.json import KT, KeyTransform
 from django.urls import reverse
 
 from audience.hub.events import placeholders
-from audience.hub.events.click_macros import ClickMacro
-from audience.hub.events.placeholders import Placeholder
+from audience.hub.events.event_filter import EventFilter, within
 from audience.hub.toolkit.access import sees_addresses
 from audience.hub.toolkit.masking import masked
 from audience.ids.values import canonical
@@ -27,34 +26,6 @@ PAGE_SIZE = 50
 SCAN_LIMIT = 20_000
 PAYLOAD_FIELDS = ("raw", "properties", "traits", "context", "integrations")
 KINDS = dict(Kind.choices)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilter:
-    """The filters; '' and None match everything. `person` is an id of any kind, `before` a cursor (_parse_cursor)."""
-
-    status: str = ""
-    kind: str = ""
-    name: str = ""
-    dialect: str = ""
-    key: int | None = None
-    person: str = ""
-    placeholder: Placeholder | None = None
-    macro: ClickMacro | None = None
-    before: str = ""
-
-    @property
-    def is_filtered(self) -> bool:
-        return bool(self.person or self.status or self._unindexed)
-
-    @property
-    def needs_scan(self) -> bool:
-        """Whether events are found by reading the newest ones, because no index supports the filter."""
-        return bool(self._unindexed) and not self.person
-
-    @property
-    def _unindexed(self) -> bool:
-        return any((self.kind, self.name, self.dialect, self.key, self.placeholder, self.macro))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +64,7 @@ def newest(membership: Membership, filters: EventFilter) -> Feed:
     events = [] if filters.status == "rejected" else _events(membership, filters, event_id, floor)
     rejections = (
         []
-        if filters.status == "accepted" or filters.placeholder or filters.macro
+        if filters.status == "accepted" or filters.placeholder or filters.macro or filters.names or filters.happened
         else _rejections(membership, filters, rejection_id)
     )
     merged = merge(_with_sort_times(events), _with_sort_times(rejections), key=itemgetter(0), reverse=True)
@@ -120,6 +91,9 @@ def _events(membership: Membership, filters: EventFilter, before: int | None, fl
     events = with_placeholders(Event.objects.filter(game_id=membership.game_id).before(before).defer(*PAYLOAD_FIELDS))
     exact = {"kind": filters.kind, "name": filters.name, "dialect": filters.dialect, "key_id": filters.key}
     events = events.filter(**{column: value for column, value in exact.items() if value})
+    events = events.filter(name__in=filters.names) if filters.names else events
+    events = within(events, "received_at", filters.received)
+    events = within(events, "event_at", filters.happened)
     if floor:
         events = events.filter(pk__gt=floor)
     if filters.placeholder:
@@ -175,6 +149,7 @@ def _rejections(membership: Membership, filters: EventFilter, before: int | None
         rejections = rejections.with_value(text)
     exact = {"dialect": filters.dialect, "key_id": filters.key}
     rejections = rejections.filter(**{column: value for column, value in exact.items() if value})
+    rejections = within(rejections, "received_at", filters.received)
     if filters.person:
         rejections = rejections.filter(subjects__contains=[filters.person])
     rejections = rejections.annotate(title=TITLE, not_kept=KT("raw__not_kept"), size=KT("raw__bytes")).order_by("-pk")

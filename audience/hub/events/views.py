@@ -3,13 +3,17 @@
 from django.http import HttpResponse
 
 from audience.hub.events import click_macros, counts, feed, placeholders
+from audience.hub.events.event_filter import EventFilter, read_span
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.filters import Filter, choice, search_text
-from audience.models import ApiKey, Dialect, Kind, Membership
+from audience.models import ApiKey, Dialect, Game, Kind, Membership
+from audience.models.goals import conversion_event_names
 
 STATUSES = (("", "All"), ("accepted", "Accepted"), ("rejected", "Rejected"))
 KINDS = (("", "Any kind"), *Kind.choices)
 DIALECTS = (("", "Any dialect"), *Dialect.choices)
+# Parameters that come from the link of a figure, which the form repeats.
+SPAN_PARAMETERS = ("received_from", "received_until", "happened_from", "happened_until", "goals")
 
 
 @game_view()
@@ -21,13 +25,15 @@ def events(request: HubRequest, membership: Membership) -> HttpResponse:
         choice(request, "dialect", label="Dialect", choices=DIALECTS),
         choice(request, "key", label="Key", choices=key_choices(membership)),
     ]
-    event_filter = read_filter(request, status, *menus)
+    event_filter = read_filter(request, membership.game, status, *menus)
     rows = feed.newest(membership, event_filter)
     context = {"feed": rows, "event_filter": event_filter, "before": event_filter.before}
     if request.htmx:
         return page(request, "hub/events/_rows.html", membership, **context)
     chart = counts.read_counts(membership.game, key=event_filter.key)
-    return page(request, "hub/events/page.html", membership, filters=[status], menus=menus, chart=chart, **context)
+    context |= {"filters": [status], "menus": menus, "chart": chart}
+    spans = {name: request.GET[name] for name in SPAN_PARAMETERS if request.GET.get(name)}
+    return page(request, "hub/events/page.html", membership, spans=spans, **context)
 
 
 @game_view()
@@ -38,9 +44,11 @@ def event_counts(request: HubRequest, membership: Membership) -> HttpResponse:
     return page(request, "hub/events/_counts.html", membership, chart=chart)
 
 
-def read_filter(request: HubRequest, status: Filter, kind: Filter, dialect: Filter, key: Filter) -> feed.EventFilter:
-    """Return the filters of the URL; the arguments are the menus read from it."""
-    return feed.EventFilter(
+def read_filter(
+    request: HubRequest, game: Game, status: Filter, kind: Filter, dialect: Filter, key: Filter
+) -> EventFilter:
+    """Return the filters of the URL; the last four arguments are the menus read from it."""
+    return EventFilter(
         status=status.chosen,
         kind=kind.chosen,
         dialect=dialect.chosen,
@@ -49,6 +57,9 @@ def read_filter(request: HubRequest, status: Filter, kind: Filter, dialect: Filt
         person=search_text(request, "id"),
         placeholder=placeholders.parse(search_text(request, "placeholder")),
         macro=click_macros.parse(search_text(request, "macro")),
+        names=tuple(sorted(conversion_event_names(game=game))) if request.GET.get("goals") == "1" else (),
+        received=read_span(request.GET, "received"),
+        happened=read_span(request.GET, "happened"),
         before=request.GET.get("before", ""),
     )
 

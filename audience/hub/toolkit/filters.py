@@ -1,6 +1,6 @@
 """Filters in the URL, so that a filtered list can be shared and reloaded."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 from uuid import UUID
@@ -27,22 +27,28 @@ class Filter:
 
 
 def choice(
-    request: HttpRequest, name: str, *, label: str, choices: Iterable[tuple[str, str]], default: str = ""
+    request: HttpRequest,
+    name: str,
+    *,
+    label: str,
+    choices: Iterable[tuple[str, str]],
+    default: str = "",
+    clears: Collection[str] = (),
 ) -> Filter:
-    """Read `name` from the URL; unknown values count as `default`."""
+    """Read `name` from the URL; unknown values count as `default`. The links leave out the parameters of `clears`."""
     texts = dict(choices)
     requested = request.GET.get(name, default)
     chosen = requested if requested in texts else default
     options = [
-        Option(value=value, text=text, href=_href(request, name, value, default), is_chosen=value == chosen)
+        Option(value=value, text=text, href=_href(request, name, value, default, clears), is_chosen=value == chosen)
         for value, text in texts.items()
     ]
     return Filter(name=name, label=label, chosen=chosen, options=options)
 
 
-def _href(request: HttpRequest, name: str, value: str, default: str) -> str:
+def _href(request: HttpRequest, name: str, value: str, default: str, clears: Collection[str]) -> str:
     """Return this page's URL with another value of the filter, the same other filters, and the first page of rows."""
-    query = {key: present for key, present in request.GET.items() if key not in (name, "before")}
+    query = {key: present for key, present in request.GET.items() if key not in (name, "before", *clears)}
     if value != default:
         query[name] = value
     return f"?{urlencode(query)}"

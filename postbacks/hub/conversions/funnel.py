@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from postbacks.reporting.conversion_status import Status
 from postbacks.reporting.funnel import LABELS, FunnelStep, Tally
+from postbacks.reporting.statuses import Status
 
 # The length of the longest bar, and the minimum length of a piece, in thousandths of the width.
 BAR_LENGTH, MIN_PIECE = 1000, 6
@@ -13,6 +13,7 @@ TONES: dict[str, str] = {
     Status.HELD: "held",
     Status.WAITING: "going",
     Status.UNDECIDED: "going",
+    Status.PARTLY_DELIVERED: "going",
 }
 
 
@@ -62,8 +63,7 @@ def draw_bars(steps: list[FunnelStep]) -> list[FunnelBar]:
 def _bar(steps: list[FunnelStep], number: int, longest: int) -> FunnelBar:
     step, previous = steps[number], steps[number - 1] if number else None
     following = steps[number + 1] if number + 1 < len(steps) else step
-    # The first bar, of events seen, is one piece, since there is no list of the rest.
-    parts = [(following.key, following.tally if number else step.tally, "kept")]
+    parts = [(following.key, following.tally, "kept")]
     parts += [(status, tally, TONES.get(status, "lost")) for status, tally in step.lost]
     pieces, x = [], 0
     for key, tally, tone in parts:

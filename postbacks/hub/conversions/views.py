@@ -1,7 +1,7 @@
 """The Conversions page: the funnel, the list with its filters and search, the CSV export; and one conversion."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -13,19 +13,16 @@ from audience.hub.toolkit.access import HubRequest, game_view, is_partial_reques
 from audience.hub.toolkit.filters import Filter, choice, search_text
 from audience.hub.toolkit.masking import as_json, masked
 from audience.hub.toolkit.paging import newest
-from audience.models import Conversion, Game, Membership, trigger_label
+from audience.models import Conversion, Game, Kind, Membership, trigger_label
 from postbacks.hub.conversions.funnel import draw_bars
 from postbacks.hub.toolkit.conversion_rows import conversion_row, with_outcomes
+from postbacks.hub.toolkit.periods import ChosenPeriod, read_period
 from postbacks.networks import NETWORKS
 from postbacks.outbox import reasons
-from postbacks.reporting import clicks, conversion_detail, conversion_status, export, funnel
+from postbacks.reporting import clicks, conversion_detail, conversion_status, export, figure_rows, funnel, statuses
+from postbacks.reporting.labels import CLICK_LABELS
 from postbacks.reporting.search import SearchResult, find
 
-PERIODS = {
-    "24h": ("24 hours", timedelta(hours=24)),
-    "7d": ("7 days", timedelta(days=7)),
-    "30d": ("30 days", timedelta(days=30)),
-}
 DEFAULT_PERIOD = "7d"
 # A click id may be longer than any other id.
 MAX_QUERY_LENGTH = 2048
@@ -33,30 +30,46 @@ MAX_QUERY_LENGTH = 2048
 
 @dataclass(frozen=True, slots=True)
 class ConversionListFilter:
-    """The filters of the URL. `only` is a step or status; `is_capped`: the funnel begins later than the period."""
+    """The filters of the URL. `only` is a step, status or ALL; `is_capped`: the funnel begins later than the period."""
 
-    period: Filter
+    period: ChosenPeriod
     trigger: Filter
     network: Filter
     only: Filter
+    click: Filter
     query: str
     scope: conversion_status.ConversionFilter
     is_capped: bool
 
     @property
-    def period_label(self) -> str:
-        return PERIODS[self.period.chosen][0]
+    def key(self) -> str:
+        """The key of what is listed. With a network chosen, only conversions attributed to it."""
+        return self.only.chosen or (statuses.ATTRIBUTED if self.network.chosen else statuses.CONVERSIONS)
+
+    @property
+    def click_label(self) -> str:
+        return next(option.text for option in self.click.options if option.is_chosen)
+
+    @property
+    def title(self) -> str:
+        return funnel.LABELS[self.key]
 
     @property
     def is_narrowed(self) -> bool:
-        return bool(self.query or self.trigger.chosen or self.network.chosen or self.only.chosen)
+        return bool(self.query or self.trigger.chosen or self.network.chosen or self.only.chosen or self.click.chosen)
 
     @property
     def summary(self) -> str:
         """A description of the list, for screen readers."""
         if self.query:
             return "what was found"
-        return f"the conversions of the last {self.period_label}{', filtered' if self.is_narrowed else ''}"
+        return f"the conversions of {self.period.title}{', filtered' if self.is_narrowed else ''}"
+
+    @property
+    def events_query(self) -> str:
+        """The query by which Live events lists the events seen."""
+        span = {"happened_from": self.scope.since.isoformat(), "happened_until": self.period.until.isoformat()}
+        return urlencode({"kind": Kind.TRACK, "goals": "1", "name": self.trigger.chosen, **span})
 
 
 @game_view()
@@ -78,7 +91,9 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
     if is_partial_request(request):
         return page(request, "hub/conversions/_rows.html", membership, **context)
     if not filters.query:
-        context["funnel"] = draw_bars(funnel.count_steps(filters.scope))
+        steps = funnel.count_steps(filters.scope)
+        uncounted = sum(tally.count for _, tally in steps[0].lost)
+        context |= {"funnel": draw_bars(steps), "uncounted": uncounted}
     return page(request, "hub/conversions/page.html", membership, **context)
 
 
@@ -124,19 +139,26 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
 
 def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     """Return the filters of the URL; unknown values are ignored."""
-    periods = [(key, text) for key, (text, _) in PERIODS.items()]
-    period = choice(request, "range", label="Period", choices=periods, default=DEFAULT_PERIOD)
+    period = read_period(request, now=clock.now(), default=DEFAULT_PERIOD)
     names = [(name, trigger_label(name)) for name in funnel.trigger_names(game)]
     trigger = choice(request, "event", label="Event", choices=[("", "All events"), *names])
     networks = [(kind, network.label) for kind, network in NETWORKS.items()]
     network = choice(request, "network", label="Ad click", choices=[("", "All networks"), *networks])
-    keys = dict.fromkeys([*conversion_status.STEPS, *conversion_status.STATUSES, *conversion_status.Acknowledged])
-    statuses = [(key, funnel.LABELS[key]) for key in keys]
-    only = choice(request, "only", label="Standing", choices=[("", "All"), *statuses])
-    since, is_capped = funnel.counting_start(game, clock.now() - PERIODS[period.chosen][1])
-    scope = conversion_status.ConversionFilter(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
+    keys = (statuses.ALL, statuses.UNCOUNTED, *statuses.STEPS, *statuses.STATUSES, *statuses.Acknowledged)
+    only = choice(request, "only", label="Standing", choices=[("", ""), *((key, funnel.LABELS[key]) for key in keys)])
+    sources = [(kind or conversion_status.NO_PAID_CLICK, label) for kind, label in CLICK_LABELS.items()]
+    click = choice(request, "click", label="Click", choices=[("", "All"), *sources])
+    since, is_capped = funnel.counting_start(game, period.since, period.until)
+    scope = conversion_status.ConversionFilter(
+        game=game,
+        since=since,
+        until=period.until,
+        trigger=trigger.chosen,
+        network=network.chosen,
+        click=click.chosen,
+    )
     query = search_text(request, "q", length=MAX_QUERY_LENGTH)
-    return ConversionListFilter(period, trigger, network, only, query, scope, is_capped)
+    return ConversionListFilter(period, trigger, network, only, click, query, scope, is_capped)
 
 
 def listed_conversions(filters: ConversionListFilter) -> tuple[QuerySet[Conversion], SearchResult | None]:
@@ -144,8 +166,4 @@ def listed_conversions(filters: ConversionListFilter) -> tuple[QuerySet[Conversi
     if filters.query:
         result = find(filters.scope.game, filters.query)
         return result.rows, result
-    # With a network chosen, the list shows only conversions attributed to it.
-    key = filters.only.chosen or (
-        conversion_status.ATTRIBUTED if filters.network.chosen else conversion_status.CONVERSIONS
-    )
-    return conversion_status.selected(filters.scope, key), None
+    return figure_rows.conversions_of(filters.key, filters.scope), None

@@ -1,25 +1,27 @@
-"""The deliveries of a game by network: outcomes, latency, and when the oldest waiting one became due. Counts are read
-from the rollups (audience/storage/rollups.py), the queue from its index.
+"""The conversions of a game by network: their outcomes as on the Conversions page, the latency of the calls from the
+rollups (audience/storage/rollups.py), and when the oldest waiting delivery became due.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Sum
+from django.db.models import Sum
 
 from audience.models import Game
-from postbacks.hub.toolkit.config_rows import ConfigRow, success_rate
-from postbacks.models import OUTCOME_UNKNOWN, AttemptCount, Confirmation, Delivery, DeliveryCount, DeliveryState
+from postbacks.hub.toolkit.config_rows import ConfigRow
+from postbacks.models import AttemptCount
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
-from postbacks.reporting import latency
+from postbacks.reporting import figures, funnel, latency
+from postbacks.reporting.conversion_status import ConversionFilter
 
 PERCENTILE = 0.95
+# The figures of a network, which are statuses too.
+FIGURES = ("delivered", "partly_delivered", "waiting", "held", "failed", "may_have_arrived")
 # Includes deleted configs. One index lookup per config, since one query for all would read the whole queue.
 CONFIGS_WITH_DUE = """
 SELECT config.network, config.id, due.since
@@ -33,14 +35,15 @@ WHERE config.game_id = %s
 
 @dataclass(frozen=True, slots=True)
 class NetworkTotals:
-    """One network in a period. `p95` is in milliseconds (latency.percentile); `due_since`: when the oldest waiting
-    delivery became due; both may be None. `may_have_arrived`: cancelled after a call without an answer. `unmatched` are
-    failed ones whose click the network does not know, which the rate leaves out.
+    """One network in a period: the numbers of its conversions by figure (postbacks/reporting/figures.py), as on the
+    Conversions page. `p95` is in milliseconds (latency.percentile); `due_since`: when the oldest waiting delivery
+    became due; both may be None.
     """
 
     network: Network
     configs: list[ConfigRow]
     delivered: int = 0
+    partly_delivered: int = 0
     waiting: int = 0
     held: int = 0
     failed: int = 0
@@ -51,43 +54,35 @@ class NetworkTotals:
 
     @property
     def rate(self) -> str:
-        return success_rate(self.delivered, self.delivered + max(self.failed - self.unmatched, 0))
+        ended = self.delivered + self.partly_delivered + max(self.failed - self.unmatched, 0)
+        return figures.success_rate(self.delivered, ended)
 
 
-def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[NetworkTotals]:
-    """Return every network in the order of NETWORKS, in five queries. `since` is the start of an hour."""
+def by_network(game: Game, configs: list[ConfigRow], *, since: datetime, until: datetime) -> list[NetworkTotals]:
+    """Return every network in the order of NETWORKS: one query for each that has a postback, two if it confirms later,
+    and two more. `since` is the start of an hour."""
     networks, due = _configs(game)
-    period = {"config_id__in": list(networks), "starts_at__gte": since}
-    states = _sums(DeliveryCount.objects.filter(**period).values_list("config_id", "state"), networks)
-    buckets = _sums(AttemptCount.objects.filter(**period).values_list("config_id", "bucket"), networks)
-    unknown = dict(
-        Delivery.objects.filter(OUTCOME_UNKNOWN, game=game, created_at__gte=since)
-        .values_list("network")
-        .annotate(Count("pk"))
-        .order_by()
-    )
-    unmatched = _unmatched(networks, since)
+    attempts = AttemptCount.objects.filter(config_id__in=list(networks), starts_at__gte=since, starts_at__lt=until)
+    buckets = _sums(attempts.values_list("config_id", "bucket"), networks)
     return [
         NetworkTotals(
             network,
             [row for row in configs if row.config.network == kind],
-            **{state: states[kind][state] for state in ("delivered", "waiting", "held", "failed")},
-            unmatched=unmatched.get(kind, 0),
-            may_have_arrived=unknown.get(kind, 0),
+            **(_figures(ConversionFilter(game=game, since=since, until=until, network=kind)) if kind in due else {}),
             p95=latency.percentile(buckets[kind], PERCENTILE),
-            due_since=min(due[kind], default=None),
+            due_since=min(due.get(kind, ()), default=None),
         )
         for kind, network in NETWORKS.items()
     ]
 
 
-def _unmatched(networks: Mapping[UUID, str], since: datetime) -> dict[str, int]:
-    """Return the unmatched deliveries that were created since, by network."""
-    later = [pk for pk, kind in networks.items() if kind in NETWORKS and NETWORKS[kind].confirms_later]
-    # By `finished_at` too, for the index of failed deliveries.
-    rows = Delivery.objects.filter(config_id__in=later, state=DeliveryState.FAILED, finished_at__gte=since)
-    rows = rows.filter(created_at__gte=since, confirmation=Confirmation.UNMATCHED)
-    return dict(rows.values_list("network").annotate(Count("pk")).order_by())
+def _figures(filters: ConversionFilter) -> dict[str, int]:
+    """Return the numbers of conversions of the filter's network by figure."""
+    tallies = funnel.tallies_of(filters, attributed_only=True)
+    numbers = {name: tallies[name].count for name in FIGURES}
+    if NETWORKS[filters.network].confirms_later:
+        numbers["unmatched"] = figures.unmatched(filters).count()
+    return numbers
 
 
 def _configs(game: Game) -> tuple[dict[UUID, str], dict[str, list[datetime]]]:

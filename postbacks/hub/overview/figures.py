@@ -5,42 +5,15 @@ Read from rollups (audience/storage/rollups.py), whose size does not depend on t
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncDay, TruncHour
 
 from audience.models import Conversion, ConversionCount, Game, RequestCount
+from postbacks.hub.toolkit.periods import HOUR, Period
 from postbacks.reporting.funnel import Tally
-
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """The last `count` hours or days (UTC), the current one included."""
-
-    key: str
-    label: str
-    step: timedelta
-    count: int
-
-    def starts(self, now: datetime) -> list[datetime]:
-        """Return the start of each hour or day, oldest first."""
-        last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        last = last if self.step == HOUR else last.replace(hour=0)
-        return [last - offset * self.step for offset in reversed(range(self.count))]
-
-
-PERIODS = {
-    period.key: period
-    for period in (
-        Period("24h", "24 hours", HOUR, 24),
-        Period("7d", "7 days", DAY, 7),
-        Period("30d", "30 days", DAY, 30),
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +39,8 @@ def read_conversions(game: Game, period: Period, *, now: datetime) -> dict[str, 
     sums = rows.annotate(count=Sum("number"), with_value=Sum("valued"), total=Sum("value"))
     for network, currency, count, with_value, value in sums.filter(count__gt=0):
         tallies[network] += Tally(count, {currency: value} if with_value else {})
-    span = {"game": game, "event_at__gte": period.starts(now)[0], "event_at__lt": period.starts(now)[-1] + period.step}
+    since, until = period.bounds(now)
+    span = {"game": game, "event_at__gte": since, "event_at__lt": until}
     unsent = Conversion.objects.filter(**span).counted().exclude(value_problem="").order_by()
     for network, problem, count in unsent.values_list("touch__network", "value_problem").annotate(Count("pk")):
         tallies[network or ""] += Tally(problems={problem: count})
@@ -74,5 +48,5 @@ def read_conversions(game: Game, period: Period, *, now: datetime) -> dict[str, 
 
 
 def _within(game: Game, period: Period, now: datetime) -> dict[str, Any]:
-    starts = period.starts(now)
-    return {"game_id": game.pk, "starts_at__gte": starts[0], "starts_at__lt": starts[-1] + period.step}
+    since, until = period.bounds(now)
+    return {"game_id": game.pk, "starts_at__gte": since, "starts_at__lt": until}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpResponse
 
@@ -17,33 +18,29 @@ from postbacks.hub.guide.steps import completed_steps
 from postbacks.hub.overview import attention, delivery_totals, figures, set_aside_work, unfilled_macros
 from postbacks.hub.overview.attention import AttentionItem
 from postbacks.hub.overview.backlog import Backlog, read_backlog
-from postbacks.hub.overview.figures import EventCounts, Period
+from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit import charts
 from postbacks.hub.toolkit.config_rows import ConfigRow, config_rows
+from postbacks.hub.toolkit.periods import HOUR, PERIODS, Period
 from postbacks.networks import NETWORKS
+from postbacks.reporting.conversion_status import NO_PAID_CLICK
+from postbacks.reporting.figures import rejections_listed
 from postbacks.reporting.funnel import Tally
+from postbacks.reporting.labels import CLICK_LABELS
 
 ACCEPTED = charts.Series("Accepted")
 REJECTED = charts.Series("Rejected", charts.HATCHED)
 DEFAULT = "24h"
-# The labels of clicks besides NETWORKS (audience/digest/click_ids.py).
-CLICK_SOURCES = {
-    "meta": "Meta",
-    "google": "Google",
-    "x": "X",
-    "amazon": "Amazon",
-    "other": "Another ad network",
-    "": "No paid click",
-}
 
 
 @game_view()
 def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     """Show the page; htmx requests only the figures."""
     game, now = membership.game, clock.now()
-    choices = [(period.key, period.label) for period in figures.PERIODS.values()]
+    choices = [(period.key, period.label) for period in PERIODS.values()]
     selected = choice(request, "range", label="Period", choices=choices, default=DEFAULT)
-    period = figures.PERIODS[selected.chosen]
+    period = PERIODS[selected.chosen]
+    since, until = period.bounds(now)
     configs = config_rows(game)
     backlog = read_backlog(game, attention.sendable(configs), now=now)
     items = notices(game, configs, backlog, user=request.user)
@@ -55,7 +52,9 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
         "keeps_up": attention.keeps_up(configs, backlog) and not any(item.is_server_wide for item in items),
         **events_context(figures.read_events(game, period, now=now), period),
         **conversions_context(figures.read_conversions(game, period, now=now)),
-        "delivery_totals": delivery_totals.by_network(game, configs, since=period.starts(now)[0]),
+        "delivery_totals": delivery_totals.by_network(game, configs, since=since, until=until),
+        "received": urlencode({"received_from": since.isoformat(), "received_until": until.isoformat()}),
+        "rejections": rejections_listed(game, since, until).count(),
         "backlog": backlog,
         "now": now,
     }
@@ -79,7 +78,7 @@ def setup_context(game: Game, chosen: ChosenNetwork) -> dict[str, Any]:
 
 def events_context(counts: Mapping[datetime, EventCounts], period: Period) -> dict[str, Any]:
     total = EventCounts(sum(row.accepted for row in counts.values()), sum(row.rejected for row in counts.values()))
-    unit = "Hour" if period.step == figures.HOUR else "Day"
+    unit = "Hour" if period.step == HOUR else "Day"
     totals = f"{total.accepted:,} accepted, {total.rejected:,} rejected"
     desc = f"Events per {unit.lower()} in the last {period.label}: {totals}."
     return {"total": total, "chart": events_chart(counts, period), "chart_desc": desc, "chart_unit": f"{unit} (UTC)"}
@@ -93,7 +92,7 @@ def conversions_context(tallies: Mapping[str, Tally]) -> dict[str, Any]:
 
 def events_chart(counts: Mapping[datetime, EventCounts], period: Period) -> charts.Chart:
     """Return events accepted and rejected, by hour or day (UTC)."""
-    is_hourly = period.step == figures.HOUR
+    is_hourly = period.step == HOUR
     points = [
         charts.Point(
             f"{start:%H:%M}" if is_hourly else dates.short_day(start),
@@ -105,13 +104,13 @@ def events_chart(counts: Mapping[datetime, EventCounts], period: Period) -> char
     return charts.stacked(points, series=[ACCEPTED, REJECTED])
 
 
-def ranked_networks(tallies: Mapping[str, Tally]) -> list[tuple[charts.Rank, Tally]]:
-    """Return conversions by network of the attributed click, with values; networks with postbacks first."""
-    labels = {**CLICK_SOURCES, **{kind: network.label for kind, network in NETWORKS.items()}}
-    kinds = [kind for kind in labels if kind in NETWORKS or kind in tallies]
+def ranked_networks(tallies: Mapping[str, Tally]) -> list[tuple[charts.Rank, Tally, str]]:
+    """Return conversions by network of the attributed click, with values and the filter that lists them on the
+    Conversions page; networks with postbacks first."""
+    kinds = [kind for kind in CLICK_LABELS if kind in NETWORKS or kind in tallies]
     ordered = [tallies.get(kind, Tally()) for kind in kinds]
     rows = [
-        (labels[kind], tally.count, charts.SOLID if kind else charts.DOTTED)
+        (CLICK_LABELS[kind], tally.count, charts.SOLID if kind else charts.DOTTED)
         for kind, tally in zip(kinds, ordered, strict=True)
     ]
-    return list(zip(charts.ranked(rows), ordered, strict=True))
+    return list(zip(charts.ranked(rows), ordered, [f"click={kind or NO_PAID_CLICK}" for kind in kinds], strict=True))

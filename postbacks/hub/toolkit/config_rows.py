@@ -15,6 +15,7 @@ from postbacks.monitoring.health.evaluation import evaluate
 from postbacks.monitoring.health.types import HealthCounts, HealthStatus
 from postbacks.networks import NETWORKS
 from postbacks.outbox import goals
+from postbacks.reporting import figures
 
 # Uses the index attempt_by_status. Plain SQL, since every page with postbacks runs it.
 LAST_ACCEPTED = """SELECT started_at FROM postbacks_deliveryattempt
@@ -45,15 +46,7 @@ class ConfigRow:
 
     @property
     def rate(self) -> str:
-        return success_rate(self.delivered, self.ended)
-
-
-def success_rate(delivered: int, ended: int) -> str:
-    """Return the share of finished deliveries that were delivered, "99.2 %"; '' if none has finished.
-
-    Rounded down, so that 100 % means that none failed.
-    """
-    return f"{delivered * 1000 // ended / 10:g} %" if ended else ""
+        return figures.success_rate(self.delivered, self.ended)
 
 
 def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:

@@ -9,6 +9,7 @@ from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import network_label, outcome_label
+from postbacks.reporting.pixels import pixel_of, with_pixels
 from postbacks.reporting.stuck_rows import StuckWork
 
 # Long columns that lists do not show.
@@ -17,11 +18,13 @@ DEFERRED_FIELDS = ("properties", "context", "integrations")
 
 @dataclass(frozen=True, slots=True)
 class PostbackOutcome:
-    """The outcome of a conversion on one postback, or of the whole conversion if `network` is ''."""
+    """The outcome of a conversion on one postback, or of the whole conversion if `network` is ''. `pixel` is '' unless
+    the game has several postbacks on the network."""
 
     label: str
     dot: str
     network: str = ""
+    pixel: str = ""
     reason: str = ""
     message: str = ""
 
@@ -37,7 +40,7 @@ class ConversionRow:
 def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     """Return `rows` with everything that `conversion_row` reads."""
     attempts = DeliveryAttempt.objects.defer("payload").order_by("number")
-    deliveries = Delivery.objects.order_by("created_at").prefetch_related(Prefetch("attempts", attempts))
+    deliveries = with_pixels(Delivery.objects.order_by("created_at")).prefetch_related(Prefetch("attempts", attempts))
     return (
         stuck_rows.with_failures(rows)
         .select_related("touch")
@@ -81,6 +84,7 @@ def _outcome(delivery: Delivery, addresses: bool) -> PostbackOutcome:
         label=label,
         dot=dot,
         network=network_label(delivery.network),
+        pixel=pixel_of(delivery),
         reason=delivery.get_reason_display() if delivery.reason else "",
         message=masked(messages[-1], addresses=addresses)
         if messages and delivery.state != DeliveryState.DELIVERED

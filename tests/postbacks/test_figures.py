@@ -1,0 +1,158 @@
+"""Every figure of every page is the number of the rows that its link lists, for random histories."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from html import unescape
+from urllib.parse import urljoin
+
+import pytest
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audience.games.keys import create_key
+from audience.models import Game, Role
+from postbacks.models import Delivery
+from postbacks.reporting import figures
+from postbacks.reporting.figure_registry import FIGURES
+from tests import factories, hub
+from tests.audience import immutable
+from tests.browser import pages
+from tests.postbacks.histories import History, histories, new_game, present_second, send
+from tests.postbacks.test_shuffling import fan_out, left_no_trace, shuffled
+
+pytestmark = pytest.mark.django_db
+
+EXAMPLES = int(os.environ.get("SHUFFLES", "20")) // 4
+LINK = re.compile(r'<a [^>]*data-figure="(\d+)"[^>]*>')
+HREF = re.compile(r'href="([^"]*)"')
+ROW = re.compile(
+    r'<(?:tr|details|a) [^>]*id="((?:conversion-[0-9a-f-]{36}|delivery-[0-9a-f-]{36}|(?:event|rejection)-\d+))"'
+)
+OLDER = re.compile(r'href="(\?[^"]*before=[^"]+)">Older')
+# What may have become of a delivery that was sent.
+OUTCOMES = (
+    {"state": "delivered", "attempts_made": 1},
+    {"state": "delivered", "attempts_made": 2, "confirmation": "confirmed"},
+    {"state": "failed", "attempts_made": 1, "verdict": "payload"},
+    {"state": "failed", "attempts_made": 9, "verdict": "transient"},
+    {"state": "failed", "reason": "too_old", "verdict": "transient"},
+    {"state": "held", "next_attempt_at": None},
+    {"state": "waiting"},
+    {"state": "skipped", "reason": "consent", "may_have_arrived": True, "attempts_made": 1},
+    {"state": "cancelled", "reason": "erased"},
+)
+VARIANTS = (
+    *("", "?range=7d", "?range=30d", "conversions/?range=30d", "conversions/?range=30d&event=purchase"),
+    *("conversions/?range=30d&network=tiktok", "conversions/?range=24h&network=custom", "conversions/?click=none"),
+    *(
+        "integrations/tiktok/compare/?range=30d",
+        "integrations/reddit/compare/",
+        "integrations/custom/compare/?range=30d",
+    ),
+)
+
+
+def linked_figures(page: str, url: str) -> Iterator[tuple[int, str]]:
+    """Yield the number and the URL of each figure that is a link."""
+    for link in LINK.finditer(page):
+        href = HREF.search(link[0])
+        assert href is not None, link[0]
+        yield int(link[1]), urljoin(url, unescape(href[1]))
+
+
+def listed(client: Client, url: str) -> list[str]:
+    """The rows of a list, on all its pages."""
+    found: list[str] = []
+    while url:
+        page = client.get(url).content.decode()
+        found += ROW.findall(page)
+        older = OLDER.search(page)
+        url = urljoin(url, unescape(older[1])) if older else ""
+    return found
+
+
+def wrong_figures(client: Client, urls: Sequence[str]) -> list[str]:
+    """Each figure whose link lists another number of rows."""
+    lengths: dict[str, int] = {}
+    wrong = []
+    for url in urls:
+        for number, href in linked_figures(client.get(url).content.decode(), url):
+            if href not in lengths:
+                rows = listed(client, href)
+                assert len(rows) == len(set(rows)), href
+                lengths[href] = len(rows)
+            if lengths[href] != number:
+                wrong.append(f"{url}: {number}, but {lengths[href]} at {href}")
+    return wrong
+
+
+def end(game: Game, outcomes: Sequence[int]) -> None:
+    """Give the waiting deliveries these outcomes, by their numbers in OUTCOMES, again and again."""
+    for number, row in enumerate(Delivery.objects.filter(game=game, state="waiting").order_by("event_at", "config")):
+        Delivery.objects.filter(pk=row.pk).update(**OUTCOMES[outcomes[number % len(outcomes)]])
+
+
+def played_game(history: History) -> Game:
+    """A game with two postbacks on one network and one that takes every click, a history, and a refused message."""
+    game = new_game()
+    factories.config(game, pixel_id="C0SECONDPIXEL0000000", triggers=["purchase"], time_zone="Pacific/Auckland")
+    factories.config(game, network="custom", click_parameters=["*"])
+    for _ in send(history, history.arrivals[0], game=game, now=present_second()):
+        pass
+    fan_out()
+    immutable.send(create_key(game=game, name="another"), {"type": "nothing"})
+    return game
+
+
+@shuffled(EXAMPLES)
+@given(history=histories(), outcomes=st.lists(st.integers(0, len(OUTCOMES) - 1), min_size=1, max_size=8))
+def test_every_figure_is_the_number_of_the_rows_that_its_link_lists(history: History, outcomes: list[int]) -> None:
+    with left_no_trace():
+        game = played_game(history)
+        end(game, outcomes)
+        client = hub.member(game, Role.MARKETER)
+        urls = [f"/g/{game.slug}/{path}" for path in VARIANTS]
+        urls += [url for url in pages.hub(game).values() if url.startswith(f"/g/{game.slug}/")]
+        assert wrong_figures(client, list(dict.fromkeys(urls))) == []
+
+
+@shuffled(EXAMPLES)
+@given(history=histories(), outcomes=st.lists(st.integers(0, len(OUTCOMES) - 1), min_size=1, max_size=8))
+def test_figures_of_one_name_agree_on_the_overview_and_the_conversions_page(
+    history: History, outcomes: list[int]
+) -> None:
+    with left_no_trace():
+        game = played_game(history)
+        end(game, outcomes)
+        client, base = hub.member(game, Role.VIEWER), f"/g/{game.slug}/"
+        page = client.get(f"{base}?range=30d").content.decode()
+        overview = {url: number for number, url in linked_figures(page, base)}
+        seen = 0
+        for network in ("", "tiktok", "reddit"):
+            page = client.get(f"{base}conversions/?range=30d&network={network}").content.decode()
+            counted = dict(re.findall(r'id="count-(\w+)">(?:at least )?([\d,]+)<', page))
+            for key, number in counted.items():
+                of_network = f"&network={network}" if network else ""
+                url = f"{base}conversions/?range=30d{of_network}&only={key}"
+                if url in overview:
+                    assert (url, overview[url]) == (url, int(number.replace(",", "")))
+                    seen += 1
+        assert seen >= 4
+
+
+def test_every_definition_is_a_sentence_for_a_marketer() -> None:
+    assert len(FIGURES) == 30
+    for name, figure in FIGURES.items():
+        assert hasattr(figures, name)
+        assert re.fullmatch(r"[A-Z][^`_{}]+\.", figure.explanation), name
+        assert figure.label
+
+
+def test_the_definition_of_a_figure_is_beside_it(game: Game, viewer: Client) -> None:
+    page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
+    for name in ("events_accepted", "conversions", "attributed", "success_rate", "delivered", "waiting", "failed"):
+        figure = FIGURES[name]
+        assert f'<summary aria-label="What “{figure.label}” counts"><span aria-hidden="true">i</span></summary>' in page
+        assert f'<span class="explained">{figure.explanation}</span>' in page
