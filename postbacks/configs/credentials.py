@@ -57,6 +57,7 @@ def request_check(
         triggers=list(proposed.triggers),
         goals=list(proposed.goals),
         enabled=proposed.enabled,
+        time_zone=proposed.time_zone,
         has_test_code=bool(proposed.test_code),
         requested_by=requested_by,
     )

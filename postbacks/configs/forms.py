@@ -8,6 +8,7 @@ from django import forms
 
 from audience.models import Trigger
 from audience.wording.articles import with_article
+from postbacks.configs import time_zones
 from postbacks.configs.credential_input import CredentialInput
 from postbacks.configs.goal_definition import NO_SUGGESTIONS
 from postbacks.configs.goal_forms import GoalRows, object_id_input
@@ -45,6 +46,14 @@ class PostbackForm(forms.Form):
     )
     # Hidden: for the errors of all rows and their cleaned value.
     goals = forms.Field(label="More goals", required=False, widget=forms.HiddenInput)
+    time_zone = forms.ChoiceField(
+        label="Time zone of the ad account",
+        choices=time_zones.choices,
+        initial=time_zones.DEFAULT,
+        required=False,
+        help_text="The network’s reports count days in it; “Compare with the network” counts them alike. It changes "
+        "nothing that is sent.",
+    )
     enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
     test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
 
@@ -137,6 +146,11 @@ class PostbackForm(forms.Form):
     def proposed(self) -> ProposedSettings:
         """The settings that were entered, without those that are invalid."""
         return ProposedSettings(**{"network": self.network.kind, "pixel_id": "", "triggers": [], **self.cleaned_data})
+
+    def clean_time_zone(self) -> str:
+        """Return the stored time zone if none is posted, as by a program that does not know the field."""
+        entered: str = self.cleaned_data["time_zone"]
+        return entered or self.get_initial_for_field(self.fields["time_zone"], "time_zone")
 
     def clean_pixel_id(self) -> str:
         pixel = self.network.read_pixel(self.cleaned_data["pixel_id"])

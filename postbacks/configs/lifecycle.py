@@ -94,12 +94,12 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
 
 def _apply(row: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> None:
     """Apply the changes that the network need not check to the locked `row`."""
-    triggers, goals, enabled = list(proposed.triggers), list(proposed.goals), proposed.enabled
+    triggers, goals, enabled, zone = list(proposed.triggers), list(proposed.goals), proposed.enabled, proposed.time_zone
     rules.refuse_invalid(triggers, goals, network=row.network, pixel_id=row.pixel_id)
-    if (set(triggers), goals, enabled) == (set(row.triggers), list(row.goals), row.enabled):
+    if (set(triggers), goals, enabled, zone) == (set(row.triggers), list(row.goals), row.enabled, row.time_zone):
         return
     before = copy.copy(row)
-    row.triggers, row.goals, row.enabled = triggers, goals, enabled
+    row.triggers, row.goals, row.enabled, row.time_zone = triggers, goals, enabled, zone
     goal_events.add_goal_events(game=row.game, names=[str(goal["event"]) for goal in goals])
     versions.save(config=row, change=versions.difference(before, row), set_by=changed_by)
     if before.enabled and not enabled:

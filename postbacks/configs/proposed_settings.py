@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audience.models import Game
+from postbacks.configs.time_zones import DEFAULT
 from postbacks.models import PostbackConfig
 
 
@@ -21,6 +22,7 @@ class ProposedSettings:
     triggers: Sequence[str]
     goals: Sequence[Mapping[str, Any]] = ()
     enabled: bool = True
+    time_zone: str = DEFAULT
     credential: Mapping[str, str] = field(default_factory=dict, repr=False)
     test_code: str = field(default="", repr=False)
 
@@ -31,7 +33,7 @@ class ProposedSettings:
     @classmethod
     def of(cls, config: PostbackConfig, **changes: Any) -> "ProposedSettings":
         """The stored settings of `config` with `changes`."""
-        names = ("network", "pixel_id", "triggers", "goals", "enabled")
+        names = ("network", "pixel_id", "triggers", "goals", "enabled", "time_zone")
         return cls(**{name: getattr(config, name) for name in names} | changes)
 
     def as_config(self, *, game: Game, existing: PostbackConfig | None) -> PostbackConfig:
@@ -43,6 +45,7 @@ class ProposedSettings:
             triggers=list(self.triggers),
             goals=list(self.goals),
             enabled=self.enabled,
+            time_zone=self.time_zone,
         )
         if existing:
             config.pk = existing.pk

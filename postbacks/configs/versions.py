@@ -72,6 +72,7 @@ def _create(check: CredentialCheck, credential: Mapping[str, str]) -> None:
         goals=check.goals,
         click_parameters=list(check.kind.click_parameters_of(credential)),
         enabled=check.enabled,
+        time_zone=check.time_zone,
         validated_at=now,
         checked_at=now,
         created_by=check.requested_by,
@@ -94,7 +95,8 @@ def _change(check: CredentialCheck, credential: Mapping[str, str]) -> None:
         config.credential = credential
         config.click_parameters = list(config.kind.click_parameters_of(credential))
     config.pixel_id, config.triggers, config.goals = check.pixel_id, check.triggers, check.goals
-    config.enabled, config.validated_at, config.checked_at = check.enabled, now, now
+    config.enabled, config.time_zone = check.enabled, check.time_zone
+    config.validated_at = config.checked_at = now
     save(config=config, change=difference(before, config), set_by=check.requested_by)
     # Releasing requires a passed check, and this one passed.
     hold.release(config=config)
@@ -130,6 +132,7 @@ def difference(before: PostbackConfig, after: PostbackConfig) -> str:
     parts += ["Pixel changed"] if before.pixel_id != after.pixel_id else []
     parts += ["Trigger events changed"] if set(before.triggers) != set(after.triggers) else []
     parts += ["Goals changed"] if before.goals != after.goals else []
+    parts += ["Time zone changed"] if before.time_zone != after.time_zone else []
     if before.enabled != after.enabled:
         parts.append("Switched on" if after.enabled else "Switched off")
     label = ", ".join(parts) or "Validated again"

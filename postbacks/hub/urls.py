@@ -2,6 +2,8 @@ from django.urls import path
 
 from postbacks.hub.alerts import views as alerts
 from postbacks.hub.audit_log import views as audit_log
+from postbacks.hub.comparison import deliveries
+from postbacks.hub.comparison import views as comparison
 from postbacks.hub.conversions import views as conversions
 from postbacks.hub.delivery_log import views as delivery_log
 from postbacks.hub.goals import views as goals
@@ -50,6 +52,8 @@ urlpatterns = [
     path("g/<slug:slug>/integrations/ad-clicks/", ad_clicks.ad_clicks_edit, name="ad-clicks"),
     path(INTEGRATION, integrations.integration, name="integration"),
     path(INTEGRATION + "quality/", integrations.match_quality, name="quality"),
+    path(INTEGRATION + "compare/", comparison.comparison, name="comparison"),
+    path(INTEGRATION + "deliveries/", deliveries.deliveries, name="deliveries"),
     path(INTEGRATION + "add/", settings.postback_add, name="postback-add"),
     path(INTEGRATION + "request/", request_preview.request_preview, name="request-preview"),
     path(INTEGRATION + "goal-row/", goal_row.goal_row, name="goal-row"),

@@ -46,6 +46,8 @@ class PostbackConfig(AuditedInGame, models.Model):
         models.CharField(max_length=32), blank=True, default=list, db_default=[], editable=False
     )
     enabled = models.BooleanField(default=True)
+    # The IANA name of the time zone in which the ad account reports days (postbacks/reporting/comparison.py).
+    time_zone = models.CharField(max_length=64, default="UTC", db_default="UTC")
     version = models.PositiveIntegerField(default=1, editable=False, help_text="Every change makes one.")
     validated_at = models.DateTimeField()
     created_by = models.ForeignKey(
@@ -188,6 +190,7 @@ class CredentialCheck(models.Model):
     triggers = ArrayField(models.CharField(max_length=16, choices=Trigger.choices), blank=True)
     goals = models.JSONField(default=list, blank=True)
     enabled = models.BooleanField(default=True)
+    time_zone = models.CharField(max_length=64, default="UTC", db_default="UTC")
     has_test_code = models.BooleanField(default=False, help_text="Whether its event may only go out with a test code.")
     state = models.CharField(max_length=10, choices=CheckState.choices, default=CheckState.PENDING)
     http_status = models.PositiveSmallIntegerField(null=True, blank=True)

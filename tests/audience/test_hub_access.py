@@ -48,7 +48,7 @@ POSTED |= {"set-aside-retry"}
 ADMIN |= {"invitation-link"}
 POST_ONLY |= {"invitation-link"}
 POSTED |= {"invitation-link"}
-READ |= {"goals"}
+READ |= {"goals", "comparison", "deliveries"}
 GOAL = {"goal-edit", "goal-delete"}
 MARKETER |= {*GOAL, "goal-add", "postback-copy"}
 POSTED |= {*GOAL, "goal-add"}
@@ -105,6 +105,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         **pages,
         **rows,
         **dict.fromkeys(("integration", "quality", "preview", "replays", *TRYING), on_network),
+        **dict.fromkeys(("comparison", "deliveries"), on_network),
         "request-preview": {"slug": game.slug, "network": "custom"},
         "document": {"slug": game.slug, "name": "identity"},
         "postback-history": {**on_network, "pk": config.pk},

@@ -70,6 +70,8 @@ ROW_OF = {
     "privacy-person": "person",
     "audit-log": "",
     "quality": "",
+    "comparison": "",
+    "deliveries": "",
     "document": "",
 }
 # Arguments of no existing row, by the converter of the URL.

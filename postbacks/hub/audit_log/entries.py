@@ -58,6 +58,7 @@ LABELS = {
     "untagged_fbclid_is_paid": "An fbclid without UTM tags is a paid click",
     "limited_data_use": "Limited data use for every conversion",
     "url": "Host",
+    "time_zone": "Time zone of the ad account",
     "once": "Once per player",
     "server_only": "Only from a server key",
     "repeat_orders": "Every event of an order",

@@ -70,4 +70,5 @@ def _initial(
         "triggers": source.triggers,
         "goals": source.goals,
         "enabled": source.enabled,
+        "time_zone": source.time_zone,
     }

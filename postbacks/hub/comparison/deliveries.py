@@ -1,0 +1,96 @@
+"""The list of the deliveries behind a number of the comparison with a network."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from audience.database import clock
+from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
+from audience.hub.toolkit.filters import parse_uuid, search_text
+from audience.hub.toolkit.masking import masked
+from audience.hub.toolkit.paging import newest
+from audience.models import Game, Membership, trigger_label
+from postbacks.configs.time_zones import zone_or_utc
+from postbacks.hub.toolkit.network_pages import network_or_404
+from postbacks.hub.toolkit.periods import last_days, read_days
+from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.reporting.comparison import deliveries_of
+from postbacks.reporting.figure_rows import POSTBACK, find, postback_figure
+from postbacks.reporting.labels import outcome_label
+
+MAX_EVENT_LENGTH = 256
+DEFAULT_FIGURE, DEFAULT_DAYS = "eligible", 7
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """`player` is masked; `message` is what the network answered last to a delivery that it did not accept."""
+
+    delivery: Delivery
+    event: str
+    label: str
+    dot: str
+    player: str
+    message: str
+
+
+@game_view()
+def deliveries(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """Show the deliveries of `?postback=` that the figure `?only=` counts, of some days and of one event or of all."""
+    ad_network = network_or_404(network)
+    config = _config(request, membership.game, network)
+    if config is None:
+        return redirect("comparison", slug=membership.game.slug, network=network)
+    event, key = search_text(request, "event", length=MAX_EVENT_LENGTH), request.GET.get("only", "")
+    key = key if postback_figure(key) else DEFAULT_FIGURE
+    label, condition = postback_figure(key) or ("", Q())
+    zone = zone_or_utc(config.time_zone)
+    days = read_days(request, zone=zone) or last_days(DEFAULT_DAYS, zone, now=clock.now())
+    rows = deliveries_of(config, since=days.starts[0], until=days.starts[-1]).filter(condition)
+    rows = rows.filter(trigger=event) if event else rows
+    before = request.GET.get("before", "")
+    listed = newest(with_answers(rows), by="event_at", before=before)
+    context: dict[str, Any] = {
+        "network": ad_network,
+        "config": config,
+        "title": label,
+        "explained": find(f"{POSTBACK}{key}"),
+        "event": masked(trigger_label(event), addresses=sees_addresses(membership)) if event else "",
+        "days": days,
+        "rows": [_row(row, addresses=sees_addresses(membership)) for row in listed.rows],
+        "older": listed.older,
+        "before": before,
+    }
+    return page(request, "hub/comparison/deliveries.html", membership, **context)
+
+
+def _config(request: HubRequest, game: Game, network: str) -> PostbackConfig | None:
+    """Return the postback of the URL, which may be deleted, or else the first one; None if there is none."""
+    configs = PostbackConfig.objects.filter(game=game, network=network).defer("credential", "previous_credential")
+    if chosen := request.GET.get("postback", ""):
+        return get_object_or_404(configs, pk=parse_uuid(chosen))
+    return configs.filter(deleted_at=None).order_by("created_at").first()
+
+
+def with_answers(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Return `rows` with everything that the list shows."""
+    attempts = DeliveryAttempt.objects.defer("payload").order_by("number")
+    return rows.select_related("conversion").prefetch_related(Prefetch("attempts", attempts))
+
+
+def _row(delivery: Delivery, *, addresses: bool) -> DeliveryRow:
+    label, dot = outcome_label(delivery)
+    conversion, messages = delivery.conversion, [attempt.message for attempt in delivery.attempts.all()]
+    player = f"Player {str(conversion.person_id)[:8]}" if conversion else ""
+    is_accepted = delivery.state == DeliveryState.DELIVERED
+    return DeliveryRow(
+        delivery=delivery,
+        event=masked(delivery.trigger_label, addresses=addresses),
+        label=label,
+        dot=dot,
+        player=masked(conversion.user_id, addresses=addresses) or player if conversion else "",
+        message=masked(messages[-1], addresses=addresses) if messages and not is_accepted else "",
+    )

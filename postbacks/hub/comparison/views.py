@@ -1,0 +1,128 @@
+"""Compare with the network: a postback's conversions by day of the ad account and event, and why some are missing."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from audience.database import clock
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.filters import Filter, choice
+from audience.models import Game, Membership, trigger_label
+from postbacks.configs.time_zones import zone_or_utc
+from postbacks.hub.comparison.findings import findings
+from postbacks.hub.toolkit.network_pages import live_configs, network_or_404
+from postbacks.hub.toolkit.periods import DAY_PARAMETERS, Days, last_days, read_days
+from postbacks.models import PostbackConfig
+from postbacks.networks.interface.network import Network
+from postbacks.reporting.comparison import COLUMNS, Comparison, Numbers, compare
+
+RANGES = {"7d": ("7 days", 7), "30d": ("30 days", 30)}
+DEFAULT_RANGE = "7d"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRow:
+    """A row of the table. `cells` are [(column, number, the URL of its rows), ...]; `values` as `sums` of a Tally."""
+
+    title: str
+    event: str
+    cells: list[tuple[str, int, str]]
+    sums: dict[str, Decimal]
+    value_href: str
+
+
+@game_view()
+def comparison(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """Show the comparison of one postback; htmx requests the part for the network's page."""
+    ad_network, game = network_or_404(network), membership.game
+    template = "hub/comparison/_table.html" if request.htmx else "hub/comparison/page.html"
+    configs = list(live_configs(game, network))
+    context: dict[str, Any] = {"network": ad_network, "heading": "h3" if request.htmx else "h2"}
+    if configs:
+        context |= _context(request, game, ad_network, configs)
+    return page(request, template, membership, **context)
+
+
+def _context(request: HttpRequest, game: Game, network: Network, configs: list[PostbackConfig]) -> dict[str, Any]:
+    postbacks = choice(
+        request,
+        "postback",
+        label=network.pixel_label,
+        choices=[(str(config.pk), config.pixel_id) for config in configs],
+        default=str(configs[0].pk),
+        clears=DAY_PARAMETERS,
+    )
+    config = next(config for config in configs if str(config.pk) == postbacks.chosen)
+    ranges, days = _days(request, config)
+    compared = compare(config, dates=days.dates, starts=days.starts)
+    links = Links(game, config, days)
+    return {
+        "config": config,
+        "postbacks": postbacks if len(configs) > 1 else None,
+        "ranges": ranges,
+        "days": days,
+        "links": links,
+        "total": _row("Total", "", compared.total, links),
+        "by_event": [_row("", event, numbers, links) for event, numbers in compared.by_event.items()],
+        "by_day": _day_rows(compared, links),
+        "findings": [(finding, links.finding(finding.key)) for finding in findings(compared.findings, network)],
+        "missing": compared.missing,
+        "eligible": compared.total.counts["eligible"],
+        "accepted": compared.total.counts["accepted"],
+        "accepted_href": links.deliveries("accepted"),
+    }
+
+
+def _days(request: HttpRequest, config: PostbackConfig) -> tuple[Filter, Days]:
+    """Return the filter of the last days, and the chosen days in the time zone of the ad account."""
+    zone = zone_or_utc(config.time_zone)
+    texts = [(key, text) for key, (text, _) in RANGES.items()]
+    ranges = choice(request, "range", label="Days", choices=texts, default=DEFAULT_RANGE, clears=DAY_PARAMETERS)
+    if days := read_days(request, zone=zone):
+        options = [replace(option, is_chosen=False) for option in ranges.options]
+        return replace(ranges, options=options), replace(days, zone=zone)
+    return ranges, last_days(RANGES[ranges.chosen][1], zone, now=clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The URLs of the rows behind the numbers of a comparison."""
+
+    game: Game
+    config: PostbackConfig
+    days: Days
+
+    def deliveries(self, key: str, *, event: str = "", days: Days | None = None) -> str:
+        """Return the URL of the list of a figure of deliveries."""
+        path = reverse("deliveries", kwargs={"slug": self.game.slug, "network": self.config.network})
+        query = {"postback": str(self.config.pk), "only": key, "event": event, **(days or self.days).parameters}
+        return f"{path}?{urlencode({name: value for name, value in query.items() if value})}"
+
+    def finding(self, key: str) -> str:
+        return self.undecided() if key == "undecided" else self.deliveries(key)
+
+    def undecided(self) -> str:
+        """Return the URL of the conversions that have no delivery yet."""
+        query = {"network": self.config.network, "only": "undecided", **self.days.parameters}
+        return f"{reverse('conversions', kwargs={'slug': self.game.slug})}?{urlencode(query)}"
+
+
+def _row(title: str, event: str, numbers: Numbers, links: Links, days: Days | None = None) -> ComparedRow:
+    return ComparedRow(
+        title=title,
+        event=trigger_label(event) if event else "",
+        cells=[(name, numbers.counts[name], links.deliveries(name, event=event, days=days)) for name in COLUMNS],
+        sums=dict(sorted(numbers.values.items())),
+        value_href=links.deliveries("valued", event=event, days=days),
+    )
+
+
+def _day_rows(compared: Comparison, links: Links) -> list[ComparedRow]:
+    return [
+        _row(f"{day:%a, %b %-d}", event, numbers, links, replace(links.days, first=day, last=day))
+        for (day, event), numbers in compared.by_day.items()
+    ]
