@@ -4,11 +4,12 @@ A figure of conversions is a function that returns its rows, one of the deliveri
 the condition of its rows. The link of a figure leads to a list of exactly these rows.
 """
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
-from audience.models import Conversion, Event, Game, Reason, Rejection, ValueProblem
+from audience.models import Conversion, Event, Game, Kind, Reason, Rejection, ValueProblem
 from audience.models.attribution import ATTRIBUTION_REASONS
 from postbacks.models import OUTCOME_UNKNOWN, Confirmation, DeliveryState
 from postbacks.networks.interface.call import Verdict
@@ -26,6 +27,16 @@ def events_accepted(game: Game, since: datetime, until: datetime) -> QuerySet[Ev
     """Messages that were stored, by the time of receipt, without duplicates. Those that are deleted later, with their
     player or by age, stay counted."""
     return Event.objects.filter(game_id=game.pk, received_at__gte=since, received_at__lt=until)
+
+
+@figure("Events seen")
+def seen(filters: ConversionFilter, names: Collection[str]) -> QuerySet[Event]:
+    """Events whose name can make a conversion, by the time of the event, also those that are not processed yet. At most
+    the newest 20,000 events are read."""
+    since, first_day = filters.since, (filters.since - timedelta(days=1)).date()
+    events = Event.objects.filter(game_id=filters.game.pk, day__gte=first_day, event_at__gte=since)
+    events = events.filter(event_at__lt=filters.until) if filters.until else events
+    return events.filter(kind=Kind.TRACK, name__in=names)
 
 
 @figure("Rejected and listed")

