@@ -156,7 +156,9 @@ def test_a_skipped_delivery_shows_the_conversions_reason(config: PostbackConfig,
 def test_the_overview_counts_the_last_day(config: PostbackConfig, viewer: Client) -> None:
     factories.delivery(config, state="delivered")
     factories.delivery(config, state="failed")
-    factories.delivery(config, state="delivered", created_at=NOW - timedelta(days=2))
-    page = viewer.get(f"/g/{config.game.slug}/").content.decode()
-    numbers = re.findall(r'data-label="(Delivered|Waiting|Failed)" class="number">(\d+)<', hub.normalized_html(page))
+    player = factories.person(config.game)
+    early = factories.conversion(player, touch=factories.touch(player), event_at=NOW - timedelta(days=2))
+    factories.delivery(config, conversion=early, state="delivered")
+    page = hub.normalized_html(viewer.get(f"/g/{config.game.slug}/").content.decode())
+    numbers = re.findall(r'data-label="(Delivered|Waiting|Failed)" class="number"><a [^>]*>(\d+)<', page)
     assert numbers[:3] == [("Delivered", "1"), ("Waiting", "0"), ("Failed", "1")]
