@@ -28,6 +28,7 @@ class AudienceConfig(AppConfig):
         auditlog.register(Authenticator, include_fields=["user", "type"], **of_user)
         auditlog.register(self.get_model("AddressChange"), include_fields=["user", "email"], **of_user)
         auditlog.register(self.get_model("Game"))
+        auditlog.register(self.get_model("ExchangeRate"))
         auditlog.register(self.get_model("Membership"))
         auditlog.register(self.get_model("Invitation"), exclude_fields=["digest"])
         # The prefix identifies the key. The value is excluded, not masked: auditlog's mask shows half of it.

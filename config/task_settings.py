@@ -20,6 +20,7 @@ TASK_ROUTES: dict[str, Any] = {
     "audience.tasks.*": {"queue": DIGEST},
     "postbacks.tasks.fan_out": {"queue": DIGEST},
     "postbacks.tasks.roll_up": {"queue": DIGEST},
+    "postbacks.tasks.refresh_figures": {"queue": DIGEST},
     "postbacks.tasks.prune": {"queue": DIGEST},
     "postbacks.tasks.*": {"queue": DELIVERY},
 }
@@ -41,6 +42,7 @@ BEAT = {
     # Charts read single rows for the time that is not rolled up yet: usually 15 seconds, at most a minute.
     "roll-up-intake": _every("audience.tasks.roll_up", timedelta(seconds=15)),
     "roll-up-postbacks": _every("postbacks.tasks.roll_up", timedelta(seconds=15)),
+    "figures": _every("postbacks.tasks.refresh_figures", timedelta(seconds=15)),
     "prune-attempts": _every("postbacks.tasks.prune", timedelta(minutes=10)),
     "fan-out": _every("postbacks.tasks.fan_out", timedelta(seconds=2)),
     "deliver": _every("postbacks.tasks.deliver", timedelta(seconds=2)),

@@ -34,4 +34,5 @@ class PostbacksConfig(AppConfig):
             mask_callable="postbacks.monitoring.alerts.hooks.host_of",
         )
         auditlog.register(self.get_model("GameGoal"), exclude_fields=["updated_at", "version"])
+        auditlog.register(self.get_model("CostUpload"))
         auditlog.register(self.get_model("Replay"), exclude_fields=["queued", "past_deadline"])

@@ -14,6 +14,7 @@ from postbacks.monitoring.alerts.notices import deliver_notices
 from postbacks.monitoring.alerts.watch import watch
 from postbacks.networks import NETWORKS
 from postbacks.outbox import fan_out as outbox
+from postbacks.reporting.campaigns import refresh
 from postbacks.reporting.rollups import ROLLUPS
 
 
@@ -82,6 +83,12 @@ def digests() -> None:
 def roll_up() -> None:
     clock.synchronise()
     rollups.roll_up(ROLLUPS, now=clock.now())
+
+
+@shared_task
+def refresh_figures() -> None:
+    clock.synchronise()
+    refresh.refresh()
 
 
 @shared_task

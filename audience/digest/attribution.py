@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from audience.database import bulk, clock
-from audience.digest import conversions, orders, repeated_clicks, touches
+from audience.digest import conversions, earlier_activity, orders, repeated_clicks, touches
 from audience.digest.event_ids import is_id
 from audience.digest.identity import ResolvedPlayers
 from audience.models import Conversion, Event, Game, Identity, Owners, Reason, Touch
@@ -17,7 +17,8 @@ LATE_CLICK_PERIOD = timedelta(days=7)
 
 def attribute(*, game: Game, events: Sequence[Event], people: ResolvedPlayers) -> int:
     """Store the events' touches and conversions and decide all conversions they affect; return how many changed."""
-    touched = touches.store(game=game, events=events, people=people.by_event)
+    touched, clicked = touches.store(game=game, events=events, people=people.by_event)
+    earlier_activity.add(game=game, changed=people.changed, clicked=clicked)
     # Moved events have their conversions already, except events from before a goal counted them, which get none.
     moved = {event.pk for event in people.moved}
     unmoved = [event for event in events if event.pk not in moved]

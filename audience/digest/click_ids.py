@@ -57,6 +57,14 @@ CAMPAIGN = (
     *("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "referral_code"),
     *("utm_id", "utm_source_platform", "utm_creative_format", "utm_marketing_tactic"),
 )
+# Parameters of a URL that name an ad, as examples of ad networks name those for their macros -> how they are stored.
+AD_TAGS = {
+    **{name: name for name in ("campaign_name", "campaign_id", "ad_group_name", "ad_group_id", "ad_name", "ad_id")},
+    **dict.fromkeys(("adgroup_name", "adset_name", "aid_name"), "ad_group_name"),
+    **dict.fromkeys(("adgroup_id", "adset_id"), "ad_group_id"),
+    **dict.fromkeys(("cid_name", "creative_name"), "ad_name"),
+    "creative_id": "ad_id",
+}
 # Network -> its cookies that identify a browser.
 COOKIES: dict[str, tuple[str, ...]] = {}
 # Cookies of networks that may have no postbacks yet. They are stored with every click, and sent unchanged.

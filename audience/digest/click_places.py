@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from audience.digest import click_ids
-from audience.digest.click_ids import CAMPAIGN, is_click_id
+from audience.digest.click_ids import AD_TAGS, CAMPAIGN, is_click_id
 
 # Keys of context.campaign for the utm_* parameters of a URL.
 CAMPAIGN_PARAMETERS = {"source": "utm_source", "medium": "utm_medium", "name": "utm_campaign"}
@@ -53,6 +53,11 @@ class Place:
     @property
     def tags(self) -> dict[str, str]:
         return {name: self.parameters[name] for name in CAMPAIGN if name in self.parameters}
+
+    @property
+    def ad_tags(self) -> dict[str, str]:
+        """What a URL says of its ad. It plays no part in whether the visit was paid for."""
+        return {name: self.parameters[name] for name in dict.fromkeys(AD_TAGS.values()) if name in self.parameters}
 
 
 NOWHERE = Place({})
@@ -146,7 +151,8 @@ def _parameters(url: str, table: Mapping[str, str]) -> dict[str, str]:
             value = unquote(value).strip()
             if value and (is_click_id(value) or not is_click_id(found.get(name, ""))):
                 found[name] = value
-        elif name in CAMPAIGN:
+        elif name in CAMPAIGN or name in AD_TAGS:
+            name = AD_TAGS.get(name, name)
             # PostgreSQL stores no NUL, which the URL has as %00.
             value = unquote(value.replace("+", " ")).replace("\0", "\ufffd").strip()
             found |= {name: value} if value else {}

@@ -145,7 +145,7 @@ def _click(
         network=visit.network,
         parameter=visit.parameter,
         click_id=visit.click_id,
-        campaign={name: value for name, value in tags.items() if len(value) <= MAX_LENGTH},
+        campaign={name: value for name, value in {**tags, **place.ad_tags}.items() if len(value) <= MAX_LENGTH},
         page_url=_whole(page_url(properties, context)),
         referrer=_whole(referrer(properties, context)),
         ip=_whole(context.get("ip"), MAX_IP),

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import connection
 
-from audience.digest import click_ids, click_places, named_parameters
+from audience.digest import active_quarters, click_ids, click_places, named_parameters
 from audience.digest.event_ids import EventIds, event_ids
 from audience.digest.stated_consent import CHANGES_CONSENT, LEVEL
 from audience.ids.values import PLACEHOLDER_IDS
@@ -75,6 +75,7 @@ JOINS = f"""joining IS NOT NULL AND (links <> '' OR NOT ({IS_UNNAMED}))
 #   weak id may change or depends on the time.
 # counted: counts placeholders that were sent in place of ids.
 # active: updates last_seen_at of known players.
+# clicked: records when those of them who clicked an ad were active.
 # least and greatest ignore NULL.
 READ_GROUPS = f"""
 WITH event AS MATERIALIZED (
@@ -87,6 +88,7 @@ WITH event AS MATERIALIZED (
 ), id_group AS (
   SELECT anonymous_id, user_id, device_id, links, min(event_at) AS first_at, max(event_at) AS last_at,
     min(message_id) AS message_id, max(event_at) FILTER (WHERE is_active) AS active_at,
+    array_agg(DISTINCT audience_quarter(event_at)) FILTER (WHERE is_active) AS quarters,
     array_agg(id) FILTER (WHERE is_relevant) AS events,
     array_agg(id) FILTER (WHERE group_id <> '' AND NOT is_relevant) AS joining,
     array_agg(DISTINCT group_id) FILTER (WHERE group_id <> '' AND NOT is_relevant) AS group_ids,
@@ -114,9 +116,12 @@ WITH event AS MATERIALIZED (
   UPDATE audience_person SET last_seen_at = active_at
   FROM (SELECT person_id, max(active_at) AS active_at FROM known GROUP BY person_id) AS latest
   WHERE id = person_id AND active_at > last_seen_at
+), clicked AS (
+  {active_quarters.STORE.format(source="(SELECT person_id, unnest(quarters) AS quarter FROM known) AS seen")}
 )
 SELECT anonymous_id, user_id, device_id, links, first_at, last_at, message_id, active_at,
-  coalesce(events, '{{}}') || CASE WHEN joins THEN joining ELSE '{{}}' END, person_id, changes_consent
+  coalesce(events, '{{}}') || CASE WHEN joins THEN joining ELSE '{{}}' END, person_id, changes_consent,
+  coalesce(quarters, '{{}}')
 FROM (SELECT *, {JOINS} AS joins FROM known) AS known
 WHERE person_id IS NULL OR events IS NOT NULL OR changes_consent OR joins
 """
@@ -138,7 +143,7 @@ class EventGroup:
 
     `message_id` is the smallest of them. `active_at` is the time of the last event of an active player, None without
     one. `person_id` is None until identity resolves it. `links_json` is '' for none. `changes_consent` as in
-    stated_consent.py.
+    stated_consent.py. `quarters` are the quarter hours of the events of an active player.
     """
 
     anonymous_id: str
@@ -152,6 +157,7 @@ class EventGroup:
     events: list[int]
     person_id: uuid.UUID | None
     changes_consent: bool
+    quarters: list[datetime]
 
     @cached_property
     def ids(self) -> EventIds:

@@ -28,11 +28,13 @@ class ResolvedPlayers:
     """`by_event`: {event id: person id} of the relevant events. `changed`: persons changed by a merge or a move.
 
     `moved`: events of earlier digests that must be digested again; `by_event` has their persons too.
+    `quarters`: {person id: quarter hours of activity}, without those of known persons that the database has recorded.
     """
 
     by_event: dict[int, uuid.UUID] = field(default_factory=dict)
     changed: set[uuid.UUID] = field(default_factory=set)
     moved: list[Event] = field(default_factory=list)
+    quarters: dict[uuid.UUID, set[datetime]] = field(default_factory=lambda: defaultdict(set))
 
 
 @dataclass(slots=True)
@@ -69,12 +71,17 @@ def resolve(
     for group in groups:
         if group.person_id is not None:
             people.by_event.update(dict.fromkeys(group.events, group.person_id))
+            people.quarters[group.person_id].update(group.quarters)
     unresolved = [group for group in groups if group.person_id is None]
     if unresolved:
         known_groups = [group for group in groups if group.person_id is not None]
         by_id = {event.pk: event for event in events}
         _resolve(DigestInput(game, unresolved, known_groups, by_id, set(event_ids), triggers), people, merged)
     people.by_event = {pk: merged.final(person_id) for pk, person_id in people.by_event.items()}
+    quarters = people.quarters
+    people.quarters = defaultdict(set)
+    for person_id, moments in quarters.items():
+        people.quarters[merged.final(person_id)] |= moments
     people.changed = {merged.final(person_id) for person_id in people.changed | set(merged.values())}
     return people
 
@@ -137,6 +144,7 @@ def _assign(
         else:
             people.by_event.update(dict.fromkeys(group.events, person_id))
         seen[merged.final(person_id)].append(group)
+        people.quarters[person_id].update(group.quarters)
     persons.record_seen(digest.game, seen, merged)
 
 

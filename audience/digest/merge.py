@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from audience.database import bulk
-from audience.digest import conversions, touches, traits
+from audience.digest import active_quarters, conversions, touches, traits
 from audience.models import Conversion, Device, Group, Identity, Person, Touch
 from audience.models.people import GroupMembership
 
@@ -24,6 +24,7 @@ def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
     joined = [GroupMembership(group=group, person=remaining) for group in Group.objects.filter(members__in=merged_ids)]
     GroupMembership.objects.bulk_create(joined, ignore_conflicts=True)
     traits.merge_into(remaining, persons[1:])
+    active_quarters.move(game_id=remaining.game_id, merged=merged_ids, remaining=remaining.pk)
     Person.objects.filter(pk__in=merged_ids).delete()
     return remaining.pk
 

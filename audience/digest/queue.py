@@ -17,7 +17,16 @@ from django.db.models import Min
 
 from audience.background import isolation, wakeup
 from audience.database import clock
-from audience.digest import attribution, devices_and_groups, event_groups, identity, spellings, stated_consent, traits
+from audience.digest import (
+    active_quarters,
+    attribution,
+    devices_and_groups,
+    event_groups,
+    identity,
+    spellings,
+    stated_consent,
+    traits,
+)
 from audience.digest.event_groups import ClaimedBatch
 from audience.models import Batch, BatchState, FailedWork, Game, Queue, goals
 from audience.models.events import BatchQuerySet
@@ -139,6 +148,7 @@ def digest(*, game_id: int, only: int | None = None) -> int:
         devices_and_groups.apply(game=game, events=events, people=people.by_event)
         if attribution.attribute(game=game, events=events, people=people):
             wakeup.wake(settings.CONVERSIONS_READY_TASK)
+    active_quarters.store(game=game, quarters=people.quarters)
     return rows.update(state=BatchState.DONE, error="")
 
 

@@ -14,7 +14,7 @@ import structlog
 from django.db import connection
 from django.db.models import Q
 
-from audience.digest import event_groups, moved_rows, ownership, spellings, traits
+from audience.digest import active_quarters, event_groups, moved_rows, ownership, spellings, traits
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id, weak_keys
 from audience.digest.ownership import NAMES_USER, KnownId, WeakOwners
 from audience.ids.values import canonical
@@ -158,4 +158,6 @@ def _events(
 
 def remove_empty(person_ids: Iterable[uuid.UUID]) -> None:
     """Delete those persons that have neither ids nor conversions."""
-    Person.objects.filter(pk__in=list(person_ids), identities=None, conversions=None).delete()
+    rows = Person.objects.filter(pk__in=list(person_ids), identities=None, conversions=None)
+    active_quarters.forget(rows.values_list("pk", flat=True))
+    rows.delete()

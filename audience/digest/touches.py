@@ -32,8 +32,12 @@ CROSS JOIN LATERAL (
 """
 
 
-def store(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> set[uuid.UUID]:
-    """Store the events' ad clicks and count their unfilled macros; return the persons who clicked.
+def store(
+    *, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]
+) -> tuple[set[uuid.UUID], dict[uuid.UUID, datetime]]:
+    """Store the events' ad clicks and count their unfilled macros.
+
+    Return the persons who clicked, and {person: time} of clicks that are new or are earlier than they were known.
 
     `people` has the person of each event, by its id.
     """
@@ -52,8 +56,7 @@ def store(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID
             else:
                 stated[key] = touch
     click_macros.count(game, macros)
-    _save(stated)
-    return {person_id for person_id, _, _ in stated}
+    return {person_id for person_id, _, _ in stated}, _save(stated)
 
 
 def _touch(game: Game, event: Event, person_id: uuid.UUID, click: Click) -> Touch:
@@ -68,18 +71,24 @@ def _touch(game: Game, event: Event, person_id: uuid.UUID, click: Click) -> Touc
     )
 
 
-def _save(stated: Mapping[tuple[uuid.UUID, str, str], Touch]) -> None:
-    """Save touches by (person, network, click key): new rows, and what stored ones lack. The game must be locked."""
+def _save(stated: Mapping[tuple[uuid.UUID, str, str], Touch]) -> dict[uuid.UUID, datetime]:
+    """Save touches by (person, network, click key): new rows, and what stored ones lack. The game must be locked.
+
+    Return {person: time} as `store` does.
+    """
     if not stated:
-        return
+        return {}
     new = dict(stated)
-    changed = []
+    changed, earlier = [], []
     for touch in Touch.objects.raw(STORED, [list(column) for column in zip(*stated, strict=True)]):
-        other = new.pop((touch.person_id, touch.network, touch.click_key), None)
+        other, before = new.pop((touch.person_id, touch.network, touch.click_key), None), touch.clicked_at
         if other and fill(touch, other):
             changed.append(touch)
+            earlier += [touch] if touch.clicked_at != before else []
     bulk.update(changed, COLUMNS)
     Touch.objects.bulk_create(new.values())
+    rows = sorted([*new.values(), *earlier], key=lambda touch: touch.clicked_at, reverse=True)
+    return {touch.person_id: touch.clicked_at for touch in rows}
 
 
 def fill(touch: Touch, other: Touch) -> bool:

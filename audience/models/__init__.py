@@ -1,4 +1,5 @@
 from audience.models.accounts import AddressChange, SignInPace
+from audience.models.active_quarters import ActiveQuarter
 from audience.models.attribution import Conversion, GoalEvent, Reason, Touch, Trigger, ValueProblem, trigger_label
 from audience.models.counts import ClickMacroCount, ConversionCount, PlaceholderCount, RequestCount
 from audience.models.erasure import Erasure, ErasureState, ReceiptKey
@@ -10,3 +11,4 @@ from audience.models.keys import ApiKey, Dialect, Environment, KeyKind
 from audience.models.members import Invitation
 from audience.models.people import Device, Group, Identity, Owners, Ownership, OwnershipSource, Person
 from audience.models.prune_positions import PrunePosition
+from audience.models.rates import ExchangeRate

@@ -38,6 +38,12 @@ class Game(models.Model):
     limited_data_use = models.BooleanField(
         default=False, db_default=False, help_text="Ask ad networks for limited data use with every conversion."
     )
+    time_zone = models.CharField(
+        max_length=64, default="UTC", db_default="UTC", help_text="In which the days of reports begin: Europe/Berlin."
+    )
+    reporting_currency = models.CharField(
+        max_length=3, default="USD", db_default="USD", help_text="In which reports add up amounts of all currencies."
+    )
     kept_days = models.PositiveSmallIntegerField(
         "days that events are kept",
         null=True,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from django.db.models import QuerySet
 
-from audience.digest import orders, owned_ids, ownership, ownership_runs, spellings
+from audience.digest import active_quarters, orders, owned_ids, ownership, ownership_runs, spellings
 from audience.digest.event_ids import IdentityKey, is_id
 from audience.digest.owned_ids import NO_BOUNDS, OwnedId
 from audience.digest.ownership import KnownId
@@ -43,6 +43,7 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
     if person:
         _remove_owner(game, person, ids)
         # With the person's conversions, touches, devices, identities and memberships (on_delete=CASCADE).
+        active_quarters.forget([person.pk])
         deleted = person.delete()[1]
         for name, model in DELETED_WITH_PERSON.items():
             counts[name] += deleted.get(model._meta.label, 0)

@@ -12,6 +12,15 @@ from postbacks.models.alerts import (
     ServerTrouble,
 )
 from postbacks.models.attempts import AttemptCount, AttemptStatus, DeliveryAttempt
+from postbacks.models.campaigns import (
+    AdCost,
+    Advert,
+    AdvertDay,
+    AdvertQuarter,
+    CohortDay,
+    CohortQuarter,
+    CostUpload,
+)
 from postbacks.models.configs import (
     EVERY_CLICK,
     CheckState,

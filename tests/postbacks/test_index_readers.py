@@ -293,7 +293,7 @@ READERS: dict[str, dict[str, Reader]] = {
         "touch_newest": person_page,
         "touch_click_id": search_conversions,
         "touch_repeated": digest_known_players,
-        "audience_touch_game_id": page("overview"),
+        "touch_by_time": page("overview"),
     },
     "audience_conversion": {
         "audience_conversion_pkey": fan_out_a_conversion,

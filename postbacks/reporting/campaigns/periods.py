@@ -1,0 +1,58 @@
+"""Period: whole days in a time zone, and how they are read from figures by day and by quarter hour."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The days from `first` to `last`, both included, in `zone`."""
+
+    first: date
+    last: date
+    zone: ZoneInfo
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days + 1
+
+    @property
+    def starts_at(self) -> datetime:
+        return midnight(self.first, self.zone)
+
+    @property
+    def ends_at(self) -> datetime:
+        """The end of the last day, not included."""
+        return midnight(self.last + DAY, self.zone)
+
+    def before(self) -> "Period":
+        """Return the period of as many days before this one."""
+        return Period(self.first - timedelta(days=self.days), self.first - DAY, self.zone)
+
+    def parts(self, game_zone: ZoneInfo) -> "PeriodParts":
+        """Return the whole days in the game's time zone, and the quarter hours before and after them."""
+        starts_at, ends_at = self.starts_at, self.ends_at
+        first = starts_at.astimezone(game_zone).date()
+        if midnight(first, game_zone) < starts_at:
+            first += DAY
+        last = ends_at.astimezone(game_zone).date() - DAY
+        if first > last:
+            return PeriodParts(None, ((starts_at, ends_at),))
+        edges = ((starts_at, midnight(first, game_zone)), (midnight(last + DAY, game_zone), ends_at))
+        return PeriodParts((first, last), tuple(edge for edge in edges if edge[0] < edge[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodParts:
+    """`days`: the first and the last whole day; `edges`: [start, end) in UTC."""
+
+    days: tuple[date, date] | None
+    edges: tuple[tuple[datetime, datetime], ...]
+
+
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """Return the start of a day, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

@@ -1,0 +1,101 @@
+"""Computes the figures of the quarter hours that changed, and of their days.
+
+Triggers mark a quarter hour in the transaction that changes its clicks, conversions, deliveries or activity. A refresh
+removes the marks first and reads afterwards: a change that it does not see yet has a mark that it does not see either.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from django.db import connection, transaction
+
+from audience.background import isolation
+from audience.models import Game, Queue
+from postbacks.reporting.campaigns import statements
+
+logger = structlog.get_logger(__name__)
+
+CAMPAIGN, COHORT = "campaign", "cohort"
+# In one transaction: two days, some seconds of a very large game.
+MAX_QUARTERS = 192
+MAX_REFRESH_SECONDS = 20.0
+GAMES = "SELECT DISTINCT game_id, kind FROM audience_changedquarter ORDER BY 1, 2"
+CHANGED = """
+SELECT DISTINCT starts_at FROM audience_changedquarter WHERE game_id = %(game)s AND kind = %(kind)s
+ORDER BY starts_at DESC LIMIT %(limit)s
+"""
+REMOVE = """
+DELETE FROM audience_changedquarter WHERE game_id = %(game)s AND kind = %(kind)s AND starts_at = ANY(%(quarters)s)
+"""
+REMOVE_GAME = "DELETE FROM audience_changedquarter WHERE game_id = %(game)s"
+# Every quarter hour that has figures, so that their days are computed in another time zone.
+MARK_AGAIN = """
+INSERT INTO audience_changedquarter (game_id, kind, starts_at)
+SELECT DISTINCT game_id, 'campaign', starts_at FROM postbacks_advertquarter WHERE game_id = %(game)s
+UNION SELECT DISTINCT game_id, 'cohort', starts_at FROM postbacks_cohortquarter WHERE game_id = %(game)s
+"""
+
+
+def refresh() -> int:
+    """Compute what changed, the newest first; return the number of quarter hours. A failing game stops no other."""
+    deadline = time.monotonic() + MAX_REFRESH_SECONDS
+    with connection.cursor() as cursor:
+        cursor.execute(GAMES)
+        rows: list[tuple[int, str]] = cursor.fetchall()
+    done = isolation.process_each(
+        Queue.ROLLUP,
+        rows,
+        lambda row: _refresh_game(*row, deadline),
+        failure_key=lambda row: isolation.FailureKey(f"{row[1]} figures", row[0]),
+    )
+    return sum(done)
+
+
+def mark_again(*, game: Game) -> None:
+    """Have all figures of a game computed again: its time zone changed. Called in the transaction of the change."""
+    _execute(MARK_AGAIN, {"game": game.pk})
+
+
+def _refresh_game(game_id: int, kind: str, deadline: float) -> int:
+    total = done = _refresh_quarters(game_id, kind)
+    while done == MAX_QUARTERS and time.monotonic() < deadline:
+        done = _refresh_quarters(game_id, kind)
+        total += done
+    return total
+
+
+@transaction.atomic
+def _refresh_quarters(game_id: int, kind: str) -> int:
+    """Compute up to MAX_QUARTERS quarter hours; return their number, 0 if another worker computes the game's."""
+    params: dict[str, Any] = {"game": game_id, "kind": kind, "limit": MAX_QUARTERS}
+    game = Game.objects.filter(pk=game_id).first()
+    if game is None:
+        _execute(REMOVE_GAME, params)
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [f"figures of game {game_id}"])
+        if not cursor.fetchone()[0]:
+            return 0
+        cursor.execute(CHANGED, params)
+        quarters: list[datetime] = [starts_at for (starts_at,) in cursor.fetchall()]
+    if quarters:
+        zone = ZoneInfo(game.time_zone)
+        params |= {"quarters": quarters, "zone": game.time_zone, "days": days_of(quarters, zone)}
+        _execute(REMOVE, params)
+        for statement in statements.OF_CAMPAIGNS if kind == CAMPAIGN else statements.OF_COHORTS:
+            _execute(statement, params)
+    return len(quarters)
+
+
+def days_of(quarters: Sequence[datetime], zone: ZoneInfo) -> list[str]:
+    """Return the days of these moments in the time zone, in ISO format."""
+    return sorted({moment.astimezone(zone).date().isoformat() for moment in quarters})
+
+
+def _execute(statement: str, params: dict[str, Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)

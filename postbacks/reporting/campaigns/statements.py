@@ -1,0 +1,107 @@
+"""The statements that compute figures (refresh.py). Parameters: `game`, `zone`, `quarters`, and `days` in ISO form."""
+
+from postbacks.reporting.campaigns.definitions import CLICKS, CONVERSIONS, RETENTION_DAYS, REVENUE_DAYS
+
+NAMES = "network, campaign, ad_group, ad"
+QUARTERS = "unnest(%(quarters)s::timestamptz[]) AS quarter (starts_at)"
+DAYS = """(
+  SELECT day, day::timestamp AT TIME ZONE %(zone)s AS first, (day + 1)::timestamp AT TIME ZONE %(zone)s AS last
+  FROM unnest(%(days)s::date[]) AS day
+) AS local"""
+ADD_ADVERTS = f"""
+INSERT INTO postbacks_advert (game_id, {NAMES})
+SELECT DISTINCT %(game)s, {NAMES} FROM {QUARTERS} CROSS JOIN LATERAL ({{rows}}) AS counted
+ORDER BY {NAMES} ON CONFLICT DO NOTHING
+"""
+FIGURES = "number, players, sent, accepted, value"
+ADVERT_OF = """JOIN postbacks_advert AS advert
+  ON advert.game_id = %(game)s AND (advert.network, advert.campaign, advert.ad_group, advert.ad)
+    = (counted.network, counted.campaign, counted.ad_group, counted.ad)"""
+SUMS = "sum(number), sum(players), sum(sent), sum(accepted), sum(value)"
+
+CLEAR_QUARTERS = "DELETE FROM {table} WHERE game_id = %(game)s AND starts_at = ANY(%(quarters)s)"
+CLEAR_DAYS = "DELETE FROM {table} WHERE game_id = %(game)s AND day = ANY(%(days)s::date[])"
+
+COUNT_CLICKS = f"""
+INSERT INTO postbacks_advertquarter (game_id, starts_at, advert_id, trigger, currency, {FIGURES})
+SELECT %(game)s, starts_at, advert.id, '', '', count(*), count(*) FILTER (WHERE is_first), 0, 0, 0
+FROM {QUARTERS} CROSS JOIN LATERAL ({CLICKS}) AS counted {ADVERT_OF}
+GROUP BY starts_at, advert.id
+"""
+COUNT_CONVERSIONS = f"""
+INSERT INTO postbacks_advertquarter (game_id, starts_at, advert_id, trigger, currency, {FIGURES})
+SELECT %(game)s, starts_at, advert.id, trigger, currency, count(*), count(*) FILTER (WHERE is_first),
+  count(*) FILTER (WHERE is_sent), count(*) FILTER (WHERE is_accepted), coalesce(sum(value), 0)
+FROM {QUARTERS} CROSS JOIN LATERAL ({CONVERSIONS}) AS counted {ADVERT_OF}
+GROUP BY starts_at, advert.id, trigger, currency
+"""
+SUM_ADVERTS = f"""
+INSERT INTO postbacks_advertquarter (game_id, starts_at, advert_id, trigger, currency, {FIGURES})
+SELECT game_id, starts_at, 0, trigger, currency, {SUMS} FROM postbacks_advertquarter
+WHERE game_id = %(game)s AND starts_at = ANY(%(quarters)s) GROUP BY game_id, starts_at, trigger, currency
+"""
+SUM_DAYS = f"""
+INSERT INTO postbacks_advertday (game_id, day, advert_id, trigger, currency, {FIGURES})
+SELECT game_id, day, advert_id, trigger, currency, {SUMS}
+FROM {DAYS} JOIN postbacks_advertquarter ON game_id = %(game)s AND starts_at >= first AND starts_at < last
+WHERE advert_id <> 0 GROUP BY game_id, day, advert_id, trigger, currency
+"""
+OF_CAMPAIGNS = (
+    CLEAR_QUARTERS.format(table="postbacks_advertquarter"),
+    ADD_ADVERTS.format(rows=CLICKS),
+    ADD_ADVERTS.format(rows=CONVERSIONS),
+    COUNT_CLICKS,
+    COUNT_CONVERSIONS,
+    SUM_ADVERTS,
+    CLEAR_DAYS.format(table="postbacks_advertday"),
+    SUM_DAYS,
+)
+
+# Of the players whose first click was in a quarter hour, with the day of it.
+FIRST_CLICKS = f"""
+SELECT starts_at, counted.person_id, counted.clicked_at, advert.id AS advert_id,
+  (counted.clicked_at AT TIME ZONE %(zone)s)::date AS day
+FROM {QUARTERS} CROSS JOIN LATERAL ({CLICKS}) AS counted {ADVERT_OF} WHERE is_first
+"""
+IS_ACTIVE = """EXISTS (
+    SELECT FROM audience_activequarter AS active WHERE active.game_id = %(game)s AND active.person_id = first.person_id
+      AND active.starts_at >= (first.day + {days})::timestamp AT TIME ZONE %(zone)s
+      AND active.starts_at < (first.day + {days} + 1)::timestamp AT TIME ZONE %(zone)s
+  )"""
+COHORT = (*(f"active_{days}" for days in RETENTION_DAYS), *(f"revenue_{days}" for days in REVENUE_DAYS))
+NO_REVENUE = ", ".join("0" for _ in REVENUE_DAYS)
+NO_ACTIVITY = ", ".join("0" for _ in RETENTION_DAYS)
+ACTIVE = ", ".join(f"count(*) FILTER (WHERE {IS_ACTIVE.format(days=days)})" for days in RETENTION_DAYS)
+COUNT_PLAYERS = f"""
+INSERT INTO postbacks_cohortquarter (game_id, starts_at, advert_id, currency, players, {", ".join(COHORT)})
+SELECT %(game)s, starts_at, advert_id, '', count(*), {ACTIVE}, {NO_REVENUE}
+FROM ({FIRST_CLICKS}) AS first GROUP BY starts_at, advert_id
+"""
+REVENUE = ", ".join(f"coalesce(sum(value) FILTER (WHERE after <= {days}), 0)" for days in REVENUE_DAYS)
+# All conversions of these players that totals count, whichever click they are attributed to.
+SUM_REVENUE = f"""
+INSERT INTO postbacks_cohortquarter (game_id, starts_at, advert_id, currency, players, {", ".join(COHORT)})
+SELECT %(game)s, starts_at, advert_id, currency, 0, {NO_ACTIVITY}, {REVENUE}
+FROM ({FIRST_CLICKS}) AS first CROSS JOIN LATERAL (
+  SELECT currency, value, (event_at AT TIME ZONE %(zone)s)::date - first.day AS after
+  FROM audience_conversion AS conversion
+  WHERE conversion.game_id = %(game)s AND conversion.person_id = first.person_id AND event_at >= first.clicked_at
+    AND value IS NOT NULL AND audience_is_counted(test, repeats_order, reason)
+  OFFSET 0
+) AS paid WHERE after <= {max(REVENUE_DAYS)} AND currency <> '' GROUP BY starts_at, advert_id, currency
+"""
+COHORT_SUMS = ", ".join(f"sum({column})" for column in ("players", *COHORT))
+SUM_COHORT_DAYS = f"""
+INSERT INTO postbacks_cohortday (game_id, day, advert_id, currency, players, {", ".join(COHORT)})
+SELECT game_id, day, advert_id, currency, {COHORT_SUMS}
+FROM {DAYS} JOIN postbacks_cohortquarter ON game_id = %(game)s AND starts_at >= first AND starts_at < last
+GROUP BY game_id, day, advert_id, currency
+"""
+OF_COHORTS = (
+    CLEAR_QUARTERS.format(table="postbacks_cohortquarter"),
+    ADD_ADVERTS.format(rows=CLICKS),
+    COUNT_PLAYERS,
+    SUM_REVENUE,
+    CLEAR_DAYS.format(table="postbacks_cohortday"),
+    SUM_COHORT_DAYS,
+)
