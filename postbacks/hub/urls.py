@@ -2,9 +2,12 @@ from django.urls import path
 
 from postbacks.hub.alerts import views as alerts
 from postbacks.hub.audit_log import views as audit_log
+from postbacks.hub.campaigns import cohort_views
+from postbacks.hub.campaigns import views as campaigns
 from postbacks.hub.comparison import deliveries
 from postbacks.hub.comparison import views as comparison
 from postbacks.hub.conversions import views as conversions
+from postbacks.hub.costs import views as costs
 from postbacks.hub.delivery_log import views as delivery_log
 from postbacks.hub.goals import views as goals
 from postbacks.hub.guide import views as guide
@@ -17,6 +20,7 @@ from postbacks.hub.people import views as people
 from postbacks.hub.preview import views as preview
 from postbacks.hub.privacy import views as privacy
 from postbacks.hub.replays import views as replays
+from postbacks.hub.report_settings.views import report_settings
 from postbacks.hub.settings import actions, copying, goal_row, request_preview
 from postbacks.hub.settings import views as settings
 
@@ -28,6 +32,16 @@ urlpatterns = [
     path("g/<slug:slug>/set-aside/retry/", set_aside_work.set_aside_retry, name="set-aside-retry"),
     path("g/<slug:slug>/start/", guide.guide, name="guide"),
     path("g/<slug:slug>/start/key/", guide.guide_key, name="guide-key"),
+    path("g/<slug:slug>/campaigns/", campaigns.campaigns, name="campaigns"),
+    path("g/<slug:slug>/campaigns/export/", campaigns.campaigns_export, name="campaigns-export"),
+    path("g/<slug:slug>/campaigns/players/", campaigns.campaign_players, name="campaign-players"),
+    path("g/<slug:slug>/campaigns/conversions/", campaigns.campaign_conversions, name="campaign-conversions"),
+    path("g/<slug:slug>/campaigns/cohorts/", cohort_views.cohort_list, name="cohorts"),
+    path("g/<slug:slug>/campaigns/settings/", report_settings, name="report-settings"),
+    path("g/<slug:slug>/campaigns/costs/", costs.cost_list, name="costs"),
+    path("g/<slug:slug>/campaigns/costs/sample/", costs.cost_sample, name="cost-sample"),
+    path("g/<slug:slug>/campaigns/costs/upload/", costs.cost_upload, name="cost-upload"),
+    path("g/<slug:slug>/campaigns/costs/columns/", costs.cost_columns, name="cost-columns"),
     path("g/<slug:slug>/conversions/", conversions.conversions, name="conversions"),
     path("g/<slug:slug>/conversions/pipeline/", conversions.conversion_funnel, name="conversion-funnel"),
     path("g/<slug:slug>/conversions/export/", conversions.conversions_export, name="conversions-export"),

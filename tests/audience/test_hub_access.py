@@ -9,9 +9,9 @@ from django.urls import reverse
 from audience.accounts import members
 from audience.games.keys import NewKey
 from audience.hub.urls import urlpatterns as audience_urls
-from audience.models import ApiKey, Erasure, Event, Game, Invitation, Membership, Rejection, Role
+from audience.models import ApiKey, Erasure, Event, ExchangeRate, Game, Invitation, Membership, Rejection, Role
 from postbacks.hub.urls import urlpatterns as postbacks_urls
-from postbacks.models import AlertHook, CredentialCheck, Delivery, GameGoal, PostbackConfig, Replay
+from postbacks.models import AdCost, AlertHook, CostUpload, CredentialCheck, Delivery, GameGoal, PostbackConfig, Replay
 from tests import factories, hub
 from tests.audience import test_hub_events
 
@@ -52,6 +52,11 @@ READ |= {"goals", "comparison", "deliveries"}
 GOAL = {"goal-edit", "goal-delete"}
 MARKETER |= {*GOAL, "goal-add", "postback-copy"}
 POSTED |= {*GOAL, "goal-add"}
+READ |= {"campaigns", "campaigns-export", "campaign-players", "campaign-conversions", "cohorts", "costs", "cost-sample"}
+REPORTS = {"report-settings", "cost-upload", "cost-columns"}
+MARKETER |= REPORTS
+POSTED |= REPORTS
+POST_ONLY |= {"cost-upload", "cost-columns"}
 # Of no game: tests/postbacks/test_guide.py has who may make one.
 OUTSIDE = {"games", "game-new", "imitations"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
@@ -96,10 +101,11 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "ad-clicks",
             "set-aside-retry",
             "goal-add",
+            *REPORTS,
         )
     }
     goal = GameGoal.objects.create(game=game, name="VIP", event="vip_reached")
-    other = {"postback-add", "check", REPLAY, "goal-add", *GOAL}
+    other = {"postback-add", "check", REPLAY, "goal-add", *GOAL, *REPORTS}
     rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - other}
     return {
         **pages,
@@ -136,7 +142,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
 
 
 STATE: tuple[Any, ...] = (AlertHook, ApiKey, CredentialCheck, Delivery, Erasure, Event, Invitation, Membership)
-STATE = (*STATE, Rejection, Replay, GameGoal)
+STATE = (*STATE, Rejection, Replay, GameGoal, AdCost, CostUpload, ExchangeRate)
 
 
 def _state() -> list[Any]:

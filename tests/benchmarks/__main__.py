@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from config import services
-from tests.benchmarks import endurance, growth, new_game, postbacks, wrk
+from tests.benchmarks import campaigns, endurance, growth, new_game, postbacks, wrk
 from tests.benchmarks.load import DIALECTS
 from tests.benchmarks.output import say
 from tests.journeys.product import Product
@@ -105,6 +105,7 @@ def main() -> None:
             finally:
                 product.stop()
         services.delete_database(folder / "state")
+    campaigns.main()
 
 
 def run(product: Product) -> None:

@@ -60,17 +60,22 @@ INSERT INTO postbacks_deliveryattempt (delivery_id, config_id, number, config_ve
 FROM generated
 """
 TABLES = "('postbacks_delivery'::regclass, 'postbacks_deliveryattempt'::regclass)"
-CONSTRAINTS = f"""
+CONSTRAINTS = """
 SELECT conrelid::regclass::text, quote_ident(conname), contype, pg_get_constraintdef(oid) FROM pg_constraint
-WHERE contype IN ('p', 'u', 'f') AND (conrelid IN {TABLES} OR confrelid IN {TABLES}) ORDER BY contype
+WHERE contype IN ('p', 'u', 'f') AND (conrelid IN {tables} OR confrelid IN {tables}) ORDER BY contype
 """
-INDEXES = f"""
+INDEXES = """
 SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
-WHERE indrelid IN {TABLES} AND indexrelid NOT IN (SELECT conindid FROM pg_constraint WHERE contype IN ('p', 'u'))
+WHERE indrelid IN {tables} AND indexrelid NOT IN (SELECT conindid FROM pg_constraint WHERE contype IN ('p', 'u'))
 """
 
 
 def main() -> None:
+    in_new_database(__spec__.name)
+
+
+def in_new_database(module: str) -> None:
+    """Run `measure` of a module with Django, in a new migrated database."""
     with tempfile.TemporaryDirectory(prefix="afterclick-pages-") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -81,7 +86,7 @@ def main() -> None:
             env |= {"DJANGO_SETTINGS_MODULE": "config.settings"}
             subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], env=env, check=True)
             # A separate process, since Django is not set up in this one.
-            run = f"from {__spec__.name} import measure; measure()"
+            run = f"from {module} import measure; measure()"
             subprocess.run([sys.executable, "-c", run], env=env, check=True)
         services.delete_database(folder / "state")
 
@@ -146,16 +151,16 @@ def fill(game: int, configs: list[str], attempts: int) -> None:
         cursor.execute("VACUUM ANALYZE")
 
 
-def without_indexes(cursor: Any) -> list[str]:
+def without_indexes(cursor: Any, tables: str = TABLES) -> list[str]:
     """Drop indexes and constraints, since inserts are then ten times as fast; return the statements that create them
     again. Foreign keys are not created again, since checking thirty million rows takes minutes."""
     rebuild = []
-    cursor.execute(CONSTRAINTS)
+    cursor.execute(CONSTRAINTS.format(tables=tables))
     for table, name, kind, definition in cursor.fetchall():
         cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
         if kind != "f":
             rebuild.append(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
-    cursor.execute(INDEXES)
+    cursor.execute(INDEXES.format(tables=tables))
     for name, definition in cursor.fetchall():
         cursor.execute(f"DROP INDEX {name}")
         rebuild.append(definition)

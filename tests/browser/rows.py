@@ -28,6 +28,7 @@ from audience.models import (
 from consent.models import ConsentDecision
 from postbacks.configs import hold, versions
 from postbacks.models import (
+    AdCost,
     Alert,
     AlertHook,
     CredentialCheck,
@@ -37,6 +38,7 @@ from postbacks.models import (
     PostbackConfig,
     Replay,
 )
+from postbacks.reporting.campaigns import costs, refresh
 from tests import factories, hub
 
 LONG = "averylongidentifierwithoutanyspaces" * 3
@@ -68,6 +70,7 @@ def set_up(game: Game, *, by: Any) -> None:
     factories.config(game, network="reddit", pixel_id="t2_disabled", enabled=False, goals=goals)
     _alerts(troubled, by)
     _erasures(game)
+    _campaigns(game)
 
 
 def add_events(game: Game) -> None:
@@ -166,6 +169,19 @@ def _erasures(game: Game) -> None:
     Erasure.objects.create(
         **request, state="done", counts=counts, finished_at=now, requested_at=now - timedelta(days=1)
     )
+
+
+def _campaigns(game: Game) -> None:
+    """Figures of an ad with long names in two currencies, and its costs."""
+    person = factories.person(game, user="clicking")
+    tags = {"utm_campaign": LONG, "utm_term": "broad", "utm_content": "video"}
+    touch = factories.touch(person, click_id="of-a-campaign", campaign=tags)
+    for currency in ("USD", "JPY"):
+        factories.conversion(person, touch=touch, properties={"value": 1200, "currency": currency})
+    refresh.refresh()
+    day = timezone.now().date()
+    row = AdCost(game=game, day=day, network="tiktok", campaign=LONG, spend=120, currency="USD")
+    costs.store(game=game, rows=[row], name=f"{LONG}.csv", uploaded_by="colleague@studio.example")
 
 
 def newest(game: Game) -> dict[str, Any]:

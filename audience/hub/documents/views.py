@@ -16,6 +16,7 @@ from audience.models import Membership
 
 # Documents for members of a game, by the name of their file. Others are for those who run the server.
 TITLES = {
+    "campaigns": "Campaigns, cohorts and costs",
     "contacts": "Emails, phone numbers and traits",
     "goals": "Goals",
     "identity": "Player identity",

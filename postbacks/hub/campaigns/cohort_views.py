@@ -1,0 +1,79 @@
+"""The Cohorts page: players by the day of their first click, how many came back and what they paid since."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from django.http import HttpResponse
+
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Membership
+from postbacks.hub.campaigns.filters import read_filter
+from postbacks.reporting.campaigns import cohorts
+from postbacks.reporting.campaigns.amounts import Rates, rates_of
+from postbacks.reporting.campaigns.cohorts import Cohort
+from postbacks.reporting.campaigns.definitions import RETENTION_DAYS, REVENUE_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """The share of players active on that day, in per cent; None while the day is not over."""
+
+    days: int
+    share: float | None
+    players: int
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """The revenue per player until the end of that day, in the reporting currency; None while it is not over."""
+
+    days: int
+    per_player: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class CohortRow:
+    """A day of first clicks; `day` is None for the whole period."""
+
+    day: date | None
+    players: int
+    retention: list[Retained]
+    revenue: list[Earned]
+
+
+@game_view()
+def cohort_list(request: HubRequest, membership: Membership) -> HttpResponse:
+    filters = read_filter(request, membership.game)
+    rates = rates_of(membership.game)
+    by_day = cohorts.by_day(filters.scope)
+    rows = [_row(day, by_day[day], rates) for day in sorted(by_day, reverse=True)]
+    whole = cohorts.merged(by_day.values())
+    missing = {code for amounts in whole.revenue.values() for code in rates.convert(amounts).missing}
+    context = {
+        "filters": filters,
+        "rows": rows,
+        "total": _row(None, whole, rates),
+        "currency": rates.currency,
+        "missing": sorted(missing),
+        "names": [crumb.label for crumb in filters.crumbs],
+    }
+    return page(request, "hub/campaigns/cohorts.html", membership, **context)
+
+
+def _row(day: date | None, cohort: Cohort, rates: Rates) -> CohortRow:
+    shares = ((days, cohort.retention(days)) for days in RETENTION_DAYS)
+    return CohortRow(
+        day=day,
+        players=cohort.players,
+        retention=[
+            Retained(days, None if share is None else round(100 * share, 1), cohort.active.get(days, 0))
+            for days, share in shares
+        ],
+        revenue=[Earned(days, _per_player(cohort, days, rates)) for days in REVENUE_DAYS],
+    )
+
+
+def _per_player(cohort: Cohort, days: int, rates: Rates) -> Decimal | None:
+    players = cohort.known.get(days, 0)
+    return rates.convert(cohort.revenue.get(days, {})).amount / players if players else None

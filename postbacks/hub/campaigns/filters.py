@@ -1,0 +1,130 @@
+"""The filters of the Campaigns and Cohorts pages in the URL: dates, level, names, search, order, comparison."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from audience.database import clock
+from audience.hub.toolkit.access import HubRequest
+from audience.hub.toolkit.filters import Filter, Option, choice, search_text
+from audience.models import Game
+from postbacks.reporting.campaigns.figures import LEVELS, Scope
+from postbacks.reporting.campaigns.periods import Period
+from postbacks.reporting.labels import network_label
+
+LEVEL_LABELS = {"network": "Network", "campaign": "Campaign", "ad_group": "Ad group", "ad": "Ad"}
+RANGES = {"7": "7 days", "30": "30 days", "90": "90 days"}
+DEFAULT_RANGE = "30"
+# Longer periods are cut: nobody asks for more, and each day is a column of the chart.
+MAX_DAYS = 731
+NOT_NAMED = "(not named)"
+
+
+@dataclass(frozen=True, slots=True)
+class Crumb:
+    """A name of the path, and the URL parameters that lead to the names up to it."""
+
+    label: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignFilter:
+    """The chosen rows. `error` says which dates were not understood; the default period is shown then."""
+
+    scope: Scope
+    ranges: Filter
+    level: Filter
+    query: str
+    compare: bool
+    error: str
+
+    @property
+    def depth(self) -> int:
+        return LEVELS.index(self.level.chosen) + 1
+
+    @property
+    def period(self) -> Period:
+        return self.scope.period
+
+    @property
+    def level_label(self) -> str:
+        return LEVEL_LABELS[self.level.chosen]
+
+    @property
+    def crumbs(self) -> list[Crumb]:
+        """The names of the path, each with the parameters that lead to it."""
+        path = self.scope.path
+        return [Crumb(name_label(path, number), names_query(path[: number + 1])) for number in range(len(path))]
+
+    def selects(self, names: tuple[str, ...]) -> bool:
+        """Whether a row has the searched text in one of its names."""
+        labels = (name_label(names, number).casefold() for number in range(len(names)))
+        return not self.query or any(self.query.casefold() in label for label in labels)
+
+
+def read_filter(request: HubRequest, game: Game) -> CampaignFilter:
+    """Return the filters of the URL; unknown values are ignored."""
+    path = read_path(request)
+    zone = ZoneInfo(game.time_zone)
+    ranges = choice(request, "range", label="Period", choices=RANGES.items(), default=DEFAULT_RANGE)
+    period, error = read_period(request, zone, int(ranges.chosen))
+    ranges = _without_dates(request, ranges)
+    levels = [(name, LEVEL_LABELS[name]) for name in LEVELS[min(len(path), len(LEVELS) - 1) :]]
+    default = levels[0][0] if path else "campaign"
+    level = choice(request, "by", label="Rows", choices=levels, default=default)
+    query = search_text(request, "q", length=200)
+    scope = Scope(game=game, period=period, path=path)
+    return CampaignFilter(scope, ranges, level, query, request.GET.get("compare") == "1", error)
+
+
+def read_path(request: HubRequest) -> tuple[str, ...]:
+    """Return the names in the URL, from the network on; the others are ignored without those before them."""
+    path: list[str] = []
+    for name in LEVELS:
+        if name not in request.GET:
+            break
+        path.append(search_text(request, name))
+    return tuple(path)
+
+
+def read_period(request: HubRequest, zone: ZoneInfo, days: int) -> tuple[Period, str]:
+    """Return the days from `from` to `to`, else the last `days` days until today; and what is wrong with the dates."""
+    today = clock.now().astimezone(zone).date()
+    standard = Period(today - timedelta(days=days - 1), today, zone)
+    first, last = request.GET.get("from", "").strip(), request.GET.get("to", "").strip()
+    if not first and not last:
+        return standard, ""
+    try:
+        begin = date.fromisoformat(first) if first else standard.first
+        end = date.fromisoformat(last) if last else today
+    except ValueError:
+        return standard, "Enter both dates as year, month and day, such as 2026-11-01."
+    if begin > end:
+        return standard, "The first day is after the last day."
+    if not (begin.year >= 2000 and end.year <= 2100):
+        return standard, "Enter days from 2000 to 2100."
+    if (end - begin).days >= MAX_DAYS:
+        return standard, f"A report covers at most {MAX_DAYS} days."
+    return Period(begin, end, zone), ""
+
+
+def _without_dates(request: HubRequest, ranges: Filter) -> Filter:
+    """Return the filter with links that leave out the dates; with dates in the URL none is chosen."""
+    kept = {name: value for name, value in request.GET.items() if name not in ("from", "to", "range")}
+    has_dates = bool(request.GET.get("from") or request.GET.get("to"))
+    options = [
+        Option(one.value, one.text, f"?{urlencode({**kept, 'range': one.value})}", one.is_chosen and not has_dates)
+        for one in ranges.options
+    ]
+    return Filter(ranges.name, ranges.label, ranges.chosen, options)
+
+
+def name_label(names: tuple[str, ...], number: int) -> str:
+    """Return a name of a row as pages show it."""
+    return network_label(names[number]) if number == 0 else names[number] or NOT_NAMED
+
+
+def names_query(names: tuple[str, ...]) -> str:
+    return urlencode(dict(zip(LEVELS, names, strict=False)))

@@ -1,0 +1,169 @@
+"""The Campaigns page: which ads bring paying players, with its CSV export and the lists behind its figures."""
+
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import reverse
+
+from audience.hub.people.views import person_rows
+from audience.hub.toolkit import spreadsheet
+from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
+from audience.hub.toolkit.filters import choice
+from audience.models import Conversion, Membership, Person, Touch, trigger_label
+from postbacks.hub.campaigns import table
+from postbacks.hub.campaigns.filters import LEVEL_LABELS, CampaignFilter, name_label, read_filter
+from postbacks.hub.toolkit import charts
+from postbacks.hub.toolkit.conversion_rows import conversion_row, with_outcomes
+from postbacks.reporting.campaigns import costs, figures, listed
+from postbacks.reporting.campaigns.amounts import rates_of
+from postbacks.reporting.campaigns.figures import LEVELS
+from postbacks.reporting.campaigns.report import build
+
+MAX_ROWS = 300
+ROWS_PER_LIST = 50
+METRICS = {"clicks": "Clicks", "players": "Players", "launches": "Launches", "payers": "Payers", "revenue": "Revenue"}
+PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accepted": "Accepted"}
+
+
+@game_view()
+def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
+    filters = read_filter(request, membership.game)
+    report = build(filters.scope, depth=filters.depth, compare=filters.compare, selected=filters.selects)
+    shown = table.columns(report, window_days=membership.game.attribution_window_days)
+    by, ascending = _order(request)
+    url_of = partial(_url, membership)
+    rows = table.ordered(report.rows, shown, by=by, ascending=ascending)
+    metric = choice(request, "metric", label="Chart", choices=METRICS.items(), default="clicks")
+    context = {
+        "filters": filters,
+        "report": report,
+        "columns": shown,
+        "lines": [table.line(row, shown, filters, url_of) for row in rows[:MAX_ROWS]],
+        "total": table.line(report.total, shown, filters, url_of),
+        "by": by,
+        "ascending": ascending,
+        "row_count": len(rows),
+        "max_rows": MAX_ROWS,
+        "has_costs": costs.has_any(membership.game),
+        "has_clicks": bool(rows) or Touch.objects.filter(game=membership.game).exists(),
+        "metric": metric,
+        "chart": _chart(filters, metric.chosen, METRICS[metric.chosen]),
+        "level_names": [LEVEL_LABELS[name] for name in LEVELS[: filters.depth]],
+        "window_days": membership.game.attribution_window_days,
+    }
+    return page(request, "hub/campaigns/page.html", membership, **context)
+
+
+@game_view()
+def campaigns_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
+    """Return all rows of the table as CSV, with the same filters and order."""
+    filters = read_filter(request, membership.game)
+    report = build(filters.scope, depth=filters.depth, compare=filters.compare, selected=filters.selects)
+    shown = table.columns(report, window_days=membership.game.attribution_window_days)
+    by, ascending = _order(request)
+    rows = table.ordered(report.rows, shown, by=by, ascending=ascending)
+    header = [
+        *LEVELS[: filters.depth],
+        *(column.key for column in shown),
+        "currency",
+        "first_day",
+        "last_day",
+        "time_zone",
+    ]
+    header += [f"{column.key}_before" for column in shown if column.before] if filters.compare else []
+    period = filters.period
+    fixed = [report.currency, period.first, period.last, period.zone.key]
+    cells = (
+        [*row.names, *(_exported(column.value(row)) for column in shown), *fixed, *_earlier(row, shown)] for row in rows
+    )
+    name = f"campaigns-{membership.game.slug}-{period.first}-{period.last}.csv"
+    return spreadsheet.streamed(spreadsheet.lines(header, cells), name=name, content_type="text/csv; charset=utf-8")
+
+
+@game_view()
+def campaign_players(request: HubRequest, membership: Membership) -> HttpResponse:
+    """List the players that the column Players counts, by the time of their first click."""
+    filters, offset = read_filter(request, membership.game), _offset(request)
+    found = listed.players(filters.scope, limit=ROWS_PER_LIST + 1, offset=offset)
+    stored = Person.objects.filter(game=membership.game).in_bulk([pk for pk, _ in found[:ROWS_PER_LIST]])
+    people = [stored[pk] for pk, _ in found[:ROWS_PER_LIST] if pk in stored]
+    context = _list_context(filters, offset, len(found))
+    context["rows"] = person_rows(people, addresses=sees_addresses(membership))
+    return page(request, "hub/campaigns/players.html", membership, **context)
+
+
+@game_view()
+def campaign_conversions(request: HubRequest, membership: Membership) -> HttpResponse:
+    """List the conversions that a figure counts: of an event (`?event=`), and of a part of listed.PARTS (`?only=`)."""
+    filters, offset = read_filter(request, membership.game), _offset(request)
+    part = choice(request, "only", label="Conversions", choices=PARTS.items())
+    trigger = request.GET.get("event", "").replace("\0", "")[:256]
+    found = listed.conversions(filters.scope, limit=ROWS_PER_LIST + 1, offset=offset, trigger=trigger, part=part.chosen)
+    keys = [pk for pk, _ in found[:ROWS_PER_LIST]]
+    stored = with_outcomes(Conversion.objects.filter(game=membership.game)).in_bulk(keys)
+    addresses = sees_addresses(membership)
+    context = _list_context(filters, offset, len(found))
+    context |= {"event": trigger_label(trigger) if trigger else "", "part": part}
+    context["rows"] = [conversion_row(stored[pk], addresses=addresses) for pk in keys if pk in stored]
+    return page(request, "hub/campaigns/conversions.html", membership, **context)
+
+
+def _list_context(filters: CampaignFilter, offset: int, found: int) -> dict[str, Any]:
+    return {
+        "filters": filters,
+        "names": [name_label(filters.scope.path, number) for number in range(len(filters.scope.path))],
+        "next_offset": offset + ROWS_PER_LIST if found > ROWS_PER_LIST else None,
+        "offset": offset,
+    }
+
+
+def _offset(request: HubRequest) -> int:
+    text = request.GET.get("offset", "0")
+    return min(int(text), 1_000_000) if text.isascii() and text.isdigit() and len(text) < 8 else 0
+
+
+def _order(request: HubRequest) -> tuple[str, bool]:
+    """Return the column of the order, and whether it ascends: names do by default, figures do not."""
+    by = request.GET.get("sort", "clicks")
+    direction = request.GET.get("dir", "")
+    return by, direction == "asc" if direction in ("asc", "desc") else by == "name"
+
+
+def _url(membership: Membership, name: str) -> str:
+    return reverse(name, kwargs={"slug": membership.game.slug})
+
+
+def _earlier(row: Any, shown: list[table.Column]) -> list[Any]:
+    return [_exported(column.before(row)) for column in shown if column.before] if row.before is not None else []
+
+
+def _exported(value: table.Value) -> Any:
+    if value is None:
+        return ""
+    return value if isinstance(value, int) else f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def _chart(filters: CampaignFilter, metric: str, label: str) -> charts.Chart:
+    """Return a column per day; per week if there are more than 93 days."""
+    period, rates = filters.period, rates_of(filters.scope.game)
+    by_day = figures.by_day(filters.scope)
+    step = 1 if period.days <= 93 else 7
+    points = []
+    for start in range(0, period.days, step):
+        days = [period.first + timedelta(days=start + number) for number in range(min(step, period.days - start))]
+        found = figures.total(by_day[day] for day in days if day in by_day)
+        value = round(rates.convert(found.revenue).amount) if metric == "revenue" else getattr(found, metric)
+        points.append(charts.Point(_short(days[0]), _title(days), [int(value)]))
+    series = f"Revenue, {rates.currency}" if metric == "revenue" else label
+    return charts.stacked(points, series=[charts.Series(series)])
+
+
+def _short(day: date) -> str:
+    return f"{day.day} {day:%b}"
+
+
+def _title(days: list[date]) -> str:
+    first = f"{days[0]:%a} {_short(days[0])} {days[0].year}"
+    return first if len(days) == 1 else f"{first} to {_short(days[-1])}"

@@ -1,0 +1,83 @@
+"""The Costs page: uploading what campaigns cost, and the uploads so far."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Membership, Role
+from postbacks.hub.costs.forms import ColumnsForm, CostUploadForm
+from postbacks.reporting.campaigns import cost_files, costs
+from postbacks.reporting.campaigns.cost_files import MAX_ERRORS, REQUIRED, CostFile, CostsRefused
+
+MAX_UPLOADS = 20
+
+
+@game_view()
+def cost_list(request: HubRequest, membership: Membership) -> HttpResponse:
+    return _show(request, membership, CostUploadForm())
+
+
+@game_view()
+def cost_sample(request: HubRequest, membership: Membership) -> HttpResponse:
+    response = HttpResponse(cost_files.SAMPLE, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="costs-sample.csv"'
+    return response
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def cost_upload(request: HubRequest, membership: Membership) -> HttpResponse:
+    """Store the costs of a file; ask which column is which if its names do not say it."""
+    form = CostUploadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _show(request, membership, form)
+    file, name = cost_files.read_file(form.text), form.cleaned_data["file"].name
+    mapped = cost_files.guess_columns(file.header)
+    if all(column in mapped for column in REQUIRED):
+        return _store(request, membership, file, mapped, {}, name) or _show(request, membership, CostUploadForm())
+    columns = ColumnsForm(initial={"text": form.text, "name": name}, file=file)
+    return page(request, "hub/costs/columns.html", membership, form=columns, preview=_preview(file))
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def cost_columns(request: HubRequest, membership: Membership) -> HttpResponse:
+    """Store the costs of a file whose columns a member named."""
+    try:
+        file = cost_files.read_file(request.POST.get("text", "").replace("\0", ""))
+    except CostsRefused:
+        return redirect("costs", slug=membership.game.slug)
+    form = ColumnsForm(request.POST, file=file)
+    if form.is_valid():
+        stored = _store(request, membership, file, form.mapped, form.defaults, form.cleaned_data["name"])
+        if stored:
+            return stored
+    return page(request, "hub/costs/columns.html", membership, form=form, preview=_preview(file))
+
+
+def _store(
+    request: HubRequest, membership: Membership, file: CostFile, mapped: Any, defaults: Any, name: str
+) -> HttpResponse | None:
+    """Store the rows and go back to the page; nothing is stored if a line has an error, which is shown."""
+    read = cost_files.read_rows(membership.game, file, mapped, defaults=defaults)
+    if read.errors:
+        problem = f"Nothing was stored: {len(read.errors):,} of {len(file.lines):,} lines cannot be read."
+        context = {"problem": problem, "errors": read.errors[:MAX_ERRORS], "more": len(read.errors) - MAX_ERRORS}
+        return _show(request, membership, CostUploadForm(), **context)
+    upload = costs.store(
+        game=membership.game, rows=read.rows, name=name, uploaded_by=request.user.email or request.user.get_username()
+    )
+    replaced = f" They replace {upload.replaced:,} earlier ones." if upload.replaced else ""
+    messages.success(request, f"{upload.rows:,} lines of {upload.name} are stored.{replaced}")
+    return redirect("costs", slug=membership.game.slug)
+
+
+def _show(request: HubRequest, membership: Membership, form: CostUploadForm, **context: Any) -> HttpResponse:
+    uploads = membership.game.cost_uploads.order_by("-uploaded_at")[:MAX_UPLOADS]
+    return page(request, "hub/costs/page.html", membership, form=form, uploads=uploads, **context)
+
+
+def _preview(file: CostFile) -> list[list[str]]:
+    """Return the first lines, to recognize the columns by."""
+    return [cells for _, cells in file.lines[:3]]

@@ -1,0 +1,189 @@
+"""The pages Campaigns and Cohorts, their lists and their export."""
+
+import csv
+import io
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from auditlog.models import LogEntry
+from django.test import Client
+
+from audience.models import ActiveQuarter, ExchangeRate, Game
+from postbacks.reporting.campaigns import refresh
+from tests import factories, hub
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def url(game: Game) -> str:
+    return f"/g/{game.slug}/campaigns/"
+
+
+def at(days_ago: int, hour: int = 12) -> datetime:
+    return datetime.now(UTC).replace(hour=hour, minute=0, second=0, microsecond=0) - timedelta(days=days_ago)
+
+
+def player(game: Game, name: str, *, days_ago: int = 5, network: str = "tiktok", paid: str = "", **tags: str) -> Any:
+    """A player who clicked, launched the game the same day, and paid a day later."""
+    person = factories.person(game, user=name)
+    clicked_at = at(days_ago)
+    touch = factories.touch(person, network=network, click_id=f"click-{name}", clicked_at=clicked_at, campaign=tags)
+    launched = {"trigger": "game_launch", "properties": {}, "event_at": clicked_at + timedelta(hours=1)}
+    factories.conversion(person, touch=touch, **launched)
+    if paid:
+        amount, currency = paid.split()
+        properties = {"value": float(amount), "currency": currency}
+        factories.conversion(person, touch=touch, event_at=clicked_at + timedelta(days=1), properties=properties)
+    return person
+
+
+@pytest.fixture
+def traffic(game: Game) -> None:
+    autumn = {"utm_campaign": "autumn", "utm_term": "broad", "utm_content": "video"}
+    player(game, "ada", paid="10 USD", **autumn)
+    player(game, "bob", paid="20 EUR", **autumn)
+    player(game, "cem", **autumn)
+    player(game, "dora", network="reddit", paid="5 USD", utm_campaign="spring")
+    player(game, "early", days_ago=40, utm_campaign="autumn")
+    ExchangeRate.objects.create(game=game, currency="EUR", rate=Decimal("1.5"))
+    refresh.refresh()
+
+
+def table(client: Client, url: str) -> list[list[str]]:
+    """The cells of the table of rows: name, then figures."""
+    html = hub.normalized_html(client.get(url).content.decode())
+    body = re.search(r'class="card wide-table".*?<tbody>(.*?)</tbody>', html)
+    rows = re.findall(r"<tr>(.*?)</tr>", body[1]) if body else []
+    return [[" ".join(re.sub("<[^>]*>", " ", cell).split()) for cell in re.findall("<td.*?</td>", row)] for row in rows]
+
+
+def test_the_empty_page_says_what_makes_a_click(url: str, viewer: Client) -> None:
+    page = viewer.get(url).content.decode()
+    assert "No ad clicks yet" in page
+    assert hub.inline_code(page) == []
+
+
+def test_campaigns_have_clicks_players_launches_payers_and_revenue(url: str, viewer: Client, traffic: None) -> None:
+    assert table(viewer, url) == [
+        # clicks, players, launches, payers, purchases, revenue with its originals, sent, accepted
+        ["All", "4", "4", "4", "3", "3", "45.00 20.00 EUR", "0", "0"],
+        ["autumn TikTok Ads", "3", "3", "3", "2", "2", "40.00 20.00 EUR", "0", "0"],
+        ["spring Reddit Ads", "1", "1", "1", "1", "1", "5.00", "0", "0"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("?by=network", ["All", "TikTok Ads", "Reddit Ads"]),
+        ("?sort=revenue&dir=asc", ["All", "spring Reddit Ads", "autumn TikTok Ads"]),
+        ("?sort=name", ["All", "spring Reddit Ads", "autumn TikTok Ads"]),
+        ("?q=SPRING", ["All", "spring Reddit Ads"]),
+        ("?network=tiktok", ["All", "autumn TikTok Ads"]),
+        ("?network=tiktok&campaign=autumn", ["All", "broad TikTok Ads › autumn"]),
+        ("?network=tiktok&campaign=autumn&ad_group=broad", ["All", "video TikTok Ads › autumn › broad"]),
+        ("?network=tiktok&by=ad", ["All", "video TikTok Ads › autumn › broad"]),
+        ("?network=nobody", []),
+    ],
+)
+def test_rows_are_narrowed_ordered_and_found(
+    url: str, viewer: Client, traffic: None, query: str, names: list[str]
+) -> None:
+    assert [row[0] for row in table(viewer, url + query)] == names
+
+
+def test_a_period_is_any_dates_and_is_compared_with_the_one_before(url: str, viewer: Client, traffic: None) -> None:
+    last, first = at(36).date(), at(42).date()
+    assert [row[:3] for row in table(viewer, f"{url}?from={first}&to={last}")][1:] == [["autumn TikTok Ads", "1", "1"]]
+    rows = table(viewer, f"{url}?range=30&compare=1")
+    assert rows[1][:3] == ["autumn TikTok Ads", "3 +200%", "3 +200%"]
+    assert rows[2][:3] == ["spring Reddit Ads", "1 new", "1 new"]
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("?from=yesterday", "Enter both dates as year, month and day, such as 2026-11-01."),
+        ("?from=2026-11-02&to=2026-11-01", "The first day is after the last day."),
+        ("?from=2001-01-01&to=2026-11-01", "A report covers at most 731 days."),
+    ],
+)
+def test_dates_that_make_no_period_are_explained(url: str, viewer: Client, query: str, problem: str) -> None:
+    assert problem in viewer.get(url + query).content.decode()
+
+
+def test_each_number_leads_to_exactly_its_rows(url: str, game: Game, viewer: Client, traffic: None) -> None:
+    html = hub.normalized_html(viewer.get(url).content.decode())
+    links = re.findall(r'<a href="([^"]*campaigns/(players|conversions)/[^"]*)">([\d.,]+)</a>', html)
+    assert len(links) == 3 * 5
+    for link, kind, number in links:
+        listed = viewer.get(link.replace("&amp;", "&")).content.decode()
+        ids = re.findall('id="person-' if kind == "players" else 'id="conversion-', listed)
+        # Of revenue, the conversions that are added up.
+        assert "." in number or len(ids) == int(number), link
+
+
+def test_the_export_has_the_rows_of_the_table(url: str, viewer: Client, traffic: None) -> None:
+    answer = viewer.get(f"{url}export/?sort=revenue")
+    text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["network"], row["campaign"], row["clicks"], row["payers"], row["revenue"]) for row in rows] == [
+        ("tiktok", "autumn", "3", "2", "40"),
+        ("reddit", "spring", "1", "1", "5"),
+    ]
+    assert {(row["currency"], row["time_zone"]) for row in rows} == {("USD", "UTC")}
+
+
+def test_amounts_without_a_rate_are_shown_and_not_added_up(url: str, viewer: Client, traffic: None) -> None:
+    ExchangeRate.objects.all().delete()
+    assert "no exchange rate: EUR" in viewer.get(url).content.decode()
+    assert table(viewer, url)[0][6] == "15.00 20.00 EUR"
+
+
+def test_cohorts_have_retention_and_revenue_per_player(url: str, game: Game, viewer: Client, traffic: None) -> None:
+    ada = game.people.get(identities__value="ada")
+    ActiveQuarter.objects.create(game_id=game.pk, person_id=ada.pk, starts_at=at(4, hour=23))
+    refresh.refresh()
+    rows = table(viewer, f"{url}cohorts/")
+    day = f"{at(5):%a} {at(5).day} {at(5):%b %Y}"
+    # Of four players one came back on the first day; 45 USD were paid on that day.
+    figures = ["4", "25.0% 1", "–", "–", "0.00", "11.25", "–", "–", "–"]
+    assert rows == [["All days", *figures], [day, *figures]]
+    assert table(viewer, f"{url}cohorts/?network=reddit")[1][1:6] == ["1", "0.0% 0", "–", "–", "0.00"]
+
+
+def test_another_time_zone_moves_the_days(url: str, game: Game, marketer: Client, traffic: None) -> None:
+    form = {"time_zone": "Pacific/Kiritimati", "reporting_currency": "EUR", "rates": "usd 0.5\nJPY 0.006"}
+    answer = marketer.post(f"{url}settings/", form, follow=True)
+    assert "The settings of reports are saved." in answer.content.decode()
+    refresh.refresh()
+    game.refresh_from_db()
+    assert (game.time_zone, game.reporting_currency) == ("Pacific/Kiritimati", "EUR")
+    assert dict(game.exchange_rates.values_list("currency", "rate")) == {"USD": Decimal("0.5"), "JPY": Decimal("0.006")}
+    assert LogEntry.objects.filter(content_type__model="exchangerate").count() == 4
+    # 12:00 UTC is the next day there.
+    day = at(4).date()
+    assert table(marketer, f"{url}?from={day}&to={day}")[0][:2] == ["All", "4"]
+    assert table(marketer, url)[0][6] == "27.50 15.00 USD"
+
+
+@pytest.mark.parametrize(
+    ("rates", "problem"),
+    [
+        ("EUR", "Line 1: write a currency and a number, such as EUR 1.08."),
+        ("EUR 1.1\nXYZ 2", "Line 2: XYZ is not a currency code such as EUR."),
+        ("EUR 0", "Line 1: write a currency and a number, such as EUR 1.08."),
+        ("EUR NaN", "Line 1: write a currency and a number, such as EUR 1.08."),
+    ],
+)
+def test_rates_that_cannot_be_read_are_refused(
+    url: str, game: Game, marketer: Client, rates: str, problem: str
+) -> None:
+    form = {"time_zone": "UTC", "reporting_currency": "EUR", "rates": rates}
+    assert problem in marketer.post(f"{url}settings/", form).content.decode()
+    game.refresh_from_db()
+    assert (game.reporting_currency, game.exchange_rates.count()) == ("USD", 0)
