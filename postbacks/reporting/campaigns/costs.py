@@ -47,8 +47,9 @@ class DayCost:
 def of_days(game: Game, first: date, last: date, names: Mapping[str, str]) -> Iterator[DayCost]:
     """Yield the costs of the days, of the network and campaign in `names`."""
     rows = AdCost.objects.filter(game=game, day__range=(first, last), **names)
-    for network, campaign, *values in rows.values_list("network", "campaign", "day", "currency", "spend"):
-        yield DayCost((network, campaign), *values)
+    columns = ("network", "campaign", "day", "currency", "spend")
+    for network, campaign, day, currency, spend in rows.values_list(*columns):
+        yield DayCost((network, campaign), day, currency, spend)
 
 
 def by_currency(costs: Sequence[DayCost], *, until: date | None = None) -> dict[str, Decimal]:
