@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from statistics import median, quantiles
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -77,7 +78,7 @@ def measure() -> None:
     from tests import factories, hub
 
     game = factories.game()
-    game.exchange_rates.create(currency="EUR", rate="1.1")
+    game.exchange_rates.create(currency="EUR", rate=Decimal("1.1"))
     client = hub.member(game, Role.MARKETER)
     started = time.monotonic()
     fill(game.pk)
