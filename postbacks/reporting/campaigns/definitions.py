@@ -1,7 +1,8 @@
 """What each figure of campaigns counts, as SQL: the figures and the lists behind them read the same rows.
 
 `CLICKS` and `CONVERSIONS` are the clicks and conversions of the quarter hour that begins at `quarter.starts_at`, for a
-LATERAL join. Their columns `network`, `campaign`, `ad_group` and `ad` name the ad.
+LATERAL join. Their columns `network`, `campaign`, `ad_group` and `ad` name the ad. OFFSET 0 keeps PostgreSQL from
+reading all deliveries of all games into a hash.
 """
 
 # Clicks: paid clicks by their time. A player counts at the first click, whatever ad it was of.
@@ -29,10 +30,12 @@ SELECT conversion.id, trigger, event_at, currency, value, touch.network, audienc
       AND (earlier.event_at, earlier.id) < (conversion.event_at, conversion.id)
   ) AS is_first,
   EXISTS (
-    SELECT FROM postbacks_delivery AS delivery WHERE delivery.conversion_id = conversion.id AND attempts_made > 0
+    SELECT FROM postbacks_delivery AS delivery
+    WHERE delivery.conversion_id = conversion.id AND attempts_made > 0 OFFSET 0
   ) AS is_sent,
   EXISTS (
-    SELECT FROM postbacks_delivery AS delivery WHERE delivery.conversion_id = conversion.id AND state = 'delivered'
+    SELECT FROM postbacks_delivery AS delivery
+    WHERE delivery.conversion_id = conversion.id AND state = 'delivered' OFFSET 0
   ) AS is_accepted
 FROM audience_conversion AS conversion JOIN audience_touch AS touch ON touch.id = conversion.touch_id
 WHERE conversion.game_id = %(game)s

@@ -31,6 +31,8 @@ ORDER BY starts_at DESC LIMIT %(limit)s
 REMOVE = """
 DELETE FROM audience_changedquarter WHERE game_id = %(game)s AND kind = %(kind)s AND starts_at = ANY(%(quarters)s)
 """
+# Compiling the statements takes longer than running them.
+NO_JIT = "SET LOCAL jit = off"
 REMOVE_GAME = "DELETE FROM audience_changedquarter WHERE game_id = %(game)s"
 # Every quarter hour that has figures, so that their days are computed in another time zone.
 MARK_AGAIN = """
@@ -85,6 +87,7 @@ def _refresh_quarters(game_id: int, kind: str) -> int:
     if quarters:
         zone = ZoneInfo(game.time_zone)
         params |= {"quarters": quarters, "zone": game.time_zone, "days": days_of(quarters, zone)}
+        _execute(NO_JIT, params)
         _execute(REMOVE, params)
         for statement in statements.OF_CAMPAIGNS if kind == CAMPAIGN else statements.OF_COHORTS:
             _execute(statement, params)
