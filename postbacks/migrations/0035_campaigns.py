@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('audience', '0045_changed_quarters'),
-        ('postbacks', '0032_game_goals'),
+        ('postbacks', '0034_time_zones_of_ad_accounts'),
     ]
 
     operations = [

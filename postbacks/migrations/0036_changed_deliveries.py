@@ -34,5 +34,5 @@ DROP FUNCTION postbacks_mark_deliveries();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("postbacks", "0033_campaigns")]
+    dependencies = [("postbacks", "0035_campaigns")]
     operations = [migrations.RunSQL(TRIGGERS, UNDO)]

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("postbacks", "0032_game_goals")]
+    dependencies = [("postbacks", "0033_mails_that_were_logged")]
     operations = [
         migrations.AddField(
             model_name="credentialcheck",
