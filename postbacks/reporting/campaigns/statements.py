@@ -14,9 +14,12 @@ SELECT DISTINCT %(game)s, {NAMES} FROM {QUARTERS} CROSS JOIN LATERAL ({{rows}}) 
 ORDER BY {NAMES} ON CONFLICT DO NOTHING
 """
 FIGURES = "number, players, sent, accepted, value"
-ADVERT_OF = """JOIN postbacks_advert AS advert
-  ON advert.game_id = %(game)s AND (advert.network, advert.campaign, advert.ad_group, advert.ad)
-    = (counted.network, counted.campaign, counted.ad_group, counted.ad)"""
+# A subquery instead of a join: PostgreSQL would count the rows again for each ad.
+ADVERT_ID = """(
+    SELECT id FROM postbacks_advert AS advert
+    WHERE advert.game_id = %(game)s AND (advert.network, advert.campaign, advert.ad_group, advert.ad)
+      = (counted.network, counted.campaign, counted.ad_group, counted.ad)
+  )"""
 SUMS = "sum(number), sum(players), sum(sent), sum(accepted), sum(value)"
 
 CLEAR_QUARTERS = "DELETE FROM {table} WHERE game_id = %(game)s AND starts_at = ANY(%(quarters)s)"
@@ -24,16 +27,16 @@ CLEAR_DAYS = "DELETE FROM {table} WHERE game_id = %(game)s AND day = ANY(%(days)
 
 COUNT_CLICKS = f"""
 INSERT INTO postbacks_advertquarter (game_id, starts_at, advert_id, trigger, currency, {FIGURES})
-SELECT %(game)s, starts_at, advert.id, '', '', count(*), count(*) FILTER (WHERE is_first), 0, 0, 0
-FROM {QUARTERS} CROSS JOIN LATERAL ({CLICKS}) AS counted {ADVERT_OF}
-GROUP BY starts_at, advert.id
+SELECT %(game)s, starts_at, {ADVERT_ID}, '', '', count(*), count(*) FILTER (WHERE is_first), 0, 0, 0
+FROM {QUARTERS} CROSS JOIN LATERAL ({CLICKS}) AS counted
+GROUP BY starts_at, {NAMES}
 """
 COUNT_CONVERSIONS = f"""
 INSERT INTO postbacks_advertquarter (game_id, starts_at, advert_id, trigger, currency, {FIGURES})
-SELECT %(game)s, starts_at, advert.id, trigger, currency, count(*), count(*) FILTER (WHERE is_first),
+SELECT %(game)s, starts_at, {ADVERT_ID}, trigger, currency, count(*), count(*) FILTER (WHERE is_first),
   count(*) FILTER (WHERE is_sent), count(*) FILTER (WHERE is_accepted), coalesce(sum(value), 0)
-FROM {QUARTERS} CROSS JOIN LATERAL ({CONVERSIONS}) AS counted {ADVERT_OF}
-GROUP BY starts_at, advert.id, trigger, currency
+FROM {QUARTERS} CROSS JOIN LATERAL ({CONVERSIONS}) AS counted
+GROUP BY starts_at, {NAMES}, trigger, currency
 """
 SUM_ADVERTS = f"""
 INSERT INTO postbacks_advertquarter (game_id, starts_at, advert_id, trigger, currency, {FIGURES})
@@ -59,9 +62,9 @@ OF_CAMPAIGNS = (
 
 # Of the players whose first click was in a quarter hour, with the day of it.
 FIRST_CLICKS = f"""
-SELECT starts_at, counted.person_id, counted.clicked_at, advert.id AS advert_id,
+SELECT starts_at, counted.person_id, counted.clicked_at, {ADVERT_ID} AS advert_id,
   (counted.clicked_at AT TIME ZONE %(zone)s)::date AS day
-FROM {QUARTERS} CROSS JOIN LATERAL ({CLICKS}) AS counted {ADVERT_OF} WHERE is_first
+FROM {QUARTERS} CROSS JOIN LATERAL ({CLICKS}) AS counted WHERE is_first
 """
 IS_ACTIVE = """EXISTS (
     SELECT FROM audience_activequarter AS active WHERE active.game_id = %(game)s AND active.person_id = first.person_id
