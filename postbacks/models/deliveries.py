@@ -129,8 +129,6 @@ class Delivery(models.Model):
             models.Index(fields=["replay"], condition=~Q(replay=None), name="delivery_of_replay"),
             # The Conversions page and the audit, by the day of the event.
             models.Index(fields=["game", "-event_at"], name="delivery_by_time"),
-            # The funnel and the overview: the few unsent deliveries that may have arrived.
-            models.Index(fields=["conversion"], condition=OUTCOME_UNKNOWN, name="delivery_unknown"),
         ]
 
     def __str__(self) -> str:

@@ -220,8 +220,8 @@ def test_a_goal_sends_its_own_name(sandbox: Sandbox, config: PostbackConfig) -> 
     [
         ("bad_request", "failed", "failed", (400, "Unknown click ID"), "degraded"),
         ("rate_limited", "waiting", "retried", (429, "Too many requests"), "rate_limited"),
-        ("unavailable", "waiting", "retried", (503, "Try again later"), "healthy"),
-        ("redirect", "waiting", "retried", (302, REDIRECT), "healthy"),
+        ("unavailable", "waiting", "retried", (503, "Try again later"), "retrying"),
+        ("redirect", "waiting", "retried", (302, REDIRECT), "retrying"),
         ("unauthorized", "waiting", "failed", (401, "Unknown token"), "credential_problem"),
         ("forbidden", "waiting", "failed", (403, "No access to account partner-1"), "credential_problem"),
     ],

@@ -308,7 +308,6 @@ READERS: dict[str, dict[str, Reader]] = {
         "audience_conversion_touch_id": search_conversions,
     },
     "postbacks_delivery": {
-        "delivery_unknown": page("overview"),
         "postbacks_delivery_pkey": deliver,
         "one_delivery_per_conversion_and_config": fan_out_a_conversion,
         "delivery_due": deliver,

@@ -230,7 +230,7 @@ EXPECTED = {
     "SUCCESS": ("delivered", "success", "healthy"),
     "PAYLOAD": ("failed", "failed", "degraded"),
     "CREDENTIAL": ("waiting", "failed", "credential_problem"),
-    "TRANSIENT": ("waiting", "retried", "healthy"),
+    "TRANSIENT": ("waiting", "retried", "retrying"),
     "LIMITED": ("waiting", "retried", "rate_limited"),
 }
 

@@ -38,7 +38,7 @@ PARAMETERS = {kind: network.click_param for kind, network in NETWORKS.items()}
 
 def postback(game: Game, network: str, **given: Any) -> PostbackConfig:
     """A postback of two hours ago, with its version."""
-    row = factories.config(game, network=network, created_at=timezone.now() - 2 * HOUR, **given)
+    row = factories.config(game, network=network, **{"created_at": timezone.now() - 2 * HOUR, **given})
     versions.record(config=row, change="Created", set_by=None)
     row.versions.update(set_at=row.created_at)
     return row
@@ -375,8 +375,8 @@ def test_a_postback_for_every_click_has_a_part_in_every_network(game: Game) -> N
 
 
 def test_conversions_from_before_a_postback_was_added_do_not_make_it_silent(game: Game) -> None:
-    earlier = clicked(game, None, fanned_out_at=timezone.now() - 3 * HOUR)
-    config = postback(game, "tiktok")
+    earlier = clicked(game, None, fanned_out_at=timezone.now() - 27 * HOUR)
+    config = postback(game, "tiktok", created_at=timezone.now() - 26 * HOUR)
     assert skipped(config) == {}
     Conversion.objects.filter(pk=earlier.pk).update(fanned_out_at=timezone.now() - HOUR)
     found = evaluate_configs([config])[config.pk]
