@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 TICKED = {"checkbox", "radio"}
 # Values of these are not entered by a person, or must not be shown.
 UNFILLED = {"hidden", "password", "file", "submit", "button", "image", "reset"}
+# Hidden fields with this attribute are filled: they say what the person saw when they entered the others.
+KEPT = "data-kept"
 # Attributes of an element in a form that say where it is posted to.
 TARGETS = ("action", "formaction", "hx-post")
 Attributes = list[tuple[str, str | None]]
@@ -123,9 +125,13 @@ class _Filler(HTMLParser):
             return _tag(tag, attrs, selected=(given.get("value") or "") in self.select)
         elif tag == "input" and name and kind in TICKED:
             return _tag(tag, attrs, checked=(given.get("value") or "on") in self.values.get(name, []))
-        elif tag == "input" and name and kind not in UNFILLED and (text := self._next(given)) is not None:
+        elif tag == "input" and name and _is_filled(kind, given) and (text := self._next(given)) is not None:
             return _tag(tag, attrs, value=text)
         return source
+
+
+def _is_filled(kind: str, given: Mapping[str, str | None]) -> bool:
+    return kind not in UNFILLED or (kind == "hidden" and KEPT in given)
 
 
 def _tag(tag: str, attrs: Attributes, **changes: str | bool) -> str:

@@ -46,6 +46,10 @@ FORM_PAGES = {
     "person-erase": "person",
     "alert-choice": "alerts",
     "test-conversion": "integration",
+    "settings-general": "game-settings",
+    "settings-reports": "game-settings",
+    "settings-rates": "game-settings",
+    "settings-attribution": "game-settings",
 }
 # Requests that a form makes while a person types: the answer must not leave the page.
 BACKGROUND = {"goal-row", "request-preview"}

@@ -63,6 +63,12 @@ def revoke(*, invitation: Invitation) -> None:
     invitation.save(update_fields=["revoked_at"])
 
 
+def admins_of(game: Game) -> list[str]:
+    """Return the email addresses of the game's admins, or the user names of those without one."""
+    rows = Membership.objects.filter(game=game, role=Role.ADMIN, user__is_active=True).select_related("user")
+    return [row.user.email or row.user.get_username() for row in rows.order_by("user__email", "pk")]
+
+
 def find(token: str) -> Invitation | None:
     """Return the invitation of a token, also if it is accepted, expired or revoked; None if there is none."""
     return Invitation.objects.select_related("game", "invited_by").filter(digest=sha256_hex(token)).first()

@@ -153,6 +153,27 @@ def change_key(*, key: ApiKey, name: str, restrictions: Restrictions) -> None:
     auth.clear_key_cache()
 
 
+class KeyChanged(Exception):
+    """Somebody else renamed the key since the editor saw its name. Nothing was saved; the message has the new name."""
+
+
+@transaction.atomic
+def rename_key(*, key: ApiKey, name: str, seen: str = "") -> None:
+    """Rename a key, also one that has ended. `seen` is the name that the editor saw; '' skips this check.
+
+    Raises KeyChanged, and ValueError for a name that is blank or longer than 80 characters.
+    """
+    name = name.strip()
+    if not name or len(name) > 80:
+        raise ValueError("A key's name has 1 to 80 characters.")
+    _lock(key)
+    if seen and seen != key.name:
+        raise KeyChanged(f"Someone else renamed this key while you were editing: it is now “{key.name}”.")
+    key.name = name
+    key.save(update_fields=["name"])
+    auth.clear_key_cache()
+
+
 def revoke_key(*, key: ApiKey) -> None:
     """Revoke a key. A second call does not change `revoked_at`."""
     if key.revoked_at is None:

@@ -50,6 +50,7 @@ urlpatterns = [
     path("g/<slug:slug>/keys/", keys.key_list, name="keys"),
     path("g/<slug:slug>/keys/new/", keys.key_new, name="key-new"),
     path("g/<slug:slug>/keys/<int:pk>/change/", keys.key_change, name="key-change"),
+    path("g/<slug:slug>/keys/<int:pk>/rename/", keys.key_rename, name="key-rename"),
     path("g/<slug:slug>/keys/<int:pk>/rotate/", keys.key_rotate, name="key-rotate"),
     path("g/<slug:slug>/keys/<int:pk>/revoke/", keys.key_revoke, name="key-revoke"),
     path("g/<slug:slug>/members/", members.member_list, name="members"),

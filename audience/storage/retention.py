@@ -26,12 +26,6 @@ class OlderEvents:
     is_exact: bool
 
 
-def set_retention(*, game: Game, days: int | None) -> None:
-    """Set the retention in days, None for ever. The next pruning deletes older events."""
-    game.kept_days = days
-    game.save(update_fields=["kept_days"])
-
-
 def shortens(game: Game, days: int | None) -> bool:
     """Whether this retention would delete events that are kept now."""
     return days is not None and (game.kept_days is None or days < game.kept_days)

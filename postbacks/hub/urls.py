@@ -10,6 +10,7 @@ from postbacks.hub.conversions import views as conversions
 from postbacks.hub.costs import views as costs
 from postbacks.hub.delivery_log import views as delivery_log
 from postbacks.hub.goals import views as goals
+from postbacks.hub.game_settings import views as game_settings
 from postbacks.hub.guide import views as guide
 from postbacks.hub.imitations import views as imitations
 from postbacks.hub.integrations import ad_clicks
@@ -20,7 +21,6 @@ from postbacks.hub.people import views as people
 from postbacks.hub.preview import views as preview
 from postbacks.hub.privacy import views as privacy
 from postbacks.hub.replays import views as replays
-from postbacks.hub.report_settings.views import report_settings
 from postbacks.hub.settings import actions, copying, goal_row, request_preview
 from postbacks.hub.settings import views as settings
 
@@ -37,7 +37,7 @@ urlpatterns = [
     path("g/<slug:slug>/campaigns/players/", campaigns.campaign_players, name="campaign-players"),
     path("g/<slug:slug>/campaigns/conversions/", campaigns.campaign_conversions, name="campaign-conversions"),
     path("g/<slug:slug>/campaigns/cohorts/", cohort_views.cohort_list, name="cohorts"),
-    path("g/<slug:slug>/campaigns/settings/", report_settings, name="report-settings"),
+    path("g/<slug:slug>/campaigns/settings/", game_settings.report_settings, name="report-settings"),
     path("g/<slug:slug>/campaigns/costs/", costs.cost_list, name="costs"),
     path("g/<slug:slug>/campaigns/costs/sample/", costs.cost_sample, name="cost-sample"),
     path("g/<slug:slug>/campaigns/costs/upload/", costs.cost_upload, name="cost-upload"),
@@ -60,6 +60,12 @@ urlpatterns = [
     path("g/<slug:slug>/goals/add/", goals.goal_add, name="goal-add"),
     path("g/<slug:slug>/goals/<uuid:pk>/edit/", goals.goal_edit, name="goal-edit"),
     path("g/<slug:slug>/goals/<uuid:pk>/delete/", goals.goal_delete, name="goal-delete"),
+    path("g/<slug:slug>/settings/", game_settings.game_settings, name="game-settings"),
+    path("g/<slug:slug>/settings/general/", game_settings.settings_general, name="settings-general"),
+    path("g/<slug:slug>/settings/reports/", game_settings.settings_reports, name="settings-reports"),
+    path("g/<slug:slug>/settings/rates/", game_settings.settings_rates, name="settings-rates"),
+    path("g/<slug:slug>/settings/rates/sample/", game_settings.rates_sample, name="rates-sample"),
+    path("g/<slug:slug>/settings/attribution/", game_settings.settings_attribution, name="settings-attribution"),
     path("g/<slug:slug>/audit-log/", audit_log.audit_log, name="audit-log"),
     path("g/<slug:slug>/audit-log/export/", audit_log.audit_log_export, name="audit-log-export"),
     path("g/<slug:slug>/integrations/", integrations.integrations, name="integrations"),

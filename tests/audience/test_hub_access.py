@@ -26,12 +26,12 @@ MARKETER |= {*KEEPING, "dry-run", "replay-cancel", "delivery-send-again", *TRYIN
 WAITS = {"postback-try-now", "delivery-try-now"}
 MARKETER |= WAITS
 HOOKS = {"hook-enable", "hook-disable", "hook-test", "hook-delete"}
-MEMBERS = {"members", "member-invite", "member-role", "member-remove", "invitation-resend", "invitation-revoke"}
+MEMBERS = {"member-invite", "member-role", "member-remove", "invitation-resend", "invitation-revoke"}
 ADMIN = {*MEMBERS, "key-new", "key-change", "key-rotate", "key-revoke", "erase", "person-erase", "hook-add", *HOOKS}
 POST_ONLY = {REPLAY, "person-erase", "postback-enable", "erase", *(HOOKS - {"hook-delete"})}
 POST_ONLY |= {"invitation-resend", "invitation-revoke", "replay-cancel", "delivery-send-again", *KEEPING, *TRYING}
 POST_ONLY |= WAITS
-POSTED = (MARKETER | ADMIN) - {"check", "members"}
+POSTED = (MARKETER | ADMIN) - {"check"}
 READ |= {"guide"}
 ADMIN |= {"guide-key"}
 POST_ONLY |= {"guide-key"}
@@ -53,10 +53,17 @@ GOAL = {"goal-edit", "goal-delete"}
 MARKETER |= {*GOAL, "goal-add", "postback-copy"}
 POSTED |= {*GOAL, "goal-add"}
 READ |= {"campaigns", "campaigns-export", "campaign-players", "campaign-conversions", "cohorts", "costs", "cost-sample"}
-REPORTS = {"report-settings", "cost-upload", "cost-columns"}
+READ |= {"members", "game-settings", "rates-sample", "report-settings"}
+REPORTS = {"cost-upload", "cost-columns"}
 MARKETER |= REPORTS
 POSTED |= REPORTS
 POST_ONLY |= {"cost-upload", "cost-columns"}
+SETTINGS = {"settings-general", "settings-reports", "settings-rates", "settings-attribution"}
+ADMIN |= {*SETTINGS, "key-rename"}
+POSTED |= {*SETTINGS, "key-rename"}
+POST_ONLY |= SETTINGS
+# A page that moved.
+REDIRECTS = {"report-settings"}
 # Of no game: tests/postbacks/test_guide.py has who may make one.
 OUTSIDE = {"games", "game-new", "imitations"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
@@ -90,7 +97,6 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             *READ,
             "audit-log",
             "audit-log-export",
-            "members",
             "member-invite",
             "key-new",
             "erase",
@@ -102,6 +108,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "set-aside-retry",
             "goal-add",
             *REPORTS,
+            *SETTINGS,
         )
     }
     goal = GameGoal.objects.create(game=game, name="VIP", event="vip_reached")
@@ -136,6 +143,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             for name in ("invitation-resend", "invitation-revoke", "invitation-link")
         },
         "key-change": {"slug": game.slug, "pk": key.pk},
+        "key-rename": {"slug": game.slug, "pk": key.pk},
         "key-rotate": {"slug": game.slug, "pk": key.pk},
         "key-revoke": {"slug": game.slug, "pk": key.pk},
     }
@@ -167,7 +175,9 @@ def test_each_role_can_open_exactly_its_pages(game: Game, addresses: dict[str, s
     client, rank = hub.member(game, role), list(Role).index
     for name in set(NAMES) - POST_ONLY:
         allowed = rank(role) >= rank(_least(name))
-        assert client.get(addresses[name]).status_code == (200 if allowed else 403), name
+        assert client.get(addresses[name]).status_code == (403 if not allowed else 302 if name in REDIRECTS else 200), (
+            name
+        )
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
@@ -221,7 +231,7 @@ def test_a_superuser_sees_every_game(game: Game, other_game: Game, addresses: di
     page = client.get("/").content.decode()
     assert game.name in page
     assert other_game.name in page
-    assert all(client.get(addresses[name]).status_code == 200 for name in set(NAMES) - POST_ONLY)
+    assert all(client.get(addresses[name]).status_code == 200 for name in set(NAMES) - POST_ONLY - REDIRECTS)
 
 
 def test_an_unknown_network_is_not_found(game: Game) -> None:
@@ -232,7 +242,7 @@ def test_an_unknown_network_is_not_found(game: Game) -> None:
 
 def test_a_viewer_is_shown_no_action_that_changes_something(game: Game, addresses: dict[str, str]) -> None:
     client = hub.member(game, Role.VIEWER)
-    files = {"conversions-export", "campaigns-export", "cost-sample"}
+    files = {"conversions-export", "campaigns-export", "cost-sample", "rates-sample"}
     for name in READ - files:
         page = client.get(addresses[name]).content.decode()
         offered = [addresses[other] for other in POSTED if f'"{addresses[other]}"' in page]

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
+from audience.games import game_settings
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.intake.messages import times
@@ -76,7 +77,7 @@ def test_events_are_kept_for_ever_by_default(key: NewKey) -> None:
 
 
 def test_a_day_that_no_game_keeps_is_dropped_as_a_partition(key: NewKey, game: Game) -> None:
-    retention.set_retention(game=game, days=90)
+    game_settings.set_kept_days(game=game, days=90)
     for day, message_id in ((OLD, "old"), (YOUNGER, "younger"), (KEPT, "kept")):
         store(key, message_id, day=day)
     would = prune.prune(dry_run=True)
@@ -95,7 +96,7 @@ def test_expired_events_are_deleted_from_a_day_that_another_game_keeps(
     key: NewKey, other_key: NewKey, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("audience.storage.prune_steps.ROWS_AT_ONCE", 2)
-    retention.set_retention(game=game, days=90)
+    game_settings.set_kept_days(game=game, days=90)
     store(key, *(f"mine-{number}" for number in range(5)), day=OLD)
     store(other_key, "theirs", day=OLD)
     (would,) = (one for one in prune.prune(dry_run=True) if one.what.startswith("events of Sky"))
@@ -107,13 +108,13 @@ def test_expired_events_are_deleted_from_a_day_that_another_game_keeps(
 
 
 def test_the_longer_of_two_retentions_keeps_the_partition(key: NewKey, game: Game, other_game: Game) -> None:
-    retention.set_retention(game=game, days=90)
-    retention.set_retention(game=other_game, days=200)
+    game_settings.set_kept_days(game=game, days=90)
+    game_settings.set_kept_days(game=other_game, days=200)
     store(create_key(game=other_game, name="web"), "theirs", day=OLD)
     prune.prune()
     assert stored() == ["theirs"]
 
-    retention.set_retention(game=other_game, days=91)
+    game_settings.set_kept_days(game=other_game, days=91)
     prune.prune()
     assert stored() == []
     assert EVENTS.name(OLD) not in names()
@@ -121,7 +122,7 @@ def test_the_longer_of_two_retentions_keeps_the_partition(key: NewKey, game: Gam
 
 @pytest.mark.parametrize("state", [BatchState.PENDING, BatchState.FAILED])
 def test_an_event_that_is_not_digested_stays(key: NewKey, game: Game, state: str) -> None:
-    retention.set_retention(game=game, days=90)
+    game_settings.set_kept_days(game=game, days=90)
     store(key, "digested", day=OLD)
     store(key, "waits", day=OLD, digested=False)
     store(key, "imported", day=date(2019, 1, 1), digested=False)
@@ -139,7 +140,7 @@ def test_an_event_that_is_not_digested_stays(key: NewKey, game: Game, state: str
 
 def test_an_event_whose_day_does_not_show_its_age_is_kept_by_its_receipt(key: NewKey, game: Game) -> None:
     """A clock in 1970 or in 2090: the first would be deleted at once, the second never."""
-    retention.set_retention(game=game, days=90)
+    game_settings.set_kept_days(game=game, days=90)
     for day in (times.FIRST_DAY, times.LAST_DAY, date(2090, 5, 5)):
         store(key, str(day), day=day)
     prune.prune()
@@ -155,7 +156,7 @@ def test_an_event_whose_day_does_not_show_its_age_is_kept_by_its_receipt(key: Ne
 
 
 def test_old_events_of_the_default_partition_are_deleted_row_by_row(key: NewKey, other_key: NewKey, game: Game) -> None:
-    retention.set_retention(game=game, days=90)
+    game_settings.set_kept_days(game=game, days=90)
     for day in (date(2019, 1, 1), date(2020, 1, 1), NOON.date()):
         store(key, f"mine-{day}", day=day)
         store(other_key, f"theirs-{day}", day=day)
@@ -165,7 +166,7 @@ def test_old_events_of_the_default_partition_are_deleted_row_by_row(key: NewKey,
 
 
 def test_a_partition_is_checked_again_under_its_lock_before_it_is_dropped(key: NewKey, game: Game) -> None:
-    retention.set_retention(game=game, days=90)
+    game_settings.set_kept_days(game=game, days=90)
     store(key, "old", day=OLD)
     (drop,) = (step for step in prune.steps(NOON) if step.preview().partition == EVENTS.name(OLD))
     store(key, "late", day=OLD, digested=False)
@@ -176,12 +177,12 @@ def test_a_partition_is_checked_again_under_its_lock_before_it_is_dropped(key: N
 
 def test_the_shortest_retention_is_31_days(game: Game) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
-        retention.set_retention(game=game, days=30)
+        game_settings.set_kept_days(game=game, days=30)
     game.kept_days = 30
     with pytest.raises(ValidationError, match="greater than or equal to 31"):
         game.full_clean()
-    retention.set_retention(game=game, days=31)
-    retention.set_retention(game=game, days=None)
+    game_settings.set_kept_days(game=game, days=31)
+    game_settings.set_kept_days(game=game, days=None)
 
 
 def test_events_that_a_shorter_retention_deletes_are_counted_up_to_10000_and_estimated_beyond(
@@ -229,7 +230,7 @@ def test_an_admin_sees_what_a_shorter_retention_deletes_and_types_the_name(key: 
 
 
 def test_a_longer_retention_needs_no_confirmation(game: Game) -> None:
-    retention.set_retention(game=game, days=90)
+    game_settings.set_kept_days(game=game, days=90)
     admin = hub.member(game, Role.ADMIN)
     assert "kept for 365 days" in edit(admin, game, kept_days="365")
     assert "Events and the delivery log are kept for ever." in edit(admin, game, kept_days="")
@@ -259,7 +260,7 @@ def said(*arguments: str) -> list[str]:
 
 
 def test_the_command_prunes_and_with_dry_run_only_reports(key: NewKey, other_key: NewKey, game: Game) -> None:
-    retention.set_retention(game=game, days=90)
+    game_settings.set_kept_days(game=game, days=90)
     store(key, "a", day=OLD)
     store(key, "b", day=YOUNGER)
     store(other_key, "theirs", day=YOUNGER)
@@ -279,7 +280,7 @@ def test_the_command_prunes_and_with_dry_run_only_reports(key: NewKey, other_key
 
 
 def test_the_command_lists_partitions_and_makes_them(game: Game) -> None:
-    retention.set_retention(game=game, days=90)
+    game_settings.set_kept_days(game=game, days=90)
     lines = said("partitions", "--ahead", "1")
     by_name = {line.split()[0]: line.split() for line in lines}
 
@@ -297,7 +298,7 @@ def test_the_command_lists_partitions_and_makes_them(game: Game) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_old_events_that_arrive_while_their_day_is_dropped_are_all_stored(key: NewKey, game: Game) -> None:
-    retention.set_retention(game=game, days=90)
+    game_settings.set_kept_days(game=game, days=90)
     sent = [f"m{number}" for number in range(60)]
     going = threading.Event()
 

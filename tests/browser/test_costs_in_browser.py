@@ -9,18 +9,19 @@ from postbacks.reporting.campaigns import refresh
 from tests.postbacks.test_campaigns_page import at, player
 
 
-def test_from_an_upload_of_costs_to_the_return_on_ad_spend(marketer: Page, game: Game, tmp_path: Path) -> None:
+def test_from_an_upload_of_costs_to_the_return_on_ad_spend(admin: Page, game: Game, tmp_path: Path) -> None:
     player(game, "ada", days_ago=9, paid="30 EUR", utm_campaign="autumn")
     player(game, "bob", days_ago=9, utm_campaign="autumn")
     refresh.refresh()
-    page = marketer
+    page = admin
     page.get_by_role("link", name="Campaigns", exact=True).click()
     row = page.get_by_role("row").filter(has_text="autumn")
     expect(row).to_contain_text("TikTok Ads")
     expect(page.get_by_text("Not added up, since there is no exchange rate: EUR.")).to_be_visible()
     page.get_by_role("link", name="Add exchange rates").click()
     page.get_by_label("Exchange rates").fill("EUR 1.50")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save time zone and currency").click()
+    page.get_by_role("link", name="Campaigns", exact=True).first.click()
     expect(row).to_contain_text("45.00")
 
     page.get_by_role("link", name="Costs", exact=True).click()

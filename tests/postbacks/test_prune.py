@@ -7,8 +7,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from audience.games import game_settings
 from audience.models import Role
-from audience.storage import retention
 from postbacks import tasks
 from postbacks.delivery import prune
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
@@ -47,7 +47,7 @@ def test_by_default_attempts_are_kept_forever(config: PostbackConfig) -> None:
 
 def test_attempts_are_deleted_after_the_retention_of_their_game(config: PostbackConfig) -> None:
     other = factories.config(factories.game())
-    retention.set_retention(game=config.game, days=31)
+    game_settings.set_kept_days(game=config.game, days=31)
     gone, young, theirs = ended(config), ended(config, timedelta(days=30)), ended(other)
     (would,) = prune.prune(dry_run=True)
     assert (would.rows, would.what.partition(", ended")[0]) == (2, f"attempts of Starfall, {config}")
@@ -59,7 +59,7 @@ def test_attempts_are_deleted_after_the_retention_of_their_game(config: Postback
 
 
 def test_a_delivery_that_is_not_over_keeps_its_attempts(config: PostbackConfig) -> None:
-    retention.set_retention(game=config.game, days=31)
+    game_settings.set_kept_days(game=config.game, days=31)
     kept = [ended(config, state="waiting"), ended(config, state="held")]
     late = ended(config)
     Delivery.objects.filter(pk=late.pk).update(finished_at=timezone.now() - timedelta(days=1))
@@ -70,7 +70,7 @@ def test_a_delivery_that_is_not_over_keeps_its_attempts(config: PostbackConfig) 
 
 
 def test_the_audit_accepts_that_attempts_were_deleted(config: PostbackConfig) -> None:
-    retention.set_retention(game=config.game, days=31)
+    game_settings.set_kept_days(game=config.game, days=31)
     ended(config)
     assert broken() == 0
     tasks.prune()
@@ -94,7 +94,7 @@ def test_the_page_of_a_conversion_says_where_the_calls_are(config: PostbackConfi
     marketer: Client = hub.member(config.game, Role.MARKETER)
     gone = "The calls to the network were deleted"
     assert gone not in marketer.get(address).content.decode()
-    retention.set_retention(game=config.game, days=31)
+    game_settings.set_kept_days(game=config.game, days=31)
     prune.prune()
 
     assert gone in marketer.get(address).content.decode()

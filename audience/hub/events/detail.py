@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from audience.digest.owned_ids import player_of
 from audience.hub.events import click_macros
+from audience.hub.events.conversion_of import conversion_of
 from audience.hub.events.placeholders import LABELS, describe
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.masking import as_json, masked
@@ -53,6 +54,7 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
         "macros": macros,
         "key": ApiKey.objects.filter(game=membership.game, pk=row.key_id or 0).first(),
         "person_id": player_of(row),
+        "of_event": conversion_of(row),
         "parts": [(column, as_json(value)) for column, value in parts.items() if value],
         "raw": as_json(masked(row.raw, addresses=sees_addresses(membership))),
         "title": masked(row.name, addresses=sees_addresses(membership)) or row.get_kind_display(),

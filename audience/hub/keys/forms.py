@@ -148,6 +148,15 @@ class KeyChangeForm(RestrictionsForm):
             del self.fields["ends_on"]
 
 
+class RenameForm(forms.Form):
+    """The name of a key."""
+
+    name = forms.CharField(
+        max_length=80,
+        help_text="Where it is used, such as “Unity client” or “Payment backend”. Requests with the key still work.",
+    )
+
+
 class RotateForm(forms.Form):
     """How long the old key works beside the new one."""
 

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect
 from audience.database import clock
 from audience.games import keys
 from audience.games.key_usage import NO_USAGE, Usage, time_left, usage_by_key, used_since_rotation
-from audience.hub.keys.forms import KeyChangeForm, KeyForm, RotateForm
+from audience.hub.keys.forms import KeyChangeForm, KeyForm, RenameForm, RotateForm
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.models import ApiKey, KeyKind, Membership, Role
@@ -91,6 +91,23 @@ def key_change(request: HubRequest, membership: Membership, pk: int) -> HttpResp
         messages.success(request, f"{key.name} is changed: requests with it are judged by this within a second.")
         return redirect("keys", slug=membership.game.slug)
     return page(request, "hub/keys/change.html", membership, form=form, key=key)
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def key_rename(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    key = get_object_or_404(ApiKey, game=membership.game, pk=pk)
+    form = RenameForm(request.POST if request.method == "POST" else None, initial={"name": key.name})
+    before, seen = key.name, request.POST.get("seen", "")
+    if form.is_valid():
+        try:
+            keys.rename_key(key=key, name=form.cleaned_data["name"], seen=seen)
+        except keys.KeyChanged as changed:
+            form.add_error(None, str(changed))
+            seen = ""
+        else:
+            messages.success(request, f"The key {before} is now named {key.name}.")
+            return redirect("keys", slug=membership.game.slug)
+    return page(request, "hub/keys/rename.html", membership, form=form, key=key, seen=seen or key.name)
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))

@@ -1,6 +1,7 @@
-"""Members: admins list, invite, change roles and remove."""
+"""Members: everyone sees who belongs to the game and its admins; admins invite, change roles and remove."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -9,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from audience.accounts import mail, members, second_factor
-from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
 from audience.models import Invitation, Membership, Role
 from audience.wording.articles import with_article
 
@@ -48,16 +49,20 @@ class Member:
     is_self: bool
 
 
-@game_view(role=Role.ADMIN)
+@game_view()
 def member_list(request: HubRequest, membership: Membership) -> HttpResponse:
+    """List the members; invitations, sign-ins and second factors for admins only."""
+    is_admin = has_role(membership, Role.ADMIN)
     memberships = Membership.objects.filter(game=membership.game).select_related("user").order_by("user__email", "pk")
-    secured = second_factor.users_with_second_factor(row.user_id for row in memberships)
+    secured = second_factor.users_with_second_factor(row.user_id for row in memberships) if is_admin else set()
     rows = [
         Member(membership=row, has_second_factor=row.user_id in secured, is_self=row.user_id == request.user.pk)
         for row in memberships
     ]
-    pending = Invitation.objects.pending().filter(game=membership.game).select_related("invited_by")
-    context = {"rows": rows, "invitations": pending, "has_mail_server": mail.has_mail_server()}
+    context: dict[str, Any] = {"rows": rows}
+    if is_admin:
+        pending = Invitation.objects.pending().filter(game=membership.game).select_related("invited_by")
+        context |= {"invitations": pending, "has_mail_server": mail.has_mail_server()}
     return page(request, "hub/members/page.html", membership, **context)
 
 

@@ -6,7 +6,10 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 
+from audience.games import game_settings
+from audience.games.game_settings import SettingsChanged
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.models import Game, Membership, Role
@@ -36,17 +39,17 @@ class ConsentForm(forms.Form):
     )
 
 
+def consent_form(game: Game, posted: Any = None) -> ConsentForm:
+    unstated = DO_NOT_SEND if game.strict_consent else SEND
+    return ConsentForm(posted, initial={"unstated": unstated, "limited_data_use": game.limited_data_use})
+
+
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def consent_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
-    posted = request.POST if request.method == "POST" else None
-    unstated = DO_NOT_SEND if game.strict_consent else SEND
-    form = ConsentForm(posted, initial={"unstated": unstated, "limited_data_use": game.limited_data_use})
-    if posted is None or not form.is_valid():
-        return page(request, "hub/privacy/consent.html", membership, form=form)
-    game.strict_consent = form.cleaned_data["unstated"] == DO_NOT_SEND
-    game.limited_data_use = form.cleaned_data["limited_data_use"]
-    game.save(update_fields=["strict_consent", "limited_data_use"])
+    form = consent_form(game, request.POST if request.method == "POST" else None)
+    if not form.is_valid() or not _save_consent(request, game, form):
+        return _page(request, membership, game_settings.CONSENT, form=form)
     effect = "not sent to ad networks" if game.strict_consent else "sent to ad networks"
     limited = "every conversion" if game.limited_data_use else "conversions whose event says so"
     messages.success(
@@ -54,7 +57,22 @@ def consent_edit(request: HubRequest, membership: Membership) -> HttpResponse:
         f"Conversions of players who never stated a consent level are {effect} from now on. "
         f"Limited data use is asked for with {limited}.",
     )
-    return redirect("privacy", slug=game.slug)
+    return _return(request, game, game_settings.CONSENT)
+
+
+def _save_consent(request: HubRequest, game: Game, form: ConsentForm) -> bool:
+    """Save a valid form; if the settings changed meanwhile, add an error to it and return False."""
+    try:
+        game_settings.set_consent(
+            game=game,
+            strict_consent=form.cleaned_data["unstated"] == DO_NOT_SEND,
+            limited_data_use=form.cleaned_data["limited_data_use"],
+            seen=request.POST.get("seen", ""),
+        )
+    except SettingsChanged as changed:
+        form.add_error(None, str(changed))
+        return False
+    return True
 
 
 class RetentionForm(forms.Form):
@@ -76,23 +94,42 @@ def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
     posted = request.POST if request.method == "POST" else None
     form = RetentionForm(posted, initial={"kept_days": game.kept_days})
-    context: dict[str, Any] = {"form": form}
     if posted is None or not form.is_valid():
-        return page(request, "hub/privacy/retention.html", membership, **context)
+        return _page(request, membership, game_settings.RETENTION, form=form)
     days: int | None = form.cleaned_data["kept_days"]
-    if days is None or not retention.shortens(game, days):
-        return _save(request, game, days)
-    typed = TypedName(
-        posted if "confirmation" in posted else None, expected=game.name, refusal="Nothing was changed or deleted."
-    )
-    if typed.is_valid():
-        return _save(request, game, days)
-    context |= {"typed": typed, "days": days, "affected": retention.count_older_events(game, days)}
-    return page(request, "hub/privacy/retention.html", membership, **context)
-
-
-def _save(request: HubRequest, game: Game, days: int | None) -> HttpResponse:
-    retention.set_retention(game=game, days=days)
+    if days is not None and retention.shortens(game, days):
+        typed = TypedName(
+            posted if "confirmation" in posted else None, expected=game.name, refusal="Nothing was changed or deleted."
+        )
+        if not typed.is_valid():
+            context = {"typed": typed, "days": days, "affected": retention.count_older_events(game, days)}
+            return _page(request, membership, game_settings.RETENTION, form=form, **context)
+    try:
+        game_settings.set_kept_days(game=game, days=days, seen=posted.get("seen", ""))
+    except SettingsChanged as changed:
+        form.add_error(None, str(changed))
+        return _page(request, membership, game_settings.RETENTION, form=form)
     duration = f"for {days} days. Older ones are deleted within the next minutes" if days else "for ever"
     messages.success(request, f"Events of {game} are kept {duration}.")
-    return redirect("privacy", slug=game.slug)
+    return _return(request, game, game_settings.RETENTION)
+
+
+def _page(request: HubRequest, membership: Membership, section: str, **context: Any) -> HttpResponse:
+    """Render the page of a section. Its version stays that which the editor saw until an error has the new values."""
+    seen = "" if context["form"].non_field_errors() else request.POST.get("seen", "")
+    context |= {
+        "seen": seen or game_settings.version(membership.game, section),
+        "origin": _origin(request),
+        "back": _origin(request) or "privacy",
+    }
+    return page(request, f"hub/privacy/{section}.html", membership, **context)
+
+
+def _origin(request: HubRequest) -> str:
+    """Return the URL name of the page that posted the form, if it is that of all settings; '' if it is this page."""
+    return "game-settings" if request.POST.get("origin") == "game-settings" else ""
+
+
+def _return(request: HubRequest, game: Game, section: str) -> HttpResponse:
+    name = _origin(request)
+    return redirect(f"{reverse(name, args=[game.slug])}#{section}") if name else redirect("privacy", slug=game.slug)

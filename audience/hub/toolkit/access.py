@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -111,6 +112,7 @@ def page(request: HubRequest, template: str, membership: Membership, **context: 
         "games": Game.objects.visible_to(request.user),
         "is_marketer": has_role(membership, Role.MARKETER),
         "is_admin": has_role(membership, Role.ADMIN),
+        "base_url": settings.PUBLIC_URL,
         "admin_url": admin_url(request, membership.game, request.user),
     }
     return render(request, template, {**common, **context})

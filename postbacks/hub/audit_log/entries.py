@@ -22,6 +22,8 @@ KINDS = {
     "alerthook": "Webhook",
     "replay": "Replay",
     "gamegoal": "Goal",
+    "exchangerate": "Exchange rate",
+    "costupload": "Upload of costs",
 }
 ACTIONS = {
     LogEntry.Action.CREATE: "Created",
@@ -63,6 +65,8 @@ LABELS = {
     "server_only": "Only from a server key",
     "repeat_orders": "Every event of an order",
 }
+# Of fields that mean something else in this kind of row.
+LABELS_OF = {"game": {"time_zone": "Time zone", "attribution_window_days": "Attribution window in days"}}
 EMPTY_TEXTS = {"", "None", "[]", "{}"}
 MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")
 # The text that auditlog stores for a reverse relation of a new row: "audience.Membership.None".
@@ -119,12 +123,13 @@ def _actor(entry: Any) -> str:
 
 
 def _changes(entry: Any) -> Iterator[FieldChange]:
+    labels = {**LABELS, **LABELS_OF.get(entry.content_type.model, {})}
     for name, pair in (entry.changes or {}).items():
         if name in OMITTED_FIELDS or not isinstance(pair, list):
             continue
         before, after = (_text(value) for value in pair)
         if before != after:
-            yield FieldChange(LABELS.get(name, name.replace("_", " ").capitalize()), before, after)
+            yield FieldChange(labels.get(name, name.replace("_", " ").capitalize()), before, after)
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
@@ -14,12 +15,14 @@ from audience.hub.toolkit.filters import Filter, choice, search_text
 from audience.hub.toolkit.masking import as_json, masked
 from audience.hub.toolkit.paging import newest
 from audience.models import Conversion, Game, Kind, Membership, trigger_label
+from postbacks.hub.campaigns.filters import name_label, names_query
 from postbacks.hub.conversions.funnel import draw_bars
 from postbacks.hub.toolkit.conversion_rows import conversion_row, with_outcomes
 from postbacks.hub.toolkit.periods import ChosenPeriod, read_period
 from postbacks.networks import NETWORKS
 from postbacks.outbox import reasons
 from postbacks.reporting import clicks, conversion_detail, conversion_status, export, figure_rows, funnel, statuses
+from postbacks.reporting.campaigns.ad_names import names_of
 from postbacks.reporting.labels import CLICK_LABELS
 from postbacks.reporting.search import SearchResult, find
 
@@ -131,10 +134,21 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
         "player": masked(row.user_id, addresses=addresses) or f"Player {str(row.person_id)[:8]}",
         "properties": as_json(masked(row.properties, addresses=addresses)),
         "remedy": reasons.remedy(row.reason, row.touch.network if row.touch else "") if row.reason else "",
+        "campaign": _campaign(row),
         "window_days": membership.game.attribution_window_days,
         "max_clicks": clicks.MAX_CLICKS,
     }
     return page(request, "hub/conversions/conversion.html", membership, **context)
+
+
+def _campaign(conversion: Conversion) -> dict[str, str]:
+    """Return the label of the attributed ad, and the query by which Campaigns shows it on the conversion's day."""
+    if conversion.touch is None:
+        return {}
+    names = names_of(conversion.touch)
+    day = conversion.event_at.astimezone(ZoneInfo(conversion.game.time_zone)).date().isoformat()
+    label = " › ".join(name_label(names, number) for number in range(len(names)))
+    return {"label": label, "query": f"{names_query(names)}&{urlencode({'from': day, 'to': day})}"}
 
 
 def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:

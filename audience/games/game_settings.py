@@ -1,0 +1,104 @@
+"""Changing the settings of a game, one section at a time.
+
+`seen` is the version of the section (`version`) that the editor saw: if it changed since, the change is refused, so
+that nobody overwrites what they have not read. '' skips this check. Each change leaves one entry in the audit log.
+"""
+
+import hashlib
+from typing import Any
+
+from django.db import transaction
+
+from audience.models import Game
+
+GENERAL, ATTRIBUTION, CONSENT, RETENTION = "general", "attribution", "consent", "retention"
+COLUMNS = {
+    GENERAL: ("name",),
+    ATTRIBUTION: ("attribution_window_days",),
+    CONSENT: ("strict_consent", "limited_data_use"),
+    RETENTION: ("kept_days",),
+}
+MAX_WINDOW_DAYS = 365
+
+
+class SettingsChanged(Exception):
+    """Somebody else changed the section since the editor saw it. Nothing was saved; the message has the new values."""
+
+    def __init__(self, now: str) -> None:
+        super().__init__(f"Someone else changed this while you were editing: {now} Your change was not saved.")
+
+
+def version_of(*values: object) -> str:
+    """Return a text that is equal for equal values."""
+    return hashlib.sha256(repr(values).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def version(game: Game, section: str) -> str:
+    """Return the version of a section of COLUMNS, as of this row."""
+    return version_of(*(getattr(game, column) for column in COLUMNS[section]))
+
+
+def lock(game: Game) -> None:
+    """Lock the row until the end of the transaction, and read it again."""
+    game.refresh_from_db(from_queryset=Game.objects.select_for_update(no_key=True))
+
+
+def rename_game(*, game: Game, name: str, seen: str = "") -> None:
+    """Set the name. The slug never changes: it is in the address of every page.
+
+    Raises SettingsChanged, and ValueError for a name that is blank or longer than 100 characters.
+    """
+    name = name.strip()
+    if not name or len(name) > 100:
+        raise ValueError("A game's name has 1 to 100 characters.")
+    _change(game, GENERAL, seen, name=name)
+
+
+def set_attribution_window(*, game: Game, days: int, seen: str = "") -> None:
+    """Set how many days after a paid click a conversion is attributed to it; for conversions decided from now on.
+
+    Raises SettingsChanged, and ValueError unless `days` is 1 to MAX_WINDOW_DAYS.
+    """
+    if not 1 <= days <= MAX_WINDOW_DAYS:
+        raise ValueError(f"An attribution window is 1 to {MAX_WINDOW_DAYS} days.")
+    _change(game, ATTRIBUTION, seen, attribution_window_days=days)
+
+
+def set_consent(*, game: Game, strict_consent: bool, limited_data_use: bool, seen: str = "") -> None:
+    """Set what applies to players without any stated level, and limited data use. Raises SettingsChanged."""
+    _change(game, CONSENT, seen, strict_consent=strict_consent, limited_data_use=limited_data_use)
+
+
+def set_kept_days(*, game: Game, days: int | None, seen: str = "") -> None:
+    """Set how many days events are kept, None for ever. Raises SettingsChanged.
+
+    The database refuses less than MIN_RETENTION_DAYS. The next pruning deletes older events.
+    """
+    _change(game, RETENTION, seen, kept_days=days)
+
+
+@transaction.atomic
+def _change(game: Game, section: str, seen: str, **values: Any) -> None:
+    lock(game)
+    if seen and seen != version(game, section):
+        raise SettingsChanged(_sentence(game, section))
+    for column, value in values.items():
+        setattr(game, column, value)
+    game.save(update_fields=list(values))
+
+
+def _sentence(game: Game, section: str) -> str:
+    """Return the section's values as a sentence."""
+    if section == GENERAL:
+        return f"the name is now “{game.name}”."
+    if section == ATTRIBUTION:
+        days = game.attribution_window_days
+        return f"the attribution window is now {days} {'day' if days == 1 else 'days'}."
+    if section == CONSENT:
+        sent = "not sent" if game.strict_consent else "sent"
+        scope = "every conversion" if game.limited_data_use else "conversions whose event says so"
+        return (
+            f"conversions of players who never stated a consent level are now {sent}, "
+            f"and limited data use applies to {scope}."
+        )
+    return f"events are now kept {f'for {game.kept_days} days' if game.kept_days else 'for ever'}."
