@@ -9,8 +9,8 @@ from postbacks.hub.comparison import views as comparison
 from postbacks.hub.conversions import views as conversions
 from postbacks.hub.costs import views as costs
 from postbacks.hub.delivery_log import views as delivery_log
-from postbacks.hub.goals import views as goals
 from postbacks.hub.game_settings import views as game_settings
+from postbacks.hub.goals import views as goals
 from postbacks.hub.guide import views as guide
 from postbacks.hub.imitations import views as imitations
 from postbacks.hub.integrations import ad_clicks

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.games.key_usage import Usage, time_left, usage_by_key
-from audience.games.keys import NewKey, create_key, revoke_key, rotate_key
+from audience.games.keys import NewKey, create_key, rename_key, revoke_key, rotate_key
 from audience.models import ApiKey, Batch, Game, Role
 from audience.models.keys import sha256_hex
 from audience.wording import dates
@@ -242,3 +242,72 @@ def test_the_list_of_keys_needs_no_more_queries_for_more_keys(
 def test_the_time_left_has_at_most_two_units(seconds: int, said: str) -> None:
     now = timezone.now()
     assert time_left(now + timedelta(seconds=seconds), now) == said
+
+
+def rename(client: Client, game: Game, key: NewKey, **given: str) -> Any:
+    return client.post(f"/g/{game.slug}/keys/{key.key.pk}/rename/", given, follow=True)
+
+
+def test_an_admin_renames_a_key_and_the_audit_log_has_both_names(game: Game, admin: Client, key: NewKey) -> None:
+    before = key.key.name
+    assert f"/keys/{key.key.pk}/rename/" in admin.get(f"/g/{game.slug}/keys/").content.decode()
+    page = rename(admin, game, key, name="  Web shop ", seen=before).content.decode()
+    assert f"The key {before} is now named Web shop." in page
+    key.key.refresh_from_db()
+    assert key.key.name == "Web shop"
+    entry = LogEntry.objects.get_for_object(key.key).latest("pk")
+    assert entry.changes == {"name": [before, "Web shop"]}
+    assert key.value not in str(entry.changes)
+
+
+def test_a_key_that_has_ended_can_be_renamed(game: Game, admin: Client, key: NewKey) -> None:
+    revoke_key(key=key.key)
+    assert f"/keys/{key.key.pk}/rename/" in admin.get(f"/g/{game.slug}/keys/").content.decode()
+    rename(admin, game, key, name="Old shop")
+    key.key.refresh_from_db()
+    assert key.key.name == "Old shop"
+
+
+@pytest.mark.parametrize(("name", "said"), [(" ", "This field is required"), ("x" * 81, "at most 80 characters")])
+def test_a_name_that_no_key_can_have_is_refused(game: Game, admin: Client, key: NewKey, name: str, said: str) -> None:
+    before = key.key.name
+    assert said in rename(admin, game, key, name=name).content.decode()
+    key.key.refresh_from_db()
+    assert key.key.name == before
+
+
+def test_a_key_that_someone_else_renamed_is_not_renamed_again(game: Game, admin: Client, key: NewKey) -> None:
+    before = key.key.name
+    rename_key(key=key.key, name="First")
+    page = rename(admin, game, key, name="Second", seen=before).content.decode()
+    assert "Someone else renamed this key while you were editing: it is now “First”." in page
+    assert 'name="seen" value="First"' in page
+    key.key.refresh_from_db()
+    assert key.key.name == "First"
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
+def test_other_members_cannot_rename_a_key(game: Game, key: NewKey, role: Role) -> None:
+    client, before = hub.member(game, role), key.key.name
+    assert "/rename/" not in client.get(f"/g/{game.slug}/keys/").content.decode()
+    assert rename(client, game, key, name="Mine").status_code == 403
+    key.key.refresh_from_db()
+    assert key.key.name == before
+
+
+def test_a_key_of_another_game_is_not_found(game: Game, other_game: Game, admin: Client) -> None:
+    other_key = create_key(game=other_game, name="Theirs")
+    before = other_key.key.name
+    assert rename(admin, game, other_key, name="Mine").status_code == 404
+    other_key.key.refresh_from_db()
+    assert other_key.key.name == before
+
+
+@pytest.mark.parametrize("page", ["", "keys/"])
+def test_the_base_url_is_on_the_overview_and_the_keys_page(game: Game, settings: Any, page: str) -> None:
+    """That of PUBLIC_URL, also behind a proxy: whoever sends a request chooses its Host header."""
+    settings.PUBLIC_URL = "https://events.studio.example"
+    client = hub.member(game, Role.VIEWER)
+    html = client.get(f"/g/{game.slug}/{page}", headers={"x-forwarded-host": "evil.example"}).content.decode()
+    assert '<code id="base-url">https://events.studio.example</code>' in html
+    assert 'data-copy="https://events.studio.example"' in html

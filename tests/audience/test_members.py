@@ -332,3 +332,16 @@ def test_an_invitation_that_is_accepted_while_it_is_sent_again_deadlocks_nobody(
     again.join()
     assert refused == [NEW]
     assert Membership.objects.get().role == Role.VIEWER
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
+def test_every_member_sees_the_roles_and_nothing_that_only_admins_need(game: Game, admin: Client, role: Role) -> None:
+    invite(admin, game)
+    client = hub.member(game, role)
+    page = hub.normalized_html(client.get(path(game)).content.decode())
+    assert "<strong>admin-of-sky-raiders@studio.example</strong>" in page
+    assert '<td data-label="Role">Admin</td>' in page
+    assert f'<td data-label="Role">{role.label}</td>' in page
+    assert f'href="{path(game)}"' in page
+    for hidden in (NEW, "Invitations", "Two-factor</th>", "Last sign-in</th>", "/role/", "/remove/", "/invite/"):
+        assert hidden not in page

@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
-from audience.games import game_settings
 from audience.digest import queue
+from audience.games import game_settings
 from audience.games.keys import NewKey, create_key
 from audience.intake.messages import times
 from audience.intake.messages.message import Message

@@ -3,7 +3,8 @@
 import json
 import re
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from postbacks.models import ConfigVersion, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Verdict
 from postbacks.reporting import clicks, labels
+from postbacks.reporting.campaigns import refresh
 from postbacks.reporting.consent_in_force import consent_of
 from tests import factories, hub
 from tests.postbacks.facts import PURCHASE, mapped, target
@@ -348,3 +350,30 @@ def test_a_conversions_page_needs_no_more_queries_for_more_attempts(config: Post
         other = factories.config(config.game, pixel_id=f"C{number}OTHERPIXEL00000000")
         factories.delivery(other, conversion=row)
     assert asked() == before
+
+
+def test_the_page_of_a_conversion_leads_to_its_campaign_on_its_day(game: Game, viewer: Client) -> None:
+    Game.objects.filter(pk=game.pk).update(time_zone="Pacific/Kiritimati")
+    tags = {"utm_campaign": "autumn & more", "utm_term": "broad"}
+    player = factories.person(game, user="ada")
+    at = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    row = factories.conversion(player, touch=factories.touch(player, campaign=tags, clicked_at=at - HOUR), event_at=at)
+    refresh.refresh()
+    page = viewer.get(address(row)).content.decode()
+    # 12:00 UTC is 2:00 of the next day there.
+    query = "network=tiktok&campaign=autumn+%26+more&ad_group=broad&from=2026-11-21&to=2026-11-21"
+    link = f"/g/{game.slug}/campaigns/?{query}"
+    assert f'href="{escape(link)}">TikTok Ads › autumn &amp; more › broad</a>' in page
+    listed = viewer.get(link.replace("/campaigns/?", "/campaigns/conversions/?")).content.decode()
+    assert re.findall('id="conversion-([^"]+)', listed) == [str(row.pk)]
+
+
+def test_a_click_that_names_no_campaign_leads_to_its_network(game: Game, viewer: Client) -> None:
+    player = factories.person(game)
+    row = factories.conversion(player, touch=factories.touch(player, network="reddit"))
+    assert ">Reddit Ads</a>" in viewer.get(address(row)).content.decode()
+
+
+def test_a_conversion_without_a_click_has_no_link_to_a_campaign(game: Game, viewer: Client) -> None:
+    row = factories.conversion(factories.person(game))
+    assert "<dt>Campaign</dt>" not in viewer.get(address(row)).content.decode()

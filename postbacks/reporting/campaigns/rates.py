@@ -16,7 +16,7 @@ COLUMNS = "The first line must name the columns: currency,rate"
 
 @dataclass(frozen=True, slots=True)
 class StatedRates:
-    """`rates`: {currency: its worth in the reporting currency}; `errors`: [(line, problem), ...], line 0 for the file."""
+    """`rates`: {currency: worth in the reporting currency}; `errors`: [(line, problem), ...], line 0 for the file."""
 
     rates: dict[str, Decimal] = field(default_factory=dict)
     errors: list[tuple[int, str]] = field(default_factory=list)
