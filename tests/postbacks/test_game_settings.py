@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
+from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
@@ -319,6 +320,7 @@ def test_a_shorter_retention_is_confirmed_and_leads_back_to_the_settings(
 
 
 def test_a_form_that_is_kept_for_the_next_session_keeps_what_its_editor_saw(game: Game) -> None:
+    cache.clear()
     person: Any = hub.user("ada")
     Membership.objects.create(game=game, user=person, role=Role.ADMIN)
     first = hub.signed_in(person)
