@@ -19,7 +19,7 @@ def test_from_an_upload_of_costs_to_the_return_on_ad_spend(admin: Page, game: Ga
     expect(row).to_contain_text("TikTok Ads")
     expect(page.get_by_text("Not added up, since there is no exchange rate: EUR.")).to_be_visible()
     page.get_by_role("link", name="Add exchange rates").click()
-    page.get_by_label("Exchange rates").fill("EUR 1.50")
+    page.get_by_role("textbox", name="Exchange rates").fill("EUR 1.50")
     page.get_by_role("button", name="Save time zone and currency").click()
     page.get_by_role("link", name="Campaigns", exact=True).first.click()
     expect(row).to_contain_text("45.00")
