@@ -27,6 +27,7 @@ class AudienceConfig(AppConfig):
         of_user = {"mask_fields": ["user"], "mask_callable": "audience.accounts.audit_log.account_name"}
         auditlog.register(Authenticator, include_fields=["user", "type"], **of_user)
         auditlog.register(self.get_model("AddressChange"), include_fields=["user", "email"], **of_user)
+        auditlog.register(self.get_model("AccountSettings"), include_fields=["user", "time_zone"], **of_user)
         auditlog.register(self.get_model("Game"))
         auditlog.register(self.get_model("ExchangeRate"))
         auditlog.register(self.get_model("Membership"))

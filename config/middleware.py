@@ -1,5 +1,6 @@
-"""Middleware for response headers, audit log, sessions and required second factors."""
+"""Middleware for response headers, audit log, sessions, time zones and required second factors."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from allauth.usersessions.models import UserSession
@@ -15,6 +16,7 @@ from django.utils.deprecation import MiddlewareMixin
 from django_htmx.http import HttpResponseClientRedirect
 
 from audience.accounts import second_factor
+from audience.accounts.time_zone import zone_of
 from audience.intake.requests.caller import caller_ip
 from audience.models.keys import sha256_hex
 from config.accounts import SESSION_IS_LISTED
@@ -68,6 +70,24 @@ class SessionSeenMiddleware(MiddlewareMixin):
         ):
             row = {"last_seen_at": timezone.now(), "ip": caller_ip(request)}
             UserSession.objects.filter(session_key=key).update(**{name: value for name, value in row.items() if value})
+
+
+class TimeZoneMiddleware:
+    """Shows the pages of an account in its user's time zone, and ends the time zone of each page after it.
+
+    The pages of a game have that of audience/hub/toolkit/access.py, all others UTC.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with timezone.override(None):
+            return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *view: object) -> None:
+        if request.path.startswith("/accounts/") and request.user.is_authenticated:
+            timezone.activate(zone_of(request.user))
 
 
 class AdminSecondFactorMiddleware(MiddlewareMixin):

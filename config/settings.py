@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "config.middleware.CallerAuditlogMiddleware",
     "config.middleware.SessionSeenMiddleware",
+    "config.middleware.TimeZoneMiddleware",
     "config.middleware.AdminSecondFactorMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "config.kept_forms.KeptFormMiddleware",

@@ -283,7 +283,10 @@ def exports(game: Game) -> Iterator[tuple[str, list[dict[str, str]]]]:
     client = hub.member(game, Role.ADMIN)
     for name in pages.of_the_hub():
         if name.endswith("-export") and name != "privacy-export":  # JSON of one player
-            answer = client.get(reverse(name, kwargs={"slug": game.slug}) + "?range=all")
+            kwargs = (
+                {"slug": game.slug, "network": pages.NETWORK} if name == "delivery-log-export" else {"slug": game.slug}
+            )
+            answer = client.get(reverse(name, kwargs=kwargs) + "?range=all")
             assert answer["Content-Type"] == "text/csv; charset=utf-8"
             text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
             yield name, list(csv.DictReader(io.StringIO(text)))
@@ -296,7 +299,8 @@ def test_every_csv_has_iso_times_and_amounts_with_the_digits_of_their_currency(g
     )
     sums = {"value": Decimal("1200"), "currency": "JPY", "user_id": "ada@players.example"}
     bought = factories.conversion(player, touch=click, fanned_out_at=django_timezone.now(), **sums)
-    factories.delivery(factories.config(game), conversion=bought, state="delivered", finished_at=AT)
+    sent = factories.delivery(factories.config(game), conversion=bought, state="delivered", finished_at=AT)
+    factories.attempt(sent)
     factories.conversion(factories.person(game), properties={})
     found = dict(exports(game))
     assert {"conversions-export", "audit-log-export"} <= set(found)

@@ -2,7 +2,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from audience.hub.account import invitation
+from audience.hub.account import invitation, time_zone
 from audience.hub.account import views as account
 from audience.hub.documents import views as documents
 from audience.hub.events import detail as event_detail
@@ -32,6 +32,7 @@ register_converter(DayConverter, "day")
 # Under /accounts/, matched before allauth's.
 account_urls = [
     path("", account.account, name="account"),
+    path("time-zone/", time_zone.time_zone, name="account_time_zone"),
     path("email/", account.address, name="account_email"),
     path("email/<str:token>/", account.address_confirm, name="address-confirm"),
     path("invitations/<str:token>/", invitation.accept_invitation, name="invitation"),

@@ -1,4 +1,4 @@
-from audience.models.accounts import AddressChange, SignInPace
+from audience.models.accounts import AccountSettings, AddressChange, SignInPace
 from audience.models.active_quarters import ActiveQuarter
 from audience.models.attribution import Conversion, GoalEvent, Reason, Touch, Trigger, ValueProblem, trigger_label
 from audience.models.counts import ClickMacroCount, ConversionCount, PlaceholderCount, RequestCount

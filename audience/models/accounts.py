@@ -1,4 +1,4 @@
-"""Account data that belongs to no game: unconfirmed address changes and the sign-in throttle."""
+"""Account data that belongs to no game: settings, unconfirmed address changes and the sign-in throttle."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,6 +35,21 @@ class AddressChange(models.Model):
     def is_open(self) -> bool:
         """Whether its link still works."""
         return self.expires_at > clock.now()
+
+
+class AccountSettings(models.Model):
+    """What an account chose for all of its pages; without a row, the defaults."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="account_settings")
+    time_zone = models.CharField(
+        max_length=64, blank=True, help_text="In which pages show times and begin days. Empty: that of each game."
+    )
+
+    class Meta:
+        verbose_name_plural = "account settings"
+
+    def __str__(self) -> str:
+        return f"settings of account {self.user_id}"
 
 
 class SignInPace(models.Model):

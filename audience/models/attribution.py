@@ -46,9 +46,8 @@ class Touch(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["person", "network", "click_key"], name="one_touch_per_click"),
         ]
-        # The last paid click of a person before a time.
         indexes = [
-            models.Index(fields=["person", "-clicked_at"], name="touch_newest"),
+            models.Index(fields=["person", "-clicked_at"], name="touch_newest"),  # the last paid click before a time
             # The figures of campaigns (postbacks/reporting/campaigns/).
             models.Index(fields=["game", "clicked_at"], name="touch_by_time"),
             # Search on the Conversions page. A hash index, since a B-tree refuses texts over 2,700 bytes.
@@ -204,11 +203,11 @@ class Conversion(models.Model):
             models.Index(fields=["created_at"], condition=Q(fanned_out_at=None), name="conversion_to_fan_out"),
             # The Conversions page and the audit.
             models.Index(fields=["game", "-event_at"], name="conversion_newest"),
-            # Merges and erasures.
+            # Merges and erasures; the purchases of an order; search by its number.
             models.Index(fields=["person"], name="conversion_person"),
             models.Index(fields=["moved_to"], condition=~Q(moved_to=None), name="conversion_moved"),
-            # The purchases of an order.
             models.Index(fields=["person", "order_id"], condition=~Q(order_id=""), name="conversion_order"),
+            models.Index(fields=["game", "order_id"], condition=~Q(order_id=""), name="conversion_by_order"),
             # The Overview: conversions without a value that could be sent.
             models.Index(fields=["game", "event_at"], condition=~Q(value_problem=""), name="conversion_value_problem"),
         ]

@@ -4,7 +4,8 @@ Triggers write signed counts per minute to the tail table of a rollup, in the tr
 rows from the tail to the minute table in one statement; the views (models RequestCount and others) add both tables, so
 that each row is read once, even if `roll_up` is killed, runs twice or does not run for a week.
 
-Pruning fires no trigger, so the counts of pruned rows are kept. After MINUTES_KEPT, minutes are summed to hours.
+Pruning fires no trigger, so the counts of pruned rows are kept. After MINUTES_KEPT, minutes are summed to hours, or to
+quarter hours where pages add up the days of any time zone (`Rollup.size`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ MAX_ROWS = 20_000
 # Minutes are read for the last hour only (audience/games/key_usage.py).
 MINUTES_KEPT = timedelta(hours=3)
 
-HOUR_OR_MINUTE = """date_bin(CASE WHEN starts_at < %(before)s THEN interval '1 hour' ELSE interval '1 minute' END,
+COARSE_OR_MINUTE = """date_bin(CASE WHEN starts_at < %(before)s THEN interval '{size}' ELSE interval '1 minute' END,
   starts_at, 'epoch'::timestamptz)"""
 # By ctid, since the tail has no index and its rows are never updated.
 MOVE_TAIL = """
@@ -38,11 +39,11 @@ WITH moved AS (
 )
 SELECT count(*) FROM moved
 """
-# The partial index {name}minute_fine contains the rows that do not start at a full hour.
-SUM_HOURS = """
+# The partial index {name}minute_fine contains the rows that do not start at a full hour, or quarter of an hour.
+SUM_MINUTES = """
 WITH moved AS (
   DELETE FROM {name}minute
-  WHERE starts_at < %(before)s AND date_bin('1 hour', starts_at, 'epoch'::timestamptz) <> starts_at AND {where}
+  WHERE starts_at < %(before)s AND date_bin('{size}', starts_at, 'epoch'::timestamptz) <> starts_at AND {where}
   RETURNING *
 )
 INSERT INTO {name}minute AS stored ({keys}, {sums})
@@ -52,7 +53,7 @@ ON CONFLICT ({keys}) DO UPDATE SET {sets}
 LIST_GROUPS = """
 SELECT {group}::text FROM {name}tail WHERE {where}
 UNION SELECT {group}::text FROM {name}minute
-  WHERE date_bin('1 hour', starts_at, 'epoch'::timestamptz) <> starts_at AND {where}
+  WHERE date_bin('{size}', starts_at, 'epoch'::timestamptz) <> starts_at AND {where}
 ORDER BY 1
 """
 # Conditions: rows of the given groups only, or of all others.
@@ -65,17 +66,20 @@ class Rollup:
     """The tables `<name>minute` and `<name>tail`: `keys` (with starts_at) identify a row, `sums` are added up.
 
     Rows are isolated by group, the value of the first key. `game_of` is the query for the game id of a group (text).
+    `size`: to what minutes are summed.
     """
 
     name: str
     keys: tuple[str, ...]
     sums: tuple[str, ...]
     game_of: str = "SELECT id FROM audience_game WHERE id::text = %s"
+    size: str = "1 hour"
 
     def statement(self, template: str, where: str = "true") -> str:
-        bins = [HOUR_OR_MINUTE if key == "starts_at" else key for key in self.keys]
+        bins = [COARSE_OR_MINUTE.format(size=self.size) if key == "starts_at" else key for key in self.keys]
         return template.format(
             name=self.name,
+            size=self.size,
             where=where.format(group=self.keys[0]),
             group=self.keys[0],
             keys=", ".join(self.keys),
@@ -86,14 +90,16 @@ class Rollup:
         )
 
 
+REQUEST_SUMS, CONVERSION_SUMS = ("requests", "accepted", "duplicates", "rejected"), ("number", "valued", "value")
+QUARTER = "15 minutes"
 ROLLUPS = (
-    Rollup("audience_request", ("game_id", "starts_at", "key_id"), ("requests", "accepted", "duplicates", "rejected")),
-    Rollup("audience_conversion", ("game_id", "starts_at", "network", "currency"), ("number", "valued", "value")),
+    Rollup("audience_request", ("game_id", "starts_at", "key_id"), REQUEST_SUMS, size=QUARTER),
+    Rollup("audience_conversion", ("game_id", "starts_at", "network", "currency"), CONVERSION_SUMS, size=QUARTER),
 )
 
 
 def roll_up(rollups: Iterable[Rollup] = ROLLUPS, *, now: datetime) -> int:
-    """Move the tails into minutes, and old minutes into hours; return the number of tail rows moved.
+    """Move the tails into minutes, and sum old minutes; return the number of tail rows moved.
 
     If that fails, groups are isolated; the rows of a failing group stay where they are.
     """
@@ -123,7 +129,7 @@ def _group(failure: FailedWork) -> str:
 
 
 def _groups(rollup: Rollup, excluded: Sequence[str]) -> list[str]:
-    """Return the groups, except `excluded`, of the tail and of minutes not yet summed to hours."""
+    """Return the groups, except `excluded`, of the tail and of minutes not yet summed."""
     with connection.cursor() as cursor:
         cursor.execute(rollup.statement(LIST_GROUPS, NOT_IN_GROUPS), {"groups": list(excluded)})
         return [group for (group,) in cursor.fetchall()]
@@ -137,7 +143,7 @@ def _game_of(rollup: Rollup, group: str) -> int | None:
 
 
 def _move_groups(rollup: Rollup, now: datetime, where: str, groups: Sequence[str]) -> int:
-    """Move the tails of the groups that `where` selects, then sum minutes to hours; return the number of rows moved."""
+    """Move the tails of the groups that `where` selects, then sum old minutes; return the number of rows moved."""
     params: dict[str, Any] = {"limit": MAX_ROWS, "before": now - MINUTES_KEPT, "groups": list(groups)}
     total = moved = _move_rows(rollup, where, params)
     while moved == MAX_ROWS:
@@ -145,7 +151,7 @@ def _move_groups(rollup: Rollup, now: datetime, where: str, groups: Sequence[str
         total += moved
     with transaction.atomic(), connection.cursor() as cursor:
         if _lock(rollup):
-            cursor.execute(rollup.statement(SUM_HOURS, where), params)
+            cursor.execute(rollup.statement(SUM_MINUTES, where), params)
     return total
 
 

@@ -60,7 +60,7 @@ def _or_blank(text_of: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda value: text_of(value) if value else ""
 
 
-for text_of in (dates.day, dates.short_day, dates.weekday, dates.moment, dates.exact):
+for text_of in (dates.day, dates.short_day, dates.weekday, dates.moment, dates.exact, dates.hour, dates.machine):
     register.filter(text_of.__name__, _or_blank(text_of))
 register.filter(with_article)
 

@@ -85,6 +85,7 @@ urlpatterns = [
     path(INTEGRATION + "replays/", replays.replay_list, name="replays"),
     path(INTEGRATION + "replays/start/", replays.replay_start, name="replay-start"),
     path(INTEGRATION + "replays/<uuid:pk>/cancel/", replays.replay_cancel, name="replay-cancel"),
+    path(INTEGRATION + "log/export/", delivery_log.log_export, name="delivery-log-export"),
     path(INTEGRATION + "attempts/<int:pk>/", delivery_log.attempt_detail, name="attempt"),
     path(INTEGRATION + "<uuid:pk>/edit/", settings.postback_edit, name="postback-edit"),
     path(INTEGRATION + "<uuid:pk>/copy/", copying.postback_copy, name="postback-copy"),

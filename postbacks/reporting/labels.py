@@ -107,9 +107,10 @@ def duration(length: timedelta) -> str:
 
 def clock_time(moment: datetime, now: datetime) -> str:
     """Return `14:05 UTC`, with seconds within the next two minutes, with the day if that is not today."""
-    is_soon = abs(moment - now) < timedelta(minutes=2)
-    time = f"{moment:%H:%M:%S} UTC" if is_soon else f"{moment:%H:%M} UTC"
-    return time if moment.date() == now.date() else f"{dates.day(moment)}, {time}"
+    local, is_soon = dates.local(moment), abs(moment - now) < timedelta(minutes=2)
+    time = f"{local:%H:%M:%S}" if is_soon else f"{local:%H:%M}"
+    day = "" if local.date() == dates.local(now).date() else f"{dates.day(moment)}, "
+    return f"{day}{time} {dates.zone_label(moment)}"
 
 
 def asked_wait(label: str, *, asked_until: datetime, until: datetime, now: datetime) -> str:

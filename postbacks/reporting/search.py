@@ -27,8 +27,8 @@ class SearchResult:
 
 
 def find(game: Game, query: str) -> SearchResult:
-    """Return the game's conversions that `query` names: the id of a conversion, message, click or player, or an email
-    address.
+    """Return the game's conversions that `query` names: the id of a conversion, message, order, click or player, or an
+    email address.
 
     Each kind of id is a separate query, to use its index.
     """
@@ -37,6 +37,7 @@ def find(game: Game, query: str) -> SearchResult:
     conversions = Conversion.objects.filter(game=game)
     lookups = [
         conversions.filter(message_id__in=(query, SERVER_ID_PREFIX + query)),
+        conversions.filter(order_id=query).exclude(order_id=""),
         conversions.filter(touch__in=[touch.pk for touch in touches]),
         conversions.filter(person__in=[person.pk for person in people]),
         conversions.filter(pk__in=_sent_as(game, query)),

@@ -118,7 +118,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         **pages,
         **rows,
         **dict.fromkeys(("integration", "quality", "preview", "replays", *TRYING), on_network),
-        **dict.fromkeys(("comparison", "deliveries"), on_network),
+        **dict.fromkeys(("comparison", "deliveries", "delivery-log-export"), on_network),
         "request-preview": {"slug": game.slug, "network": "custom"},
         "document": {"slug": game.slug, "name": "identity"},
         "postback-history": {**on_network, "pk": config.pk},

@@ -25,6 +25,7 @@ ROW_OF = {
     "imitations": "",
     "account": "",
     "account_email": "",
+    "account_time_zone": "",
     "overview": "",
     "guide": "",
     "events": "",
@@ -89,6 +90,7 @@ NO_PAGE = {
     "conversions-export": "a file",
     "audit-log-export": "a file",
     "campaigns-export": "a file",
+    "delivery-log-export": "a file",
     "cost-sample": "a file",
     "rates-sample": "a file",
     "report-settings": "a redirect to the settings of the game",
@@ -105,6 +107,12 @@ STATES = {
     "integration-reddit": "integrations/reddit/",
     "postback-add-reddit": "integrations/reddit/add/",
     "overview-30-days": "?range=30d",
+    "overview-last-night": "?from=2026-11-28&from_time=22:00&to=2026-11-29&to_time=06:00",
+    "overview-no-dates": "?from=yesterday",
+    "integration-failed": "integrations/tiktok/?range=30d&state=failed&reason=credential",
+    "integration-nothing-found": "integrations/tiktok/?q=nobody",
+    "events-30-days": "events/?range=30d",
+    "alerts-night": "alerts/?range=night",
     "keys-ended": "keys/?state=ended",
 }
 # Pages for deleted rows (404).

@@ -35,6 +35,7 @@ SERVED = {
     "reauthenticate/": "account_reauthenticate",
     "sessions/": "usersessions_list",
     "signup/": "account_signup",
+    "time-zone/": "account_time_zone",
 }
 
 

@@ -36,12 +36,14 @@ def test_an_alert_is_listed_open_and_then_recovered(game: Game, config: Postback
     hold(config)
     watch()
     page = words(viewer.get(url).content.decode())
-    assert f"TikTok Ads {config.pixel_id} On hold Open Nothing is sent; 0 conversions are held." in page
+    assert (
+        f"TikTok Ads {config.pixel_id} Calls of that time On hold Open Nothing is sent; 0 conversions are held." in page
+    )
     assert "Rotate the access token" in page
     heal(config)
     watch(now=timezone.now() + timedelta(minutes=1))
     watch(now=timezone.now() + timedelta(minutes=3))
-    assert f"{config.pixel_id} Recovered On hold, until" in words(viewer.get(url).content.decode())
+    assert f"{config.pixel_id} Calls of that time Recovered On hold" in words(viewer.get(url).content.decode())
 
 
 def test_a_refresh_returns_only_the_rows(game: Game, config: PostbackConfig, url: str) -> None:

@@ -34,7 +34,7 @@ def test_pieces_of_a_column_are_stacked_from_the_base() -> None:
 def test_a_columns_title_states_its_values() -> None:
     column = chart((1_200, 0)).columns[0]
     assert column.title == "Sat 21 Nov, 0:00: 1,200 accepted, 0 rejected"
-    assert column.labelled == [("Accepted", "1,200"), ("Rejected", "0")]
+    assert column.cells == [("Accepted", "1,200", ""), ("Rejected", "0", "")]
 
 
 def test_a_small_value_has_a_minimum_height_and_no_column_exceeds_the_plot() -> None:

@@ -12,11 +12,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from audience.hub.toolkit.days import Days, last_days
 from audience.models import Conversion, Game, Role
 from postbacks.configs import credentials, lifecycle, time_zones
 from postbacks.configs.forms import PostbackForm
 from postbacks.configs.proposed_settings import ProposedSettings
-from postbacks.hub.toolkit.periods import Days, last_days
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.reporting.comparison import Comparison, compare

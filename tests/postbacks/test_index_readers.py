@@ -304,6 +304,7 @@ READERS: dict[str, dict[str, Reader]] = {
         "conversion_person": merge_two_players,
         "conversion_moved": merge_two_players,
         "conversion_order": buy_in_an_order,
+        "conversion_by_order": search_conversions,
         "conversion_value_problem": page("overview"),
         "audience_conversion_touch_id": search_conversions,
     },

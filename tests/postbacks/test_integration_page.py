@@ -11,19 +11,29 @@ import pytest
 import time_machine
 from django.core.cache import cache
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from audience.hub.toolkit.date_range import DateRange, read_range
 from audience.models import Game
 from audience.models import goals as followed
 from postbacks.hub.delivery_log import attempts
-from postbacks.hub.integrations import hourly
+from postbacks.hub.integrations import calls
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
 from tests import factories, hub
 
 NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
+
+
+def day(now: datetime) -> DateRange:
+    """The last 24 hours."""
+    return read_range(RequestFactory().get("/"), now=now, default="24h")
+
+
+def per_hour(config: PostbackConfig, now: datetime) -> dict[datetime, dict[str, int]]:
+    return {start: counts for (start, _), counts in calls.per_column([config.pk], day(now).edges).items()}
 
 
 @pytest.fixture(autouse=True)
@@ -232,14 +242,14 @@ def test_the_chart_counts_calls_per_hour_and_status(config: PostbackConfig) -> N
         factories.attempt(row, ago=timedelta(hours=1), status="retried")
         factories.attempt(row, ago=timedelta(hours=1), status="sending")
         factories.attempt(row, ago=timedelta(hours=25))
-    found = hourly.per_hour([config.pk], now=NOON)
+    found = per_hour(config, NOON)
     assert len(found) == 24
     assert {f"{hour:%H}": ended for hour, ended in found.items() if ended} == {
         "11": {"retried": 2},
         "12": {"success": 1, "failed": 1},
     }
-    chart = hourly.chart([config.pk], now=NOON)
-    assert hourly.description(chart) == (
+    chart = calls.chart([config.pk], day(NOON), log_url="/log/")
+    assert calls.description(chart, day(NOON)) == (
         "Calls to the network per hour in the last 24 hours: 1 success, 2 retried, 1 failed."
     )
 
@@ -248,13 +258,13 @@ def test_pruned_attempts_stay_in_the_chart(config: PostbackConfig) -> None:
     row = factories.delivery(config)
     for hours in (0, 1, 2):
         factories.attempt(row, started_at=NOON - timedelta(hours=hours))
-    before = hourly.per_hour([config.pk], now=NOON)
+    before = per_hour(config, NOON)
     DeliveryAttempt.objects.filter(started_at__lt=NOON - timedelta(minutes=90)).delete()
     factories.attempt(row, started_at=NOON)
-    after = hourly.per_hour([config.pk], now=NOON)
+    after = per_hour(config, NOON)
     assert [ended.get("success", 0) for ended in before.values()][-3:] == [1, 1, 1]
     assert [ended.get("success", 0) for ended in after.values()][-3:] == [1, 1, 2]
-    later = hourly.per_hour([config.pk], now=NOON + timedelta(hours=1))
+    later = per_hour(config, NOON + timedelta(hours=1))
     assert [ended.get("success", 0) for ended in later.values()][-4:] == [1, 1, 2, 0]
 
 
@@ -262,9 +272,9 @@ def test_an_attempt_that_ends_late_counts_in_the_hour_of_its_start(config: Postb
     row = factories.delivery(config)
     open_one = factories.attempt(row, started_at=NOON - timedelta(minutes=31), status="sending")
     soon = NOON - timedelta(minutes=27)  # 12:03
-    assert not any(hourly.per_hour([config.pk], now=soon).values())
+    assert not any(per_hour(config, soon).values())
     DeliveryAttempt.objects.filter(pk=open_one.pk).update(status="success")
-    assert list(hourly.per_hour([config.pk], now=soon).values())[-2] == {"success": 1}
+    assert list(per_hour(config, soon).values())[-2] == {"success": 1}
 
 
 # The side panel -----------------------------------------------------------------------------

@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience.models import ApiKey, Batch, Game
+from audience.games.keys import NewKey
+from audience.hub.toolkit.date_range import PRESETS, DateRange, read_range
+from audience.models import ApiKey, Batch, Event, Game
+from audience.storage import rollups
 from postbacks.hub.overview import attention, backlog, delivery_totals, figures, views
 from postbacks.hub.overview.attention import AttentionItem
 from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit.config_rows import config_rows
-from postbacks.hub.toolkit.periods import PERIODS
 from postbacks.models import Alert, PostbackConfig
 from postbacks.reporting import labels
 from postbacks.reporting.funnel import Tally
@@ -40,8 +42,13 @@ def only(found: dict[datetime, EventCounts]) -> dict[datetime, EventCounts]:
     return {start: one for start, one in found.items() if one != EventCounts()}
 
 
-def found(game: Game, period: str, now: datetime = NOW) -> dict[datetime, EventCounts]:
-    return figures.read_events(game, PERIODS[period], now=now)
+def period(key: str, now: datetime = NOW, zone: str = "UTC") -> DateRange:
+    request: Any = RequestFactory().get("/", {"range": key, "zone": zone})
+    return read_range(request, now=now, default=key)
+
+
+def found(game: Game, key: str, now: datetime = NOW, zone: str = "UTC") -> dict[datetime, EventCounts]:
+    return figures.read_events(game, period(key, now, zone).edges)
 
 
 def test_twenty_four_hours_are_counted_by_the_hour(game: Game, other_game: Game) -> None:
@@ -81,7 +88,7 @@ def test_conversions_are_counted_by_network_and_values_summed_by_currency(game: 
     bought(game, NOW - timedelta(hours=2), "3.00", "USD")
     bought(game, NOW, "100.00", "USD", network="tiktok", test=True)
     factories.conversion(factories.person(game), event_at=NOW, reason="repeat_launch", trigger="game_launch")
-    assert figures.read_conversions(game, PERIODS["24h"], now=NOW) == {
+    assert figures.read_conversions(game, since=period("24h").since, until=period("24h").until) == {
         "tiktok": Tally(3, {"EUR": Decimal("7.000000"), "USD": Decimal("15.000000")}),
         "": Tally(1, {"USD": Decimal("3.000000")}),
     }
@@ -96,11 +103,13 @@ def test_a_batch_received_just_before_the_hour_is_counted_just_after_it(game: Ga
 
 def test_the_periods_are_links_and_an_unknown_period_means_24_hours(game: Game, viewer: Client) -> None:
     page = viewer.get(f"/g/{game.slug}/?range=7d").content.decode()
-    options = re.findall(r'<a [^>]*href="(\?[^"]*)"([^>]*)>(\d+ \w+)</a>', page)
+    options = re.findall(r'<a [^>]*href="(\?[^"]*)"([^>]*)>(\d+ \w+|Last night)</a>', page)
     assert [(href, text) for href, _, text in options] == [
         ("?", "24 hours"),
+        ("?range=night", "Last night"),
         ("?range=7d", "7 days"),
         ("?range=30d", "30 days"),
+        ("?range=90d", "90 days"),
     ]
     assert [text for _, rest, text in options if 'aria-current="true"' in rest] == ["7 days"]
     assert "Events per hour in the last 24 hours: 0 accepted, 0 rejected." in (
@@ -299,7 +308,7 @@ def test_the_notice_of_an_ending_key_says_whether_it_is_still_used(game: Game) -
     }
 
 
-@pytest.mark.parametrize("period", list(PERIODS))
+@pytest.mark.parametrize("period", PRESETS)
 def test_the_overview_needs_no_more_queries_for_more_rows(
     game: Game, config: PostbackConfig, viewer: Client, period: str
 ) -> None:
@@ -330,3 +339,44 @@ def test_a_refresh_returns_only_the_figures(game: Game, viewer: Client) -> None:
     part = viewer.get(f"/g/{game.slug}/", headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in part
     assert "Events accepted" in part
+
+
+def test_a_bar_of_the_chart_leads_to_the_messages_of_its_hour(game: Game, key: NewKey, viewer: Client) -> None:
+    now = timezone.now()
+    for hours in (2, 2, 7):
+        event_at = now - timedelta(hours=hours)
+        number = Event.objects.count()
+        fields = {"game_id": game.pk, "day": event_at.date(), "kind": "track", "dialect": "immutable"}
+        Event.objects.create(message_id=str(number), event_at=event_at, received_at=event_at, **fields)
+        batch(game, event_at, accepted=1)
+    page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
+    bars = re.findall(r'<a href="([^"]+)" aria-label="[^"]*: ([1-9]\d*) accepted, 0 rejected"', page)
+    assert [number for _, number in bars] == ["1", "2"]
+    for href, number in bars:
+        listed = viewer.get(href.replace("&amp;", "&")).content.decode()
+        assert len(re.findall(r'id="event-\d+"', listed)) == int(number)
+    cells = re.findall(r'data-label="Accepted" class="number"><a href="([^"]+)">(\d+)</a>', page)
+    assert [number for _, number in cells] == ["1", "2"]
+    assert all("status=accepted" in href for href, _ in cells)
+
+
+def test_the_days_of_a_zone_with_45_minutes_are_counted_after_the_minutes_are_summed(game: Game) -> None:
+    midnight = datetime(2026, 11, 20, 18, 15, tzinfo=UTC)  # in Kathmandu
+    batch(game, midnight - timedelta(minutes=1), accepted=1)
+    batch(game, midnight, accepted=10)
+    rollups.roll_up(now=NOW)
+    by_day = found(game, "7d", zone="Asia/Kathmandu")
+    assert {start: one.accepted for start, one in only(by_day).items()} == {
+        midnight - timedelta(days=1): 1,
+        midnight: 10,
+    }
+
+
+def test_dates_of_the_url_are_shown_and_wrong_ones_explained(game: Game, viewer: Client) -> None:
+    at = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
+    batch(game, at, accepted=7)
+    night = "from=2026-11-20&from_time=22:00&to=2026-11-21&to_time=06:00&zone=Asia/Tokyo"
+    page = viewer.get(f"/g/{game.slug}/?{night}").content.decode()
+    assert "Events per hour from Nov 20, 13:00 – 21:00 UTC: 7 accepted, 0 rejected." in page
+    wrong = viewer.get(f"/g/{game.slug}/?from=2026-11-21&to=2026-11-20").content.decode()
+    assert "The first day is after the last day. Shown instead: the last 24 hours." in wrong

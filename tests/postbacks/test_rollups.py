@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection, transaction
@@ -16,13 +17,13 @@ from django.utils import timezone
 
 from audience import tasks
 from audience.games.keys import create_key
+from audience.hub.toolkit.date_range import preset_bounds
 from audience.models import Batch, Conversion, ConversionCount, Game, Reason, RequestCount, Touch
 from audience.privacy import erasure
 from audience.storage import prune, rollups
 from postbacks import tasks as postback_tasks
 from postbacks.delivery import replays, sending
 from postbacks.hub.overview import delivery_totals, figures
-from postbacks.hub.toolkit.periods import PERIODS
 from postbacks.models import AttemptCount, Delivery, DeliveryAttempt, DeliveryCount, PostbackConfig
 from postbacks.outbox import fan_out
 from postbacks.reporting import latency
@@ -201,10 +202,10 @@ def test_received_events_are_counted_through_every_step(game: Game, sandbox: San
     sending.drain(network="tiktok", max_in_flight=1)
     assert counts() == tables()
     now = timezone.now()
-    day = PERIODS["24h"]
-    events = figures.read_events(game, day, now=now).values()
+    since, until = preset_bounds("24h", ZoneInfo("UTC"), now=now)
+    events = figures.read_events(game, [since, until]).values()
     assert (sum(one.accepted for one in events), sum(one.rejected for one in events)) == (3, 1)
-    conversions = figures.read_conversions(game, day, now=now)
+    conversions = figures.read_conversions(game, since=since, until=until)
     assert {network: tally.count for network, tally in conversions.items()} == {"tiktok": 1}
     roll_up()
     assert (tails(), counts()) == (0, tables())
@@ -240,7 +241,7 @@ def test_counts_outlive_the_rows_that_are_dropped_by_age(game: Game) -> None:
     assert counts() == before
 
 
-def test_counts_per_minute_become_counts_per_hour_later(game: Game) -> None:
+def test_counts_per_minute_become_counts_per_quarter_hour_later(game: Game) -> None:
     now = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
     for minutes in (0, 1, 29, 31, 90, 200, 211, 215):
         fields = {"dialect": "immutable", "duplicates": 0, "rejected": 0, "event_ids": [], "state": "done"}
@@ -248,7 +249,7 @@ def test_counts_per_minute_become_counts_per_hour_later(game: Game) -> None:
     roll_up(now=now)
     found = RequestCount.objects.order_by("starts_at").values_list("starts_at", "accepted")
     assert [(f"{at:%H:%M}", accepted) for at, accepted in found] == [
-        ("08:00", 2),
+        ("08:45", 2),
         ("09:00", 1),
         ("11:00", 1),
         ("11:59", 1),
@@ -258,7 +259,7 @@ def test_counts_per_minute_become_counts_per_hour_later(game: Game) -> None:
     ]
 
 
-def test_a_late_row_is_added_to_its_hour(game: Game) -> None:
+def test_a_late_row_is_added_to_its_quarter_hour(game: Game) -> None:
     now = timezone.now()
     play = Play(game, 3)
     old = now.replace(minute=0, second=0, microsecond=0) - timedelta(days=10)
@@ -266,7 +267,7 @@ def test_a_late_row_is_added_to_its_hour(game: Game) -> None:
         factories.conversion(play.people[0], event_at=old + timedelta(minutes=17), value=Decimal(2), currency="USD")
         roll_up(now=now)
     found = ConversionCount.objects.filter(starts_at__lt=now - timedelta(days=9))
-    assert list(found.values_list("starts_at", "number", "value")) == [(old, 2, Decimal(4))]
+    assert list(found.values_list("starts_at", "number", "value")) == [(old + timedelta(minutes=15), 2, Decimal(4))]
 
 
 def test_a_tail_of_many_is_folded_a_part_at_a_time(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,6 @@ from audience.digest import money
 from audience.models import Conversion, Game, ValueProblem
 from postbacks.delivery import sending
 from postbacks.hub.overview import figures
-from postbacks.hub.toolkit.periods import PERIODS
 from postbacks.outbox import fan_out
 from postbacks.reporting import export
 from postbacks.reporting.conversion_status import ConversionFilter
@@ -94,7 +93,9 @@ def delivered(game: Game) -> Tally:
 
 
 def in_overview(game: Game) -> Sums:
-    found = figures.read_conversions(game, PERIODS["24h"], now=timezone.now())
+    found = figures.read_conversions(
+        game, since=timezone.now() - timedelta(days=1), until=timezone.now() + timedelta(hours=1)
+    )
     return found.get("tiktok", Tally()).sums
 
 

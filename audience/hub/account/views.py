@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from audience.accounts import addresses, mail, second_factor
+from audience.accounts import addresses, mail, second_factor, time_zone
 from audience.hub.toolkit.access import HubRequest
 from audience.models import AddressChange, Membership
 
@@ -43,6 +43,7 @@ def account(request: HubRequest) -> HttpResponse:
         "unused_codes": len(codes.wrap().get_unused_codes()) if codes else None,
         "sessions": len(UserSession.objects.purge_and_list(request.user)),
         "memberships": Membership.objects.filter(user=request.user).select_related("game").order_by("game__name"),
+        "time_zone": time_zone.chosen_by(request.user).replace("_", " "),
         "is_missing": second_factor.is_missing_for_admin(request.user),
     }
     return render(request, "account/overview.html", context)

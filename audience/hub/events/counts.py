@@ -1,15 +1,18 @@
 """Accepted, duplicate and rejected messages per day and key, read from RequestCount."""
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Sum
-from django.db.models.functions import TruncDate
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import DateTimeField, F, Func, IntegerField, Sum, Value
 
 from audience.database import clock
+from audience.hub.toolkit.days import Days, last_days
 from audience.models import ApiKey, Game, RequestCount
+from audience.wording import time_zones
 
 DAYS = 7
 # The chart of one day, in SVG units: three bars side by side on a base line.
@@ -46,6 +49,7 @@ class CountedDay:
     day: date
     count: Count
     bars: list[CountBar]
+    query: str = ""  # by which Live events lists the messages of the day
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,38 +69,58 @@ class CountsChart:
     days: list[CountedDay]
     key_days: list[KeyDay]
     key: int | None
+    since: datetime
+    until: datetime
+    zone: str
 
     @property
     def accepted_query(self) -> str:
         """The query by which Live events lists what was accepted."""
-        start, end = (datetime.combine(day, time.min, UTC) for day in (self.days[0].day, self.days[-1].day))
-        span = {"received_from": start.isoformat(), "received_until": (end + timedelta(days=1)).isoformat()}
+        span = {"received_from": self.since.isoformat(), "received_until": self.until.isoformat()}
         return urlencode({"status": "accepted", **({"key": self.key} if self.key else {}), **span})
 
 
 def read_counts(game: Game, *, key: int | None = None) -> CountsChart:
-    """Return the counts of a game in the last 7 days (UTC), of one key or of all."""
-    today = clock.now().astimezone(UTC).date()
-    days = [today - timedelta(days=days_ago) for days_ago in reversed(range(DAYS))]
-    requests = RequestCount.objects.filter(game_id=game.pk, starts_at__gte=datetime.combine(days[0], time.min, UTC))
+    """Return the counts of a game in the last 7 days of the page's time zone, of one key or of all."""
+    week = last_days(DAYS, time_zones.current(), now=clock.now())
+    days, starts = week.dates, week.starts
+    requests = RequestCount.objects.filter(game_id=game.pk, starts_at__gte=starts[0], starts_at__lt=starts[-1])
     if key:
         requests = requests.filter(key_id=key)
     sums: dict[str, Any] = {kind: Sum(kind) for kind in KINDS}
-    rows: Any = requests.values("key_id", day=TruncDate("starts_at", tzinfo=UTC)).annotate(**sums)
+    rows: Any = requests.values("key_id", column=column_of(starts)).annotate(**sums)
     names = dict(ApiKey.objects.filter(game=game).values_list("pk", "name"))
     key_days = [
-        KeyDay(row["day"], names.get(row["key_id"], "A deleted key"), Count(*(row[kind] for kind in KINDS)))
+        KeyDay(
+            days[row["column"] - 1], names.get(row["key_id"], "A deleted key"), Count(*(row[kind] for kind in KINDS))
+        )
         for row in rows
     ]
     by_day = {day: sum((key_day.count for key_day in key_days if key_day.day == day), Count()) for day in days}
     return CountsChart(
         total=sum(by_day.values(), Count()),
-        days=draw_days(by_day),
+        days=[replace(one, query=_query(one.day, week, key)) for one in draw_days(by_day)],
         key_days=sorted(
             filter(lambda key_day: key_day.count, key_days), key=lambda key_day: (-key_day.day.toordinal(), key_day.key)
         ),
         key=key,
+        since=starts[0],
+        until=starts[-1],
+        zone=week.zone.key,
     )
+
+
+def column_of(edges: Sequence[datetime]) -> Func:
+    """Return the number, from 1, of the column of a chart in which `starts_at` is.
+
+    By its edges and not by PostgreSQL's time zones, which may differ from those of Python.
+    """
+    array = Value(list(edges), output_field=ArrayField(DateTimeField()))
+    return Func(F("starts_at"), array, function="width_bucket", output_field=IntegerField())
+
+
+def _query(day: date, week: Days, key: int | None) -> str:
+    return urlencode({**Days(day, day, week.zone).parameters, **({"key": key} if key else {})})
 
 
 def draw_days(by_day: dict[date, Count]) -> list[CountedDay]:

@@ -12,7 +12,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.fields.json import KT, KeyTransform
 from django.urls import reverse
 
-from audience.hub.events import placeholders
+from audience.hub.events import placeholders, receipt_ids
 from audience.hub.events.event_filter import EventFilter, within
 from audience.hub.toolkit.access import sees_addresses
 from audience.hub.toolkit.masking import masked
@@ -58,9 +58,9 @@ def newest(membership: Membership, filters: EventFilter) -> Feed:
     The cursor has an id per table, not a time, since all rows of a batch have the same time.
     """
     event_id, rejection_id = _parse_cursor(filters.before)
-    floor = 0
+    floor, is_last = 0, False
     if filters.needs_scan and filters.status != "rejected":
-        floor = Event.objects.filter(game_id=membership.game_id).before(event_id).scan_floor(limit=SCAN_LIMIT)
+        event_id, floor, is_last = _scanned(membership, filters, event_id)
     events = [] if filters.status == "rejected" else _events(membership, filters, event_id, floor)
     rejections = (
         []
@@ -70,12 +70,28 @@ def newest(membership: Membership, filters: EventFilter) -> Feed:
     merged = merge(_with_sort_times(events), _with_sort_times(rejections), key=itemgetter(0), reverse=True)
     rows = [row for _, row in islice(merged, PAGE_SIZE)]
     has_more = len(events) + len(rejections) > len(rows)
-    if not has_more and not floor:
+    if not has_more and (not floor or is_last):
         return Feed(rows, "")
     last = {"event": event_id or 0, "rejection": rejection_id or 0} | {row.stream: row.pk for row in rows}
     if not has_more:
         last["event"] = floor + 1
     return Feed(rows, f"{last['event']}.{last['rejection']}", scanned=0 if has_more else SCAN_LIMIT)
+
+
+def _scanned(membership: Membership, filters: EventFilter, before: int | None) -> tuple[int | None, int, bool]:
+    """Return the ids between which events are read, 0 as the lower one for all, and whether no older ones match.
+
+    Of a large game, events of a time of receipt are looked for from the end of that time.
+    """
+    events = Event.objects.filter(game_id=membership.game_id)
+    floor = events.before(before).scan_floor(limit=SCAN_LIMIT)
+    if not (floor and filters.received):
+        return before, floor, False
+    since, until = filters.received
+    above = receipt_ids.id_above(events, until)
+    before = min(above, before) if above and before else above or before
+    floor = events.before(before).scan_floor(limit=SCAN_LIMIT)
+    return before, floor, not floor or receipt_ids.ends_before(events, floor, since)
 
 
 def _with_sort_times(rows: Sequence[FeedRow]) -> list[tuple[datetime, FeedRow]]:

@@ -1,10 +1,14 @@
 """Live events: the newest messages of a game, accepted and refused, with reasons."""
 
+from dataclasses import replace
+
 from django.http import HttpResponse
 
+from audience.database import clock
 from audience.hub.events import click_macros, counts, feed, placeholders
 from audience.hub.events.event_filter import EventFilter, read_span
 from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.date_range import ALL, PRESETS, DateRange, read_range
 from audience.hub.toolkit.filters import Filter, choice, search_text
 from audience.models import ApiKey, Dialect, Game, Kind, Membership
 from audience.models.goals import conversion_event_names
@@ -25,13 +29,15 @@ def events(request: HubRequest, membership: Membership) -> HttpResponse:
         choice(request, "dialect", label="Dialect", choices=DIALECTS),
         choice(request, "key", label="Key", choices=key_choices(membership)),
     ]
-    event_filter = read_filter(request, membership.game, status, *menus)
+    period = read_range(request, now=clock.now(), default=ALL, presets=(ALL, *PRESETS), label="Received")
+    event_filter = read_filter(request, membership.game, status, *menus, period=period)
     rows = feed.newest(membership, event_filter)
     context = {"feed": rows, "event_filter": event_filter, "before": event_filter.before}
+    context["is_live"] = not event_filter.before and period.until > clock.now()
     if request.htmx:
         return page(request, "hub/events/_rows.html", membership, **context)
     chart = counts.read_counts(membership.game, key=event_filter.key)
-    context |= {"filters": [status], "menus": menus, "chart": chart}
+    context |= {"filters": [status], "menus": menus, "chart": chart, "period": period}
     spans = {name: request.GET[name] for name in SPAN_PARAMETERS if request.GET.get(name)}
     return page(request, "hub/events/page.html", membership, spans=spans, **context)
 
@@ -45,10 +51,10 @@ def event_counts(request: HubRequest, membership: Membership) -> HttpResponse:
 
 
 def read_filter(
-    request: HubRequest, game: Game, status: Filter, kind: Filter, dialect: Filter, key: Filter
+    request: HubRequest, game: Game, status: Filter, kind: Filter, dialect: Filter, key: Filter, *, period: DateRange
 ) -> EventFilter:
-    """Return the filters of the URL; the last four arguments are the menus read from it."""
-    return EventFilter(
+    """Return the filters of the URL; the last arguments are the menus and the period read from it."""
+    filters = EventFilter(
         status=status.chosen,
         kind=kind.chosen,
         dialect=dialect.chosen,
@@ -62,6 +68,7 @@ def read_filter(
         happened=read_span(request.GET, "happened"),
         before=request.GET.get("before", ""),
     )
+    return filters if period.is_all else replace(filters, received=(period.since, period.until))
 
 
 def key_choices(membership: Membership) -> list[tuple[str, str]]:

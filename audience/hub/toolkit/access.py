@@ -1,4 +1,7 @@
-"""Permissions of Hub pages: members may see their game (404 for others), and their role decides what they may do."""
+"""Permissions of Hub pages: members may see their game (404 for others), and their role decides what they may do.
+
+A page shows its times in the time zone of the member, else of the game.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,12 +15,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from audience.accounts import second_factor
+from audience.accounts.time_zone import zone_of
 from audience.models import Game, Membership, Role
 from audience.wording.articles import with_article
 
@@ -56,6 +61,8 @@ def game_view(
                 )
             if membership.role == Role.ADMIN and second_factor.is_missing(request.user):
                 return _to_second_factor(request)
+            # Until the end of the request (TimeZoneMiddleware).
+            timezone.activate(zone_of(membership.user, membership.game))
             return view(request, membership, **kwargs)
 
         guarded.methods = methods  # type: ignore[attr-defined]  # read by config/kept_forms.py
@@ -84,7 +91,8 @@ def membership_of(user: Any, slug: str) -> Membership:
         game = Game.objects.filter(slug=slug).first()
         membership = Membership(game=game, user=user, role=Role.ADMIN) if game else None
     else:
-        membership = Membership.objects.select_related("game").filter(user=user, game__slug=slug).first()
+        members = Membership.objects.select_related("game", "user__account_settings")
+        membership = members.filter(user=user, game__slug=slug).first()
     if membership is None:
         raise Http404("There is no such game, or you are not a member of it.")
     return membership

@@ -3,24 +3,41 @@
 A webhook's secret is shown once, in the response that created it. Its URL is for admins, since the path may be secret.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.debug import sensitive_variables
 
+from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
+from audience.hub.toolkit.date_range import ALL, PRESETS, DateRange, read_range
 from audience.hub.toolkit.paging import newest
-from audience.models import Membership, Role
+from audience.hub.toolkit.range_input import range_parameters
+from audience.models import Game, Membership, Role
+from audience.wording import time_zones
 from postbacks.models import Alert, AlertFrequency, AlertHook, Notice
-from postbacks.monitoring.alerts import hooks, recipients
+from postbacks.monitoring.alerts import hooks, labels, recipients
 from postbacks.monitoring.health.types import Health
 
 MAX_NOTICES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """`period` is from when to when it was on, `query` that of the delivery log for this time."""
+
+    alert: Alert
+    label: str
+    period: str
+    query: str
 
 
 class ChoiceForm(forms.Form):
@@ -44,8 +61,9 @@ class HookForm(forms.Form):
 def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
     frequency = recipients.choice_of(game=game, user=request.user, role=membership.role)
-    rows = Alert.objects.filter(game=game).select_related("config", "game")
-    listed = newest(rows, by="opened_at", before=request.GET.get("before", ""))
+    now = clock.now()
+    dates = read_range(request, now=now, default=ALL, presets=(ALL, *PRESETS))
+    listed = newest(_in_period(game, dates), by="opened_at", before=request.GET.get("before", ""))
     notices = Notice.objects.filter(Q(user=request.user) | Q(hook__isnull=False), game=game)
     context: dict[str, Any] = {
         "form": ChoiceForm(initial={"told": frequency}),
@@ -55,12 +73,26 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
             (notice, hooks.host_of(notice.hook.url) if notice.hook else "You")
             for notice in notices.select_related("hook", "alert__config", "key").order_by("-created_at")[:MAX_NOTICES]
         ],
-        "alerts": [(alert, Health(alert.health).label) for alert in listed.rows],
+        "alerts": [_row(alert, now) for alert in listed.rows],
+        "period": dates,
         "older": listed.older,
         "before": request.GET.get("before", ""),
     }
     template = "hub/alerts/_rows.html" if request.htmx else "hub/alerts/page.html"
     return page(request, template, membership, **context)
+
+
+def _in_period(game: Game, dates: DateRange) -> QuerySet[Alert]:
+    """Return the alerts that were on at any time of the period."""
+    rows = Alert.objects.filter(game=game).select_related("config", "game")
+    if dates.is_all:
+        return rows
+    return rows.filter(Q(recovered_at=None) | Q(recovered_at__gt=dates.since), opened_at__lt=dates.until)
+
+
+def _row(alert: Alert, now: datetime) -> AlertRow:
+    query = urlencode(range_parameters(alert.opened_at, alert.recovered_at or now, time_zones.current()))
+    return AlertRow(alert, Health(alert.health).label, labels.period(alert, now), query)
 
 
 @game_view(methods=("POST",))

@@ -1,7 +1,6 @@
 """The audit log of a game: the page with its filters, and the CSV export."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from auditlog.models import LogEntry
@@ -13,19 +12,15 @@ from audience.accounts.audit_log import entries
 from audience.database import clock
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.date_range import ALL, PRESETS, DateRange, read_range
 from audience.hub.toolkit.filters import Filter, choice
 from audience.hub.toolkit.paging import newest, newest_in_pages
 from audience.models import Game, Membership, Role
 from postbacks.hub.audit_log.entries import ACTIONS, KINDS, SYSTEM_NAME, AuditRow, audit_row
 
-PERIODS = {
-    "7d": ("7 days", timedelta(days=7)),
-    "30d": ("30 days", timedelta(days=30)),
-    "90d": ("90 days", timedelta(days=90)),
-    "all": ("All", None),
-}
 DEFAULT_PERIOD = "30d"
 SYSTEM = "system"
+MAX_DAYS = 3_660
 # The newest entries, whose actors are the choices of the filter.
 MAX_ENTRIES_SCANNED = 5_000
 ROWS_PER_QUERY = 500
@@ -36,7 +31,7 @@ COLUMNS = ("time", "who", "address", "kind", "action", "name", "changes")
 class AuditFilter:
     """The filters of the URL, and the entries that match."""
 
-    period: Filter
+    period: DateRange
     menus: list[Filter]
     entries: QuerySet[Any]
 
@@ -64,15 +59,14 @@ def audit_log_export(request: HubRequest, membership: Membership) -> StreamingHt
 
 def read_filter(request: HubRequest, game: Game) -> AuditFilter:
     """Return the filters of the URL; unknown values are ignored."""
-    periods = [(key, text) for key, (text, _) in PERIODS.items()]
-    period = choice(request, "range", label="Period", choices=periods, default=DEFAULT_PERIOD)
+    period = read_range(request, now=clock.now(), default=DEFAULT_PERIOD, presets=(*PRESETS, ALL), max_days=MAX_DAYS)
     actions = [(str(action), text) for action, text in ACTIONS.items()]
     actor = choice(request, "who", label="By", choices=[("", "Anyone"), *_actors(game), (SYSTEM, SYSTEM_NAME)])
     kind = choice(request, "kind", label="Kind", choices=[("", "Anything"), *KINDS.items()])
     action = choice(request, "action", label="Action", choices=[("", "Any action"), *actions])
     rows = entries(game).select_related("actor", "content_type")
-    if span := PERIODS[period.chosen][1]:
-        rows = rows.filter(timestamp__gte=clock.now() - span)
+    if not period.is_all:
+        rows = rows.filter(timestamp__gte=period.since, timestamp__lt=period.until)
     if actor.chosen:
         rows = rows.filter(actor=None) if actor.chosen == SYSTEM else rows.filter(actor=int(actor.chosen))
     if kind.chosen:

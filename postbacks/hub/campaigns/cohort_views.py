@@ -8,6 +8,7 @@ from django.http import HttpResponse
 
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership
+from audience.wording.time_zones import zone_or_utc
 from postbacks.hub.campaigns.filters import read_filter
 from postbacks.reporting.campaigns import cohorts
 from postbacks.reporting.campaigns.amounts import Rates, rates_of
@@ -44,7 +45,8 @@ class CohortRow:
 
 @game_view()
 def cohort_list(request: HubRequest, membership: Membership) -> HttpResponse:
-    filters = read_filter(request, membership.game)
+    # The days of cohorts are computed in the time zone of the game.
+    filters = read_filter(request, membership.game, zone=zone_or_utc(membership.game.time_zone))
     rates = rates_of(membership.game)
     by_day = cohorts.by_day(filters.scope)
     rows = [_row(day, by_day[day], rates) for day in sorted(by_day, reverse=True)]

@@ -1,14 +1,16 @@
 """The filters of the Campaigns and Cohorts pages in the URL: dates, level, names, search, order, comparison."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest
 from audience.hub.toolkit.filters import Filter, Option, choice, search_text
+from audience.hub.toolkit.range_input import RANGE_PARAMETERS, RangeError, has_range, read_entered, read_zone
 from audience.models import Game
+from audience.wording import time_zones
 from postbacks.reporting.campaigns.figures import LEVELS, Scope
 from postbacks.reporting.campaigns.periods import Period
 from postbacks.reporting.labels import network_label
@@ -64,12 +66,11 @@ class CampaignFilter:
         return not self.query or any(self.query.casefold() in label for label in labels)
 
 
-def read_filter(request: HubRequest, game: Game) -> CampaignFilter:
-    """Return the filters of the URL; unknown values are ignored."""
+def read_filter(request: HubRequest, game: Game, *, zone: ZoneInfo | None = None) -> CampaignFilter:
+    """Return the filters of the URL, in `zone` or that of the page; unknown values are ignored."""
     path = read_path(request)
-    zone = ZoneInfo(game.time_zone)
     ranges = choice(request, "range", label="Period", choices=RANGES.items(), default=DEFAULT_RANGE)
-    period, error = read_period(request, zone, int(ranges.chosen))
+    period, error = read_period(request, int(ranges.chosen), zone=zone)
     ranges = _without_dates(request, ranges)
     levels = [(name, LEVEL_LABELS[name]) for name in LEVELS[min(len(path), len(LEVELS) - 1) :]]
     default = levels[0][0] if path else "campaign"
@@ -89,30 +90,29 @@ def read_path(request: HubRequest) -> tuple[str, ...]:
     return tuple(path)
 
 
-def read_period(request: HubRequest, zone: ZoneInfo, days: int) -> tuple[Period, str]:
-    """Return the days from `from` to `to`, else the last `days` days until today; and what is wrong with the dates."""
-    today = clock.now().astimezone(zone).date()
-    standard = Period(today - timedelta(days=days - 1), today, zone)
-    first, last = request.GET.get("from", "").strip(), request.GET.get("to", "").strip()
-    if not first and not last:
-        return standard, ""
+def read_period(request: HubRequest, days: int, *, zone: ZoneInfo | None) -> tuple[Period, str]:
+    """Return the days from `from` to `to`, else the last `days` days until today; and what is wrong with the dates.
+
+    Without `zone` they are in that of the URL or of the page.
+    """
+    now, error, fixed = clock.now(), "", zone
+    zone = zone or time_zones.current()
     try:
-        begin = date.fromisoformat(first) if first else standard.first
-        end = date.fromisoformat(last) if last else today
-    except ValueError:
-        return standard, "Enter both dates as year, month and day, such as 2026-11-01."
-    if begin > end:
-        return standard, "The first day is after the last day."
-    if not (begin.year >= 2000 and end.year <= 2100):
-        return standard, "Enter days from 2000 to 2100."
-    if (end - begin).days >= MAX_DAYS:
-        return standard, f"A report covers at most {MAX_DAYS} days."
-    return Period(begin, end, zone), ""
+        zone = fixed or read_zone(request.GET, zone)
+        if has_range(request.GET):
+            entered = read_entered(request.GET, zone=zone, now=now, max_days=MAX_DAYS)
+            if entered.days:
+                return Period(entered.days.first, entered.days.last, zone), ""
+            error = "Reports of campaigns have whole days: leave out the times."
+    except RangeError as problem:
+        error = str(problem)
+    today = now.astimezone(zone).date()
+    return Period(today - timedelta(days=days - 1), today, zone), error
 
 
 def _without_dates(request: HubRequest, ranges: Filter) -> Filter:
     """Return the filter with links that leave out the dates; with dates in the URL none is chosen."""
-    kept = {name: value for name, value in request.GET.items() if name not in ("from", "to", "range")}
+    kept = {name: value for name, value in request.GET.items() if name not in ("range", *RANGE_PARAMETERS)}
     has_dates = bool(request.GET.get("from") or request.GET.get("to"))
     options = [
         Option(one.value, one.text, f"?{urlencode({**kept, 'range': one.value})}", one.is_chosen and not has_dates)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from urllib.parse import urlencode
 
 from audience.models import Trigger, trigger_label
+from audience.wording import time_zones
 from postbacks.hub.campaigns.filters import CampaignFilter, name_label, names_query
 from postbacks.reporting.campaigns.report import ROAS_DAYS, Report, ReportRow
 
@@ -155,6 +156,7 @@ def line(row: ReportRow, shown: Sequence[Column], filters: CampaignFilter, url_o
     period, names = filters.period, row.names or filters.scope.path
     query = names_query(names)
     dates = {"from": period.first.isoformat(), "to": period.last.isoformat()}
+    dates |= {"zone": period.zone.key} if period.zone != time_zones.current() else {}
     return Line(
         labels=[name_label(row.names, number) for number in range(len(row.names))],
         query=f"{query}&{urlencode(dates)}" if row.names and len(row.names) < 4 else "",

@@ -9,13 +9,15 @@ from django.shortcuts import get_object_or_404, redirect
 
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
+from audience.hub.toolkit.days import Days, last_days
 from audience.hub.toolkit.filters import parse_uuid, search_text
 from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest
+from audience.hub.toolkit.range_input import RangeError, has_range
 from audience.models import Game, Membership, trigger_label
 from postbacks.configs.time_zones import zone_or_utc
+from postbacks.hub.comparison.dates import read_days
 from postbacks.hub.toolkit.network_pages import network_or_404
-from postbacks.hub.toolkit.periods import last_days, read_days
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.reporting.comparison import deliveries_of
 from postbacks.reporting.figure_rows import POSTBACK, find, postback_figure
@@ -47,8 +49,7 @@ def deliveries(request: HubRequest, membership: Membership, network: str) -> Htt
     event, key = search_text(request, "event", length=MAX_EVENT_LENGTH), request.GET.get("only", "")
     key = key if postback_figure(key) else DEFAULT_FIGURE
     label, condition = postback_figure(key) or ("", Q())
-    zone = zone_or_utc(config.time_zone)
-    days = read_days(request, zone=zone) or last_days(DEFAULT_DAYS, zone, now=clock.now())
+    days = _days(request, config)
     rows = deliveries_of(config, since=days.starts[0], until=days.starts[-1]).filter(condition)
     rows = rows.filter(trigger=event) if event else rows
     before = request.GET.get("before", "")
@@ -65,6 +66,17 @@ def deliveries(request: HubRequest, membership: Membership, network: str) -> Htt
         "before": before,
     }
     return page(request, "hub/comparison/deliveries.html", membership, **context)
+
+
+def _days(request: HubRequest, config: PostbackConfig) -> Days:
+    """Return the days of the URL; the last days if it has none that can be read."""
+    zone = zone_or_utc(config.time_zone)
+    try:
+        if has_range(request.GET):
+            return read_days(request, zone)
+    except RangeError:
+        pass
+    return last_days(DEFAULT_DAYS, zone, now=clock.now())
 
 
 def _config(request: HubRequest, game: Game, network: str) -> PostbackConfig | None:

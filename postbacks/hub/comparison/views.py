@@ -10,17 +10,19 @@ from django.urls import reverse
 
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.days import Days, last_days
 from audience.hub.toolkit.filters import Filter, choice
+from audience.hub.toolkit.range_input import RANGE_PARAMETERS, RangeError, has_range
 from audience.models import Game, Membership, trigger_label
 from postbacks.configs.time_zones import zone_or_utc
+from postbacks.hub.comparison.dates import read_days
 from postbacks.hub.comparison.findings import findings
 from postbacks.hub.toolkit.network_pages import live_configs, network_or_404
-from postbacks.hub.toolkit.periods import DAY_PARAMETERS, Days, last_days, read_days
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.reporting.comparison import COLUMNS, Comparison, Numbers, compare
 
-RANGES = {"7d": ("7 days", 7), "30d": ("30 days", 30)}
+RANGES = {"7d": ("7 days", 7), "30d": ("30 days", 30), "90d": ("90 days", 90)}
 DEFAULT_RANGE = "7d"
 
 
@@ -54,16 +56,17 @@ def _context(request: HttpRequest, game: Game, network: Network, configs: list[P
         label=network.pixel_label,
         choices=[(str(config.pk), config.pixel_id) for config in configs],
         default=str(configs[0].pk),
-        clears=DAY_PARAMETERS,
+        clears=RANGE_PARAMETERS,
     )
     config = next(config for config in configs if str(config.pk) == postbacks.chosen)
-    ranges, days = _days(request, config)
+    ranges, days, error = _days(request, config)
     compared = compare(config, dates=days.dates, starts=days.starts)
     links = Links(game, config, days)
     return {
         "config": config,
         "postbacks": postbacks if len(configs) > 1 else None,
         "ranges": ranges,
+        "error": error,
         "days": days,
         "links": links,
         "total": _row("Total", "", compared.total, links),
@@ -77,15 +80,20 @@ def _context(request: HttpRequest, game: Game, network: Network, configs: list[P
     }
 
 
-def _days(request: HttpRequest, config: PostbackConfig) -> tuple[Filter, Days]:
-    """Return the filter of the last days, and the chosen days in the time zone of the ad account."""
+def _days(request: HttpRequest, config: PostbackConfig) -> tuple[Filter, Days, str]:
+    """Return the filter of the last days, the chosen days in the time zone of the ad account, and what is wrong with
+    those of the URL."""
     zone = zone_or_utc(config.time_zone)
     texts = [(key, text) for key, (text, _) in RANGES.items()]
-    ranges = choice(request, "range", label="Days", choices=texts, default=DEFAULT_RANGE, clears=DAY_PARAMETERS)
-    if days := read_days(request, zone=zone):
-        options = [replace(option, is_chosen=False) for option in ranges.options]
-        return replace(ranges, options=options), replace(days, zone=zone)
-    return ranges, last_days(RANGES[ranges.chosen][1], zone, now=clock.now())
+    ranges = choice(request, "range", label="Days", choices=texts, default=DEFAULT_RANGE, clears=RANGE_PARAMETERS)
+    latest, error = last_days(RANGES[ranges.chosen][1], zone, now=clock.now()), ""
+    try:
+        if has_range(request.GET):
+            options = [replace(option, is_chosen=False) for option in ranges.options]
+            return replace(ranges, options=options), read_days(request, zone), ""
+    except RangeError as problem:
+        error = str(problem)
+    return ranges, latest, error
 
 
 @dataclass(frozen=True, slots=True)

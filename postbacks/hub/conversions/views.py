@@ -11,6 +11,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from audience.database import clock
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, is_partial_request, page, sees_addresses
+from audience.hub.toolkit.date_range import DateRange, read_range
 from audience.hub.toolkit.filters import Filter, choice, search_text
 from audience.hub.toolkit.masking import as_json, masked
 from audience.hub.toolkit.paging import newest
@@ -18,7 +19,6 @@ from audience.models import Conversion, Game, Kind, Membership, trigger_label
 from postbacks.hub.campaigns.filters import name_label, names_query
 from postbacks.hub.conversions.funnel import draw_bars
 from postbacks.hub.toolkit.conversion_rows import conversion_row, with_outcomes
-from postbacks.hub.toolkit.periods import ChosenPeriod, read_period
 from postbacks.networks import NETWORKS
 from postbacks.outbox import reasons
 from postbacks.reporting import clicks, conversion_detail, conversion_status, export, figure_rows, funnel, statuses
@@ -35,7 +35,7 @@ MAX_QUERY_LENGTH = 2048
 class ConversionListFilter:
     """The filters of the URL. `only` is a step, status or ALL; `is_capped`: the funnel begins later than the period."""
 
-    period: ChosenPeriod
+    period: DateRange
     trigger: Filter
     network: Filter
     only: Filter
@@ -153,7 +153,7 @@ def _campaign(conversion: Conversion) -> dict[str, str]:
 
 def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     """Return the filters of the URL; unknown values are ignored."""
-    period = read_period(request, now=clock.now(), default=DEFAULT_PERIOD)
+    period = read_range(request, now=clock.now(), default=DEFAULT_PERIOD)
     names = [(name, trigger_label(name)) for name in funnel.trigger_names(game)]
     trigger = choice(request, "event", label="Event", choices=[("", "All events"), *names])
     networks = [(kind, network.label) for kind, network in NETWORKS.items()]

@@ -1,17 +1,19 @@
 """Reads the attempts of a network for the delivery log, newest first, a page at a time.
 
 The index is read backwards for each postback and the results are merged: one condition over all postbacks would sort
-every attempt of the period. Attempts do not store the event name, so a filter by event reads the deliveries of the
-newest SCAN_LIMIT attempts; "Older" continues from there.
+every attempt of the period. Attempts do not store the event, nor the state and reason of their delivery, so a filter by
+these reads the deliveries of the newest SCAN_LIMIT attempts; "Older" continues from there. A search reads the attempts
+of the deliveries that it found.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from audience.hub.toolkit.paging import cursor_after, parse_cursor
 from postbacks.models import DeliveryAttempt
@@ -21,42 +23,66 @@ SCAN_LIMIT = 2_000
 # The columns that the log shows.
 COLUMNS = (
     *("started_at", "status", "http_status", "latency_ms", "number", "message"),
-    *("delivery__trigger", "delivery__state", "delivery__confirmation", "config__pixel_id"),
+    *("delivery__trigger", "delivery__state", "delivery__confirmation", "delivery__event_at", "config__pixel_id"),
+    *("delivery__conversion__person", "delivery__conversion__user_id"),
+    *("delivery__conversion__value", "delivery__conversion__currency"),
 )
 # A cursor after every attempt.
 FIRST_PAGE = ("infinity", 0)
 
-NEWEST_ATTEMPTS = """
-SELECT newest.id, newest.started_at, newest.delivery_id
+OF_PERIOD = """
+SELECT newest.id, newest.started_at, newest.delivery_id, newest.verdict
 FROM unnest(%(configs)s::uuid[]) AS config(id)
 CROSS JOIN LATERAL (
-  SELECT attempt.id, attempt.started_at, attempt.delivery_id FROM postbacks_deliveryattempt attempt
-  WHERE attempt.config_id = config.id AND attempt.started_at >= %(since)s
+  SELECT attempt.id, attempt.started_at, attempt.delivery_id, attempt.verdict FROM postbacks_deliveryattempt attempt
+  WHERE attempt.config_id = config.id AND attempt.started_at >= %(since)s AND attempt.started_at < %(until)s
     AND (%(status)s = '' OR attempt.status = %(status)s)
     AND (attempt.started_at, attempt.id) < (%(moment)s, %(pk)s)
   ORDER BY attempt.started_at DESC, attempt.id DESC LIMIT %(limit)s
 ) newest
 ORDER BY newest.started_at DESC, newest.id DESC LIMIT %(limit)s
 """
+# Materialized, so that PostgreSQL does not read the whole log in its order to find these few.
+OF_DELIVERIES = """
+SELECT found.id, found.started_at, found.delivery_id, found.verdict FROM (
+  WITH found AS MATERIALIZED (
+    SELECT attempt.* FROM postbacks_deliveryattempt attempt WHERE attempt.delivery_id = ANY(%(deliveries)s::uuid[])
+  ) SELECT * FROM found
+) found
+WHERE found.config_id = ANY(%(configs)s::uuid[]) AND (%(status)s = '' OR found.status = %(status)s)
+  AND (found.started_at, found.id) < (%(moment)s, %(pk)s)
+ORDER BY found.started_at DESC, found.id DESC LIMIT %(limit)s
+"""
 # Not a join: for a rare event PostgreSQL would read all deliveries.
-NEWEST_OF_EVENT = f"""
-WITH scanned AS MATERIALIZED ({NEWEST_ATTEMPTS})
+MATCHING = """
+WITH scanned AS MATERIALIZED ({attempts})
 (SELECT id, started_at, true AS matches FROM scanned
- WHERE (SELECT trigger FROM postbacks_delivery delivery WHERE delivery.id = scanned.delivery_id) = %(event)s
+ WHERE (SELECT (%(event)s = '' OR delivery.trigger = %(event)s) AND (%(state)s = '' OR delivery.state = %(state)s)
+   AND (%(reason)s = '' OR delivery.reason = %(reason)s OR scanned.verdict = %(reason)s)
+   FROM postbacks_delivery delivery WHERE delivery.id = scanned.delivery_id)
  ORDER BY started_at DESC, id DESC LIMIT %(size)s)
 UNION ALL
 (SELECT id, started_at, false FROM scanned ORDER BY started_at DESC, id DESC OFFSET %(limit)s - 1)
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """The filters of the log; `status` and `event` are '' for any, `before` is '' for the first page."""
+    """The filters of the log; '' for any, `before` is '' for the first page. `reason` is a Reason of the delivery or the
+    Verdict of the attempt. `deliveries` are those that a search found, at all times; None without one."""
 
     since: datetime
+    until: datetime
     status: str = ""
     event: str = ""
+    state: str = ""
+    reason: str = ""
     before: str = ""
+    deliveries: Sequence[UUID] | None = None
+
+    @property
+    def needs_scan(self) -> bool:
+        return bool(self.event or self.state or self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +94,55 @@ class Log:
     scanned: int = 0
 
 
-def newest(configs: Sequence[UUID], filters: LogFilter) -> Log:
-    """Return the newest attempts of these configs."""
+def newest(
+    configs: Sequence[UUID], filters: LogFilter, *, size: int = PAGE_SIZE, rows: QuerySet[DeliveryAttempt] | None = None
+) -> Log:
+    """Return the newest attempts of these configs, with the columns of the log or as `rows` has them."""
     moment, pk = parse_cursor(filters.before, int) or FIRST_PAGE
-    limits = {"size": PAGE_SIZE + 1, "limit": SCAN_LIMIT if filters.event else PAGE_SIZE + 1}
-    params = {"configs": list(configs), "since": filters.since, "status": filters.status, "event": filters.event}
-    query = NEWEST_OF_EVENT if filters.event else NEWEST_ATTEMPTS
-    rows = _fetch(query, {**params, **limits, "moment": moment, "pk": pk})
-    if not filters.event:
-        return _log([row[:2] for row in rows])
-    end = next((row for row in rows if not row[2]), None)
-    return _log([row[:2] for row in rows if row[2]], end=end[:2] if end else None)
+    query = OF_PERIOD if filters.deliveries is None else OF_DELIVERIES
+    names = ("since", "until", "status", "event", "state", "reason")
+    params = {name: getattr(filters, name) for name in names} | {"configs": list(configs), "moment": moment, "pk": pk}
+    params |= {"deliveries": list(filters.deliveries or ()), "size": size + 1}
+    params["limit"] = max(SCAN_LIMIT, size + 1) if filters.needs_scan else size + 1
+    found = _fetch(MATCHING.format(attempts=query) if filters.needs_scan else query, params)
+    rows = shown_rows() if rows is None else rows
+    if not filters.needs_scan:
+        return _log([row[:2] for row in found], size, rows)
+    end = next((row for row in found if not row[2]), None)
+    return _log([row[:2] for row in found if row[2]], size, rows, end=end[:2] if end else None)
 
 
-def _log(rows: list[Any], *, end: Any = None) -> Log:
+def shown_rows() -> QuerySet[DeliveryAttempt]:
+    return DeliveryAttempt.objects.select_related("delivery__conversion", "config").only(*COLUMNS)
+
+
+def in_pages(
+    configs: Sequence[UUID], filters: LogFilter, *, size: int, rows: QuerySet[DeliveryAttempt]
+) -> Iterator[DeliveryAttempt]:
+    """Yield all attempts in the order of `newest`, read `size` at a time to bound memory."""
+    log = newest(configs, filters, size=size, rows=rows)
+    yield from log.rows
+    while log.older:
+        log = newest(configs, replace(filters, before=log.older), size=size, rows=rows)
+        yield from log.rows
+
+
+def _log(found: list[Any], size: int, rows: QuerySet[DeliveryAttempt], *, end: Any = None) -> Log:
     """Return the page of (id, started_at) rows. `end` is the last row read, None if all were read."""
-    attempts = _read_attempts(rows[:PAGE_SIZE])
-    if len(rows) > PAGE_SIZE:
-        return Log(attempts, cursor_after(attempts[-1].started_at, attempts[-1].pk))
+    attempts = _read_attempts(found[:size], rows)
+    if len(found) > size:
+        return Log(attempts, cursor_after(found[size - 1][1], found[size - 1][0]))
     return Log(attempts, cursor_after(end[1], end[0]), scanned=SCAN_LIMIT) if end else Log(attempts, "")
 
 
-def _read_attempts(rows: Sequence[tuple[int, datetime]]) -> list[DeliveryAttempt]:
+def _read_attempts(found: Sequence[tuple[int, datetime]], rows: QuerySet[DeliveryAttempt]) -> list[DeliveryAttempt]:
     """Return the attempts of (id, started_at) rows, newest first."""
-    if not rows:
+    if not found:
         return []
     # By time too, so that PostgreSQL can skip partitions if the table is partitioned.
-    starts = [started_at for _, started_at in rows]
-    attempts = DeliveryAttempt.objects.filter(
-        pk__in=[pk for pk, _ in rows], started_at__gte=min(starts), started_at__lte=max(starts)
-    )
-    return list(attempts.select_related("delivery", "config").only(*COLUMNS).order_by("-started_at", "-pk"))
+    starts = [started_at for _, started_at in found]
+    attempts = rows.filter(pk__in=[pk for pk, _ in found], started_at__gte=min(starts), started_at__lte=max(starts))
+    return list(attempts.order_by("-started_at", "-pk"))
 
 
 def _fetch(query: str, params: dict[str, Any]) -> list[Any]:

@@ -1,68 +1,57 @@
-"""The delivery log of one network: every attempt, newest first, with filters in the URL."""
+"""The delivery log of one network: every attempt, newest first, with filters in the URL, and its CSV export."""
 
-from datetime import timedelta
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 
 from audience.database import clock
+from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
-from audience.hub.toolkit.filters import Filter, choice
 from audience.hub.toolkit.masking import masked
-from audience.models import Game, Membership, trigger_label
-from audience.models.goals import conversion_event_names
-from postbacks.hub.delivery_log import attempts
+from audience.models import Game, Membership
+from postbacks.hub.delivery_log import attempts, export
+from postbacks.hub.delivery_log.filters import log_filter, read_filters
+from postbacks.hub.delivery_log.rows import log_row
 from postbacks.hub.toolkit.network_pages import base_template, network_or_404
-from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.models import DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.networks.interface.network import Network
 from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import outcome_label
 from postbacks.reporting.waits import flows_of, wait_of
 
-PERIODS = {
-    "1h": ("Last hour", timedelta(hours=1)),
-    "24h": ("24 hours", timedelta(hours=24)),
-    "7d": ("7 days", timedelta(days=7)),
-    "30d": ("30 days", timedelta(days=30)),
-}
-DEFAULT_PERIOD = "24h"
-STATUSES = (
-    ("", "All"),
-    *((status.value, status.label) for status in AttemptStatus if status != AttemptStatus.SENDING),
-)
 
-
-def filters(request: HubRequest, game: Game) -> tuple[Filter, Filter, Filter]:
-    """Return the filters `range`, `status` and `event` of the URL."""
-    ranges = [(value, text) for value, (text, _) in PERIODS.items()]
-    events = [("", "All events"), *((name, trigger_label(name)) for name in sorted(conversion_event_names(game=game)))]
-    return (
-        choice(request, "range", label="Time range", choices=ranges, default=DEFAULT_PERIOD),
-        choice(request, "status", label="Status", choices=STATUSES),
-        choice(request, "event", label="Event", choices=events),
-    )
-
-
-def read_log(
-    request: HubRequest, membership: Membership, config_ids: list[UUID], filters: tuple[Filter, Filter, Filter]
-) -> attempts.Log:
-    """Return the requested page of the log, masked for the member."""
-    period, status, event = (each.chosen for each in filters)
-    log_filter = attempts.LogFilter(
-        since=clock.now() - PERIODS[period][1],
-        status=status,
-        event=event,
-        before=request.GET.get("before", ""),
-    )
-    log = attempts.newest(config_ids, log_filter)
-    for row in log.rows:
-        _mask_message(row, membership)
-    return log
+def log_context(request: HubRequest, membership: Membership, network: Network, configs: list[UUID]) -> dict[str, Any]:
+    """Return the requested page of the log with its filters, masked for the member."""
+    game, filters = membership.game, read_filters(request, membership.game)
+    log, addresses = attempts.newest(configs, log_filter(filters, game, configs)), sees_addresses(membership)
+    return {
+        "network": network,
+        "attempts": log,
+        "rows": [log_row(attempt, addresses=addresses) for attempt in log.rows],
+        "filters": filters,
+        "before": filters.before,
+        # A method, so that the query runs only if the log is empty.
+        "has_postback": PostbackConfig.objects.kept().filter(game=game, network=network.kind).exists,
+        "shows_pixels": len(configs) > 1,
+    }
 
 
 def config_ids(game: Game, network: str) -> list[UUID]:
     """Return the ids of the game's postbacks on this network, deleted ones included."""
     return list(PostbackConfig.objects.filter(game=game, network=network).values_list("pk", flat=True))
+
+
+@game_view()
+def log_export(request: HubRequest, membership: Membership, network: str) -> StreamingHttpResponse:
+    """Return all pages of the filtered log as CSV. Allowed for viewers, since players are identified by ids only."""
+    ad_network, game = network_or_404(network), membership.game
+    configs, filters = config_ids(game, network), replace(read_filters(request, game), before="")
+    lines = export.lines(configs, log_filter(filters, game, configs), addresses=sees_addresses(membership))
+    name = f"deliveries-{game.slug}-{ad_network.kind}-{clock.now():%Y-%m-%d}.csv"
+    return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
 
 
 @game_view()

@@ -4,17 +4,20 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
+from django.urls import reverse
 
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.date_range import DateRange
 from audience.models import Game, Membership
+from audience.wording import dates
 from postbacks.hub.delivery_log import views as log
-from postbacks.hub.integrations import catalogue, hourly
+from postbacks.hub.delivery_log.filters import read_filters
+from postbacks.hub.integrations import calls, catalogue
 from postbacks.hub.preview.views import SendTestForm
 from postbacks.hub.replays import views as replays
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.hub.toolkit.network_pages import network_or_404
-from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.reporting.match_quality import quality_of
 
@@ -35,10 +38,14 @@ def integration(request: HubRequest, membership: Membership, network: str) -> Ht
     target = request.htmx.target if request.htmx and not request.htmx.history_restore_request else None
     configs = log.config_ids(game, network)
     if target == STATE_ID:
-        return page(request, "hub/integrations/_state.html", membership, **state_context(game, ad_network, configs))
+        state = state_context(game, ad_network, configs, read_filters(request, game).period)
+        return page(request, "hub/integrations/_state.html", membership, **state)
     if target in LOG_TEMPLATES:
-        return page(request, LOG_TEMPLATES[target], membership, **_log(request, membership, ad_network, configs))
-    context = {**_log(request, membership, ad_network, configs), **state_context(game, ad_network, configs)}
+        return page(
+            request, LOG_TEMPLATES[target], membership, **log.log_context(request, membership, ad_network, configs)
+        )
+    context = log.log_context(request, membership, ad_network, configs)
+    context |= state_context(game, ad_network, configs, context["filters"].period)
     live = [row.config for row in context["configs"]]
     context |= {**replays.section_context(live), "test_form": SendTestForm(ad_network, game, configs=live)}
     return page(request, "hub/integrations/integration.html", membership, **context)
@@ -52,28 +59,16 @@ def match_quality(request: HubRequest, membership: Membership, network: str) -> 
     return page(request, template, membership, network=ad_network, quality=quality_of(membership.game, ad_network))
 
 
-def state_context(game: Game, network: Network, configs: list[UUID]) -> dict[str, Any]:
-    """Return the postbacks with their health, and the chart of recent calls."""
-    chart = hourly.chart(configs, now=clock.now())
+def state_context(game: Game, network: Network, configs: list[UUID], period: DateRange) -> dict[str, Any]:
+    """Return the postbacks with their health, and the chart of the calls of the log's period."""
+    drawn = calls.chart_period(period, now=clock.now())
+    log_url = reverse("integration", kwargs={"slug": game.slug, "network": network.kind})
+    chart = calls.chart(configs, drawn, log_url=log_url)
     return {
         "network": network,
         "configs": config_rows(game, network=network.kind),
         "chart": chart if chart.total else None,
-        "chart_desc": hourly.description(chart),
-    }
-
-
-def _log(request: HubRequest, membership: Membership, network: Network, configs: list[UUID]) -> dict[str, Any]:
-    game, filters = membership.game, log.filters(request, membership.game)
-    _, status, event = filters
-    return {
-        "network": network,
-        "attempts": log.read_log(request, membership, configs, filters),
-        "filters": filters[:2],
-        "event_filter": event,
-        "is_filtered": bool(status.chosen or event.chosen or request.GET.get("before")),
-        "before": request.GET.get("before", ""),
-        # A method, so that the query runs only if the log is empty.
-        "has_postback": PostbackConfig.objects.kept().filter(game=game, network=network.kind).exists,
-        "shows_pixels": len(configs) > 1,
+        "chart_desc": calls.description(chart, drawn),
+        "chart_title": f"Deliveries per {drawn.unit.lower()}",
+        "chart_unit": f"{drawn.unit} ({dates.zone_label(drawn.since)})",
     }

@@ -6,10 +6,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpResponse
+from django.urls import reverse
 
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, is_partial_request, page
-from audience.hub.toolkit.filters import choice
+from audience.hub.toolkit.date_range import DateRange, read_range
+from audience.hub.toolkit.range_input import range_parameters
 from audience.models import Game, Membership
 from audience.wording import dates
 from postbacks.hub.guide import chosen_network
@@ -21,7 +23,6 @@ from postbacks.hub.overview.backlog import Backlog, read_backlog
 from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit import charts
 from postbacks.hub.toolkit.config_rows import ConfigRow, config_rows
-from postbacks.hub.toolkit.periods import HOUR, PERIODS, Period
 from postbacks.networks import NETWORKS
 from postbacks.reporting.conversion_status import NO_PAID_CLICK
 from postbacks.reporting.figures import rejections_listed
@@ -37,21 +38,18 @@ DEFAULT = "24h"
 def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     """Show the page; htmx requests only the figures."""
     game, now = membership.game, clock.now()
-    choices = [(period.key, period.label) for period in PERIODS.values()]
-    selected = choice(request, "range", label="Period", choices=choices, default=DEFAULT)
-    period = PERIODS[selected.chosen]
-    since, until = period.bounds(now)
+    period = read_range(request, now=now, default=DEFAULT)
+    since, until = period.since, period.until
     configs = config_rows(game)
     backlog = read_backlog(game, attention.sendable(configs), now=now)
     items = notices(game, configs, backlog, user=request.user)
     context = {
-        "filter": selected,
         "period": period,
         **setup_context(game, chosen_network.read(request, game, configs=[row.config for row in configs])),
         "items": items,
         "keeps_up": attention.keeps_up(configs, backlog) and not any(item.is_server_wide for item in items),
-        **events_context(figures.read_events(game, period, now=now), period),
-        **conversions_context(figures.read_conversions(game, period, now=now)),
+        **events_context(game, figures.read_events(game, period.edges), period),
+        **conversions_context(figures.read_conversions(game, since=since, until=until)),
         "delivery_totals": delivery_totals.by_network(game, configs, since=since, until=until),
         "received": urlencode({"received_from": since.isoformat(), "received_until": until.isoformat()}),
         "rejections": rejections_listed(game, since, until).count(),
@@ -76,12 +74,12 @@ def setup_context(game: Game, chosen: ChosenNetwork) -> dict[str, Any]:
     return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step}
 
 
-def events_context(counts: Mapping[datetime, EventCounts], period: Period) -> dict[str, Any]:
+def events_context(game: Game, counts: Mapping[datetime, EventCounts], period: DateRange) -> dict[str, Any]:
     total = EventCounts(sum(row.accepted for row in counts.values()), sum(row.rejected for row in counts.values()))
-    unit = "Hour" if period.step == HOUR else "Day"
     totals = f"{total.accepted:,} accepted, {total.rejected:,} rejected"
-    desc = f"Events per {unit.lower()} in the last {period.label}: {totals}."
-    return {"total": total, "chart": events_chart(counts, period), "chart_desc": desc, "chart_unit": f"{unit} (UTC)"}
+    desc = f"Events per {period.unit.lower()} {period.phrase}: {totals}."
+    unit = f"{period.unit} ({dates.zone_label(period.since)})"
+    return {"total": total, "chart": events_chart(game, counts, period), "chart_desc": desc, "chart_unit": unit}
 
 
 def conversions_context(tallies: Mapping[str, Tally]) -> dict[str, Any]:
@@ -90,17 +88,13 @@ def conversions_context(tallies: Mapping[str, Tally]) -> dict[str, Any]:
     return {"conversions": total, "attributed": attributed, "clicks": ranked_networks(tallies)}
 
 
-def events_chart(counts: Mapping[datetime, EventCounts], period: Period) -> charts.Chart:
-    """Return events accepted and rejected, by hour or day (UTC)."""
-    is_hourly = period.step == HOUR
-    points = [
-        charts.Point(
-            f"{start:%H:%M}" if is_hourly else dates.short_day(start),
-            f"{dates.weekday(start)}, {start:%H:%M}" if is_hourly else dates.weekday(start),
-            (row.accepted, row.rejected),
-        )
-        for start, row in counts.items()
-    ]
+def events_chart(game: Game, counts: Mapping[datetime, EventCounts], period: DateRange) -> charts.Chart:
+    """Return events accepted and rejected; each column leads to its messages on Live events."""
+    path, points = reverse("events", kwargs={"slug": game.slug}), []
+    for (start, end), row in zip(period.columns, counts.values(), strict=True):
+        href = f"{path}?{urlencode(range_parameters(start, end, period.zone))}"
+        hrefs = (f"{href}&status=accepted", f"{href}&status=rejected")
+        points.append(charts.time_point(period, start, (row.accepted, row.rejected), href=href, hrefs=hrefs))
     return charts.stacked(points, series=[ACCEPTED, REJECTED])
 
 

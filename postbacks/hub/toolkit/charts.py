@@ -5,6 +5,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+
+from audience.hub.toolkit.date_range import HOUR, DateRange
+from audience.wording import dates
 
 # Height of the plot, and minimum height of a value that is not zero, in pixels.
 HEIGHT, MIN_HEIGHT = 120, 2
@@ -25,11 +29,16 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One position of the time axis: a short `label` for the axis, a full `title`, and a value per series."""
+    """One position of the time axis: a short `label` for the axis, a full `title`, and a value per series.
+
+    `href` leads to the rows that the column counts, `hrefs` to those of each value; '' and () without a link.
+    """
 
     label: str
     title: str
     values: Sequence[int]
+    href: str = ""
+    hrefs: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class Column:
     width: str
     pieces: list[ColumnPiece]
     title: str  # that of the point, with its values
-    labelled: list[tuple[str, str]]  # (label of the series, value), zeros included
+    cells: list[tuple[str, str, str]]  # (label of the series, value, link), zeros included
     tick: str  # "major": labelled; "minor": labelled on wide screens; '': no label
 
 
@@ -72,6 +81,10 @@ class Chart:
     slot_width: str
 
     @property
+    def has_links(self) -> bool:
+        return any(column.point.href for column in self.columns)
+
+    @property
     def total(self) -> int:
         return sum(total for _, total in self.series)
 
@@ -84,6 +97,15 @@ class Rank:
     value: int
     width: str
     tone: str
+
+
+def time_point(
+    period: DateRange, start: datetime, values: Sequence[int], *, href: str = "", hrefs: Sequence[str] = ()
+) -> Point:
+    """Return the point of an hour, day or week of a period that begins at `start`."""
+    if period.step == HOUR:
+        return Point(dates.hour(start), f"{dates.weekday(start)}, {dates.hour(start)}", values, href, hrefs)
+    return Point(dates.short_day(start), dates.weekday(start), values, href, hrefs)
 
 
 def stacked(points: Sequence[Point], *, series: Sequence[Series]) -> Chart:
@@ -130,9 +152,18 @@ def _column(points: Sequence[Point], index: int, series: Sequence[Series], top: 
         width=_percent(share * COLUMN_SHARE),
         pieces=_pieces(points[index], series, top),
         title=_title(points[index], series),
-        labelled=[(entry.label, f"{value:,}") for entry, value in zip(series, points[index].values, strict=True)],
+        cells=_cells(points[index], series),
         tick=tick,
     )
+
+
+def _cells(point: Point, series: Sequence[Series]) -> list[tuple[str, str, str]]:
+    """Return the values of a point; zeros lead nowhere."""
+    hrefs = point.hrefs or [""] * len(series)
+    return [
+        (entry.label, f"{value:,}", href if value else "")
+        for entry, value, href in zip(series, point.values, hrefs, strict=True)
+    ]
 
 
 def _title(point: Point, series: Sequence[Series]) -> str:

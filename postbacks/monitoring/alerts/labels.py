@@ -1,11 +1,15 @@
 """Texts of messages, used by mail and webhooks. They contain no personal data and no credentials."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.urls import reverse
 
 from audience.models import Game
+from audience.wording import dates
 from postbacks.models import Alert, AlertEnding, NoticeKind
 from postbacks.monitoring.health.types import Health
+from postbacks.reporting.labels import short_duration
 
 
 def one_line(text: str) -> str:
@@ -36,6 +40,14 @@ def ending(alert: Alert) -> str:
     if alert.ending == AlertEnding.DISABLED:
         return "The postback was disabled: nothing is sent while it is off."
     return "Conversions go out as they should."
+
+
+def period(alert: Alert, now: datetime) -> str:
+    """Return `Nov 21, 22:10 – Nov 22, 01:40 CET, 3 h 30 min`, or `since Nov 21, 2026, 22:10 CET, still on (3 h 30 min)`."""
+    length = short_duration((alert.recovered_at or now) - alert.opened_at)
+    if alert.recovered_at is None:
+        return f"since {dates.moment(alert.opened_at)}, still on ({length})"
+    return f"{dates.between(alert.opened_at, alert.recovered_at)}, {length}"
 
 
 def integration_url(alert: Alert) -> str:

@@ -1,8 +1,10 @@
-"""Sends messages as plain-text mail."""
+"""Sends messages as plain-text mail, with times in the time zone of their reader."""
 
 from django.core.mail import EmailMessage
+from django.utils import timezone
 
 from audience.accounts.mail import has_mail_server
+from audience.accounts.time_zone import zone_of
 from audience.models import Membership
 from audience.wording import dates
 from postbacks.models import Alert, Notice, NoticeKind
@@ -21,7 +23,8 @@ def send(notice: Notice) -> str:
         raise NoReceiver("The account has no email address any more, or was closed.")
     if not Membership.objects.filter(game=notice.game, user=user).exists():
         raise NoReceiver("The receiver is no longer a member of the game.")
-    subject, body = _subject_and_body(notice)
+    with timezone.override(zone_of(user, notice.game)):
+        subject, body = _subject_and_body(notice)
     footer = f"Choose how you are told: {labels.page_url('alerts', notice.game)}"
     message = EmailMessage(
         subject=f"[Afterclick] {subject}",
@@ -47,8 +50,8 @@ def _alert(alert: Alert, kind: str) -> tuple[str, str]:
     headline = labels.headline(alert, kind)
     opened = dates.moment(alert.opened_at)
     if kind == NoticeKind.RECOVERED and alert.recovered_at:
-        until = dates.moment(alert.recovered_at)
-        parts = [f"{headline}.", labels.ending(alert), f"The alert lasted from {opened} to {until}: {alert.cause}"]
+        lasted = labels.period(alert, alert.recovered_at)
+        parts = [f"{headline}.", labels.ending(alert), f"The alert lasted {lasted}. {alert.cause}"]
     else:
         parts = [f"{headline}, since {opened}.", alert.cause, f"What to do: {alert.next_step}"]
     return headline, "\n\n".join([*parts, labels.integration_url(alert)])
