@@ -16,7 +16,7 @@ HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 class Usage:
     """Acknowledged requests with one key, and their messages (duplicates and rejected ones included).
 
-    The last hour is counted by minute, the last day and week by clock hour; the current minute or hour is included.
+    The last hour is counted by minute, the last day and week by quarter hour; the current one is included.
     """
 
     hour_requests: int = 0

@@ -21,9 +21,8 @@ from postbacks.hub.toolkit.network_pages import network_or_404
 from postbacks.networks.interface.network import Network
 from postbacks.reporting.match_quality import quality_of
 
-# Templates by the id of the element that htmx replaces: the log with its filters, or only its rows.
-LOG_TEMPLATES = {"log": "hub/delivery_log/_log.html", "rows": "hub/delivery_log/_rows.html"}
-STATE_ID = "state"
+# The ids of the elements that htmx replaces: the postbacks with their chart, the log with its filters, or its rows.
+STATE_ID, LOG_ID, ROWS_ID = "state", "log", "rows"
 
 
 @game_view()
@@ -40,12 +39,12 @@ def integration(request: HubRequest, membership: Membership, network: str) -> Ht
     if target == STATE_ID:
         state = state_context(game, ad_network, configs, read_filters(request, game).period)
         return page(request, "hub/integrations/_state.html", membership, **state)
-    if target in LOG_TEMPLATES:
-        return page(
-            request, LOG_TEMPLATES[target], membership, **log.log_context(request, membership, ad_network, configs)
-        )
     context = log.log_context(request, membership, ad_network, configs)
+    if target == ROWS_ID:
+        return page(request, "hub/delivery_log/_rows.html", membership, **context)
     context |= state_context(game, ad_network, configs, context["filters"].period)
+    if target == LOG_ID:
+        return page(request, "hub/delivery_log/_refreshed.html", membership, **context)
     live = [row.config for row in context["configs"]]
     context |= {**replays.section_context(live), "test_form": SendTestForm(ad_network, game, configs=live)}
     return page(request, "hub/integrations/integration.html", membership, **context)
