@@ -124,7 +124,7 @@ def test_the_overview_shows_its_figures_as_text_and_table(game: Game, viewer: Cl
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
     assert "Events per hour in the last 24 hours: 1,200 accepted, 34 rejected." in page
     assert re.search(
-        r'data-label="Accepted" class="number">1,200</td><td data-label="Rejected" class="number">34<', page
+        r'"Accepted" class="number"><a [^>]*>1,200</a></td><td data-label="Rejected" class="number"><a [^>]*>34<', page
     )
     reddit = f"/g/{game.slug}/conversions/?range=24h&amp;click=reddit"
     assert '<td data-label="Network">Reddit Ads</td><td data-label="Conversions" class="number"><a ' in page

@@ -95,15 +95,16 @@ class Log:
 
 
 def newest(
-    configs: Sequence[UUID], filters: LogFilter, *, size: int = PAGE_SIZE, rows: QuerySet[DeliveryAttempt] | None = None
+    configs: Sequence[UUID], filters: LogFilter, *, size: int = 0, rows: QuerySet[DeliveryAttempt] | None = None
 ) -> Log:
-    """Return the newest attempts of these configs, with the columns of the log or as `rows` has them."""
+    """Return the newest `size` attempts of these configs, PAGE_SIZE by default, with the columns of the log or of `rows`."""
+    size = size or PAGE_SIZE
     moment, pk = parse_cursor(filters.before, int) or FIRST_PAGE
     query = OF_PERIOD if filters.deliveries is None else OF_DELIVERIES
     names = ("since", "until", "status", "event", "state", "reason")
     params = {name: getattr(filters, name) for name in names} | {"configs": list(configs), "moment": moment, "pk": pk}
     params |= {"deliveries": list(filters.deliveries or ()), "size": size + 1}
-    params["limit"] = max(SCAN_LIMIT, size + 1) if filters.needs_scan else size + 1
+    params["limit"] = SCAN_LIMIT if filters.needs_scan else size + 1
     found = _fetch(MATCHING.format(attempts=query) if filters.needs_scan else query, params)
     rows = shown_rows() if rows is None else rows
     if not filters.needs_scan:
