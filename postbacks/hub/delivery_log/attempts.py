@@ -68,8 +68,8 @@ UNION ALL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """The filters of the log; '' for any, `before` is '' for the first page. `reason` is a Reason of the delivery or the
-    Verdict of the attempt. `deliveries` are those that a search found, at all times; None without one."""
+    """The filters of the log; '' for any, `before` is '' for the first page. `reason` is a Reason of the delivery or
+    the Verdict of the attempt. `deliveries` are those that a search found, at all times; None without one."""
 
     since: datetime
     until: datetime
@@ -97,7 +97,7 @@ class Log:
 def newest(
     configs: Sequence[UUID], filters: LogFilter, *, size: int = 0, rows: QuerySet[DeliveryAttempt] | None = None
 ) -> Log:
-    """Return the newest `size` attempts of these configs, PAGE_SIZE by default, with the columns of the log or of `rows`."""
+    """Return the newest `size` attempts, PAGE_SIZE by default, with the columns of the log or of `rows`."""
     size = size or PAGE_SIZE
     moment, pk = parse_cursor(filters.before, int) or FIRST_PAGE
     query = OF_PERIOD if filters.deliveries is None else OF_DELIVERIES
