@@ -172,3 +172,20 @@ def test_another_time_zone_moves_the_days(url: str, game: Game, viewer: Client, 
 def test_the_earlier_address_of_the_settings_leads_to_those_of_the_game(url: str, game: Game, viewer: Client) -> None:
     answer = viewer.get(f"{url}settings/")
     assert (answer.status_code, answer["Location"]) == (302, f"/g/{game.slug}/settings/#reports")
+
+
+def test_a_bar_of_the_chart_leads_to_the_table_of_its_day(url: str, viewer: Client, traffic: None) -> None:
+    page = hub.normalized_html(viewer.get(f"{url}?by=network&metric=clicks").content.decode())
+    bars = re.findall(r'<a href="([^"]+)" aria-label="[^"]*: ([1-9]\d*) clicks"', page)
+    assert sum(int(number) for _, number in bars) == 4
+    for href, number in bars:
+        assert table(viewer, url + href.replace("&amp;", "&"))[0][:2] == ["All", number]
+
+
+def test_a_campaign_in_another_zone_keeps_it_in_its_links(url: str, viewer: Client, traffic: None) -> None:
+    page = viewer.get(f"{url}?zone=Asia/Kathmandu").content.decode()
+    assert "Days are in Asia/Kathmandu" in page
+    assert "zone=Asia%2FKathmandu" in page
+    assert "is not a time zone" in viewer.get(f"{url}?zone=Mars/Olympus").content.decode()
+    hours = viewer.get(f"{url}?from=2026-11-20&from_time=22:00&to=2026-11-21").content.decode()
+    assert "Reports of campaigns have whole days: leave out the times." in hours

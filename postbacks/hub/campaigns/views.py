@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
@@ -10,6 +11,7 @@ from django.urls import reverse
 from audience.hub.people.views import person_rows
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
+from audience.hub.toolkit.days import Days
 from audience.hub.toolkit.filters import choice
 from audience.models import Conversion, Membership, Person, Touch, trigger_label
 from postbacks.hub.campaigns import table
@@ -146,7 +148,7 @@ def _exported(value: table.Value) -> Any:
 
 
 def _chart(filters: CampaignFilter, metric: str, label: str) -> charts.Chart:
-    """Return a column per day; per week if there are more than 93 days."""
+    """Return a column per day; per week if there are more than 93 days. Each leads to the table of its days."""
     period, rates = filters.period, rates_of(filters.scope.game)
     by_day = figures.by_day(filters.scope)
     step = 1 if period.days <= 93 else 7
@@ -155,7 +157,9 @@ def _chart(filters: CampaignFilter, metric: str, label: str) -> charts.Chart:
         days = [period.first + timedelta(days=start + number) for number in range(min(step, period.days - start))]
         found = figures.total(by_day[day] for day in days if day in by_day)
         value = round(rates.convert(found.revenue).amount) if metric == "revenue" else getattr(found, metric)
-        points.append(charts.Point(_short(days[0]), _title(days), [int(value)]))
+        kept = {**filters.scope.names, "by": filters.level.chosen, "metric": metric}
+        href = f"?{urlencode({**kept, **Days(days[0], days[-1], period.zone).parameters})}"
+        points.append(charts.Point(_short(days[0]), _title(days), [int(value)], href, [href]))
     series = f"Revenue, {rates.currency}" if metric == "revenue" else label
     return charts.stacked(points, series=[charts.Series(series)])
 

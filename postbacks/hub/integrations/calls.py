@@ -26,7 +26,7 @@ MIN_DRAWN, AROUND = timedelta(hours=4), timedelta(hours=12)
 
 
 def chart_period(period: DateRange, *, now: datetime) -> DateRange:
-    """Return the period of the chart: that of the log, or the 24 hours around it if it is short, until the present hour.
+    """Return the period of the chart: that of the log, or the 24 hours around it, until now, if it is short.
 
     Calls are counted by the hour of UTC, so it begins and ends with such an hour.
     """

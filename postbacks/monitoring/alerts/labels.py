@@ -43,7 +43,7 @@ def ending(alert: Alert) -> str:
 
 
 def period(alert: Alert, now: datetime) -> str:
-    """Return `Nov 21, 22:10 – Nov 22, 01:40 CET, 3 h 30 min`, or `since Nov 21, 2026, 22:10 CET, still on (3 h 30 min)`."""
+    """Return `Nov 21, 22:10 – Nov 22, 01:40 CET, 3 h 30 min`, or `since Nov 21, 2026, 22:10 CET, still on (5 min)`."""
     length = short_duration((alert.recovered_at or now) - alert.opened_at)
     if alert.recovered_at is None:
         return f"since {dates.moment(alert.opened_at)}, still on ({length})"
