@@ -1,7 +1,7 @@
 """The alerts page: alerts, the member's choice, and the webhooks of the game."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -169,3 +169,33 @@ def test_the_metrics_report_held_deliveries_and_the_age_of_the_oldest(config: Po
     assert (found["afterclick_deliveries_held"], found["afterclick_configs_on_hold"]) == (2, 1)
     assert found["afterclick_deliveries_waiting"] == 1
     assert 120 <= found["afterclick_oldest_waiting_delivery_seconds"] < 125
+
+
+def test_an_alert_tells_from_when_to_when_in_the_zone_of_the_game(game: Game, config: PostbackConfig, url: str) -> None:
+    Game.objects.update(time_zone="Europe/Berlin")
+    start = datetime(2026, 11, 21, 21, 10, tzinfo=UTC)
+    ended = {"recovered_at": start + timedelta(hours=3, minutes=30), "ending": "recovered"}
+    Alert.objects.create(game=game, config=config, health="degraded", cause="HTTP 503.", opened_at=start, **ended)
+    viewer = hub.member(game, Role.VIEWER)
+    page = viewer.get(url).content.decode()
+    assert "Nov 21, 22:10 – Nov 22, 01:40 CET, 3 h 30 min" in page
+    Alert.objects.update(recovered_at=None, ending="", opened_at=timezone.now() - timedelta(minutes=5, seconds=1))
+    assert re.search(r"since \w+ \d+, \d{4}, \d\d:\d\d CET, still on \(5 min\)", viewer.get(url).content.decode())
+
+
+def test_the_alerts_of_a_period_are_those_that_were_on_in_it(game: Game, config: PostbackConfig, url: str) -> None:
+    for hour, length in ((20, 1), (20, 3), (23, 1), (23, 12)):
+        start = datetime(2026, 11, 21, hour, 0, tzinfo=UTC)
+        times = {"opened_at": start, "recovered_at": start + timedelta(hours=length), "ending": "recovered"}
+        Alert.objects.create(game=game, config=config, health="degraded", cause=f"cause {hour} {length}.", **times)
+    viewer = hub.member(game, Role.VIEWER)
+    for query, expected in (
+        ("", {"20 1", "20 3", "23 1", "23 12"}),
+        ("from=2026-11-21&from_time=22:00&to=2026-11-21&to_time=23:00", {"20 3"}),
+        ("from=2026-11-22&to=2026-11-22", {"23 12"}),
+        ("from=2026-11-25&to=2026-11-26", set()),
+    ):
+        page = viewer.get(f"{url}?{query}").content.decode()
+        assert set(re.findall(r"cause (\d+ \d+)\.", page)) == expected, query
+    assert "No alert in this period" in page
+    assert "The first day is after the last day." in viewer.get(f"{url}?from=2026-11-25&to=2026-11-24").content.decode()
