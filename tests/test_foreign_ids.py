@@ -91,6 +91,8 @@ def answer_without(query: str, response: Any) -> tuple[int, str]:
     if response.status_code == 302:
         response = response.client.get(response["Location"])
     text = response.content.decode().replace(query, "")
+    name, _, value = query.partition("=")
+    text = text.replace(f'name="{name}" value="{value}"', "")
     return response.status_code, re.sub(
         r"csrfmiddlewaretoken\W+value=\W[^\"]+|\"X-CSRFToken\": \"[^\"]+|nonce-[^\"]+", "", text
     )

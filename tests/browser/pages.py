@@ -108,7 +108,7 @@ STATES = {
     "postback-add-reddit": "integrations/reddit/add/",
     "overview-30-days": "?range=30d",
     "overview-last-night": "?from=2026-11-28&from_time=22:00&to=2026-11-29&to_time=06:00",
-    "overview-no-dates": "?from=yesterday",
+    "overview-no-dates": "?from=2026-11-21&to=2026-11-20",
     "integration-failed": "integrations/tiktok/?range=30d&state=failed&reason=credential",
     "integration-nothing-found": "integrations/tiktok/?q=nobody",
     "events-30-days": "events/?range=30d",

@@ -115,8 +115,17 @@ def fan_out_a_conversion(game: Game) -> None:
 
 
 def buy_in_an_order(game: Game) -> None:
-    properties = {"value": 9.99, "currency": "USD", "order_id": "T-1"}
-    immutable.digest(key_of(game), immutable.purchase("u", properties=properties))
+    """A player with many orders, so that reading all of them is not the cheaper."""
+    key, properties = key_of(game), {"value": 9.99, "currency": "USD", "order_id": "T-1"}
+    immutable.digest(key, immutable.purchase("u", properties={**properties, "order_id": "T-0"}))
+    player = Conversion.objects.get(game=game).person
+    fields = {"game": game, "person": player, "trigger": "purchase", "event_at": timezone.now()}
+    Conversion.objects.bulk_create(
+        Conversion(message_id=f"m-{number}", order_id=f"O-{number}", event_day=timezone.now(), **fields)
+        for number in range(3000)
+    )
+    analyze("audience_conversion")
+    immutable.digest(key, immutable.purchase("u", properties=properties))
     assert Conversion.objects.filter(game=game, order_id="T-1").count() == 1
 
 
