@@ -157,7 +157,7 @@ def every_page(game: Game) -> dict[str, tuple[Client, str]]:
         paid.append(bought)
     client, stranger = hub.signed_in(person), Client()
     # The documents of docs/ have dates of other products' formats.
-    found = {name: url for name, url in pages.hub(game).items() if name != "document"}
+    found = {name: url for name, url in pages.hub(game).items() if not name.startswith("help")}
     found |= (
         {f"payer-{row.currency}": f"/g/{game.slug}/conversions/{row.pk}/" for row in bought.game.conversion_set.all()}
         if hasattr(game, "conversion_set")

@@ -36,7 +36,7 @@ READ |= {"guide"}
 ADMIN |= {"guide-key"}
 POST_ONLY |= {"guide-key"}
 POSTED |= {"guide-key"}
-READ |= {"quality", "document"}
+READ |= {"quality"}
 ADMIN |= {"audit-log", "audit-log-export", "privacy-person", "privacy-export"}
 POST_ONLY |= {"privacy-export"}
 POSTED |= {"privacy-export"}
@@ -66,6 +66,8 @@ POST_ONLY |= SETTINGS
 REDIRECTS = {"report-settings"}
 # Of no game: tests/postbacks/test_guide.py has who may make one.
 OUTSIDE = {"games", "game-new", "imitations"}
+# For everybody: tests/audience/test_help.py.
+OUTSIDE |= {"help", "help-page", "help-source", "llms", "document"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
 OWN = {"alert-choice"}
 NAMES = sorted(READ | MARKETER | ADMIN)
@@ -120,7 +122,6 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         **dict.fromkeys(("integration", "quality", "preview", "replays", *TRYING), on_network),
         **dict.fromkeys(("comparison", "deliveries", "delivery-log-export"), on_network),
         "request-preview": {"slug": game.slug, "network": "custom"},
-        "document": {"slug": game.slug, "name": "identity"},
         "postback-history": {**on_network, "pk": config.pk},
         "conversion": {"slug": game.slug, "pk": conversion.pk},
         "replay-cancel": {**on_network, "pk": replay.pk},

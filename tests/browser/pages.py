@@ -80,7 +80,8 @@ ROW_OF = {
     "quality": "",
     "comparison": "",
     "deliveries": "",
-    "document": "",
+    "help": "",
+    "help-page": "",
 }
 # Arguments of no existing row, by the converter of the URL.
 NONEXISTENT = {"UUIDConverter": uuid.UUID(int=1), "IntConverter": 1, "DayConverter": datetime.date(2026, 11, 21)}
@@ -95,6 +96,9 @@ NO_PAGE = {
     "rates-sample": "a file",
     "report-settings": "a redirect to the settings of the game",
     "event-counts": "a part of the Live events page",
+    "document": "the earlier address of a document, which redirects",
+    "help-source": "a file",
+    "llms": "a file",
     "address-confirm": "for the owner of a link; tested in tests/audience",
     "invitation": "for the owner of a link; tested in tests/audience",
 }
@@ -115,6 +119,8 @@ STATES = {
     "alerts-night": "alerts/?range=night",
     "keys-ended": "keys/?state=ended",
 }
+# Pages of no game in another state.
+HELP_STATES = {"help-found": "/help/?q=attribution+window", "help-nothing-found": "/help/?q=zebra"}
 # Pages for deleted rows (404).
 GONE = {
     "person-gone": "people/00000000-0000-4000-8000-000000000000/",
@@ -144,7 +150,7 @@ def hub(game: Game) -> dict[str, str]:
     entries = of_the_hub()
     urls = {name: _url(entries[name], game, present, row) for name, row in ROW_OF.items() if name in entries}
     states = {name: reverse("overview", kwargs={"slug": game.slug}) + path for name, path in STATES.items()}
-    return {name: url for name, url in {**urls, **states}.items() if url}
+    return {name: url for name, url in {**urls, **states, **HELP_STATES}.items() if url}
 
 
 def _url(entry: URLPattern, game: Game, present: dict[str, Any], row: str) -> str:

@@ -259,9 +259,9 @@ def test_a_refused_check_names_the_test_code_only_where_there_is_one(monkeypatch
 def test_the_help_of_the_form_links_to_the_document_of_the_network(
     network: wide.Server, game: Game, marketer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, link = f"/g/{game.slug}/integrations/wide/add/", f'href="/g/{game.slug}/help/keys/"'
+    url, link = f"/g/{game.slug}/integrations/wide/add/", 'href="/help/networks/x/"'
     assert link not in marketer.get(url).content.decode()
-    monkeypatch.setattr(wide.Wide, "document", "keys")
+    monkeypatch.setattr(wide.Wide, "document", "x")
     assert link in marketer.get(url).content.decode()
 
 

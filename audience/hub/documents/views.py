@@ -1,76 +1,79 @@
-"""Shows documents of docs/ in the Hub, for links from its pages."""
+"""/help/: documents of docs/ for everybody, signed in or not. They have no data of a game."""
 
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.http import Http404, HttpResponse
-from django.templatetags.static import static
-from django.utils.safestring import mark_safe
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from django.http import Http404, HttpResponse, HttpResponsePermanentRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
 
-from audience.hub.toolkit.access import HubRequest, game_view, page
-from audience.models import Membership
-
-# Documents for members of a game, by the name of their file. Others are for those who run the server.
-TITLES = {
-    "campaigns": "Campaigns, cohorts and costs",
-    "contacts": "Emails, phone numbers and traits",
-    "goals": "Goals",
-    "identity": "Player identity",
-    "keys": "API keys",
-    "values": "Values and orders",
-}
-# The pages of networks, docs/networks/<kind>.md, whose first line is the title.
-NETWORK_PAGES = {path.stem: path for path in sorted((settings.BASE_DIR / "docs" / "networks").glob("*.md"))}
-TITLES |= {name: path.read_text(encoding="utf-8").splitlines()[0].strip("# ") for name, path in NETWORK_PAGES.items()}
+from audience.hub.documents import catalogue, search
+from audience.hub.documents.catalogue import Document
+from audience.hub.documents.rendering import IMAGES, rendered
+from audience.hub.toolkit.access import HubRequest
+from audience.hub.toolkit.filters import search_text
 
 
-@game_view()
-def document(request: HubRequest, membership: Membership, name: str) -> HttpResponse:
-    if name not in TITLES:
+@require_safe
+def index(request: HubRequest) -> HttpResponse:
+    """The documents by topic, or those in which the words of `?q=` are."""
+    query = search_text(request, "q")
+    return _page(request, "hub/documents/index.html", query=query, results=search.search(query) if query else [])
+
+
+@require_safe
+def page(request: HubRequest, name: str) -> HttpResponse:
+    document = _document(name)
+    shown = rendered(document)
+    topic = catalogue.topic_of(document)
+    return _page(request, "hub/documents/page.html", document=document, topic=topic, shown=shown)
+
+
+@require_safe
+def source(request: HubRequest, name: str) -> HttpResponse:
+    """The document as Markdown, for programs."""
+    # Its images are static files.
+    static_images = f"{settings.PUBLIC_URL}{settings.STATIC_URL}docs/"
+    return _text(_document(name).text.replace(f"]({IMAGES}", f"]({static_images}"), "text/markdown")
+
+
+@require_safe
+def llms(request: HubRequest) -> HttpResponse:
+    """The list of the documents for language models (llmstxt.org)."""
+    lines = ["# Afterclick", "", f"> {catalogue.SUMMARY}"]
+    for topic in catalogue.topics():
+        lines += ["", f"## {topic.name}", ""]
+        lines += [f"- [{each.title}]({_source_url(each)}): {each.summary}" for each in topic.documents]
+    lines += ["", "## API", ""]
+    schema = settings.PUBLIC_URL + reverse("schema")
+    lines += [f"- [OpenAPI document]({schema}): Each route of the API with its requests and answers.", ""]
+    return _text("\n".join(lines), "text/plain")
+
+
+@require_safe
+def earlier_page(request: HubRequest, slug: str, name: str) -> HttpResponse:
+    """The address that a document had in earlier versions."""
+    document = dict(catalogue.earlier_addresses()).get(name)
+    if document is None:
         raise Http404("There is no such document.")
-    return page(request, "hub/documents/page.html", membership, title=TITLES[name], text=as_html(name))
+    return HttpResponsePermanentRedirect(reverse("help-page", kwargs={"name": document.name}))
 
 
-@cache
-def as_html(name: str) -> str:
-    """Return a document as HTML. Its images are served as static files, and its links lead to pages of the Hub."""
-    path = NETWORK_PAGES.get(name, settings.BASE_DIR / "docs" / f"{name}.md")
-    text = path.read_text(encoding="utf-8")
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = markdown.parse(text)
-    for token in tokens:
-        token.children = _linked(token.children or []) if token.type == "inline" else token.children
-    html: str = markdown.renderer.render(tokens, markdown.options, {})
-    return mark_safe(html)
+def _document(name: str) -> Document:
+    if name not in catalogue.documents():
+        raise Http404("There is no such document.")
+    return catalogue.documents()[name]
 
 
-def _linked(tokens: list[Token]) -> list[Token]:
-    """Return inline tokens with links to other documents of the Hub; links to other files become plain text."""
-    shown: list[Token] = []
-    has_page: list[bool] = []
-    for token in tokens:
-        if token.type == "image":
-            token.attrs["src"] = static("docs/" + str(token.attrs["src"]).removeprefix("images/"))
-        elif token.type == "link_open":
-            has_page.append(_point_to_hub(token))
-        if token.type not in ("link_open", "link_close") or has_page[-1]:
-            shown.append(token)
-        if token.type == "link_close":
-            has_page.pop()
-    return shown
+def _source_url(document: Document) -> str:
+    return settings.PUBLIC_URL + reverse("help-source", kwargs={"name": document.name})
 
 
-def _point_to_hub(link: Token) -> bool:
-    """Set the link's target to the Hub's page of the document; return False if it has none."""
-    target: Any = link.attrs["href"]
-    file, _, fragment = target.partition("#")
-    name = Path(file).stem
-    if target.startswith(("https://", "http://", "#")):
-        return True
-    # The page of another document is a sibling of this one.
-    link.attrs["href"] = f"../{name}/" + (f"#{fragment}" if fragment else "")
-    return name in TITLES
+def _page(request: HubRequest, template: str, **context: Any) -> HttpResponse:
+    common = {"topics": catalogue.topics(), "canonical": settings.PUBLIC_URL + request.path}
+    return render(request, template, {**common, **context})
+
+
+def _text(text: str, content_type: str) -> HttpResponse:
+    return HttpResponse(text, content_type=f"{content_type}; charset=utf-8")

@@ -60,6 +60,7 @@ class Reddit(Network):
     pixel_call = 'rdt("track", "Purchase", {conversionId: "evt-8f14e45f"})'
     utm_sources = ("reddit",)
     cookies = ("_rdt_uuid",)
+    document = "reddit"
     value_events = ()
     field_notes = payload_fields.NOTES
     match_keys = payload_fields.MATCH_KEYS

@@ -61,6 +61,7 @@ class TikTok(Network):
     pixel_call = 'ttq.track("Purchase", {…}, {event_id: "evt-8f14e45f"})'
     utm_sources = ("tiktok",)
     cookies = ("_ttp",)
+    document = "tiktok"
     value_events = ()
     field_notes = payload_fields.NOTES
     match_keys = payload_fields.MATCH_KEYS
