@@ -63,6 +63,7 @@ def test_every_document_is_a_page_for_everybody_with_its_title_and_canonical_url
 
     assert f"<title>{title} · Afterclick help</title>" in page
     assert f'<link rel="canonical" href="{settings.PUBLIC_URL}/help/{name}/">' in page
+    assert f'<link rel="alternate" type="text/markdown" href="/help/{name}.md">' in page
     assert re.findall(r"<h1.*?>(.*?)</h1>", page) == [title]
 
 
@@ -103,6 +104,11 @@ def test_html_in_a_document_is_shown_as_text(written: Path) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "<code>&lt;i&gt;</code>" in html
     assert Links(html).targets == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_column_of_a_table_has_a_name(name: str) -> None:
+    assert "<th></th>" not in article(name)
 
 
 def test_headings_have_anchors_and_wide_tables_and_code_scroll_by_keyboard() -> None:
