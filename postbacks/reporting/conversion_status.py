@@ -182,6 +182,11 @@ def _acknowledged(filters: ConversionFilter, key: str) -> Q:
     return is_accepted & ~is_confirmed & ~Q(_has_delivery(filters, *UNDELIVERED_STATES))
 
 
+def has_delivery(filters: ConversionFilter, condition: Q) -> Exists:
+    """Return the condition for conversions with such a delivery, on the filter's network if it names one."""
+    return Exists(_deliveries(filters).filter(condition))
+
+
 def _unanswered(filters: ConversionFilter) -> Exists:
     return Exists(_deliveries(filters).filter(OUTCOME_UNKNOWN))
 

@@ -3,18 +3,20 @@
 from django.db.models import Q, QuerySet
 
 from audience.models import Conversion, Reason, ValueProblem
-from postbacks.reporting import figures
+from postbacks.reporting import figures, headline_figures
 from postbacks.reporting.conversion_status import ConversionFilter, selected
 from postbacks.reporting.figure_registry import FIGURES, Figure
 from postbacks.reporting.funnel import LABELS
 
 # Before the key of a figure of deliveries.
 POSTBACK = "postback_"
+# The modules whose functions are figures.
+DEFINITIONS = (figures, headline_figures)
 
 
 def find(name: str) -> Figure | None:
-    """Return the figure of a function of postbacks/reporting/figures.py; None for any other name."""
-    return FIGURES.get(name) if hasattr(figures, name) else None
+    """Return the figure of a function of DEFINITIONS; None for any other name."""
+    return FIGURES.get(name) if any(hasattr(module, name) for module in DEFINITIONS) else None
 
 
 def conversions_of(key: str, filters: ConversionFilter) -> QuerySet[Conversion]:

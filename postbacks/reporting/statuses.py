@@ -8,6 +8,12 @@ CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
 # What no total counts: not a step, since only some of the events before it become one.
 UNCOUNTED = "uncounted"
 ALL = "all"
+# The conversions behind the first figures of the Overview.
+HEADLINES = {
+    "revenue": "Conversions with attributed revenue",
+    "sent": "Conversions sent",
+    "network_accepted": "Accepted by a network",
+}
 
 
 class Status(models.TextChoices):

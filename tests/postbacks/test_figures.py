@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from audience.games.keys import create_key
 from audience.models import Game, Role
 from postbacks.models import Delivery
-from postbacks.reporting import figures
+from postbacks.reporting import figure_rows
+from postbacks.reporting.campaigns import refresh
 from postbacks.reporting.figure_registry import FIGURES
+from postbacks.reporting.statuses import HEADLINES
 from tests import factories, hub
 from tests.audience import immutable
 from tests.browser import pages
@@ -112,6 +114,7 @@ def test_every_figure_is_the_number_of_the_rows_that_its_link_lists(history: His
     with left_no_trace():
         game = played_game(history)
         end(game, outcomes)
+        refresh.refresh()
         client = hub.member(game, Role.MARKETER)
         urls = [f"/g/{game.slug}/{path}" for path in VARIANTS]
         urls += [url for url in pages.hub(game).values() if url.startswith(f"/g/{game.slug}/")]
@@ -143,16 +146,16 @@ def test_figures_of_one_name_agree_on_the_overview_and_the_conversions_page(
 
 
 def test_every_definition_is_a_sentence_for_a_marketer() -> None:
-    assert len(FIGURES) == 31
+    assert len(FIGURES) == 34
     for name, figure in FIGURES.items():
-        assert hasattr(figures, name)
+        assert figure_rows.find(name) is figure
         assert re.fullmatch(r"[A-Z][^`_{}]+\.", figure.explanation), name
         assert figure.label
 
 
 def test_the_definition_of_a_figure_is_beside_it(game: Game, viewer: Client) -> None:
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
-    for name in ("events_accepted", "conversions", "attributed", "success_rate", "delivered", "waiting", "failed"):
+    for name in (*HEADLINES, "events_accepted", "conversions", "attributed", "success_rate", "delivered", "waiting", "failed"):
         figure = FIGURES[name]
         assert f'<summary aria-label="What “{figure.label}” counts"><span aria-hidden="true">i</span></summary>' in page
         assert f'<span class="explained">{figure.explanation}</span>' in page

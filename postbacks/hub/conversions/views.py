@@ -15,10 +15,10 @@ from audience.hub.toolkit.date_range import DateRange, read_range
 from audience.hub.toolkit.filters import Filter, choice, search_text
 from audience.hub.toolkit.masking import as_json, masked
 from audience.hub.toolkit.paging import newest
-from audience.models import Conversion, Game, Kind, Membership, trigger_label
+from audience.models import Conversion, Game, Kind, Membership, Reason, trigger_label
 from postbacks.hub.campaigns.filters import name_label, names_query
 from postbacks.hub.conversions.funnel import draw_bars
-from postbacks.hub.toolkit.conversion_rows import conversion_row, with_outcomes
+from postbacks.hub.toolkit.conversion_rows import conversion_row, folded, with_outcomes
 from postbacks.networks import NETWORKS
 from postbacks.outbox import reasons
 from postbacks.reporting import clicks, conversion_detail, conversion_status, export, figure_rows, funnel, statuses
@@ -83,8 +83,10 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
     before = request.GET.get("before", "")
     listed = newest(with_outcomes(rows), by="event_at", before=before)
     addresses = sees_addresses(membership)
+    shown = [conversion_row(conversion, addresses=addresses) for conversion in listed.rows]
     context = {
-        "rows": [conversion_row(conversion, addresses=addresses) for conversion in listed.rows],
+        # The list of repeat launches has nothing else.
+        "rows": shown if filters.key == Reason.REPEAT_LAUNCH else folded(shown),
         "older": listed.older,
         "before": before,
         "filters": filters,
@@ -159,6 +161,7 @@ def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     networks = [(kind, network.label) for kind, network in NETWORKS.items()]
     network = choice(request, "network", label="Ad click", choices=[("", "All networks"), *networks])
     keys = (statuses.ALL, statuses.UNCOUNTED, *statuses.STEPS, *statuses.STATUSES, *statuses.Acknowledged)
+    keys += tuple(statuses.HEADLINES)
     only = choice(request, "only", label="Standing", choices=[("", ""), *((key, funnel.LABELS[key]) for key in keys)])
     sources = [(kind or conversion_status.NO_PAID_CLICK, label) for kind, label in CLICK_LABELS.items()]
     click = choice(request, "click", label="Click", choices=[("", "All"), *sources])

@@ -1,4 +1,4 @@
-"""The overview of a game: notices, events and conversions, and deliveries by network."""
+"""The overview of a game: revenue and conversions sent, notices, deliveries by network, and events."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +17,7 @@ from audience.wording import dates
 from postbacks.hub.guide import chosen_network
 from postbacks.hub.guide.chosen_network import ChosenNetwork
 from postbacks.hub.guide.steps import completed_steps
-from postbacks.hub.overview import attention, delivery_totals, figures, set_aside_work, unfilled_macros
+from postbacks.hub.overview import attention, delivery_totals, figures, headline, set_aside_work, unfilled_macros
 from postbacks.hub.overview.attention import AttentionItem
 from postbacks.hub.overview.backlog import Backlog, read_backlog
 from postbacks.hub.overview.figures import EventCounts
@@ -47,6 +47,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
         "period": period,
         **setup_context(game, chosen_network.read(request, game, configs=[row.config for row in configs])),
         "items": items,
+        "headline": headline.read(game, since=since, until=until, now=now),
         "keeps_up": attention.keeps_up(configs, backlog) and not any(item.is_server_wide for item in items),
         **events_context(game, figures.read_events(game, period.edges), period),
         **conversions_context(figures.read_conversions(game, since=since, until=until)),
@@ -68,10 +69,11 @@ def notices(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any
 
 
 def setup_context(game: Game, chosen: ChosenNetwork) -> dict[str, Any]:
-    """Return the steps of the first-run guide, the number done, and the next one."""
+    """Return the steps of the first-run guide, the number done, the next one, and whether the game has events."""
     steps = completed_steps(game, chosen=chosen)
     next_step = next((step for step in steps if not step.done), None)
-    return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step}
+    has_events = next(step.done for step in steps if step.key == "event")
+    return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step, "has_events": has_events}
 
 
 def events_context(game: Game, counts: Mapping[datetime, EventCounts], period: DateRange) -> dict[str, Any]:

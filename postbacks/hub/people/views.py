@@ -20,7 +20,13 @@ from audience.models.people import ANONYMOUS
 from audience.privacy.player_data import decisions_of
 from consent.decisions import effective_level
 from consent.models import Level
-from postbacks.hub.toolkit.conversion_rows import ConversionRow, conversion_row, with_outcomes
+from postbacks.hub.toolkit.conversion_rows import (
+    ConversionRow,
+    RepeatLaunches,
+    conversion_row,
+    folded,
+    with_outcomes,
+)
 from postbacks.reporting.labels import network_label
 
 # Maximum rows per list, since a client's mistake may have merged thousands of players into one.
@@ -142,9 +148,9 @@ def clicks_of(player: Person, *, addresses: bool) -> list[ClickRow]:
     ]
 
 
-def conversions_of(player: Person, *, addresses: bool) -> list[ConversionRow]:
+def conversions_of(player: Person, *, addresses: bool) -> list[ConversionRow | RepeatLaunches]:
     rows = with_outcomes(player.conversions.all()).order_by("-event_at", "pk")[:MAX_LISTED]
-    return [conversion_row(conversion, addresses=addresses) for conversion in rows]
+    return folded([conversion_row(conversion, addresses=addresses) for conversion in rows])
 
 
 def linked_ids_of(player: Person, ids: list[OwnedId], *, addresses: bool) -> list[LinkedIds]:

@@ -17,10 +17,15 @@ from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
 from postbacks.configs.sending_state import block_of
 from postbacks.delivery import failed_deliveries, replays, try_now
+from postbacks.delivery.failed_deliveries import ReplayOffer
 from postbacks.hub.toolkit.network_pages import live_configs, network_or_404
 from postbacks.models import Delivery, PostbackConfig, Replay
 from postbacks.networks.interface.call import Verdict
+from postbacks.reporting import failure_groups
+from postbacks.reporting.failure_groups import FailureGroup
 
+# A group, and what can be sent again of it. Without a group: an offer for failures that are not among the newest.
+Failures = tuple[FailureGroup | None, ReplayOffer | None]
 MAX_REPLAYS = 5  # newest ones listed
 # URL names of the pages with a button to send one delivery, to which its view redirects.
 PAGES_WITH_BUTTON = {"conversion", "conversions", "attempt"}
@@ -57,7 +62,7 @@ class ReplayForm(forms.Form):
 
 
 def section_context(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
-    """Return the failures that can be sent again, and the newest replays with their progress."""
+    """Return the failures by reason, what can be sent again, and the newest replays with their progress."""
     by_id = {config.pk: config for config in configs}
     newest = Replay.objects.filter(config__in=by_id).order_by("-created_at")
     rows = list(newest.prefetch_related("requested_by")[:MAX_REPLAYS])
@@ -66,7 +71,15 @@ def section_context(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
     progress = failed_deliveries.progress(rows)
     running = {row.replay.config_id for row in progress if row.is_running}
     offers = [offer for offer in failed_deliveries.offers(configs) if offer.config.pk not in running]
-    return {"offers": offers, "replays": progress, "has_running_replay": bool(running)}
+    failures = with_offers(failure_groups.groups_of(configs), offers)
+    return {"failures": failures, "replays": progress, "has_running_replay": bool(running)}
+
+
+def with_offers(groups: Sequence[FailureGroup], offers: Sequence[ReplayOffer]) -> list[Failures]:
+    """Return each group with the offer of its postback and verdict, once, at the newest group; then other offers."""
+    by_key = {(offer.config.pk, offer.verdict): offer for offer in offers}
+    found: list[Failures] = [(group, by_key.pop((group.config.pk, group.verdict), None)) for group in groups]
+    return [*found, *((None, offer) for offer in by_key.values())]
 
 
 @game_view()

@@ -1,6 +1,9 @@
-"""Conversions in lists: the click, and the outcome on each postback."""
+"""Conversions in lists: the click, and the outcome on each postback. Repeat launches are folded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 
 from django.db.models import Prefetch, QuerySet
 
@@ -12,6 +15,8 @@ from postbacks.reporting.labels import network_label, outcome_label
 from postbacks.reporting.pixels import pixel_of, with_pixels
 from postbacks.reporting.stuck_rows import StuckWork
 
+# Fewer repeat launches in succession are shown as rows of their own.
+MIN_FOLDED = 2
 # Long columns that lists do not show.
 DEFERRED_FIELDS = ("properties", "context", "integrations")
 
@@ -36,6 +41,33 @@ class ConversionRow:
     click: str
     outcomes: list[PostbackOutcome]
 
+    @property
+    def is_repeat_launch(self) -> bool:
+        return self.conversion.reason == Reason.REPEAT_LAUNCH
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatLaunches:
+    """Repeat launches that follow each other in a list, newest first: one row, which expands to all of them."""
+
+    rows: Sequence[ConversionRow]
+
+    @property
+    def first_at(self) -> datetime:
+        return min(row.conversion.event_at for row in self.rows)
+
+    @property
+    def last_at(self) -> datetime:
+        return max(row.conversion.event_at for row in self.rows)
+
+    @property
+    def is_one_day(self) -> bool:
+        return self.first_at.date() == self.last_at.date()
+
+    @property
+    def players(self) -> int:
+        return len({row.conversion.person_id for row in self.rows})
+
 
 def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     """Return `rows` with everything that `conversion_row` reads."""
@@ -57,6 +89,15 @@ def conversion_row(conversion: Conversion, *, addresses: bool) -> ConversionRow:
         click=network_label(conversion.touch.network) if conversion.touch else "",
         outcomes=outcomes(conversion, addresses=addresses),
     )
+
+
+def folded(rows: Sequence[ConversionRow]) -> list[ConversionRow | RepeatLaunches]:
+    """Return the rows of one page of a list in their order, with successive repeat launches as one."""
+    shown: list[ConversionRow | RepeatLaunches] = []
+    for is_repeat, group in groupby(rows, key=lambda row: row.is_repeat_launch):
+        found = list(group)
+        shown += [RepeatLaunches(found)] if is_repeat and len(found) >= MIN_FOLDED else found
+    return shown
 
 
 def outcomes(conversion: Conversion, *, addresses: bool) -> list[PostbackOutcome]:
