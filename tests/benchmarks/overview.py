@@ -21,6 +21,7 @@ from audience.database import clock
 from audience.games.keys import create_key
 from audience.games.new_game import create_game
 from audience.storage import rollups
+from postbacks.reporting.campaigns import refresh
 from postbacks.reporting.rollups import ROLLUPS
 from tests import factories, hub
 
@@ -88,6 +89,9 @@ def fill(founder: object) -> None:
             if statement.strip():
                 cursor.execute(statement, parameters)
         rollups.roll_up((*rollups.ROLLUPS, *ROLLUPS), now=clock.now())
+        cursor.execute("VACUUM ANALYZE")
+        while refresh.refresh():
+            pass
         cursor.execute("VACUUM ANALYZE")
 
 

@@ -569,3 +569,37 @@ def test_the_conversions_page_needs_no_more_queries_for_more_rows(
     before = [queries_of(viewer, address) for address in addresses]
     played(8)
     assert [queries_of(viewer, address) for address in addresses] == before
+
+
+def repeat_launch(of: Any, hours: int) -> Conversion:
+    at = datetime(2026, 11, 22, 12, tzinfo=UTC) - timedelta(hours=hours)
+    return factories.conversion(of, trigger="game_launch", reason="repeat_launch", event_at=at)
+
+
+def test_successive_repeat_launches_are_one_row_that_expands_to_all_of_them(game: Game, viewer: Client) -> None:
+    player = factories.person(game)
+    repeats = [repeat_launch(player, hours) for hours in (0, 5, 60)]
+    purchase = factories.conversion(player, event_at=datetime(2026, 11, 20, tzinfo=UTC) - timedelta(hours=1))
+    single = repeat_launch(player, 90)
+    page = viewer.get(f"/g/{game.slug}/people/{player.pk}/").content.decode()
+    assert listed(page) == [str(row.pk) for row in (*repeats, purchase, single)]
+    (fold,) = re.findall(r"<details id=.repeats-[^>]*>(.*?)</details>", page, re.DOTALL)
+    assert listed(fold) == [str(row.pk) for row in repeats]
+    assert words(fold).startswith("3 repeat launches, Nov 20 – Nov 22 Only the first launch of a player counts.")
+
+
+def test_repeat_launches_of_several_players_are_folded_in_lists_but_not_in_that_of_repeat_launches(
+    game: Game, viewer: Client, url: str
+) -> None:
+    now = timezone.now()
+    for minutes in (1, 2):
+        fields = {"trigger": "game_launch", "reason": "repeat_launch", "event_at": now - timedelta(minutes=minutes)}
+        factories.conversion(factories.person(game), **fields)
+    page = viewer.get(f"{url}?only=uncounted").content.decode()
+    assert "2 repeat launches of 2 players" in words(page)
+    assert len(listed(page)) == 2
+    page = viewer.get(f"{url}?only=repeat_launch").content.decode()
+    assert "repeat launches of" not in page
+    assert len(listed(page)) == 2
+    exported = b"".join(viewer.get(f"{url}export/?only=uncounted")).decode()  # type: ignore[call-overload]
+    assert exported.count("repeat_launch") >= 2

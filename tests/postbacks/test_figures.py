@@ -130,14 +130,15 @@ def test_figures_of_one_name_agree_on_the_overview_and_the_conversions_page(
         game = played_game(history)
         end(game, outcomes)
         client, base = hub.member(game, Role.VIEWER), f"/g/{game.slug}/"
+        refresh.refresh()
         page = client.get(f"{base}?range=30d").content.decode()
         overview = {url: number for number, url in linked_figures(page, base)}
         seen = 0
         for network in ("", "tiktok", "reddit"):
-            page = client.get(f"{base}conversions/?range=30d&network={network}").content.decode()
+            page = client.get(f"{base}conversions/?range=30d&click={network}").content.decode()
             counted = dict(re.findall(r'id="count-(\w+)">(?:at least )?([\d,]+)<', page))
             for key, number in counted.items():
-                of_network = f"&network={network}" if network else ""
+                of_network = f"&click={network}" if network else ""
                 url = f"{base}conversions/?range=30d{of_network}&only={key}"
                 if url in overview:
                     assert (url, overview[url]) == (url, int(number.replace(",", "")))
@@ -155,7 +156,16 @@ def test_every_definition_is_a_sentence_for_a_marketer() -> None:
 
 def test_the_definition_of_a_figure_is_beside_it(game: Game, viewer: Client) -> None:
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
-    for name in (*HEADLINES, "events_accepted", "conversions", "attributed", "success_rate", "delivered", "waiting", "failed"):
+    for name in (
+        *HEADLINES,
+        "events_accepted",
+        "conversions",
+        "attributed",
+        "success_rate",
+        "delivered",
+        "waiting",
+        "failed",
+    ):
         figure = FIGURES[name]
         assert f'<summary aria-label="What “{figure.label}” counts"><span aria-hidden="true">i</span></summary>' in page
         assert f'<span class="explained">{figure.explanation}</span>' in page

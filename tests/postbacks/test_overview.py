@@ -15,12 +15,14 @@ from audience.games.keys import NewKey
 from audience.hub.toolkit.date_range import PRESETS, DateRange, read_range
 from audience.models import ApiKey, Batch, Event, Game
 from audience.storage import rollups
-from postbacks.hub.overview import attention, backlog, delivery_totals, figures, views
+from postbacks.hub.overview import attention, backlog, delivery_totals, figures, headline, views
 from postbacks.hub.overview.attention import AttentionItem
 from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.models import Alert, PostbackConfig
-from postbacks.reporting import labels
+from postbacks.reporting import labels, unsettled
+from postbacks.reporting.campaigns import refresh
+from postbacks.reporting.conversion_status import ConversionFilter, with_status
 from postbacks.reporting.funnel import Tally
 from tests import factories, hub
 
@@ -146,20 +148,132 @@ def test_success_rate_and_latency_are_shown_per_network(game: Game, config: Post
     factories.attempt(
         factories.delivery(config, conversion=early, state="delivered"), ago=timedelta(days=2), latency_ms=9_000
     )
+    refresh.refresh()
     since = now - timedelta(days=1)
     tiktok, reddit, *_ = delivery_totals.by_network(game, config_rows(game), since=since, until=now)
-    assert (tiktok.delivered, tiktok.failed, tiktok.waiting, tiktok.held) == (20, 1, 1, 0)
+    assert (tiktok.accepted, tiktok.failed, tiktok.waiting, tiktok.held) == (20, 1, 1, 0)
     # 20 of 21, rounded down; the 19th of 20 latencies is 190, in the bucket from 176 to 200.
     assert (tiktok.rate, tiktok.p95) == ("95.2 %", 200)
     assert tiktok.due_since == now - timedelta(minutes=3)
-    assert (reddit.rate, reddit.p95, reddit.due_since, reddit.delivered) == ("", None, None, 0)
+    assert (reddit.rate, reddit.p95, reddit.due_since, reddit.accepted) == ("", None, None, 0)
+
+
+def test_revenue_is_in_the_reporting_currency_beside_the_originals_and_the_period_before(game: Game) -> None:
+    game.exchange_rates.create(currency="EUR", rate=Decimal("1.5"))
+    bought(game, NOW - timedelta(minutes=5), "10.00", "USD", network="tiktok")
+    bought(game, NOW - timedelta(hours=2), "4.00", "EUR", network="reddit")
+    bought(game, NOW - timedelta(hours=2), "7.00", "JPY", network="reddit")
+    bought(game, NOW - timedelta(hours=2), "99.00", "USD")
+    bought(game, NOW - timedelta(hours=2), "99.00", "USD", network="tiktok", test=True)
+    bought(game, NOW - timedelta(hours=25), "8.00", "USD", network="tiktok")
+    # Later on the day before than it is now on this one.
+    bought(game, NOW - timedelta(hours=23, minutes=40), "5.00", "USD", network="tiktok")
+    refresh.refresh()
+    since, until = PERIODS["24h"].bounds(NOW)
+    found = headline.read(game, since=since, until=until, now=NOW)
+    assert (found.currency, found.revenue.amount, found.revenue.missing) == ("USD", Decimal("16.0000"), ("JPY",))
+    assert found.originals == [("EUR", Decimal("4.00")), ("JPY", Decimal("7.00")), ("USD", Decimal("10.00"))]
+    assert (found.revenue_before.amount, found.revenue_change) == (Decimal("8.00"), "+100%")
+
+
+def test_conversions_sent_and_accepted_are_counted_once_however_many_postbacks_send_them(
+    game: Game, config: PostbackConfig, viewer: Client
+) -> None:
+    now = timezone.now()
+    both = factories.delivery(config, state="delivered", attempts_made=1)
+    factories.delivery(factories.config(game, pixel_id="D" * 20), conversion=both.conversion, attempts_made=3)
+    factories.delivery(config, state="failed", attempts_made=1, finished_at=now)
+    factories.delivery(config)
+    refresh.refresh()
+    found = headline.read(game, since=now - timedelta(days=1), until=now + timedelta(hours=1), now=now)
+    assert (found.now.sent, found.now.accepted, found.sent_change) == (2, 1, "")
+    page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
+    conversions = f"/g/{game.slug}/conversions/?range=24h"
+    assert f'data-figure="2" href="{conversions}&amp;only=sent"' in page
+    assert f'data-figure="1" href="{conversions}&amp;only=network_accepted"' in page
+    assert f'data-figure="1" href="{conversions}&amp;click=tiktok&amp;only=network_accepted"' in page
+    assert f'data-figure="1" href="{conversions}&amp;click=tiktok&amp;only=partly_delivered"' in page
+
+
+def test_the_list_behind_the_revenue_adds_up_to_it(game: Game, viewer: Client) -> None:
+    for value in ("10.00", "2.50"):
+        bought(game, timezone.now(), value, "USD", network="tiktok")
+    bought(game, timezone.now(), "99.00", "USD")
+    refresh.refresh()
+    page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
+    assert "12.50 USD</a>" in page
+    listed = viewer.get(f"/g/{game.slug}/conversions/?range=24h&only=revenue").content.decode()
+    assert sorted(re.findall(r"(\d+\.\d\d) USD\n", listed)) == ["10.00", "2.50"]
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "change"),
+    [
+        (0, 0, ""),
+        (5, 0, ""),
+        (0, 4, "−100%"),
+        (3, 2, "+50%"),
+        (Decimal("1.00"), Decimal("3.00"), "−67%"),
+        (2, 2, "+0%"),
+    ],
+)
+def test_a_change_is_in_per_cent_of_the_period_before(value: Any, before: Any, change: str) -> None:
+    assert headline.change(value, before) == change
+
+
+def test_what_is_not_accepted_is_counted_as_by_reading_every_conversion(game: Game, config: PostbackConfig) -> None:
+    other = factories.config(game, pixel_id="D" * 20)
+    now = timezone.now()
+    states: list[dict[str, Any]] = [
+        {"state": "failed", "finished_at": now},
+        {"state": "failed", "finished_at": now, "confirmation": "unmatched"},
+        {"state": "held", "next_attempt_at": None},
+        {"state": "skipped", "reason": "consent", "may_have_arrived": True},
+        {"state": "delivered"},
+        {},
+    ]
+    for state in states:
+        row = factories.delivery(config, **state)
+        factories.delivery(other, conversion=factories.delivery(config, **state).conversion, state="delivered")
+        row.conversion.save()
+    filters = ConversionFilter(game=game, since=now - timedelta(days=1), until=now + timedelta(hours=1))
+    expected: dict[str, int] = {}
+    for conversion in with_status(filters):
+        expected[conversion.status] = expected.get(conversion.status, 0) + 1  # type: ignore[attr-defined]
+    found = unsettled.count(filters, [config.pk, other.pk])
+    for status in ("failed", "held", "waiting", "partly_delivered", "may_have_arrived"):
+        assert (status, found["tiktok", status]) == (status, expected.get(status, 0))
+    assert (found["tiktok", "unmatched"], expected["partly_delivered"] >= 3) == (1, True)
+
+
+def test_revenue_and_notices_come_first_and_events_last(game: Game, config: PostbackConfig, viewer: Client) -> None:
+    PostbackConfig.objects.update(held_at=timezone.now(), held_for="token", held_message="Access token is expired.")
+    batch(game, timezone.now(), accepted=1)
+    page = viewer.get(f"/g/{game.slug}/").content.decode()
+    order = [
+        "Revenue attributed</h2>",
+        "Conversions sent</h2>",
+        "Needs attention</h2>",
+        'id="notice-1"',
+        'id="networks"',
+    ]
+    order += ['id="intake"', "Processing delay"]
+    assert [text for _, text in sorted((page.index(text), text) for text in order)] == order
+
+
+def test_the_guide_is_first_only_while_the_game_has_no_events(game: Game, viewer: Client) -> None:
+    page = viewer.get(f"/g/{game.slug}/").content.decode()
+    assert page.index('id="guide-title"') < page.index("Revenue attributed</h2>")
+    factories.event(game)
+    page = viewer.get(f"/g/{game.slug}/").content.decode()
+    assert page.index("Revenue attributed</h2>") < page.index('id="guide-title"')
 
 
 def test_the_success_rate_is_100_percent_only_without_failures() -> None:
     network = factories.unsaved_configs()[0].kind
-    assert delivery_totals.NetworkTotals(network, [], delivered=9_999, failed=1).rate == "99.9 %"
-    assert delivery_totals.NetworkTotals(network, [], delivered=10_000).rate == "100 %"
-    assert delivery_totals.NetworkTotals(network, [], delivered=9, partly_delivered=1).rate == "90 %"
+    assert delivery_totals.NetworkTotals(network, [], accepted=9_999, failed=1).rate == "99.9 %"
+    assert delivery_totals.NetworkTotals(network, [], accepted=10_000).rate == "100 %"
+    assert delivery_totals.NetworkTotals(network, [], accepted=10, partly_delivered=1).rate == "90 %"
 
 
 def items(game: Game) -> list[AttentionItem]:
@@ -202,8 +316,8 @@ def test_the_overview_says_that_processing_keeps_up(game: Game, config: Postback
     factories.attempt(factories.delivery(config, next_attempt_at=timezone.now() + timedelta(hours=1)))
     batch(game, timezone.now() - timedelta(seconds=4), accepted=1, state="pending")
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
-    assert re.search(r"<dt>Digest lag</dt><dd>[4-9] s</dd>", page)
-    assert "Keeping up</span>· Events are digested and postbacks sent as they come." in page
+    assert re.search(r"<dt>Processing delay</dt><dd>[4-9] s</dd>", page)
+    assert "Keeping up</span>Events are processed and postbacks sent as they come." in page
 
 
 def test_the_overview_is_not_green_while_conversions_wait_in_an_outage(
@@ -226,7 +340,7 @@ def test_a_late_digest_has_a_notice_with_its_duration_and_next_step(game: Game, 
     assert item.cause == "Events are stored, but the oldest has waited 2 h 5 min to be looked at."
     assert "Check that a worker and the beat are running" in item.next_step
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
-    assert "Behind</span>· The oldest event waits for 2 h 5 min. What to do stands above." in page
+    assert "Behind</span>The oldest event waits for 2 h 5 min. What to do stands above." in page
     assert "Keeping up" not in page
 
 

@@ -12,6 +12,7 @@ from audience.models import Conversion, Game, Role
 from audience.wording import dates
 from postbacks.delivery import failed_deliveries, replays, sending
 from postbacks.models import Delivery, PostbackConfig, Replay
+from postbacks.reporting import failure_groups
 from postbacks.sandbox.server import Sandbox
 from postbacks.tasks import replay as replay_task
 from tests import factories, hub
@@ -386,12 +387,45 @@ def test_what_can_be_sent_again_is_counted_for_many_postbacks_with_the_queries_o
     assert failed_deliveries.offers([]) == []
 
 
-def test_nothing_is_offered_while_nothing_failed_or_can_be_sent(
+def test_failures_are_listed_only_if_there_are_any_and_offered_only_while_they_can_be_sent(
     config: PostbackConfig, marketer: Client, url: str
 ) -> None:
     assert "Failed deliveries" not in marketer.get(url).content.decode()
     failure(config, safe_until=NOW)
-    assert "Failed deliveries" not in marketer.get(url).content.decode()
+    page = marketer.get(url).content.decode()
+    assert "Credential refused: 1 delivery" in page
+    assert "again</button>" not in page
+    assert page.index('id="replays"') < page.index('id="log"')
+
+
+def test_failures_are_grouped_by_reason_the_newest_first_with_what_to_do(
+    config: PostbackConfig, marketer: Client, url: str
+) -> None:
+    for minutes, verdict, code, message in (
+        *(
+            (90, "payload", "40001", "Invalid currency."),
+            (30, "payload", "40001", "Invalid currency for ada@example.com"),
+        ),
+        *((60, "transient", "", "Gateway down"), (50, "payload", "40002", "Too old.")),
+    ):
+        row = failure(config, ago=timedelta(minutes=minutes), verdict=verdict)
+        row.attempts.update(provider_code=code, message=message)
+    failure(config, ago=timedelta(days=8))
+    failure(config, ago=timedelta(minutes=70), verdict="payload", confirmation="unmatched")
+    found = failure_groups.groups_of([config])
+    assert [(group.title, group.count, group.message) for group in found] == [
+        ("Event refused", 2, "Invalid currency for a…@example.com"),
+        ("Event refused", 1, "Too old."),
+        ("Network not reached", 1, "Gateway down"),
+        ("Click not known to the network", 1, ""),
+    ]
+    assert found[0].next_step == (
+        "Fix what TikTok Ads names in the events that your game sends, then send these again."
+    )
+    page = words(marketer.get(url).content.decode())
+    assert page.count("Send 3 again") == 1
+    assert page.index("Event refused: 2 deliveries") < page.index("Network not reached: 1 delivery")
+    assert failure_groups.groups_of([]) == []
 
 
 def test_a_postback_on_hold_is_offered_after_the_rotation(config: PostbackConfig, marketer: Client, url: str) -> None:

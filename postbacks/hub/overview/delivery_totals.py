@@ -1,5 +1,5 @@
-"""The conversions of a game by network: their outcomes as on the Conversions page, the latency of the calls from the
-rollups (audience/storage/rollups.py), and when the oldest waiting delivery became due.
+"""The conversions of a game by network of the click: their outcomes as on the Conversions page, the latency of calls
+from the rollups (audience/storage/rollups.py), and when the oldest waiting delivery became due.
 """
 
 from collections import Counter, defaultdict
@@ -16,12 +16,13 @@ from postbacks.hub.toolkit.config_rows import ConfigRow
 from postbacks.models import AttemptCount
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
-from postbacks.reporting import figures, funnel, latency
+from postbacks.reporting import figures, latency, unsettled
+from postbacks.reporting.campaigns.figures import by_network as by_network_of_click
 from postbacks.reporting.conversion_status import ConversionFilter
 
 PERCENTILE = 0.95
-# The figures of a network, which are statuses too.
-FIGURES = ("delivered", "partly_delivered", "waiting", "held", "failed", "may_have_arrived")
+# The statuses that are figures of a network.
+STATUSES = ("partly_delivered", "waiting", "held", "failed", "may_have_arrived", "unmatched")
 # Includes deleted configs. One index lookup per config, since one query for all would read the whole queue.
 CONFIGS_WITH_DUE = """
 SELECT config.network, config.id, due.since
@@ -35,14 +36,15 @@ WHERE config.game_id = %s
 
 @dataclass(frozen=True, slots=True)
 class NetworkTotals:
-    """One network in a period: the numbers of its conversions by figure (postbacks/reporting/figures.py), as on the
-    Conversions page. `p95` is in milliseconds (latency.percentile); `due_since`: when the oldest waiting delivery
+    """One network in a period: the conversions of its clicks by figure, as on the Conversions page, `accepted` on at
+    least one postback. `p95` is in milliseconds (latency.percentile); `due_since`: when the oldest waiting delivery
     became due; both may be None.
     """
 
     network: Network
     configs: list[ConfigRow]
-    delivered: int = 0
+    sent: int = 0
+    accepted: int = 0
     partly_delivered: int = 0
     waiting: int = 0
     held: int = 0
@@ -54,35 +56,29 @@ class NetworkTotals:
 
     @property
     def rate(self) -> str:
-        ended = self.delivered + self.partly_delivered + max(self.failed - self.unmatched, 0)
-        return figures.success_rate(self.delivered, ended)
+        ended = self.accepted + max(self.failed - self.unmatched, 0)
+        return figures.success_rate(max(self.accepted - self.partly_delivered, 0), ended)
 
 
 def by_network(game: Game, configs: list[ConfigRow], *, since: datetime, until: datetime) -> list[NetworkTotals]:
-    """Return every network in the order of NETWORKS: one query for each that has a postback, two if it confirms later,
-    and two more. `since` is the start of an hour."""
+    """Return every network in the order of NETWORKS, in at most nine queries. `since` is the start of an hour."""
     networks, due = _configs(game)
     attempts = AttemptCount.objects.filter(config_id__in=list(networks), starts_at__gte=since, starts_at__lt=until)
     buckets = _sums(attempts.values_list("config_id", "bucket"), networks)
+    sent = by_network_of_click(game, since=since, until=until)
+    counts = unsettled.count(ConversionFilter(game=game, since=since, until=until), list(networks))
     return [
         NetworkTotals(
             network,
             [row for row in configs if row.config.network == kind],
-            **(_figures(ConversionFilter(game=game, since=since, until=until, network=kind)) if kind in due else {}),
+            sent=sent[kind].sent if kind in sent else 0,
+            accepted=sent[kind].accepted if kind in sent else 0,
+            **{status: counts[kind, status] for status in STATUSES},
             p95=latency.percentile(buckets[kind], PERCENTILE),
             due_since=min(due.get(kind, ()), default=None),
         )
         for kind, network in NETWORKS.items()
     ]
-
-
-def _figures(filters: ConversionFilter) -> dict[str, int]:
-    """Return the numbers of conversions of the filter's network by figure."""
-    tallies = funnel.tallies_of(filters, attributed_only=True)
-    numbers = {name: tallies[name].count for name in FIGURES}
-    if NETWORKS[filters.network].confirms_later:
-        numbers["unmatched"] = figures.unmatched(filters).count()
-    return numbers
 
 
 def _configs(game: Game) -> tuple[dict[UUID, str], dict[str, list[datetime]]]:

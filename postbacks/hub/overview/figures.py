@@ -15,6 +15,9 @@ from audience.hub.events.counts import column_of
 from audience.models import Conversion, ConversionCount, Game, RequestCount
 from postbacks.reporting.funnel import Tally
 
+# The newest conversions searched for missing values, since no index has them.
+SCAN_LIMIT = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class EventCounts:
@@ -32,14 +35,17 @@ def read_events(game: Game, edges: Sequence[datetime]) -> dict[datetime, EventCo
 
 
 def read_conversions(game: Game, *, since: datetime, until: datetime) -> dict[str, Tally]:
-    """Return the conversions of the period by network of the attributed click, '' without one."""
+    """Return the conversions of the period by network of the attributed click, '' without one. Missing values are those
+    of the newest SCAN_LIMIT conversions."""
     rows: Any = ConversionCount.objects.filter(**_within(game, since, until)).values_list("network", "currency")
     tallies: dict[str, Tally] = defaultdict(Tally)
     sums = rows.annotate(count=Sum("number"), with_value=Sum("valued"), total=Sum("value"))
     for network, currency, count, with_value, value in sums.filter(count__gt=0):
         tallies[network] += Tally(count, {currency: value} if with_value else {})
-    span = {"game": game, "event_at__gte": since, "event_at__lt": until}
-    unsent = Conversion.objects.filter(**span).counted().exclude(value_problem="").order_by()
+    conversions = Conversion.objects.filter(game=game, event_at__lt=until)
+    newest = conversions.order_by("-event_at").values_list("event_at", flat=True)
+    since = max(since, newest[SCAN_LIMIT - 1 : SCAN_LIMIT].first() or since)
+    unsent = conversions.filter(event_at__gte=since).counted().exclude(value_problem="").order_by()
     for network, problem, count in unsent.values_list("touch__network", "value_problem").annotate(Count("pk")):
         tallies[network or ""] += Tally(problems={problem: count})
     return dict(tallies)

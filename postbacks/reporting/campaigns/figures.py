@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from django.db import connection
 
 from audience.models import Game, Trigger
 from postbacks.models import Advert
-from postbacks.reporting.campaigns.periods import Period
+from postbacks.reporting.campaigns.periods import Period, PeriodParts, parts_between
 
 LEVELS = ("network", "campaign", "ad_group", "ad")
 SUMS = "sum(number)::bigint, sum(players)::bigint, sum(sent)::bigint, sum(accepted)::bigint, sum(value)"
@@ -106,8 +106,17 @@ Names = tuple[str, ...]
 
 def rows_of(scope: Scope, *, depth: int) -> dict[Names, Figures]:
     """Return {the first `depth` names: figures} of the ads that have any in the period."""
-    parts = scope.period.parts(scope.game_zone)
-    params: dict[str, Any] = {"game": scope.game.pk, **scope.names}
+    return _rows(scope.game, scope.period.parts(scope.game_zone), names=scope.names, depth=depth)
+
+
+def by_network(game: Game, *, since: datetime, until: datetime) -> dict[str, Figures]:
+    """Return {network: figures} of the clicks and conversions of a span of whole quarter hours."""
+    parts = parts_between(since, until, ZoneInfo(game.time_zone))
+    return {network: figures for (network,), figures in _rows(game, parts, names={}, depth=1).items()}
+
+
+def _rows(game: Game, parts: PeriodParts, *, names: dict[str, str], depth: int) -> dict[Names, Figures]:
+    params: dict[str, Any] = {"game": game.pk, **names}
     figures = []
     if parts.days:
         params |= {"first": parts.days[0], "last": parts.days[1]}
@@ -115,7 +124,7 @@ def rows_of(scope: Scope, *, depth: int) -> dict[Names, Figures]:
     for number, (start, end) in enumerate(parts.edges):
         params |= {f"edge{number}_start": start, f"edge{number}_end": end}
         figures.append(OF_QUARTERS.format(edge=f"edge{number}"))
-    narrowed = " AND ".join(f"advert.{name} = %({name})s" for name in scope.names) or "true"
+    narrowed = " AND ".join(f"advert.{name} = %({name})s" for name in names) or "true"
     query = ROWS.format(names=", ".join(LEVELS[:depth]), figures=" UNION ALL ".join(figures), narrowed=narrowed)
     found: dict[Names, Figures] = defaultdict(Figures)
     for row in _fetch(query, params):

@@ -34,15 +34,7 @@ class Period:
 
     def parts(self, game_zone: ZoneInfo) -> "PeriodParts":
         """Return the whole days in the game's time zone, and the quarter hours before and after them."""
-        starts_at, ends_at = self.starts_at, self.ends_at
-        first = starts_at.astimezone(game_zone).date()
-        if midnight(first, game_zone) < starts_at:
-            first += DAY
-        last = ends_at.astimezone(game_zone).date() - DAY
-        if first > last:
-            return PeriodParts(None, ((starts_at, ends_at),))
-        edges = ((starts_at, midnight(first, game_zone)), (midnight(last + DAY, game_zone), ends_at))
-        return PeriodParts((first, last), tuple(edge for edge in edges if edge[0] < edge[1]))
+        return parts_between(self.starts_at, self.ends_at, game_zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +43,18 @@ class PeriodParts:
 
     days: tuple[date, date] | None
     edges: tuple[tuple[datetime, datetime], ...]
+
+
+def parts_between(starts_at: datetime, ends_at: datetime, game_zone: ZoneInfo) -> PeriodParts:
+    """Return the whole days of a span in the game's time zone, and the quarter hours before and after them."""
+    first = starts_at.astimezone(game_zone).date()
+    if midnight(first, game_zone) < starts_at:
+        first += DAY
+    last = ends_at.astimezone(game_zone).date() - DAY
+    if first > last:
+        return PeriodParts(None, ((starts_at, ends_at),))
+    edges = ((starts_at, midnight(first, game_zone)), (midnight(last + DAY, game_zone), ends_at))
+    return PeriodParts((first, last), tuple(edge for edge in edges if edge[0] < edge[1]))
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
