@@ -447,7 +447,7 @@ def test_the_overview_needs_no_more_queries_for_more_rows(
         play()
         factories.config(game, network="reddit", pixel_id=f"a2_more{number}")
     assert queries() == before
-    assert before <= 29
+    assert before <= 32
 
 
 def test_a_refresh_returns_only_the_figures(game: Game, viewer: Client) -> None:

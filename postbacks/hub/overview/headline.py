@@ -4,7 +4,6 @@ Read from the figures of quarter hours (postbacks/reporting/campaigns/refresh.py
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +17,7 @@ from postbacks.reporting.campaigns.amounts import Converted, rates_of
 
 # `advert_id` of the sum of all ads.
 ALL_ADS = 0
-SUMS = {"sent": Sum("sent"), "accepted": Sum("accepted"), "revenue": Sum("value")}
+COLUMNS = ("sent", "accepted", "value")
 
 
 @dataclass(slots=True)
@@ -59,8 +58,11 @@ def read(game: Game, *, since: datetime, until: datetime, now: datetime) -> Head
     """Return the figures from `since` until `until`, and those of as long a time before; of a period that is not over,
     up to the same time."""
     span = until - since
-    found = _sums(game, Q(starts_at__gte=since, starts_at__lt=until))
-    before = _sums(game, Q(starts_at__gte=since - span, starts_at__lt=min(until, now) - span))
+    found, before = _sums(
+        game,
+        Q(starts_at__gte=since, starts_at__lt=until),
+        Q(starts_at__gte=since - span, starts_at__lt=min(until, now) - span),
+    )
     rates = rates_of(game)
     return Headline(
         now=found,
@@ -71,20 +73,21 @@ def read(game: Game, *, since: datetime, until: datetime, now: datetime) -> Head
     )
 
 
-def _sums(game: Game, span: Q) -> PeriodFigures:
-    figures = PeriodFigures()
-    quarters = AdvertQuarter.objects.filter(span, game_id=game.pk, advert_id=ALL_ADS).exclude(trigger="")
-    rows: Any = quarters.values("currency").annotate(**SUMS).order_by("currency")
+def _sums(game: Game, *spans: Q) -> list[PeriodFigures]:
+    """Return the figures of each span, in one query."""
+    sums = {f"{column}_{n}": Sum(column, filter=span) for n, span in enumerate(spans) for column in COLUMNS}
+    either = Q(*spans, _connector=Q.OR)
+    quarters = AdvertQuarter.objects.filter(either, game_id=game.pk, advert_id=ALL_ADS).exclude(trigger="")
+    found = [PeriodFigures() for _ in spans]
+    rows: Any = quarters.values("currency").annotate(**sums).order_by("currency")
     for row in rows:
-        _add(figures, row)
-    return figures
-
-
-def _add(figures: PeriodFigures, row: Mapping[str, Any]) -> None:
-    figures.sent += row["sent"]
-    figures.accepted += row["accepted"]
-    if row["revenue"]:
-        figures.revenue[row["currency"]] += row["revenue"]
+        for number, figures in enumerate(found):
+            sent, accepted, value = (row[f"{column}_{number}"] for column in COLUMNS)
+            figures.sent += sent or 0
+            figures.accepted += accepted or 0
+            if value:
+                figures.revenue[row["currency"]] += value
+    return found
 
 
 def change(value: Decimal | int, before: Decimal | int) -> str:
