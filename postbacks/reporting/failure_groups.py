@@ -94,7 +94,8 @@ def _group(
 
 
 def _fetch(configs: list[uuid.UUID]) -> list[Any]:
-    params = {"configs": configs, "since": clock.now() - SHOWN_PERIOD, "unmatched": Confirmation.UNMATCHED.value}
+    params: dict[str, Any] = {"configs": configs, "since": clock.now() - SHOWN_PERIOD, "limit": MAX_FAILURES}
+    params |= {"unmatched": Confirmation.UNMATCHED.value, "groups": MAX_GROUPS}
     with connection.cursor() as cursor:
-        cursor.execute(GROUPS, {**params, "limit": MAX_FAILURES, "groups": MAX_GROUPS})
+        cursor.execute(GROUPS, params)
         return list(cursor.fetchall())

@@ -1,6 +1,7 @@
 """The Conversions page: the funnel, the list with its filters and search, the CSV export; and one conversion."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -84,7 +85,7 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
     listed = newest(with_outcomes(rows), by="event_at", before=before)
     addresses = sees_addresses(membership)
     shown = [conversion_row(conversion, addresses=addresses) for conversion in listed.rows]
-    context = {
+    context: dict[str, Any] = {
         # The list of repeat launches has nothing else.
         "rows": shown if filters.key == Reason.REPEAT_LAUNCH else folded(shown),
         "older": listed.older,
