@@ -23,7 +23,6 @@ from postbacks.hub.overview.backlog import Backlog, read_backlog
 from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit import charts
 from postbacks.hub.toolkit.config_rows import ConfigRow, config_rows
-from postbacks.networks import NETWORKS
 from postbacks.reporting.conversion_status import NO_PAID_CLICK
 from postbacks.reporting.figures import rejections_listed
 from postbacks.reporting.funnel import Tally
@@ -102,9 +101,9 @@ def events_chart(game: Game, counts: Mapping[datetime, EventCounts], period: Dat
 
 def ranked_networks(tallies: Mapping[str, Tally]) -> list[tuple[charts.Rank, Tally, str]]:
     """Return conversions by network of the attributed click, with values and the filter that lists them on the
-    Conversions page; networks with postbacks first."""
-    kinds = [kind for kind in CLICK_LABELS if kind in NETWORKS or kind in tallies]
-    ordered = [tallies.get(kind, Tally()) for kind in kinds]
+    Conversions page; those with any."""
+    kinds = [kind for kind in CLICK_LABELS if kind in tallies and tallies[kind].count]
+    ordered = [tallies[kind] for kind in kinds]
     rows = [
         (CLICK_LABELS[kind], tally.count, charts.SOLID if kind else charts.DOTTED)
         for kind, tally in zip(kinds, ordered, strict=True)
