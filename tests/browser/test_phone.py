@@ -40,7 +40,7 @@ def test_the_conversions_page_with_25_rows_is_under_3000_pixels_high(page: Page,
 
 def test_filters_are_folded_on_a_phone_and_not_on_a_desktop(page: Page, game: Game) -> None:
     fill(game)
-    sign_in(page, game, Role.VIEWER)
+    sign_in(page, game, Role.ADMIN)
     for path, field in (("conversions", "Event"), ("events", "Event name"), ("audit-log", "Action")):
         page.set_viewport_size({"width": 1440, "height": 900})
         page.goto(f"/g/{game.slug}/{path}/")

@@ -11,8 +11,8 @@ from django.utils import timezone
 from audience.models import Conversion, Game, Role
 from audience.wording import dates
 from postbacks.delivery import failed_deliveries, replays, sending
+from postbacks.hub.replays import failure_groups
 from postbacks.models import Delivery, PostbackConfig, Replay
-from postbacks.reporting import failure_groups
 from postbacks.sandbox.server import Sandbox
 from postbacks.tasks import replay as replay_task
 from tests import factories, hub

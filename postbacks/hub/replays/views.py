@@ -18,11 +18,11 @@ from audience.models import Membership, Role
 from postbacks.configs.sending_state import block_of
 from postbacks.delivery import failed_deliveries, replays, try_now
 from postbacks.delivery.failed_deliveries import ReplayOffer
+from postbacks.hub.replays import failure_groups
+from postbacks.hub.replays.failure_groups import FailureGroup
 from postbacks.hub.toolkit.network_pages import live_configs, network_or_404
 from postbacks.models import Delivery, PostbackConfig, Replay
 from postbacks.networks.interface.call import Verdict
-from postbacks.reporting import failure_groups
-from postbacks.reporting.failure_groups import FailureGroup
 
 # A group, and what can be sent again of it. Without a group: an offer for failures that are not among the newest.
 Failures = tuple[FailureGroup | None, ReplayOffer | None]
