@@ -43,6 +43,10 @@ FORGET = """
 DELETE FROM audience_activequarter
 WHERE (game_id, person_id) IN (SELECT game_id, id FROM audience_person WHERE id = ANY(%(people)s))
 """
+REMOVE = f"""
+DELETE FROM audience_activequarter AS active USING {GIVEN}
+WHERE active.game_id = %(game)s AND active.person_id = seen.person_id AND active.starts_at = seen.quarter
+"""
 
 
 def store(*, game: Game, quarters: Mapping[uuid.UUID, Iterable[datetime]]) -> None:
@@ -62,6 +66,18 @@ def move(*, game_id: int, merged: Iterable[uuid.UUID], remaining: uuid.UUID) -> 
 def forget(person_ids: Iterable[uuid.UUID]) -> None:
     """Delete the quarter hours of persons; called before these are deleted."""
     _execute(FORGET, {"people": list(person_ids)})
+
+
+def remove(*, game_id: int, quarters: Mapping[uuid.UUID, Iterable[datetime]]) -> None:
+    """Delete these quarter hours of persons, whose events in them are erased."""
+    rows = [{"person_id": pk, "quarter": quarter} for pk, moments in quarters.items() for quarter in set(moments)]
+    if rows:
+        _execute(REMOVE, {"game": game_id, "rows": orjson.dumps(rows).decode()})
+
+
+def quarter_of(moment: datetime) -> datetime:
+    """Return the start of the quarter hour of a moment."""
+    return moment - (moment - datetime.min.replace(tzinfo=moment.tzinfo)) % QUARTER
 
 
 def _execute(query: str, params: dict[str, Any]) -> None:

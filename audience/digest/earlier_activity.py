@@ -48,6 +48,4 @@ def _quarters(game: Game, person: Person, clicked_at: datetime) -> set[datetime]
     events = owned_ids.events_of(game.pk, owned_ids.owned_ids(person))
     events = events.filter(event_at__range=(clicked_at, last), day__gte=(clicked_at - MAX_DELAY).date())
     times = events.exclude(context__active=False).values_list("event_at", flat=True)
-    return {
-        moment - (moment - datetime.min.replace(tzinfo=moment.tzinfo)) % active_quarters.QUARTER for moment in times
-    }
+    return {active_quarters.quarter_of(moment) for moment in times}

@@ -26,6 +26,9 @@ CREATE FUNCTION audience_campaign_name(tags jsonb) RETURNS text LANGUAGE sql IMM
   SELECT coalesce(audience_tag(tags ->> 'utm_campaign'), audience_tag(tags ->> 'campaign_name'),
     audience_tag(tags ->> 'utm_id'), audience_tag(tags ->> 'campaign_id'), '')
 $$;
+CREATE FUNCTION audience_campaign_id(tags jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT coalesce(audience_tag(tags ->> 'campaign_id'), audience_tag(tags ->> 'utm_id'))
+$$;
 CREATE FUNCTION audience_ad_group(tags jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT coalesce(audience_tag(tags ->> 'ad_group_name'), audience_tag(tags ->> 'utm_term'),
     audience_tag(tags ->> 'ad_group_id'), '')
@@ -176,7 +179,7 @@ DROP TRIGGER mark_new ON audience_activequarter;
 DROP TRIGGER mark_deleted ON audience_activequarter;
 DROP FUNCTION audience_mark_touches(), audience_mark_conversions(), audience_mark_activity();
 DROP FUNCTION audience_is_counted(boolean, boolean, text);
-DROP FUNCTION audience_campaign_name(jsonb), audience_ad_group(jsonb), audience_ad(jsonb), audience_tag(text);
+DROP FUNCTION audience_campaign_name(jsonb), audience_campaign_id(jsonb), audience_ad_group(jsonb), audience_ad(jsonb), audience_tag(text);
 DROP FUNCTION audience_quarter(timestamptz);
 DROP TABLE audience_changedquarter;
 """

@@ -4,8 +4,10 @@ Events with a user id are kept, without the anonymous id.
 """
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 
 from django.conf import settings
@@ -14,6 +16,7 @@ from django.db.models import Q, QuerySet
 from audience.background import wakeup
 from audience.database import bulk
 from audience.digest import (
+    active_quarters,
     attribution,
     clicks,
     devices_and_groups,
@@ -58,7 +61,8 @@ ROWS_AT_ONCE = 500
 
 @dataclass(slots=True)
 class Contributions:
-    """What the erased events added to players: (network, click key), (trait, ISO time) and ids."""
+    """What the erased events added to players: (network, click key), (trait, ISO time), ids, and quarter hours of
+    activity."""
 
     persons: set[uuid.UUID] = field(default_factory=set)
     clicks: set[tuple[str, str]] = field(default_factory=set)
@@ -66,6 +70,7 @@ class Contributions:
     groups: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
     device_ids: set[str] = field(default_factory=set)
+    quarters: dict[uuid.UUID, set[datetime]] = field(default_factory=lambda: defaultdict(set))
 
 
 def erase(game: Game, identity: Identity) -> Erased:
@@ -96,6 +101,7 @@ def erase(game: Game, identity: Identity) -> Erased:
     counts["identities"] = 1 + len(deleted)
     counts["people"] = 1 if crowd else 0
     if crowd:
+        active_quarters.forget([crowd.pk])
         crowd.delete()
     return Erased({**counts, "events_kept": updated}, sent)
 
@@ -110,6 +116,7 @@ def _read_contributions(game: Game, identity: Identity, events: QuerySet[Event])
         device_id = canonical(event.device_id) if event.kind != Kind.DEVICE else ""
         if player := lookup.player([(ANONYMOUS, identity.value), (DEVICE, device_id)], event.event_at):
             added.persons.add(player)
+            added.quarters[player].add(active_quarters.quarter_of(event.event_at))
         if click := clicks.read_event(event, table=table):
             added.clicks.add((click.network, click.key(event.message_id)))
         if event.group_id:
@@ -176,6 +183,8 @@ def _remove_contributions(game: Game, added: Contributions) -> tuple[int, int, i
     erasure_steps.mark_click_erased(attributed)
     Touch.objects.filter(pk__in=erased_ids).delete()
     moved_rows.remove_traits(added.persons, added.traits)
+    # What the remaining events show too is stored again by the attribution.
+    active_quarters.remove(game_id=game.pk, quarters=added.quarters)
     by_event = {event.pk: person_id for event, person_id in remaining.items()}
     people = ResolvedPlayers(by_event=by_event, changed=set(added.persons), moved=list(remaining))
     orders.choose_purchases(person_ids={*added.persons, *by_event.values()}, fan_out_again=False)

@@ -66,14 +66,6 @@ register.filter(with_article)
 
 
 @register.filter
-def figure(value: Any, unit: str) -> str:
-    """Return a figure of a report: "1,204", "1,204.50" for money, "1.25" for a ratio, a dash if it is not known."""
-    if value is None:
-        return "–"
-    return f"{value:,.2f}" if unit else f"{value:,}"
-
-
-@register.filter
 def amount(value: Decimal, currency: str) -> str:
     """Return an amount with the digits of its currency: "1,204.50 USD", "1,200 JPY"."""
     digits = money.digits_of(currency)

@@ -102,6 +102,7 @@ class Migration(migrations.Migration):
                 ('day', models.DateField()),
                 ('network', models.CharField(max_length=16)),
                 ('campaign', models.CharField(max_length=200)),
+                ('campaign_id', models.CharField(blank=True, max_length=200)),
                 ('spend', models.DecimalField(decimal_places=6, max_digits=20)),
                 ('currency', models.CharField(max_length=3)),
                 ('clicks', models.BigIntegerField(blank=True, null=True)),
@@ -109,7 +110,7 @@ class Migration(migrations.Migration):
                 ('game', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='audience.game')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('game', 'day', 'network', 'campaign'), name='one_cost_per_campaign_and_day')],
+                'constraints': [models.UniqueConstraint(fields=('game', 'day', 'network', 'campaign', 'campaign_id'), name='one_cost_per_campaign_and_day')],
             },
         ),
         migrations.CreateModel(
@@ -124,6 +125,19 @@ class Migration(migrations.Migration):
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('game', 'network', 'campaign', 'ad_group', 'ad'), name='one_row_per_ad')],
+            },
+        ),
+        migrations.CreateModel(
+            name='CampaignId',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('network', models.CharField(max_length=16)),
+                ('campaign_id', models.CharField(max_length=200)),
+                ('campaign', models.CharField(max_length=200)),
+                ('game', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='audience.game')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('game', 'network', 'campaign_id', 'campaign'), name='one_row_per_campaign_id')],
             },
         ),
         migrations.CreateModel(

@@ -17,6 +17,7 @@ from postbacks.models.campaigns import (
     Advert,
     AdvertDay,
     AdvertQuarter,
+    CampaignId,
     CohortDay,
     CohortQuarter,
     CostUpload,

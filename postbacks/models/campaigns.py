@@ -29,6 +29,25 @@ class Advert(models.Model):
         return " / ".join(filter(None, (self.network, self.campaign, self.ad_group, self.ad)))
 
 
+class CampaignId(models.Model):
+    """The ID beside the name of a campaign in clicks: files of costs may have either. Rows are never removed."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
+    network = models.CharField(max_length=16)
+    campaign_id = models.CharField(max_length=MAX_NAME_LENGTH)
+    campaign = models.CharField(max_length=MAX_NAME_LENGTH)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["game", "network", "campaign_id", "campaign"], name="one_row_per_campaign_id"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.network} {self.campaign_id}: {self.campaign}"
+
+
 class AdvertFigures(models.Model):
     """Clicks (`trigger` '') or conversions of an ad.
 
@@ -122,6 +141,7 @@ class AdCost(models.Model):
     day = models.DateField()
     network = models.CharField(max_length=16)
     campaign = models.CharField(max_length=MAX_NAME_LENGTH)
+    campaign_id = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
     spend = models.DecimalField(max_digits=20, decimal_places=6)
     currency = models.CharField(max_length=3)
     clicks = models.BigIntegerField(null=True, blank=True)
@@ -129,7 +149,9 @@ class AdCost(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["game", "day", "network", "campaign"], name="one_cost_per_campaign_and_day")
+            models.UniqueConstraint(
+                fields=["game", "day", "network", "campaign", "campaign_id"], name="one_cost_per_campaign_and_day"
+            )
         ]
 
     def __str__(self) -> str:

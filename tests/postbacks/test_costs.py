@@ -49,7 +49,7 @@ def test_an_upload_is_stored_listed_and_recorded(url: str, game: Game, marketer:
 def test_uploading_again_replaces_the_same_days_and_campaigns(url: str, marketer: Client) -> None:
     upload(marketer, url, HEADER + "2026-11-01,tiktok,autumn,1,USD,,\n2026-11-02,tiktok,autumn,2,USD,,\n")
     page = upload(marketer, url, HEADER + "2026-11-02,tiktok,autumn,5,USD,,\n").content.decode()
-    assert "1 lines of costs.csv are stored. They replace 1 earlier ones." in page
+    assert "1 line of costs.csv is stored. It replaces 1 earlier one." in page
     assert [row[3] for row in stored()] == [1, 5]
 
 
@@ -70,7 +70,7 @@ def test_lines_that_cannot_be_read_are_named_and_nothing_is_stored(url: str, mar
         "Line 3: yesterday is not a date such as 2026-11-01.",
         "Line 4: nobody is not a network: it is one of",
         "Line 5: The campaign is missing.",
-        "Line 6: -1 is not an amount such as 120.50.",
+        "Line 6: -1 is negative: it is not what a day cost.",
         "Line 7: DOLLAR is not a currency code such as USD.",
         "Line 8: many is not a number of clicks.",
         "Line 9: A second line for autumn on 2026-11-01.",
@@ -102,7 +102,7 @@ def test_columns_of_other_names_are_selected_by_the_member(url: str, marketer: C
     assert "Select the column with the network, or the network of all lines below." in page
     assert stored() == []
     form |= {"all_network": "tiktok", "all_currency": "EUR"}
-    assert "1 lines of bericht.csv are stored." in marketer.post(f"{url}columns/", form, follow=True).content.decode()
+    assert "1 line of bericht.csv is stored." in marketer.post(f"{url}columns/", form, follow=True).content.decode()
     assert stored() == [(date(2026, 11, 1), "tiktok", "autumn", Decimal(12), "EUR", None, None)]
 
 
@@ -123,12 +123,13 @@ def test_costs_give_cpc_cost_per_launch_and_payer_and_roas(url: str, game: Game,
     campaigns = url.removesuffix("costs/")
     rows = {row[0]: row[7:14] for row in table(marketer, campaigns)}
     # Spend, CPC, per launch, per payer; D0: nobody paid on the day of the click; D7 is over for the older day only.
-    assert rows["autumn TikTok Ads"] == ["16.00", "5.33", "5.33", "8.00", "0.00", "3.75", "–"]
-    assert rows["unseen TikTok Ads"] == ["8.00", "–", "–", "–", "0.00", "–", "–"]
+    assert rows["autumn TikTok Ads"] == ["16.00 on 2 of 30 days", "5.33", "5.33", "8.00", "0.00", "3.75", "–"]
+    assert rows["unseen TikTok Ads"] == ["8.00 on 1 of 30 days", "–", "–", "–", "0.00", "–", "–"]
     assert rows["without costs TikTok Ads"] == ["–"] * 7
-    assert rows["All"] == ["24.00", "6.00", "6.00", "8.00", "0.00", "3.75", "–"]
-    network = {row[0]: row[7] for row in table(marketer, campaigns + "?by=network")}
-    assert network == {"All": "24.00", "TikTok Ads": "24.00"}
+    assert rows["All"] == ["24.00 on 2 of 30 days", "8.00", "8.00", "12.00", "0.00", "3.75", "–"]
+    # The clicks of the campaign without costs are not divided by.
+    network = {row[0]: row[7:9] for row in table(marketer, campaigns + "?by=network")}
+    assert network == {"All": ["24.00 on 2 of 30 days", "8.00"], "TikTok Ads": ["24.00 on 2 of 30 days", "8.00"]}
 
 
 def test_costs_of_another_game_are_not_counted(url: str, game: Game, other_game: Game, marketer: Client) -> None:
@@ -136,4 +137,4 @@ def test_costs_of_another_game_are_not_counted(url: str, game: Game, other_game:
     AdCost.objects.create(game=other_game, day=day, network="tiktok", campaign="autumn", spend=5, currency="USD")
     upload(marketer, url, HEADER + f"{day},tiktok,autumn,1,USD,,\n{day - timedelta(days=1)},tiktok,autumn,1,USD,,")
     assert AdCost.objects.filter(game=other_game).count() == 1
-    assert table(marketer, url.removesuffix("costs/"))[0][7] == "2.00"
+    assert table(marketer, url.removesuffix("costs/"))[0][7] == "2.00 on 2 of 30 days"

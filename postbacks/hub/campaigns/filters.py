@@ -41,6 +41,8 @@ class CampaignFilter:
     query: str
     compare: bool
     error: str
+    # The parameters of the names and days, for the pages beside this one.
+    kept: str = ""
 
     @property
     def depth(self) -> int:
@@ -77,7 +79,8 @@ def read_filter(request: HubRequest, game: Game, *, zone: ZoneInfo | None = None
     level = choice(request, "by", label="Rows", choices=levels, default=default)
     query = search_text(request, "q", length=200)
     scope = Scope(game=game, period=period, path=path)
-    return CampaignFilter(scope, ranges, level, query, request.GET.get("compare") == "1", error)
+    kept = {name: request.GET[name] for name in (*LEVELS[: len(path)], "range", "from", "to") if name in request.GET}
+    return CampaignFilter(scope, ranges, level, query, request.GET.get("compare") == "1", error, urlencode(kept))
 
 
 def read_path(request: HubRequest) -> tuple[str, ...]:
@@ -86,7 +89,8 @@ def read_path(request: HubRequest) -> tuple[str, ...]:
     for name in LEVELS:
         if name not in request.GET:
             break
-        path.append(search_text(request, name))
+        # Unchanged but for NUL, which PostgreSQL cannot store: a name may end with a space where it was cut.
+        path.append(request.GET[name].replace("\0", ""))
     return tuple(path)
 
 

@@ -1,5 +1,6 @@
 """The Campaigns page: which ads bring paying players, with its CSV export and the lists behind its figures."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -14,14 +15,15 @@ from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addres
 from audience.hub.toolkit.days import Days
 from audience.hub.toolkit.filters import choice
 from audience.models import Conversion, Membership, Person, Touch, trigger_label
-from postbacks.hub.campaigns import table
+from postbacks.hub.campaigns import columns, table
 from postbacks.hub.campaigns.filters import LEVEL_LABELS, CampaignFilter, name_label, read_filter
 from postbacks.hub.toolkit import charts
 from postbacks.hub.toolkit.conversion_rows import conversion_row, with_outcomes
-from postbacks.reporting.campaigns import costs, figures, listed
+from postbacks.reporting.campaigns import cohorts, costs, figures, listed
 from postbacks.reporting.campaigns.amounts import rates_of
+from postbacks.reporting.campaigns.definitions import RETENTION_DAYS
 from postbacks.reporting.campaigns.figures import LEVELS
-from postbacks.reporting.campaigns.report import build
+from postbacks.reporting.campaigns.report import ReportRow, build
 
 MAX_ROWS = 300
 ROWS_PER_LIST = 50
@@ -33,17 +35,20 @@ PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accept
 def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
     filters = read_filter(request, membership.game)
     report = build(filters.scope, depth=filters.depth, compare=filters.compare, selected=filters.selects)
-    shown = table.columns(report, window_days=membership.game.attribution_window_days)
+    shown = columns.columns(report, window_days=membership.game.attribution_window_days)
     by, ascending = _order(request)
-    url_of = partial(_url, membership)
+    days = (min(filters.period.last, cohorts.today(filters.scope)) - filters.period.first).days + 1
+    lines = table.Lines(
+        columns=shown, filters=filters, currency=report.currency, days=days, url_of=partial(_url, membership)
+    )
     rows = table.ordered(report.rows, shown, by=by, ascending=ascending)
     metric = choice(request, "metric", label="Chart", choices=METRICS.items(), default="clicks")
     context = {
         "filters": filters,
         "report": report,
         "columns": shown,
-        "lines": [table.line(row, shown, filters, url_of) for row in rows[:MAX_ROWS]],
-        "total": table.line(report.total, shown, filters, url_of),
+        "lines": [lines.line(row) for row in rows[:MAX_ROWS]],
+        "total": lines.line(report.total),
         "by": by,
         "ascending": ascending,
         "row_count": len(rows),
@@ -63,35 +68,38 @@ def campaigns_export(request: HubRequest, membership: Membership) -> StreamingHt
     """Return all rows of the table as CSV, with the same filters and order."""
     filters = read_filter(request, membership.game)
     report = build(filters.scope, depth=filters.depth, compare=filters.compare, selected=filters.selects)
-    shown = table.columns(report, window_days=membership.game.attribution_window_days)
+    window_days = membership.game.attribution_window_days
+    shown = columns.columns(report, window_days=window_days)
     by, ascending = _order(request)
     rows = table.ordered(report.rows, shown, by=by, ascending=ascending)
-    header = [
-        *LEVELS[: filters.depth],
-        *(column.key for column in shown),
-        "currency",
-        "first_day",
-        "last_day",
-        "time_zone",
-    ]
+    originals = _original_columns(report.rows)
+    header = [*LEVELS[: filters.depth], *(column.key for column in shown), "currency", *originals]
+    header += ["first_day", "last_day", "time_zone", "attribution_window_days"]
     header += [f"{column.key}_before" for column in shown if column.before] if filters.compare else []
     period = filters.period
-    fixed = [report.currency, period.first, period.last, period.zone.key]
-    cells = (
-        [*row.names, *(_exported(column.value(row)) for column in shown), *fixed, *_earlier(row, shown)] for row in rows
-    )
+    fixed = [period.first, period.last, period.zone.key, window_days]
+
+    def cells(row: ReportRow) -> list[Any]:
+        figures = [_exported(column.value(row)) for column in shown]
+        amounts = [_exported(original(row)) for original in originals.values()]
+        return [*row.names, *figures, report.currency, *amounts, *fixed, *_earlier(row, shown)]
+
     name = f"campaigns-{membership.game.slug}-{period.first}-{period.last}.csv"
-    return spreadsheet.streamed(spreadsheet.lines(header, cells), name=name, content_type="text/csv; charset=utf-8")
+    return spreadsheet.streamed(
+        spreadsheet.lines(header, map(cells, rows)), name=name, content_type="text/csv; charset=utf-8"
+    )
 
 
 @game_view()
 def campaign_players(request: HubRequest, membership: Membership) -> HttpResponse:
     """List the players that the column Players counts, by the time of their first click."""
     filters, offset = read_filter(request, membership.game), _offset(request)
-    found = listed.players(filters.scope, limit=ROWS_PER_LIST + 1, offset=offset)
+    active = next((days for days in RETENTION_DAYS if request.GET.get("active") == str(days)), None)
+    found = listed.players(filters.scope, limit=ROWS_PER_LIST + 1, offset=offset, active=active)
     stored = Person.objects.filter(game=membership.game).in_bulk([pk for pk, _ in found[:ROWS_PER_LIST]])
     people = [stored[pk] for pk, _ in found[:ROWS_PER_LIST] if pk in stored]
     context = _list_context(filters, offset, len(found))
+    context["active"] = active
     context["rows"] = person_rows(people, addresses=sees_addresses(membership))
     return page(request, "hub/campaigns/players.html", membership, **context)
 
@@ -137,11 +145,31 @@ def _url(membership: Membership, name: str) -> str:
     return reverse(name, kwargs={"slug": membership.game.slug})
 
 
-def _earlier(row: Any, shown: list[table.Column]) -> list[Any]:
+def _original_columns(rows: list[ReportRow]) -> dict[str, Callable[[ReportRow], columns.Value]]:
+    """Return {name: value of a row} of the columns of amounts as they were reported, one per currency."""
+    revenue = sorted({code for row in rows for code in row.figures.revenue})
+    spend = sorted({code for row in rows if row.cost for code in row.cost.originals})
+    found: dict[str, Callable[[ReportRow], columns.Value]] = {}
+    for code in revenue:
+        found[f"revenue_{code or 'without_currency'}"] = partial(_revenue_in, code)
+    for code in spend:
+        found[f"spend_{code}"] = partial(_spend_in, code)
+    return found
+
+
+def _revenue_in(currency: str, row: ReportRow) -> columns.Value:
+    return row.figures.revenue.get(currency, 0)
+
+
+def _spend_in(currency: str, row: ReportRow) -> columns.Value:
+    return row.cost.originals.get(currency, 0) if row.cost else None
+
+
+def _earlier(row: ReportRow, shown: list[columns.Column]) -> list[Any]:
     return [_exported(column.before(row)) for column in shown if column.before] if row.before is not None else []
 
 
-def _exported(value: table.Value) -> Any:
+def _exported(value: columns.Value) -> Any:
     if value is None:
         return ""
     return value if isinstance(value, int) else f"{value:.4f}".rstrip("0").rstrip(".")
@@ -150,7 +178,8 @@ def _exported(value: table.Value) -> Any:
 def _chart(filters: CampaignFilter, metric: str, label: str) -> charts.Chart:
     """Return a column per day; per week if there are more than 93 days. Each leads to the table of its days."""
     period, rates = filters.period, rates_of(filters.scope.game)
-    by_day = figures.by_day(filters.scope)
+    adverts = filters.scope.adverts(filters.selects, depth=filters.depth) if filters.query else None
+    by_day = figures.by_day(filters.scope, adverts)
     step = 1 if period.days <= 93 else 7
     points = []
     for start in range(0, period.days, step):

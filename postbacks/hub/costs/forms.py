@@ -4,8 +4,16 @@ from typing import Any
 
 from django import forms
 
-from postbacks.networks import NETWORKS
-from postbacks.reporting.campaigns.cost_files import COLUMNS, REQUIRED, CostFile, CostsRefused, guess_columns, read_file
+from postbacks.reporting.campaigns.cost_cells import COST_NETWORKS
+from postbacks.reporting.campaigns.cost_files import (
+    COLUMNS,
+    REQUIRED,
+    CostFile,
+    CostsRefused,
+    decoded,
+    guess_columns,
+    read_file,
+)
 
 MAX_BYTES = 1_000_000
 # A file without a network or currency column is of one network, in one currency.
@@ -13,11 +21,12 @@ FROM_FORM = ("network", "currency")
 HELP = {
     "date": "The day, such as 2026-11-01.",
     "network": "Such as tiktok or TikTok Ads.",
-    "campaign": "Exactly as utm_campaign in your links has it.",
+    "campaign": "The name or ID that your links have, such as in utm_campaign. Upper and lower case do not matter.",
     "spend": "The amount, such as 120.50.",
     "currency": "A code such as USD.",
     "clicks": "As the network counts them.",
     "impressions": "As the network counts them.",
+    "campaign_id": "If your links have it, such as in campaign_id: it is found even if the name changes.",
 }
 
 
@@ -39,10 +48,8 @@ class CostUploadForm(forms.Form):
         if file.size > MAX_BYTES:
             raise forms.ValidationError("The file is larger than 1 MB. Split it, by month for example.")
         try:
-            self.text = file.read().decode("utf-8-sig").replace("\0", "")
+            self.text = decoded(file.read())
             read_file(self.text)
-        except UnicodeDecodeError:
-            raise forms.ValidationError("The file is not in UTF-8. Save it as “CSV UTF-8”.") from None
         except CostsRefused as refused:
             raise forms.ValidationError(str(refused)) from None
         return file
@@ -51,7 +58,7 @@ class CostUploadForm(forms.Form):
 class ColumnsForm(forms.Form):
     """Which column of the file is which. The file is in the form, so that nothing is stored before it is complete."""
 
-    text = forms.CharField(widget=forms.HiddenInput, max_length=MAX_BYTES, strip=False)
+    text = forms.CharField(widget=forms.HiddenInput, max_length=2 * MAX_BYTES, strip=False)
     name = forms.CharField(widget=forms.HiddenInput, max_length=200)
 
     def __init__(self, *args: Any, file: CostFile, **kwargs: Any) -> None:
@@ -62,22 +69,25 @@ class ColumnsForm(forms.Form):
         for column in COLUMNS:
             required = column in REQUIRED and column not in FROM_FORM
             self.fields[column] = forms.ChoiceField(
-                label=column.capitalize(),
+                label=column.capitalize().replace("_id", " ID"),
                 choices=[("", "None")] + places,
                 required=required,
                 initial=str(guessed[column]) if column in guessed else "",
                 help_text=HELP[column],
                 error_messages={"required": f"Select the column with the {column}."},
             )
-        networks = [(kind, network.label) for kind, network in NETWORKS.items()]
+        networks = sorted(COST_NETWORKS.items(), key=lambda one: one[1])
         self.fields["all_network"] = forms.ChoiceField(
             label="Network of all lines",
             choices=[("", "None")] + networks,
             required=False,
-            help_text="If the file has no column for it.",
+            help_text="If the file has no column for it, or where the column is blank.",
         )
         self.fields["all_currency"] = forms.CharField(
-            label="Currency of all lines", max_length=3, required=False, help_text="If the file has no column for it."
+            label="Currency of all lines",
+            max_length=3,
+            required=False,
+            help_text="If the file has no column for it, or where the column is blank.",
         )
 
     @property

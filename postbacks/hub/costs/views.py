@@ -8,11 +8,19 @@ from django.shortcuts import redirect
 
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
+from postbacks.hub.campaigns.filters import NOT_NAMED, names_query
 from postbacks.hub.costs.forms import ColumnsForm, CostUploadForm
-from postbacks.reporting.campaigns import cost_files, costs
+from postbacks.models import CostUpload
+from postbacks.reporting.campaigns import cost_files, cost_gaps, costs
 from postbacks.reporting.campaigns.cost_files import MAX_ERRORS, REQUIRED, CostFile, CostsRefused
+from postbacks.reporting.campaigns.cost_gaps import CampaignWithoutCost
+from postbacks.reporting.campaigns.figures import Scope
+from postbacks.reporting.campaigns.periods import last_days
+from postbacks.reporting.labels import network_label
 
 MAX_UPLOADS = 20
+# Costs and campaigns without the other, of the last days.
+GAP_DAYS, MAX_GAPS = 90, 50
 
 
 @game_view()
@@ -37,7 +45,7 @@ def cost_upload(request: HubRequest, membership: Membership) -> HttpResponse:
     mapped = cost_files.guess_columns(file.header)
     if all(column in mapped for column in REQUIRED):
         return _store(request, membership, file, mapped, {}, name) or _show(request, membership, CostUploadForm())
-    columns = ColumnsForm(initial={"text": form.text, "name": name}, file=file)
+    columns = ColumnsForm(initial={"text": form.text, "name": name[:200]}, file=file)
     return page(request, "hub/costs/columns.html", membership, form=columns, preview=_preview(file))
 
 
@@ -61,21 +69,51 @@ def _store(
 ) -> HttpResponse | None:
     """Store the rows and go back to the page; nothing is stored if a line has an error, which is shown."""
     read = cost_files.read_rows(membership.game, file, mapped, defaults=defaults)
-    if read.errors:
-        problem = f"Nothing was stored: {len(read.errors):,} of {len(file.lines):,} lines cannot be read."
+    if read.errors or not read.rows:
+        problem = f"Nothing was stored: {len(read.errors):,} of {_lines(len(file.lines))} cannot be read."
+        problem = problem if read.errors else "Nothing was stored: the file has lines with totals only."
         context = {"problem": problem, "errors": read.errors[:MAX_ERRORS], "more": len(read.errors) - MAX_ERRORS}
         return _show(request, membership, CostUploadForm(), **context)
     upload = costs.store(
         game=membership.game, rows=read.rows, name=name, uploaded_by=request.user.email or request.user.get_username()
     )
-    replaced = f" They replace {upload.replaced:,} earlier ones." if upload.replaced else ""
-    messages.success(request, f"{upload.rows:,} lines of {upload.name} are stored.{replaced}")
+    messages.success(request, _result(upload, read.totals))
     return redirect("costs", slug=membership.game.slug)
+
+
+def _result(upload: CostUpload, totals: int) -> str:
+    verb, pronoun = ("is stored", "It replaces") if upload.rows == 1 else ("are stored", "They replace")
+    parts = [f"{_lines(upload.rows)} of {upload.name} {verb}."]
+    parts += [f"{pronoun} {upload.replaced:,} earlier {'one' if upload.replaced == 1 else 'ones'}."] * bool(
+        upload.replaced
+    )
+    parts += [f"{_lines(totals)} with totals {'was' if totals == 1 else 'were'} left out."] * bool(totals)
+    return " ".join(parts)
+
+
+def _lines(number: int) -> str:
+    return f"{number:,} line{'' if number == 1 else 's'}"
 
 
 def _show(request: HubRequest, membership: Membership, form: CostUploadForm, **context: Any) -> HttpResponse:
     uploads = membership.game.cost_uploads.order_by("-uploaded_at")[:MAX_UPLOADS]
+    period = last_days(membership.game, GAP_DAYS)
+    gaps = cost_gaps.find(Scope(game=membership.game, period=period))
+    context |= {
+        "unmatched": [(network_label(one.network), one) for one in gaps.unmatched[:MAX_GAPS]],
+        "more_unmatched": len(gaps.unmatched) - MAX_GAPS,
+        "without_cost": [
+            (network_label(one.network), one, _campaign_query(one)) for one in gaps.without_cost[:MAX_GAPS]
+        ],
+        "more_without_cost": len(gaps.without_cost) - MAX_GAPS,
+        "gap_days": GAP_DAYS,
+        "not_named": NOT_NAMED,
+    }
     return page(request, "hub/costs/page.html", membership, form=form, uploads=uploads, **context)
+
+
+def _campaign_query(one: CampaignWithoutCost) -> str:
+    return names_query((one.network, one.campaign))
 
 
 def _preview(file: CostFile) -> list[list[str]]:

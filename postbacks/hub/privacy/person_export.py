@@ -3,8 +3,9 @@
     {"format": "afterclick.person/1", "exported_at", "game", "person": {"id", "first_seen_at", "last_seen_at", "traits",
      "trait_times"}, "identities": [{..., "periods": [{"since", "until"}]}], "devices": [], "groups": [],
      "consent_decisions": [], "clicks": [], "conversions": [{..., "deliveries": [{..., "attempts": [{...,
-     "payload_sha256"}]}]}], "events": [{..., "raw"}], "rejections": [{..., "raw"}]}
+     "payload_sha256"}]}]}], "activity": [{"starts_at"}], "events": [{..., "raw"}], "rejections": [{..., "raw"}]}
 
+"activity" are the starts of the quarter hours in which the player was active, as retention counts them.
 Times are ISO 8601 in UTC, lists newest first. Only secrets are masked: keys, tokens, passwords.
 """
 
@@ -20,7 +21,7 @@ from audience.database import clock
 from audience.digest.owned_ids import OwnedId, events_of, owned_ids
 from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest_in_pages
-from audience.models import Person
+from audience.models import ActiveQuarter, Person
 from audience.privacy.player_data import decisions_of, rejections_of
 from postbacks.models import Delivery, DeliveryAttempt
 
@@ -71,6 +72,7 @@ def _lists(person: Person) -> Iterator[tuple[str, Rows]]:
     yield "consent_decisions", map(_row, _paged(decisions, "decided_at"))
     yield "clicks", map(_row, _paged(person.touches.all(), "clicked_at"))
     yield "conversions", map(_conversion, _paged(_with_deliveries(person), "event_at"))
+    yield "activity", _activity(person)
     yield "events", map(_row, _paged(events_of(person.game_id, ids), "event_at"))
     yield "rejections", map(_row, _paged(rejections_of(person.game_id, ids), "received_at"))
 
@@ -79,6 +81,11 @@ def _identity(owned: OwnedId) -> dict[str, Any]:
     """Return the columns of an id and, if other players own it too, the periods in which it was this player's."""
     periods = {"periods": [period._asdict() for period in owned.periods]} if owned.is_shared else {}
     return {**_row(owned.identity), **periods}
+
+
+def _activity(person: Person) -> Rows:
+    active = ActiveQuarter.objects.filter(game_id=person.game_id, person_id=person.pk)
+    return ({"starts_at": at} for at in active.order_by("-starts_at").values_list("starts_at", flat=True))
 
 
 def _with_deliveries(person: Person) -> QuerySet[Any]:

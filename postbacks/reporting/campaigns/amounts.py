@@ -6,6 +6,9 @@ from decimal import Decimal
 
 from audience.models import ExchangeRate, Game
 
+# Of amounts of version 0.2 only.
+NO_CURRENCY = "amounts without a currency"
+
 
 @dataclass(frozen=True, slots=True)
 class Converted:
@@ -25,8 +28,8 @@ class Rates:
     def convert(self, amounts: Mapping[str, Decimal]) -> Converted:
         """Convert {currency: amount}."""
         known = [amount * self.rates[code] for code, amount in amounts.items() if code in self.rates]
-        missing = tuple(sorted(code for code, amount in amounts.items() if code not in self.rates and amount))
-        return Converted(sum(known, Decimal(0)), missing)
+        missing = sorted(code or NO_CURRENCY for code, amount in amounts.items() if code not in self.rates and amount)
+        return Converted(sum(known, Decimal(0)), tuple(missing))
 
 
 def rates_of(game: Game) -> Rates:

@@ -80,11 +80,11 @@ def by_day(scope: Scope) -> dict[date, Cohort]:
     return dict(found)
 
 
-def by_names(scope: Scope, *, depth: int) -> dict[Names, Cohort]:
-    """Return {the first `depth` names: cohort} of the period."""
-    found: dict[Names, Cohort] = defaultdict(Cohort)
-    for names, _, age, currency, sums in _read(scope, depth):
-        found[names].add(age=age, currency=currency, sums=sums)
+def by_names_and_day(scope: Scope, *, depth: int) -> dict[tuple[Names, date], Cohort]:
+    """Return {(the first `depth` names, day of the first click): cohort} of the period."""
+    found: dict[tuple[Names, date], Cohort] = defaultdict(Cohort)
+    for names, day, age, currency, sums in _read(scope, depth):
+        found[names, day].add(age=age, currency=currency, sums=sums)
     return dict(found)
 
 

@@ -1,39 +1,39 @@
 """Reads a CSV file of what campaigns cost, as ad networks export it or a person writes it."""
 
+import codecs
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
 
-from audience.digest import money
 from audience.models import Game
 from postbacks.models import AdCost
 from postbacks.models.campaigns import MAX_NAME_LENGTH
-from postbacks.networks import NETWORKS
+from postbacks.reporting.campaigns import cost_cells
+from postbacks.reporting.campaigns.cost_matching import cost_key
 
 REQUIRED = ("date", "network", "campaign", "spend", "currency")
-OPTIONAL = ("clicks", "impressions")
+OPTIONAL = ("clicks", "impressions", "campaign_id")
 COLUMNS = (*REQUIRED, *OPTIONAL)
 # How exports of ad networks and spreadsheets name the columns, in lower case.
 ALIASES = {
-    "date": ("date", "day", "stat_time_day", "by day", "reporting starts", "start date"),
+    "date": ("date", "day", "stat time day", "by day", "reporting starts", "start date"),
     "network": ("network", "source", "platform", "media source", "channel", "publisher"),
-    "campaign": ("campaign", "campaign name", "campaign_name", "utm_campaign"),
+    "campaign": ("campaign", "campaign name", "utm campaign"),
     "spend": ("spend", "cost", "amount spent", "total cost", "amount"),
-    "currency": ("currency", "currency code", "currency_code", "account currency"),
+    "currency": ("currency", "currency code", "account currency"),
     "clicks": ("clicks", "link clicks", "clicks (destination)", "clicks (all)"),
     "impressions": ("impressions", "impr.", "imps"),
+    "campaign_id": ("campaign id", "campaignid"),
 }
 MAX_ROWS, MAX_ERRORS = 20_000, 50
-DAY_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S")
-MAX_SPEND = Decimal(10) ** 13
-MAX_COUNT = 10**15
 SAMPLE = (
     "date,network,campaign,spend,currency,clicks,impressions\r\n"
     "2026-11-01,tiktok,autumn,120.50,USD,310,20400\r\n2026-11-01,reddit,autumn,80,USD,,\r\n"
 )
+# Excel writes the delimiter before the columns, or reads it there.
+DELIMITER_LINE = re.compile(r"\ufeff?\s*sep=(.)\r?\n")
 
 Mapped = Mapping[str, int]
 
@@ -52,21 +52,43 @@ class CostFile:
 
 @dataclass(frozen=True, slots=True)
 class ReadCosts:
-    """The rows of a file, and (line, problem) of the lines that cannot be read."""
+    """The rows of a file, (line, problem) of the lines that cannot be read, and how many lines of totals are left
+    out."""
 
     rows: list[AdCost]
     errors: list[tuple[int, str]]
+    totals: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """How a file writes days and amounts (cost_cells.py)."""
+
+    day_first: bool | None
+    decimal_sign: str
+
+
+def decoded(content: bytes) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 as Google Ads and Excel write it. Raises CostsRefused."""
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig").replace("\0", "")
+    except UnicodeDecodeError:
+        raise CostsRefused("The file is not in UTF-8. Save it as “CSV UTF-8”.") from None
 
 
 def read_file(text: str) -> CostFile:
     """Read a CSV file with commas, semicolons or tabs. Raises CostsRefused."""
-    first = text.lstrip("\ufeff").partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
+    text = text.lstrip("\ufeff")
+    stated = DELIMITER_LINE.match(text)
+    first = text.partition("\n")[0]
+    delimiter = stated[1] if stated else max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     try:
-        rows = list(csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=delimiter))
-    except csv.Error as error:
+        lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except (csv.Error, ValueError) as error:
         raise CostsRefused("This is not a CSV file.") from error
-    lines = [(number, row) for number, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
+    lines = lines[1:] if stated else lines
     if len(lines) < 2:
         raise CostsRefused("The file needs a line with the names of the columns, and a line per day and campaign.")
     if len(lines) > MAX_ROWS + 1:
@@ -76,7 +98,7 @@ def read_file(text: str) -> CostFile:
 
 def guess_columns(header: Sequence[str]) -> dict[str, int]:
     """Return {column: its position in the file} of the columns that are found by their names."""
-    names = [name.lower() for name in header]
+    names = [re.sub(r"[\s_]+", " ", name.lower()).strip() for name in header]
     found = {
         column: next((names.index(alias) for alias in ALIASES[column] if alias in names), -1) for column in COLUMNS
     }
@@ -85,77 +107,50 @@ def guess_columns(header: Sequence[str]) -> dict[str, int]:
 
 def read_rows(game: Game, file: CostFile, mapped: Mapped, *, defaults: Mapping[str, str]) -> ReadCosts:
     """Read the lines. `defaults`: the network and currency of files that have no such column."""
-    rows: dict[tuple[date, str, str], AdCost] = {}
+    lines = [(number, _stated(cells, mapped, defaults), cells) for number, cells in file.lines]
+    style = _Style(
+        cost_cells.is_day_first(stated["date"] for _, stated, _ in lines),
+        cost_cells.decimal_sign(stated["spend"] for _, stated, _ in lines),
+    )
+    rows: dict[tuple[object, ...], AdCost] = {}
     errors: list[tuple[int, str]] = []
-    for number, cells in file.lines:
-        stated = {column: cells[place].strip() if place < len(cells) else "" for column, place in mapped.items()}
+    totals = 0
+    for number, stated, cells in lines:
+        if cost_cells.is_total(stated["date"], cells):
+            totals += 1
+            continue
         try:
-            row = _row(game, {**defaults, **stated})
+            row = _row(game, stated, style)
         except ValueError as problem:
             errors.append((number, str(problem)))
             continue
-        key = (row.day, row.network, row.campaign)
+        key = (*cost_key(row.day, row.network, row.campaign), row.campaign_id)
         if key in rows:
             errors.append((number, f"A second line for {row.campaign} on {row.day}."))
         rows[key] = row
-    return ReadCosts(list(rows.values()), errors)
+    return ReadCosts(list(rows.values()), errors, totals)
 
 
-def _row(game: Game, stated: Mapping[str, str]) -> AdCost:
+def _stated(cells: Sequence[str], mapped: Mapped, defaults: Mapping[str, str]) -> dict[str, str]:
+    """Return {column: text} of a line, with the defaults for blank cells."""
+    stated = {column: cells[place].strip() if place < len(cells) else "" for column, place in mapped.items()}
+    return {column: stated.get(column) or defaults.get(column, "") for column in COLUMNS}
+
+
+def _row(game: Game, stated: Mapping[str, str], style: _Style) -> AdCost:
     """Return the row of a line. Raises ValueError with the problem."""
-    campaign = stated.get("campaign", "")
-    if not campaign or len(campaign) > MAX_NAME_LENGTH:
+    campaign, campaign_id = stated["campaign"], stated["campaign_id"]
+    if not campaign or max(len(campaign), len(campaign_id)) > MAX_NAME_LENGTH:
         raise ValueError("The campaign is missing." if not campaign else "The campaign’s name is too long.")
-    currency = stated.get("currency", "").upper()
-    if money.digits_of(currency) is None:
-        raise ValueError(f"{currency or 'The currency'} is not a currency code such as USD.")
+    currency = cost_cells.read_currency(stated["currency"])
     return AdCost(
         game=game,
-        day=_day(stated.get("date", "")),
-        network=_network(stated.get("network", "")),
+        day=cost_cells.read_day(stated["date"], style.day_first),
+        network=cost_cells.read_network(stated["network"]),
         campaign=campaign,
-        spend=_spend(stated.get("spend", "")),
+        campaign_id=campaign_id,
+        spend=cost_cells.read_spend(stated["spend"], currency, style.decimal_sign),
         currency=currency,
-        clicks=_count(stated.get("clicks", ""), "clicks"),
-        impressions=_count(stated.get("impressions", ""), "impressions"),
+        clicks=cost_cells.read_count(stated["clicks"], "clicks"),
+        impressions=cost_cells.read_count(stated["impressions"], "impressions"),
     )
-
-
-def _day(text: str) -> date:
-    for form in DAY_FORMATS:
-        try:
-            day = datetime.strptime(text, form).replace(tzinfo=UTC).date()
-        except ValueError:
-            continue
-        if 2000 <= day.year <= 2100:
-            return day
-    raise ValueError(f"{text or 'The date'} is not a date such as 2026-11-01.")
-
-
-def _network(text: str) -> str:
-    """Return the network by its name in links or pages: "tiktok", "TikTok Ads"."""
-    wanted = text.lower().removesuffix(" ads").strip()
-    for kind, network in NETWORKS.items():
-        if wanted and wanted in {kind, network.label.lower().removesuffix(" ads"), *network.utm_sources}:
-            return kind
-    known = ", ".join(sorted(NETWORKS))
-    raise ValueError(f"{text or 'The network'} is not a network: it is one of {known}.")
-
-
-def _spend(text: str) -> Decimal:
-    try:
-        spend = Decimal(text.replace(" ", "").replace(",", "")) if "," in text and "." in text else Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{text or 'The spend'} is not an amount such as 120.50.") from None
-    if not spend.is_finite() or spend < 0 or spend > MAX_SPEND:
-        raise ValueError(f"{text} is not an amount such as 120.50.")
-    return spend
-
-
-def _count(text: str, name: str) -> int | None:
-    digits = text.replace(",", "").replace(" ", "")
-    if not digits:
-        return None
-    if not (digits.isascii() and digits.isdigit()) or int(digits[:20]) > MAX_COUNT:
-        raise ValueError(f"{text} is not a number of {name}.")
-    return int(digits)

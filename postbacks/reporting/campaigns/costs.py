@@ -1,7 +1,7 @@
-"""What campaigns cost: storing the rows of an upload, and sums per campaign and day."""
+"""What campaigns cost: storing the rows of an upload, and the costs of days, by the campaigns of clicks."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -11,15 +11,19 @@ from django.db import transaction
 from audience.database import clock
 from audience.models import Game
 from postbacks.models import AdCost, CostUpload
+from postbacks.reporting.campaigns.cost_matching import cost_key
 
 
 @transaction.atomic
 def store(*, game: Game, rows: Sequence[AdCost], name: str, uploaded_by: str) -> CostUpload:
     """Store rows, in place of those of the same days, networks and campaigns; return the upload."""
+    # One upload after another: two files may have the same rows.
+    Game.objects.select_for_update(no_key=True).get(pk=game.pk)
     days = sorted({row.day for row in rows})
-    keys = {(row.day, row.network, row.campaign) for row in rows}
+    keys = {cost_key(row.day, row.network, row.campaign) for row in rows}
     earlier = AdCost.objects.filter(game=game, day__range=(days[0], days[-1]))
-    replaced = [pk for pk, *key in earlier.values_list("pk", "day", "network", "campaign") if tuple(key) in keys]
+    columns = earlier.values_list("pk", "day", "network", "campaign")
+    replaced = [pk for pk, day, network, campaign in columns if cost_key(day, network, campaign) in keys]
     AdCost.objects.filter(game=game, pk__in=replaced).delete()
     AdCost.objects.bulk_create(rows)
     return CostUpload.objects.create(
@@ -36,28 +40,29 @@ def store(*, game: Game, rows: Sequence[AdCost], name: str, uploaded_by: str) ->
 
 @dataclass(frozen=True, slots=True)
 class DayCost:
-    """The cost of a campaign on a day."""
+    """The cost of a campaign on a day, as the file names it."""
 
-    names: tuple[str, str]
+    network: str
+    campaign: str
+    campaign_id: str
     day: date
     currency: str
     spend: Decimal
 
 
-def of_days(game: Game, first: date, last: date, names: Mapping[str, str]) -> Iterator[DayCost]:
-    """Yield the costs of the days, of the network and campaign in `names`."""
-    rows = AdCost.objects.filter(game=game, day__range=(first, last), **names)
-    columns = ("network", "campaign", "day", "currency", "spend")
-    for network, campaign, day, currency, spend in rows.values_list(*columns):
-        yield DayCost((network, campaign), day, currency, spend)
+def of_days(game: Game, first: date, last: date, *, network: str = "") -> list[DayCost]:
+    """Return the costs of the days, of all networks or one."""
+    rows = AdCost.objects.filter(game=game, day__range=(first, last))
+    rows = rows.filter(network=network) if network else rows
+    columns = ("network", "campaign", "campaign_id", "day", "currency", "spend")
+    return [DayCost(*row) for row in rows.values_list(*columns)]
 
 
-def by_currency(costs: Sequence[DayCost], *, until: date | None = None) -> dict[str, Decimal]:
-    """Return {currency: spend} of the costs, until a day."""
+def by_currency(costs: Iterable[DayCost]) -> Mapping[str, Decimal]:
+    """Return {currency: spend} of the costs."""
     found: dict[str, Decimal] = defaultdict(Decimal)
     for cost in costs:
-        if until is None or cost.day <= until:
-            found[cost.currency] += cost.spend
+        found[cost.currency] += cost.spend
     return dict(found)
 
 

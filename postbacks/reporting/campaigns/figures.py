@@ -1,7 +1,7 @@
 """The figures of ads in a period: rows of a level, their sum, and days (definitions.py says what each counts)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ from audience.models import Game, Trigger
 from postbacks.models import Advert
 from postbacks.reporting.campaigns.periods import Period, PeriodParts, parts_between
 
+Names = tuple[str, ...]
 LEVELS = ("network", "campaign", "ad_group", "ad")
 SUMS = "sum(number)::bigint, sum(players)::bigint, sum(sent)::bigint, sum(accepted)::bigint, sum(value)"
 OF_DAYS = """SELECT advert_id, trigger, currency, number, players, sent, accepted, value FROM postbacks_advertday
@@ -96,12 +97,13 @@ class Scope:
     def game_zone(self) -> ZoneInfo:
         return ZoneInfo(self.game.time_zone)
 
-    def adverts(self) -> list[int]:
-        """Return the ids of the ads of the path."""
-        return list(Advert.objects.filter(game=self.game, **self.names).values_list("pk", flat=True))
-
-
-Names = tuple[str, ...]
+    def adverts(self, selected: Callable[[Names], bool] | None = None, *, depth: int = 0) -> list[int]:
+        """Return the ids of the ads of the path; with `selected` of those whose first `depth` names it selects."""
+        rows = Advert.objects.filter(game=self.game, **self.names)
+        if selected is None:
+            return list(rows.values_list("pk", flat=True))
+        named = rows.values_list("pk", *LEVELS[:depth])
+        return [row[0] for row in named if selected(row[1:])]
 
 
 def rows_of(scope: Scope, *, depth: int) -> dict[Names, Figures]:
@@ -132,11 +134,13 @@ def _rows(game: Game, parts: PeriodParts, *, names: dict[str, str], depth: int) 
     return dict(found)
 
 
-def by_day(scope: Scope) -> dict[date, Figures]:
-    """Return {day: figures} of the days of the period that have any, in its time zone."""
+def by_day(scope: Scope, adverts: Sequence[int] | None = None) -> dict[date, Figures]:
+    """Return {day: figures} of the days of the period that have any, in its time zone: of the ads of the path, or of
+    `adverts`."""
     period = scope.period
-    params: dict[str, Any] = {"game": scope.game.pk, "first": period.first, "last": period.last}
-    params |= {"adverts": scope.adverts() if scope.path else []}
+    if adverts is None and scope.path:
+        adverts = scope.adverts()
+    params: dict[str, Any] = {"game": scope.game.pk, "first": period.first, "last": period.last, "adverts": adverts}
     if period.zone == scope.game_zone:
         query, everything = BY_DAY, "true"
     else:
@@ -144,7 +148,7 @@ def by_day(scope: Scope) -> dict[date, Figures]:
         params |= {"zone": period.zone.key, "start": period.starts_at, "end": period.ends_at}
     found: dict[date, Figures] = defaultdict(Figures)
     for day, trigger, currency, *sums in _fetch(
-        query.format(narrowed="advert_id = ANY(%(adverts)s)" if scope.path else everything), params
+        query.format(narrowed=everything if adverts is None else "advert_id = ANY(%(adverts)s)"), params
     ):
         found[day].add(trigger, currency, sums)
     return dict(found)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from postbacks.reporting.campaigns.definitions import CLICKS, CONVERSIONS
+from postbacks.reporting.campaigns.definitions import CLICKS, CONVERSIONS, IS_ACTIVE
 from postbacks.reporting.campaigns.figures import Scope
 
 QUARTERS = """(
@@ -26,10 +26,13 @@ COUNTED = {"": "number", "first": "players", "sent": "sent", "accepted": "accept
 Listed = list[tuple[uuid.UUID, datetime]]
 
 
-def players(scope: Scope, *, limit: int, offset: int = 0) -> Listed:
-    """Return (person id, time of the first click) of the players that the scope counts, the newest first."""
-    params: dict[str, Any] = {"limit": limit, "offset": offset}
-    return _read(scope, CLICKS, {"column": "person_id", "at": "clicked_at"}, "first", "trigger = ''", "true", params)
+def players(scope: Scope, *, limit: int, offset: int = 0, active: int | None = None) -> Listed:
+    """Return (person id, time of the first click) of the players that the scope counts, the newest first; of those who
+    were active `active` days after the click."""
+    params: dict[str, Any] = {"limit": limit, "offset": offset, "zone": scope.period.zone.key}
+    day = "(clicked_at AT TIME ZONE %(zone)s)::date"
+    came_back = "true" if active is None else IS_ACTIVE.format(person="counted.person_id", day=day, days=active)
+    return _read(scope, CLICKS, {"column": "person_id", "at": "clicked_at"}, "first", "trigger = ''", came_back, params)
 
 
 def conversions(scope: Scope, *, limit: int, offset: int = 0, trigger: str = "", part: str = "") -> Listed:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from audience.database import clock
+from audience.models import Game
+
 DAY = timedelta(days=1)
 
 
@@ -55,6 +58,13 @@ def parts_between(starts_at: datetime, ends_at: datetime, game_zone: ZoneInfo) -
         return PeriodParts(None, ((starts_at, ends_at),))
     edges = ((starts_at, midnight(first, game_zone)), (midnight(last + DAY, game_zone), ends_at))
     return PeriodParts((first, last), tuple(edge for edge in edges if edge[0] < edge[1]))
+
+
+def last_days(game: Game, days: int) -> Period:
+    """Return the last days until today, in the game's time zone."""
+    zone = ZoneInfo(game.time_zone)
+    today = clock.now().astimezone(zone).date()
+    return Period(today - timedelta(days=days - 1), today, zone)
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:

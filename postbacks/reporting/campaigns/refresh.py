@@ -15,7 +15,9 @@ from django.db import connection, transaction
 
 from audience.background import isolation
 from audience.models import Game, Queue
+from postbacks.models import AdvertDay, CohortDay
 from postbacks.reporting.campaigns import statements
+from postbacks.reporting.campaigns.periods import DAY, midnight
 
 logger = structlog.get_logger(__name__)
 
@@ -33,6 +35,7 @@ DELETE FROM audience_changedquarter WHERE game_id = %(game)s AND kind = %(kind)s
 """
 # Compiling the statements takes longer than running them.
 NO_JIT = "SET LOCAL jit = off"
+LOCK, TRY_LOCK = (f"SELECT {name}(hashtext(%s))" for name in ("pg_advisory_xact_lock", "pg_try_advisory_xact_lock"))
 REMOVE_GAME = "DELETE FROM audience_changedquarter WHERE game_id = %(game)s"
 # Every quarter hour that has figures, so that their days are computed in another time zone.
 MARK_AGAIN = """
@@ -58,7 +61,14 @@ def refresh() -> int:
 
 
 def mark_again(*, game: Game) -> None:
-    """Have all figures of a game computed again: its time zone changed. Called in the transaction of the change."""
+    """Have all figures of a game computed again: its time zone changed. Called in the transaction of the change.
+
+    Figures by day are deleted, since a day of the former time zone may have none in the new one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [_lock_name(game.pk)])
+    AdvertDay.objects.filter(game_id=game.pk).delete()
+    CohortDay.objects.filter(game_id=game.pk).delete()
     _execute(MARK_AGAIN, {"game": game.pk})
 
 
@@ -74,19 +84,20 @@ def _refresh_game(game_id: int, kind: str, deadline: float) -> int:
 def _refresh_quarters(game_id: int, kind: str) -> int:
     """Compute up to MAX_QUARTERS quarter hours; return their number, 0 if another worker computes the game's."""
     params: dict[str, Any] = {"game": game_id, "kind": kind, "limit": MAX_QUARTERS}
-    game = Game.objects.filter(pk=game_id).first()
-    if game is None:
-        _execute(REMOVE_GAME, params)
-        return 0
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [f"figures of game {game_id}"])
+        cursor.execute(TRY_LOCK, [_lock_name(game_id)])
         if not cursor.fetchone()[0]:
+            return 0
+        # After the lock, which a change of the time zone holds until it is committed.
+        game = Game.objects.filter(pk=game_id).first()
+        if game is None:
+            _execute(REMOVE_GAME, params)
             return 0
         cursor.execute(CHANGED, params)
         quarters: list[datetime] = [starts_at for (starts_at,) in cursor.fetchall()]
     if quarters:
         zone = ZoneInfo(game.time_zone)
-        params |= {"quarters": quarters, "zone": game.time_zone, "days": days_of(quarters, zone)}
+        params |= {"quarters": quarters, "zone": game.time_zone, **days_of(quarters, zone)}
         _execute(NO_JIT, params)
         _execute(REMOVE, params)
         for statement in statements.OF_CAMPAIGNS if kind == CAMPAIGN else statements.OF_COHORTS:
@@ -94,9 +105,18 @@ def _refresh_quarters(game_id: int, kind: str) -> int:
     return len(quarters)
 
 
-def days_of(quarters: Sequence[datetime], zone: ZoneInfo) -> list[str]:
-    """Return the days of these moments in the time zone, in ISO format."""
-    return sorted({moment.astimezone(zone).date().isoformat() for moment in quarters})
+def days_of(quarters: Sequence[datetime], zone: ZoneInfo) -> dict[str, list[Any]]:
+    """Return the days of these moments in the time zone: `days` in ISO format, `day_starts` and `day_ends`."""
+    days = sorted({moment.astimezone(zone).date() for moment in quarters})
+    return {
+        "days": [day.isoformat() for day in days],
+        "day_starts": [midnight(day, zone) for day in days],
+        "day_ends": [midnight(day + DAY, zone) for day in days],
+    }
+
+
+def _lock_name(game_id: int) -> str:
+    return f"figures of game {game_id}"
 
 
 def _execute(statement: str, params: dict[str, Any]) -> None:

@@ -1,13 +1,16 @@
-"""The statements that compute figures (refresh.py). Parameters: `game`, `zone`, `quarters`, and `days` in ISO form."""
+"""The statements that compute figures (refresh.py).
 
-from postbacks.reporting.campaigns.definitions import CLICKS, CONVERSIONS, RETENTION_DAYS, REVENUE_DAYS
+Parameters: `game`, `zone`, `quarters`, and `days` in ISO form with the moments at which they start and end. Python computes
+these: where the clocks go back over midnight, the day begins at the first of two midnights, and PostgreSQL takes the
+second.
+"""
+
+from postbacks.reporting.campaigns.definitions import CLICKS, CONVERSIONS, IS_ACTIVE, RETENTION_DAYS, REVENUE_DAYS
 
 NAMES = "network, campaign, ad_group, ad"
 QUARTERS = "unnest(%(quarters)s::timestamptz[]) AS quarter (starts_at)"
-DAYS = """(
-  SELECT day, day::timestamp AT TIME ZONE %(zone)s AS first, (day + 1)::timestamp AT TIME ZONE %(zone)s AS last
-  FROM unnest(%(days)s::date[]) AS day
-) AS local"""
+DAYS = """unnest(%(days)s::date[], %(day_starts)s::timestamptz[], %(day_ends)s::timestamptz[])
+  AS local (day, first, last)"""
 ADD_ADVERTS = f"""
 INSERT INTO postbacks_advert (game_id, {NAMES})
 SELECT DISTINCT %(game)s, {NAMES} FROM {QUARTERS} CROSS JOIN LATERAL ({{rows}}) AS counted
@@ -25,6 +28,17 @@ SUMS = "sum(number), sum(players), sum(sent), sum(accepted), sum(value)"
 CLEAR_QUARTERS = "DELETE FROM {table} WHERE game_id = %(game)s AND starts_at = ANY(%(quarters)s)"
 CLEAR_DAYS = "DELETE FROM {table} WHERE game_id = %(game)s AND day = ANY(%(days)s::date[])"
 
+# The IDs of campaigns beside their names, for costs.
+ADD_CAMPAIGN_IDS = f"""
+INSERT INTO postbacks_campaignid (game_id, network, campaign_id, campaign)
+SELECT DISTINCT %(game)s, network, campaign_id, campaign FROM {QUARTERS} CROSS JOIN LATERAL (
+  SELECT network, audience_campaign_id(campaign) AS campaign_id, audience_campaign_name(campaign) AS campaign
+  FROM audience_touch AS touch WHERE touch.game_id = %(game)s
+    AND clicked_at >= quarter.starts_at AND clicked_at < quarter.starts_at + interval '15 minutes'
+  OFFSET 0
+) AS click WHERE campaign_id <> campaign
+ORDER BY network, campaign_id, campaign ON CONFLICT DO NOTHING
+"""
 COUNT_CLICKS = f"""
 INSERT INTO postbacks_advertquarter (game_id, starts_at, advert_id, trigger, currency, {FIGURES})
 SELECT %(game)s, starts_at, {ADVERT_ID}, '', '', count(*), count(*) FILTER (WHERE is_first), 0, 0, 0
@@ -53,6 +67,7 @@ OF_CAMPAIGNS = (
     CLEAR_QUARTERS.format(table="postbacks_advertquarter"),
     ADD_ADVERTS.format(rows=CLICKS),
     ADD_ADVERTS.format(rows=CONVERSIONS),
+    ADD_CAMPAIGN_IDS,
     COUNT_CLICKS,
     COUNT_CONVERSIONS,
     SUM_ADVERTS,
@@ -66,15 +81,13 @@ SELECT starts_at, counted.person_id, counted.clicked_at, {ADVERT_ID} AS advert_i
   (counted.clicked_at AT TIME ZONE %(zone)s)::date AS day
 FROM {QUARTERS} CROSS JOIN LATERAL ({CLICKS}) AS counted WHERE is_first
 """
-IS_ACTIVE = """EXISTS (
-    SELECT FROM audience_activequarter AS active WHERE active.game_id = %(game)s AND active.person_id = first.person_id
-      AND active.starts_at >= (first.day + {days})::timestamp AT TIME ZONE %(zone)s
-      AND active.starts_at < (first.day + {days} + 1)::timestamp AT TIME ZONE %(zone)s
-  )"""
 COHORT = (*(f"active_{days}" for days in RETENTION_DAYS), *(f"revenue_{days}" for days in REVENUE_DAYS))
 NO_REVENUE = ", ".join("0" for _ in REVENUE_DAYS)
 NO_ACTIVITY = ", ".join("0" for _ in RETENTION_DAYS)
-ACTIVE = ", ".join(f"count(*) FILTER (WHERE {IS_ACTIVE.format(days=days)})" for days in RETENTION_DAYS)
+ACTIVE = ", ".join(
+    f"count(*) FILTER (WHERE {IS_ACTIVE.format(person='first.person_id', day='first.day', days=days)})"
+    for days in RETENTION_DAYS
+)
 COUNT_PLAYERS = f"""
 INSERT INTO postbacks_cohortquarter (game_id, starts_at, advert_id, currency, players, {", ".join(COHORT)})
 SELECT %(game)s, starts_at, advert_id, '', count(*), {ACTIVE}, {NO_REVENUE}
