@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from audience.digest import active_quarters
 from audience.digest.owned_ids import owned_ids, player_of
 from audience.games.keys import NewKey
 from audience.models import (
+    ActiveQuarter,
     Conversion,
     Device,
     Erasure,
@@ -545,3 +547,20 @@ def test_the_privacy_page_says_what_an_erasure_of_a_shared_id_removes(game: Game
     page = " ".join(hub.member(game, Role.ADMIN).get(f"/g/{game.slug}/privacy/").content.decode().split())
     assert "An ID that several players share stays for the others." in page
     assert "their own events stay, without the ID." in page
+
+
+def test_activity_that_only_erased_events_show_is_forgotten(key: NewKey, secret_key: NewKey) -> None:
+    digest(
+        key,
+        click(BROWSER, "click-ada", eventTimestamp=ago(minutes=300)),
+        login(ADA, 240),
+        unnamed("level_up", 180),
+        login(BOB, 120),
+        unnamed("level_up", 60),
+    )
+    ada, bob = person_of(ADA), person_of(BOB)
+    assert [ActiveQuarter.objects.filter(person_id=one.pk).count() for one in (ada, bob)] == [3, 0]
+    erase(secret_key, {"anonymousId": BROWSER})
+    (quarter,) = ActiveQuarter.objects.all()
+    named = Event.objects.get(user_id=ADA)
+    assert (quarter.person_id, quarter.starts_at) == (ada.pk, active_quarters.quarter_of(named.event_at))

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from auditlog.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from audience.models import Device, Erasure, Game, Group, Person, Role
+from audience.models import ActiveQuarter, Device, Erasure, Game, Group, Person, Role
 from consent.models import ConsentDecision
 from tests import factories, hub
 from tests.audience.test_hub_events import event, rejection
@@ -70,6 +70,8 @@ def ada(game: Game) -> Person:
     refused.subjects = ["player-ada"]
     refused.save()
     decided("anon-ada", game)
+    for moment in (datetime(2026, 11, 1, 9, 0, tzinfo=UTC), datetime(2026, 11, 2, 10, 15, tzinfo=UTC)):
+        ActiveQuarter.objects.create(game_id=game.pk, person_id=row.pk, starts_at=moment)
     return row
 
 
@@ -143,6 +145,7 @@ def test_the_download_contains_all_data_and_no_credential(game: Game, admin: Cli
     assert [row["group_id"] for row in file["groups"]] == ["guild-red"]
     assert [row["level"] for row in file["consent_decisions"]] == ["full"]
     assert [row["click_id"] for row in file["clicks"]] == ["E.C.P.click"]
+    assert [row["starts_at"] for row in file["activity"]] == ["2026-11-02T10:15:00Z", "2026-11-01T09:00:00Z"]
     assert [row["user_id"] for row in file["events"]] == ["player-ada"]
     assert file["events"][0]["properties"]["email"] == "ada@players.example"
     assert len(file["rejections"]) == 1

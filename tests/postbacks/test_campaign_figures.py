@@ -7,18 +7,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audience.database import clock
 from audience.digest import owned_ids
-from audience.models import Conversion, Game, Person, Touch
+from audience.models import ActiveQuarter, Conversion, Game, Person, Touch
 from audience.privacy import erasure
 from postbacks.models import CohortDay, Delivery
 from postbacks.outbox import fan_out
 from postbacks.reporting.campaigns import figures, listed, refresh
 from postbacks.reporting.campaigns.figures import Figures, Scope
-from postbacks.reporting.campaigns.periods import Period
+from postbacks.reporting.campaigns.periods import Period, midnight
+from tests import factories
 from tests.effort import examples
 from tests.postbacks import histories
 from tests.postbacks.histories import History
@@ -156,7 +157,7 @@ def lists(scope: Scope, row: Figures) -> None:
         assert len(listed.conversions(scope, limit=100, trigger=trigger, part="first")) == row.firsts[trigger]
 
 
-@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.reuse, Phase.generate])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=tagged(), zone=st.sampled_from(ZONES), other=st.sampled_from(ZONES), erased=st.sampled_from(("", "u1")))
 def test_figures_equal_a_plain_query(history: History, zone: ZoneInfo, other: ZoneInfo, erased: str) -> None:
     game = histories.new_game()
@@ -175,3 +176,39 @@ def test_figures_equal_a_plain_query(history: History, zone: ZoneInfo, other: Zo
         checked(game, read_in)
     scope = Scope(game=game, period=Period(date(2000, 1, 1), date(2100, 1, 1), zone))
     assert stored_cohorts(game) == plain_cohorts(scope)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        # The clocks go back from 1:00 to 0:00: two midnights.
+        ("Atlantic/Azores", date(2025, 10, 26), 25),
+        ("America/Havana", date(2025, 11, 2), 25),
+        # Forward from 0:00 to 1:00: none.
+        ("America/Santiago", date(2025, 9, 7), 23),
+        ("Europe/Berlin", date(2026, 3, 29), 23),
+        ("Australia/Lord_Howe", date(2026, 4, 5), 24.5),
+    ],
+)
+def test_days_on_which_the_clocks_change_have_all_their_clicks(game: Game, zone: str, day: date, hours: float) -> None:
+    game.time_zone = zone
+    game.save()
+    start = midnight(day, ZoneInfo(zone))
+    assert midnight(day + timedelta(days=1), ZoneInfo(zone)) - start == timedelta(hours=hours)
+    ada = factories.person(game, user="ada")
+    for quarter in range(-8, int(hours * 4) + 8):
+        clicked_at = start + timedelta(minutes=15 * quarter)
+        factories.touch(ada, click_id=f"click-{quarter}", clicked_at=clicked_at, campaign={"utm_campaign": "autumn"})
+    # Active in the first quarter hour of the changed day, which is the first day after the click.
+    ActiveQuarter.objects.create(game_id=game.pk, person_id=ada.pk, starts_at=start)
+    refresh.refresh()
+    days = [day + timedelta(days=number) for number in (-1, 0, 1)]
+    scope = Scope(game=game, period=Period(days[0], days[-1], ZoneInfo(zone)))
+    assert {of: row.clicks for of, row in figures.by_day(scope).items()} == dict(
+        zip(days, (8, hours * 4, 8), strict=True)
+    )
+    assert [row.clicks for row in figures.rows_of(scope, depth=1).values()] == [16 + hours * 4]
+    elsewhere = Scope(game=game, period=Period(days[0], days[-1], ZoneInfo("UTC")))
+    assert sum(row.clicks for row in figures.by_day(elsewhere).values()) == 16 + hours * 4
+    assert list(CohortDay.objects.values_list("day", "players", "active_1")) == [(days[0], 1, 1)]
+    assert [pk for pk, _ in listed.players(scope, limit=9, active=1)] == [ada.pk]

@@ -189,3 +189,74 @@ def test_a_campaign_in_another_zone_keeps_it_in_its_links(url: str, viewer: Clie
     assert "is not a time zone" in viewer.get(f"{url}?zone=Mars/Olympus").content.decode()
     hours = viewer.get(f"{url}?from=2026-11-20&from_time=22:00&to=2026-11-21").content.decode()
     assert "Reports of campaigns have whole days: leave out the times." in hours
+
+
+def test_equal_rows_are_in_order_of_their_names(url: str, game: Game, viewer: Client) -> None:
+    for name, campaign in (("ada", "beta"), ("bob", "Alpha"), ("cem", "gamma"), ("dora", "gamma")):
+        player(game, name, utm_campaign=campaign)
+    refresh.refresh()
+    names = {
+        direction: [row[0].split()[0] for row in table(viewer, f"{url}?dir={direction}")[1:]]
+        for direction in ("asc", "desc")
+    }
+    assert names == {"asc": ["Alpha", "beta", "gamma"], "desc": ["gamma", "Alpha", "beta"]}
+    for key in ("name", "players", "launches", "payers", "purchases", "revenue", "sent", "accepted", "spend"):
+        assert len(table(viewer, f"{url}?sort={key}")) == 4, key
+
+
+def test_amounts_have_the_digits_of_the_reporting_currency(url: str, game: Game, viewer: Client) -> None:
+    player(game, "ada", paid="1200 JPY", utm_campaign="autumn")
+    game.reporting_currency = "JPY"
+    game.save()
+    refresh.refresh()
+    assert table(viewer, url)[0][6] == "1,200"
+    assert table(viewer, f"{url}cohorts/")[0][6] == "1,200.00"
+    ExchangeRate.objects.create(game=game, currency="JPY", rate=Decimal("0.002"))
+    game.reporting_currency = "KWD"
+    game.save()
+    assert table(viewer, url)[0][6] == "2.400 1,200 JPY"
+
+
+def test_the_export_has_the_amounts_as_they_were_reported(url: str, game: Game, viewer: Client) -> None:
+    player(game, "ada", paid="10.5 EUR", utm_campaign="=HYPERLINK(1)")
+    refresh.refresh()
+    answer = viewer.get(f"{url}export/")
+    (row,) = csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode()))  # type: ignore[attr-defined]
+    assert (row["revenue"], row["revenue_EUR"], row["attribution_window_days"]) == ("0", "10.5", "7")
+    assert row["campaign"] == "'=HYPERLINK(1)"
+
+
+def test_a_name_of_200_characters_leads_to_its_rows(url: str, game: Game, viewer: Client) -> None:
+    player(game, "ada", utm_campaign=f"<b>{'x' * 196} and more")
+    refresh.refresh()
+    html = viewer.get(url).content.decode()
+    assert "<b>x" not in html
+    (link,) = re.findall(r'<a href="([^"]*)"><strong>&lt;b&gt;', html)
+    assert table(viewer, url + link.removeprefix(url).replace("&amp;", "&"))[0][:2] == ["All", "1"]
+
+
+def test_the_tabs_keep_the_campaign_and_the_days(url: str, viewer: Client, traffic: None) -> None:
+    page = viewer.get(f"{url}?network=tiktok&campaign=autumn&range=90").content.decode()
+    assert f'href="{url}cohorts/?network=tiktok&amp;campaign=autumn&amp;range=90"' in page
+
+
+def test_the_chart_has_the_rows_of_the_table(url: str, viewer: Client, traffic: None) -> None:
+    page = hub.normalized_html(viewer.get(f"{url}?q=spring").content.decode())
+    assert re.search(r"Clicks <strong>(\d+)</strong>", page)[1] == "1"  # type: ignore[index]
+
+
+def test_a_page_after_the_last_says_so(url: str, viewer: Client, traffic: None) -> None:
+    for page in ("players", "conversions"):
+        html = viewer.get(f"{url}{page}/?offset=50").content.decode()
+        assert ("No more rows" in html, "First page" in html) == (True, True)
+
+
+def test_days_of_the_former_time_zone_are_no_longer_counted(
+    url: str, game: Game, viewer: Client, traffic: None
+) -> None:
+    before = table(viewer, url)[0]
+    for zone in ("Pacific/Kiritimati", "America/Los_Angeles", "Asia/Kathmandu"):
+        settings.set_report_settings(game=game, time_zone=zone, reporting_currency="USD", rates={"EUR": Decimal("1.5")})
+        refresh.refresh()
+        assert table(viewer, url)[0] == before, zone
+        assert table(viewer, f"{url}cohorts/")[0][1] == "4", zone

@@ -102,7 +102,7 @@ class Lines:
 
 
 def figure_text(value: Value, unit: str, currency: str) -> str:
-    """Return a figure as pages show it: "1,204", "1,204.50" with the digits of the currency, a dash if it is unknown."""
+    """Return a figure as pages show it: "1,204", "1,204.50" with the currency’s digits, a dash if it is unknown."""
     if value is None:
         return "–"
     digits = money.digits_of(currency)

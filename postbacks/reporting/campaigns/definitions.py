@@ -46,8 +46,8 @@ OFFSET 0
 # How many days after that of the first click retention and revenue are reported.
 RETENTION_DAYS = (1, 7, 30)
 REVENUE_DAYS = (0, 1, 7, 30, 90)
-# Whether a player was active `days` after a day, in the time zone `zone`. The range, for the index, is an hour wider than
-# that day, since PostgreSQL takes the second of two midnights.
+# Whether a player was active `days` after a day, in the time zone `zone`. The range, for the index, is an hour wider
+# than that day, since PostgreSQL takes the second of two midnights.
 IS_ACTIVE = """EXISTS (
     SELECT FROM audience_activequarter AS active WHERE active.game_id = %(game)s AND active.person_id = {person}
       AND active.starts_at >= ({day} + {days})::timestamp AT TIME ZONE %(zone)s - interval '1 hour'

@@ -1,8 +1,8 @@
 """The statements that compute figures (refresh.py).
 
-Parameters: `game`, `zone`, `quarters`, and `days` in ISO form with the moments at which they start and end. Python computes
-these: where the clocks go back over midnight, the day begins at the first of two midnights, and PostgreSQL takes the
-second.
+Parameters: `game`, `zone`, `quarters`, and `days` in ISO form with the moments at which they start and end. Python
+computes these: where the clocks go back over midnight, the day begins at the first of two midnights, and PostgreSQL
+takes the second.
 """
 
 from postbacks.reporting.campaigns.definitions import CLICKS, CONVERSIONS, IS_ACTIVE, RETENTION_DAYS, REVENUE_DAYS
