@@ -181,7 +181,8 @@ def _campaigns(game: Game) -> None:
     refresh.refresh()
     day = timezone.now().date()
     row = AdCost(game=game, day=day, network="tiktok", campaign=LONG, spend=120, currency="USD")
-    costs.store(game=game, rows=[row], name=f"{LONG}.csv", uploaded_by="colleague@studio.example")
+    unmatched = AdCost(game=game, day=day, network="reddit", campaign=f"Unseen {LONG}"[:200], spend=7, currency="USD")
+    costs.store(game=game, rows=[row, unmatched], name=f"{LONG}.csv", uploaded_by="colleague@studio.example")
 
 
 def newest(game: Game) -> dict[str, Any]:
