@@ -26,7 +26,7 @@ WHERE (changed.clicked_at IS NULL OR click.clicked_at >= changed.clicked_at)
 
 
 def add(*, game: Game, changed: Iterable[uuid.UUID], clicked: Mapping[uuid.UUID, datetime]) -> None:
-    """Store activity anew: of persons who were merged or lost events, and of {person: time of a new click}.
+    """Store activity anew: of persons whose events changed, and of {person: time of a new click}.
 
     Where events may have been deleted by age, what is stored stays.
     """

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from audience.digest import ownership, persons, pruned_ids, reassignment, strong_ids, unnamed
+from audience.digest import active_quarters, ownership, persons, pruned_ids, reassignment, strong_ids, unnamed
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
 from audience.digest.owner_changes import differs_from
@@ -29,12 +29,14 @@ class ResolvedPlayers:
 
     `moved`: events of earlier digests that must be digested again; `by_event` has their persons too.
     `quarters`: {person id: quarter hours of activity}, without those of known persons that the database has recorded.
+    `reread`: persons whose activity is read from their events instead, since a group has events of several players.
     """
 
     by_event: dict[int, uuid.UUID] = field(default_factory=dict)
     changed: set[uuid.UUID] = field(default_factory=set)
     moved: list[Event] = field(default_factory=list)
     quarters: dict[uuid.UUID, set[datetime]] = field(default_factory=lambda: defaultdict(set))
+    reread: set[uuid.UUID] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -71,17 +73,22 @@ def resolve(
     for group in groups:
         if group.person_id is not None:
             people.by_event.update(dict.fromkeys(group.events, group.person_id))
-            people.quarters[group.person_id].update(group.quarters)
+    # With the groups whose player changes, from `_resolve` on.
     unresolved = [group for group in groups if group.person_id is None]
     if unresolved:
         known_groups = [group for group in groups if group.person_id is not None]
         by_id = {event.pk: event for event in events}
         _resolve(DigestInput(game, unresolved, known_groups, by_id, set(event_ids), triggers), people, merged)
+    assigned = {id(group) for group in unresolved}
+    for group in groups:
+        if group.person_id is not None and id(group) not in assigned:
+            people.quarters[group.person_id].update(group.quarters)
     people.by_event = {pk: merged.final(person_id) for pk, person_id in people.by_event.items()}
     quarters = people.quarters
     people.quarters = defaultdict(set)
     for person_id, moments in quarters.items():
         people.quarters[merged.final(person_id)] |= moments
+    people.reread = {merged.final(person_id) for person_id in people.reread}
     people.changed = {merged.final(person_id) for person_id in people.changed | set(merged.values())}
     return people
 
@@ -141,10 +148,12 @@ def _assign(
             for pk in group.events:
                 people.by_event[pk] = _player(group, lookup, digest.events[pk].event_at)
             person_id = _player(group, lookup, group.active_at or group.first_at)
+            players = _players(group, lookup)
         else:
             people.by_event.update(dict.fromkeys(group.events, person_id))
+            players = {person_id}
         seen[merged.final(person_id)].append(group)
-        people.quarters[person_id].update(group.quarters)
+        _add_activity(digest.game, group, players, people)
     persons.record_seen(digest.game, seen, merged)
 
 
@@ -152,6 +161,24 @@ def _player(group: EventGroup, lookup: WeakOwners, moment: datetime) -> uuid.UUI
     player = lookup.player(group.ids.weak, moment)
     assert player is not None, "every weak id of an event without a user has a player"
     return player
+
+
+def _players(group: EventGroup, lookup: WeakOwners) -> set[uuid.UUID]:
+    """Return the players of the events of a group without a user: the owner of an id may change between them."""
+    changes = {moment for key in group.ids.weak for moment in lookup.changes(key)}
+    moments = {group.first_at, group.last_at, *(at for at in changes if group.first_at < at < group.last_at)}
+    return {_player(group, lookup, moment) for moment in moments}
+
+
+def _add_activity(game: Game, group: EventGroup, players: set[uuid.UUID], people: ResolvedPlayers) -> None:
+    if len(players) == 1:
+        people.quarters[next(iter(players))].update(group.quarters)
+    else:
+        people.reread |= players
+    if group.person_id is not None and players != {group.person_id}:
+        # The database has recorded them for the player that the ids had before.
+        active_quarters.remove(game_id=game.pk, quarters={group.person_id: group.quarters})
+        people.reread.add(group.person_id)
 
 
 def _move(

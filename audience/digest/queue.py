@@ -21,6 +21,7 @@ from audience.digest import (
     active_quarters,
     attribution,
     devices_and_groups,
+    earlier_activity,
     event_groups,
     identity,
     spellings,
@@ -149,6 +150,7 @@ def digest(*, game_id: int, only: int | None = None) -> int:
         if attribution.attribute(game=game, events=events, people=people):
             wakeup.wake(settings.CONVERSIONS_READY_TASK)
     active_quarters.store(game=game, quarters=people.quarters)
+    earlier_activity.add(game=game, changed=people.reread, clicked={})
     return rows.update(state=BatchState.DONE, error="")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audience.database import clock
@@ -157,7 +157,7 @@ def lists(scope: Scope, row: Figures) -> None:
         assert len(listed.conversions(scope, limit=100, trigger=trigger, part="first")) == row.firsts[trigger]
 
 
-@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.reuse, Phase.generate])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=tagged(), zone=st.sampled_from(ZONES), other=st.sampled_from(ZONES), erased=st.sampled_from(("", "u1")))
 def test_figures_equal_a_plain_query(history: History, zone: ZoneInfo, other: ZoneInfo, erased: str) -> None:
     game = histories.new_game()
