@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from audience.admin.base import DeclaredFilters, ReadOnly, confirmed_action, hub_page
 from audience.games.keys import revoke_key
-from audience.models import ApiKey, Game, GoalEvent, Invitation, Membership
+from audience.models import ApiKey, ExchangeRate, Game, GoalEvent, Invitation, Membership
 from audience.wording import dates
 
 
@@ -75,6 +75,15 @@ class InvitationAdmin(ReadOnly):
         if invitation.revoked_at:
             return "Revoked"
         return "Open" if invitation.is_open else "Expired"
+
+
+@admin.register(ExchangeRate)
+class ExchangeRateAdmin(ReadOnly):
+    list_display = ["currency", "rate", "game"]
+    list_filter = ["currency", "game"]
+    list_select_related = ["game"]
+    ordering = ["game__name", "currency", "pk"]
+    view_on_site = hub_page("report-settings")
 
 
 @admin.register(GoalEvent)

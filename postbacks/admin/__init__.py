@@ -1,3 +1,3 @@
 """The admin of this app: read-only rows, and an action that sends failed deliveries again."""
 
-from postbacks.admin import alerts, deliveries, settings
+from postbacks.admin import alerts, campaigns, deliveries, settings

@@ -1,0 +1,39 @@
+"""Ads as their clicks name them, and what they cost."""
+
+from django.contrib import admin
+
+from audience.admin.base import ReadOnly, hub_page
+from postbacks.models import AdCost, Advert, CostUpload
+
+
+@admin.register(Advert)
+class AdvertAdmin(ReadOnly):
+    list_display = ["campaign", "ad_group", "ad", "network", "game"]
+    list_filter = ["network", "game"]
+    list_select_related = ["game"]
+    search_fields = ["campaign", "ad_group", "ad"]
+    ordering = ["-pk"]
+    view_on_site = hub_page("campaigns")
+
+
+@admin.register(AdCost)
+class AdCostAdmin(ReadOnly):
+    """Read-only: an upload for the same days and campaigns replaces rows."""
+
+    list_display = ["day", "network", "campaign", "spend", "currency", "clicks", "impressions", "game"]
+    list_filter = ["network", "currency", "game"]
+    list_select_related = ["game"]
+    search_fields = ["campaign"]
+    date_hierarchy = "day"
+    ordering = ["-day", "-pk"]
+    view_on_site = hub_page("costs")
+
+
+@admin.register(CostUpload)
+class CostUploadAdmin(ReadOnly):
+    list_display = ["name", "uploaded_at", "uploaded_by", "rows", "replaced", "first_day", "last_day", "game"]
+    list_filter = ["game"]
+    list_select_related = ["game"]
+    search_fields = ["name", "uploaded_by"]
+    ordering = ["-uploaded_at", "-pk"]
+    view_on_site = hub_page("costs")
