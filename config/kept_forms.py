@@ -1,6 +1,7 @@
 """A form that is posted after its session has ended: its user signs in, and finds it with its contents.
 
-What was entered is kept in the new session, encrypted and without secrets, and shown once within an hour.
+What was entered is kept in the new session, encrypted and without secrets, and shown once within an hour, only to the
+user who was signed in last on this browser.
 """
 
 import re
@@ -14,10 +15,10 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.urls import Resolver404, ResolverMatch, resolve, reverse
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.urls import reverse
+from django.views.csrf import csrf_failure
 from django_htmx.http import HttpResponseClientRedirect
 
 from audience.database import clock
@@ -25,10 +26,14 @@ from audience.database.encryption import decrypt, encrypt
 from audience.hub.toolkit.access import HubRequest
 from audience.intake.requests.caller import caller_ip
 from config.form_filling import fill
+from config.form_pages import page_of
 from postbacks.networks import NETWORKS
 
 SESSION_KEY = "kept_form"
 KEPT_SECONDS = 60 * 60
+# A signed cookie: who was signed in last on this browser. Another user does not see what was entered.
+USER_COOKIE = "form_user"
+USER_COOKIE_SECONDS = 365 * 24 * 60 * 60
 # Of the names and values together; a larger form is not kept.
 MAX_CHARACTERS = 64 * 1024
 # Forms that are kept for one client in ten minutes, since anybody can post one.
@@ -36,21 +41,6 @@ MAX_KEPT = 30
 KEPT_PERIOD_SECONDS = 600
 SECRET_PARTS = {part.form_name for kind in NETWORKS.values() for part in kind.credential_fields if part.kind != "plain"}
 SECRET_NAMES = re.compile(r"password|secret|token|test_code|^code$", re.IGNORECASE)
-# Forms that are posted to another address than that of their page: URL name -> that of the page.
-FORM_PAGES = {
-    "dry-run-new": "postback-add",
-    "dry-run": "postback-edit",
-    "goal-row": "postback-add",
-    "request-preview": "postback-add",
-    "erase": "privacy",
-    "person-erase": "person",
-    "alert-choice": "alerts",
-    "test-conversion": "integration",
-    "settings-general": "game-settings",
-    "settings-reports": "game-settings",
-    "settings-rates": "game-settings",
-    "settings-attribution": "game-settings",
-}
 # Requests that a form makes while a person types: the answer must not leave the page.
 BACKGROUND = {"goal-row", "request-preview"}
 KEPT = "Your session has ended. Sign in: what you entered is kept, except secrets."
@@ -76,7 +66,45 @@ class KeptFormMiddleware:
             _restore(request, response, kept)
         if response.status_code == 405 and "text/html" in request.headers.get("Accept", ""):
             return _not_allowed(request, response)
+        _remember_user(request, response)
         return response
+
+
+def token_refused(request: HubRequest, reason: str = "") -> HttpResponse:
+    """Answer a form whose CSRF token is refused (CSRF_FAILURE_VIEW).
+
+    Signing in makes a new token, so that pages in other tabs are too old: their forms come back with their contents. A
+    form of another site is refused, and never kept.
+    """
+    if request.headers.get("Origin") != f"{request.scheme}://{request.get_host()}" or request.path in _sign_in_pages():
+        return csrf_failure(request, reason)
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.get_full_path())
+    if _is_in_background(request):
+        return HttpResponse(status=204)
+    page = page_of(request)
+    _keep(request, page, user=str(request.user.pk))
+    return HttpResponseClientRedirect(page) if request.htmx else redirect(page)
+
+
+def _remember_user(request: HubRequest, response: HttpResponse) -> None:
+    user = request.user  # None on the pages of the API documentation
+    is_known = request.session.accessed and user is not None and user.is_authenticated
+    if is_known and _last_user(request) != str(user.pk):
+        response.set_signed_cookie(
+            USER_COOKIE,
+            str(user.pk),
+            salt=USER_COOKIE,
+            max_age=USER_COOKIE_SECONDS,
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+            samesite="Lax",
+        )
+
+
+def _last_user(request: HttpRequest) -> str:
+    """Return the id of the user who was signed in last on this browser; '' if that is not known."""
+    return request.get_signed_cookie(USER_COOKIE, default="", salt=USER_COOKIE) or ""
 
 
 def _leads_to_sign_in(response: HttpResponse) -> bool:
@@ -90,19 +118,31 @@ def _sign_in_pages() -> tuple[str, ...]:
 
 def _to_sign_in(request: HubRequest) -> HttpResponse:
     """Keep the form and redirect to the sign-in page, which leads to the page of the form."""
-    page, name = _page_of(request), request.resolver_match.url_name if request.resolver_match else ""
-    if request.htmx and name in BACKGROUND:
+    if _is_in_background(request):
         return HttpResponse(status=204)
-    entered = [(name, value) for name, values in request.POST.lists() for value in values if not _is_secret(name)]
-    is_small = sum(len(name) + len(value) for name, value in entered) <= MAX_CHARACTERS
-    if is_small and _may_keep(request):
-        kept = {"page": page, "target": request.path, "entered": entered, "at": clock.now().timestamp()}
-        request.session[SESSION_KEY] = encrypt(kept)
+    page = page_of(request)
+    if _keep(request, page, user=_last_user(request)):
         messages.info(request, KEPT)
     else:
         messages.warning(request, NOT_KEPT)
     sign_in = redirect_to_login(page)
     return HttpResponseClientRedirect(sign_in.url) if request.htmx else sign_in
+
+
+def _is_in_background(request: HubRequest) -> bool:
+    match = request.resolver_match
+    return bool(request.htmx) and match is not None and match.url_name in BACKGROUND
+
+
+def _keep(request: HttpRequest, page: str, *, user: str) -> bool:
+    """Keep what was entered for the user with this id, '' for any; return whether it was kept."""
+    entered = [(name, value) for name, values in request.POST.lists() for value in values if not _is_secret(name)]
+    is_small = sum(len(name) + len(value) for name, value in entered) <= MAX_CHARACTERS
+    if not is_small or not _may_keep(request):
+        return False
+    kept = {"page": page, "target": request.path, "entered": entered, "at": clock.now().timestamp(), "user": user}
+    request.session[SESSION_KEY] = encrypt(kept)
+    return True
 
 
 def _is_secret(name: str) -> bool:
@@ -118,34 +158,6 @@ def _may_keep(request: HttpRequest) -> bool:
         return True
 
 
-def _page_of(request: HubRequest) -> str:
-    """Return the path, with query, of the page with the form that was posted."""
-    match = request.resolver_match
-    if match and (page := FORM_PAGES.get(match.url_name or "")):
-        return reverse(page, kwargs=match.kwargs)
-    if match is None or _answers_get(match):
-        return request.get_full_path()
-    sender = (request.htmx.current_url if request.htmx else None) or request.headers.get("Referer", "")
-    if url_has_allowed_host_and_scheme(sender, {request.get_host()}):
-        parts = urlsplit(sender)
-        sent_from = _resolve(parts.path)
-        if sent_from and _answers_get(sent_from):
-            return f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return reverse("overview", kwargs={"slug": match.kwargs["slug"]}) if "slug" in match.kwargs else reverse("games")
-
-
-def _resolve(path: str) -> ResolverMatch | None:
-    try:
-        return resolve(path)
-    except Resolver404:
-        return None
-
-
-def _answers_get(match: ResolverMatch) -> bool:
-    """Whether the view answers GET. Views of other kinds than the Hub's have a form at their address."""
-    return "GET" in getattr(match.func, "methods", ("GET",))
-
-
 def _kept_for(request: HubRequest) -> dict[str, Any] | None:
     """Return the kept form whose page this request asks for; None without one."""
     if request.method != "GET" or request.htmx or settings.SESSION_COOKIE_NAME not in request.COOKIES:
@@ -156,7 +168,8 @@ def _kept_for(request: HubRequest) -> dict[str, Any] | None:
         kept: dict[str, Any] = decrypt(request.session[SESSION_KEY])
     except ValidationError:  # a key was removed
         kept = {"page": "", "at": 0}
-    if clock.now().timestamp() - kept["at"] > KEPT_SECONDS:
+    is_of_another = kept.get("user", "") not in ("", str(request.user.pk))
+    if is_of_another or clock.now().timestamp() - kept["at"] > KEPT_SECONDS:
         del request.session[SESSION_KEY]
         return None
     return kept if urlsplit(kept["page"]).path == request.path else None

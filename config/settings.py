@@ -180,6 +180,7 @@ WHITENOISE_USE_FINDERS = True
 SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_FAILURE_VIEW = "config.kept_forms.token_refused"
 SECURE_SSL_REDIRECT = SECURE
 # A redirected POST loses its body, and internal probes use plain HTTP.
 SECURE_REDIRECT_EXEMPT = [

@@ -1,5 +1,6 @@
 """A form that is posted after its session has ended: sign in, then back to the form with its contents."""
 
+import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -8,6 +9,7 @@ import pytest
 import time_machine
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import resolve, reverse
 from django.utils import timezone
@@ -55,6 +57,10 @@ def methods(url: str) -> tuple[str, ...]:
     return tuple(getattr(resolve(urlsplit(url).path).func, "methods", ("GET", "POST")))
 
 
+# Pages without a game: they take a POST at their own address, if at all.
+UNLISTED = {"games", "game-new", "account", "account_email", "imitations", "invitation", "address-confirm"}
+
+
 def posting(game: Game, key: ApiKey) -> dict[str, str]:
     """The address of every view of the Hub that takes a POST, of the account pages, and of some of the admin."""
     kwargs: dict[str, dict[str, Any]] = {**kwargs_of_pages(game, key), "alert-choice": {"slug": game.slug}}
@@ -88,6 +94,9 @@ def test_every_post_of_the_hub_is_in_this_walk(game: Game, key: NewKey) -> None:
     urls = posting(game, key.key)
     taking = {name for name, entry in pages.of_the_hub().items() if "POST" in getattr(entry.callback, "methods", ())}
     assert taking - set(urls) == set()
+    # Views without a game have no list of methods.
+    unlisted = {name for name, entry in pages.of_the_hub().items() if not hasattr(entry.callback, "methods")}
+    assert unlisted - UNLISTED == set()
 
 
 FORMS = {
@@ -185,6 +194,87 @@ def test_a_kept_form_is_forgotten_after_an_hour(game: Game, person: Any) -> None
         page = client.get(path).content.decode()
     assert NOTE not in page
     assert NOTE not in client.get(path).content.decode()
+
+
+def test_another_user_of_the_browser_does_not_see_the_form(game: Game, person: Any) -> None:
+    other: Any = hub.user("bob")
+    Membership.objects.create(game=game, user=other, role=Role.ADMIN)
+    for path in (f"/g/{game.slug}/keys/new/", "/accounts/email/"):
+        client = Client()
+        credentials = {"login": "bob@studio.example", "password": hub.PASSWORD}
+        client.post(SIGN_IN, credentials)
+        Session.objects.all().delete()
+        sign_in(client, client.post(path, {"name": "of bob", "email": "new-of-bob@studio.example"}))
+        page = client.get(path).content.decode()
+        assert NOTE not in page
+        assert "of bob" not in page.replace("-", " ")
+        assert kept_forms.SESSION_KEY not in Session.objects.get().get_decoded()
+
+
+def test_the_same_user_sees_the_form_after_signing_in_again(game: Game, person: Any) -> None:
+    path, client = f"/g/{game.slug}/keys/new/", Client()
+    client.post(SIGN_IN, {"login": "ada@studio.example", "password": hub.PASSWORD})
+    cookie = client.cookies[kept_forms.USER_COOKIE]
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+    Session.objects.all().delete()
+    sign_in(client, client.post(path, {"name": "of ada"}))
+    assert 'value="of ada"' in client.get(path).content.decode()
+
+
+def test_a_forged_cookie_of_a_user_does_not_count(game: Game, person: Any) -> None:
+    path, client = f"/g/{game.slug}/keys/new/", Client()
+    client.cookies[kept_forms.USER_COOKIE] = f"{person.pk + 1}:forged"
+    sign_in(client, client.post(path, {"name": "of ada"}))
+    assert 'value="of ada"' in client.get(path).content.decode()
+
+
+def two_tabs(game: Game) -> tuple[Client, str, dict[str, str]]:
+    """A client that has signed in again since a form was opened, the URL of the form, and what it posts."""
+    path, client = f"/g/{game.slug}/keys/new/", Client(enforce_csrf_checks=True)
+
+    def token(url: str) -> str:
+        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', client.get(url).content.decode())
+        assert found is not None
+        return found[1]
+
+    def signs_in() -> None:
+        login = {"login": "ada@studio.example", "password": hub.PASSWORD}
+        client.post(SIGN_IN, {**login, "csrfmiddlewaretoken": token(SIGN_IN)})
+
+    signs_in()
+    posted = {"name": "in the first tab", "csrfmiddlewaretoken": token(path)}
+    Session.objects.all().delete()
+    signs_in()
+    return client, path, posted
+
+
+def test_a_form_of_another_tab_comes_back_after_signing_in_there(game: Game, person: Any) -> None:
+    client, path, posted = two_tabs(game)
+    answer = client.post(path, posted, headers={"Origin": "http://testserver"})
+    assert (answer.status_code, answer["Location"]) == (302, path)
+    page = client.get(path).content.decode()
+    assert NOTE in page
+    assert 'value="in the first tab"' in page
+    assert not ApiKey.objects.exists()
+
+
+def test_a_form_of_another_site_is_refused_and_not_kept(game: Game, person: Any) -> None:
+    client, path, posted = two_tabs(game)
+    origins: list[dict[str, str]] = [{}, {"Origin": "https://evil.example"}, {"Origin": "null"}]
+    for headers in origins:
+        assert client.post(path, posted, headers=headers).status_code == 403
+        assert NOTE not in client.get(path).content.decode()
+
+
+def test_a_file_of_costs_leads_back_to_its_page(game: Game, person: Any) -> None:
+    for name in ("cost-upload", "cost-columns"):
+        client, costs = Client(), reverse("costs", kwargs={"slug": game.slug})
+        file = SimpleUploadedFile("costs.csv", b"day,spend\n2026-11-01,12\n", "text/csv")
+        given = {"file": file, "text": "day,spend\n2026-11-01,12\n"}
+        answer = client.post(reverse(name, kwargs={"slug": game.slug}), given)
+        assert sign_in(client, answer) == costs
+        assert NOTE in client.get(costs).content.decode()
+        cache.clear()
 
 
 def test_a_large_form_and_a_flood_of_forms_are_not_kept(game: Game, person: Any) -> None:
