@@ -4,7 +4,7 @@ An operator sets the addresses in the variables <KIND>_API_URL.
 """
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 
@@ -22,6 +22,12 @@ class Replacement:
     network: Network
     url: str
     is_local: bool
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without a user name and a password."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     @property
     def accepted(self) -> list[tuple[str, str]]:

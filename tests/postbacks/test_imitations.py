@@ -4,9 +4,11 @@ import html
 from typing import Any
 
 import pytest
-from django.test import Client, override_settings
+from django.db import OperationalError
+from django.test import Client, RequestFactory, override_settings
 
 from audience.models import Game, Membership, Role
+from config.errors import server_error
 from postbacks.models import CheckState, CredentialCheck
 from postbacks.networks import NETWORKS
 from postbacks.sandbox.in_use import replacements
@@ -109,6 +111,35 @@ def test_a_stranger_sees_the_bar_without_a_link_to_credentials(db: None, imitate
     page = Client().get("/accounts/login/").content.decode()
     assert "Imitation networks:" in page
     assert "/imitations/" not in page
+
+
+def test_a_stranger_sees_no_address_and_nobody_a_password(game: Game, settings: Any) -> None:
+    url = "https://proxy-user:proxy-password@proxy.example/tiktok"
+    settings.NETWORK_URLS = {**settings.NETWORK_URLS, "tiktok": url}
+    page = hub.normalized_html(Client().get("/accounts/login/").content.decode())
+    assert "conversions to TikTok Ads do not go to its own address." in page
+    assert "proxy" not in page
+    page = hub.normalized_html(text(hub.member(game, Role.VIEWER), f"/g/{game.slug}/"))
+    assert "<code>https://proxy.example/tiktok</code>" in page
+    assert "proxy-password" not in page
+
+
+def test_error_pages_have_the_bar(game: Game, imitated: None, rf: RequestFactory) -> None:
+    client = hub.member(game, Role.VIEWER)
+    html_only = {"Accept": "text/html"}
+    found = {
+        404: client.get("/g/nowhere/"),
+        403: client.get(f"/g/{game.slug}/keys/new/"),
+        405: client.get(f"/g/{game.slug}/privacy/erase/", headers=html_only),
+        500: server_error(rf.get("/")),
+    }
+    try:
+        raise OperationalError("connection refused")
+    except OperationalError:
+        found[503] = server_error(rf.get("/"))
+    assert {status: answer.status_code for status, answer in found.items()} == {status: status for status in found}
+    silent = [status for status, answer in found.items() if ALL not in hub.normalized_html(answer.content.decode())]
+    assert silent == []
 
 
 @override_settings(NETWORK_URLS={})
