@@ -15,6 +15,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addres
 from audience.hub.toolkit.days import Days
 from audience.hub.toolkit.filters import choice
 from audience.models import Conversion, Membership, Person, Touch, trigger_label
+from audience.wording import dates
 from postbacks.hub.campaigns import columns, table
 from postbacks.hub.campaigns.filters import LEVEL_LABELS, CampaignFilter, name_label, read_filter
 from postbacks.hub.toolkit import charts
@@ -188,15 +189,11 @@ def _chart(filters: CampaignFilter, metric: str, label: str) -> charts.Chart:
         value = round(rates.convert(found.revenue).amount) if metric == "revenue" else getattr(found, metric)
         kept = {**filters.scope.names, "by": filters.level.chosen, "metric": metric}
         href = f"?{urlencode({**kept, **Days(days[0], days[-1], period.zone).parameters})}"
-        points.append(charts.Point(_short(days[0]), _title(days), [int(value)], href, [href]))
+        points.append(charts.Point(dates.short_day(days[0]), _title(days), [int(value)], href, [href]))
     series = f"Revenue, {rates.currency}" if metric == "revenue" else label
     return charts.stacked(points, series=[charts.Series(series)])
 
 
-def _short(day: date) -> str:
-    return f"{day.day} {day:%b}"
-
-
 def _title(days: list[date]) -> str:
-    first = f"{days[0]:%a} {_short(days[0])} {days[0].year}"
-    return first if len(days) == 1 else f"{first} to {_short(days[-1])}"
+    first = dates.weekday(days[0])
+    return first if len(days) == 1 else f"{first} to {dates.short_day(days[-1])}"
