@@ -65,7 +65,9 @@ document.addEventListener("input", (event) => {
 document.addEventListener("htmx:beforeOnLoad", (event) => {
   const { elt, xhr } = event.detail;
   const polls = (elt.getAttribute("hx-trigger") || "").startsWith("every");
-  if (isEntered && polls && xhr.getResponseHeader("HX-Redirect")) event.preventDefault();
+  // Other redirects are answers to the form: a passed check leads to the page of its network.
+  const hasEnded = (xhr.getResponseHeader("HX-Redirect") || "").startsWith("/accounts/login/");
+  if (isEntered && polls && hasEnded) event.preventDefault();
 });
 
 // A hidden or paused page does not poll, and neither does a list with an expanded row; a live list does, since its rows
