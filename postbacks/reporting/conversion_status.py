@@ -30,7 +30,7 @@ from postbacks.reporting.statuses import (
 class ConversionFilter:
     """Conversions of `game` with events from `since` until before `until`; '' means all triggers, and the clicks of all
     networks. `network` is one with postbacks, which may take clicks of others; `click` is the network of the click or
-    NO_PAID_CLICK."""
+    NO_PAID_CLICK. `currency` is that of a value that is sent, `problem` a ValueProblem."""
 
     game: Game
     since: datetime
@@ -38,6 +38,8 @@ class ConversionFilter:
     trigger: str = ""
     network: str = ""
     click: str = ""
+    currency: str = ""
+    problem: str = ""
 
 
 # In order of precedence: the status of a conversion with several postbacks is the first of these. One that another
@@ -54,6 +56,8 @@ def filtered(filters: ConversionFilter) -> QuerySet[Conversion]:
     rows = Conversion.objects.filter(game=filters.game, event_at__gte=filters.since)
     rows = rows.filter(event_at__lt=filters.until) if filters.until else rows
     rows = rows.filter(trigger=filters.trigger) if filters.trigger else rows
+    rows = rows.filter(currency=filters.currency, value__isnull=False) if filters.currency else rows
+    rows = rows.filter(value_problem=filters.problem) if filters.problem else rows
     if filters.click:
         rows = rows.filter(touch=None) if filters.click == NO_PAID_CLICK else rows.filter(touch__network=filters.click)
     return rows.annotate(shown_reason=_reason(filters))

@@ -3,7 +3,7 @@
 from django.db.models import Q, QuerySet
 
 from audience.models import Conversion, Reason, ValueProblem
-from postbacks.reporting import figures, headline_figures
+from postbacks.reporting import event_figures, figures, headline_figures
 from postbacks.reporting.conversion_status import ConversionFilter, selected
 from postbacks.reporting.figure_registry import FIGURES, Figure
 from postbacks.reporting.funnel import LABELS
@@ -11,7 +11,7 @@ from postbacks.reporting.funnel import LABELS
 # Before the key of a figure of deliveries.
 POSTBACK = "postback_"
 # The modules whose functions are figures.
-DEFINITIONS = (figures, headline_figures)
+DEFINITIONS = (figures, event_figures, headline_figures)
 
 
 def find(name: str) -> Figure | None:
@@ -21,7 +21,7 @@ def find(name: str) -> Figure | None:
 
 def conversions_of(key: str, filters: ConversionFilter) -> QuerySet[Conversion]:
     """Return the conversions of a figure; of a status without one, and of ALL, by its key."""
-    figure = find(key)
+    figure = FIGURES.get(key) if hasattr(figures, key) else None
     return figure.define(filters) if figure else selected(filters, key)
 
 

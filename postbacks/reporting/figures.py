@@ -1,16 +1,14 @@
 """The figures of the pages: one definition each, whose docstring is the text behind the "i" beside the figure.
 
 A figure of conversions is a function that returns its rows, one of the deliveries of postbacks (`postback_...`) returns
-the condition of its rows. The link of a figure leads to a list of exactly these rows.
+the condition of its rows. The link of a figure leads to a list of exactly these rows. Those of events are in
+postbacks/reporting/event_figures.py.
 """
-
-from collections.abc import Collection
-from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
-from audience.models import Conversion, Event, Game, Kind, Reason, Rejection, ValueProblem
-from audience.models.attribution import ATTRIBUTION_REASONS
+from audience.models import Conversion, Reason, ValueProblem
+from audience.models.attribution import ATTRIBUTION_REASONS, UNCOUNTED_REASONS
 from postbacks.models import OUTCOME_UNKNOWN, Confirmation, DeliveryState
 from postbacks.networks.interface.call import Verdict
 from postbacks.reporting.conversion_status import ConversionFilter, selected
@@ -19,30 +17,11 @@ from postbacks.reporting.statuses import ATTRIBUTED, CONVERSIONS, ELIGIBLE, UNCO
 
 # Reasons of deliveries that were never due: the conversion does not count, or its click is another network's.
 NOT_DUE = (*ATTRIBUTION_REASONS, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH, Reason.REPEAT_ORDER)
+# Of the conversions of deliveries: those that no total counts (audience.models.attribution.COUNTED).
+UNCOUNTED_CONVERSION = (
+    Q(conversion__test=True) | Q(conversion__repeats_order=True) | Q(conversion__reason__in=UNCOUNTED_REASONS)
+)
 REFUSALS = (Verdict.PAYLOAD.value, Verdict.CREDENTIAL.value)
-
-
-@figure("Events accepted")
-def events_accepted(game: Game, since: datetime, until: datetime) -> QuerySet[Event]:
-    """Messages that were stored, by the time of receipt, without duplicates. Those that are deleted later, with their
-    player or by age, stay counted."""
-    return Event.objects.filter(game_id=game.pk, received_at__gte=since, received_at__lt=until)
-
-
-@figure("Events seen")
-def seen(filters: ConversionFilter, names: Collection[str]) -> QuerySet[Event]:
-    """Events whose name can make a conversion, by the time of the event, also those that are not processed yet. At most
-    the newest 20,000 events are read."""
-    since, first_day = filters.since, (filters.since - timedelta(days=1)).date()
-    events = Event.objects.filter(game_id=filters.game.pk, day__gte=first_day, event_at__gte=since)
-    events = events.filter(event_at__lt=filters.until) if filters.until else events
-    return events.filter(kind=Kind.TRACK, name__in=names)
-
-
-@figure("Rejected and listed")
-def rejections_listed(game: Game, since: datetime, until: datetime) -> QuerySet[Rejection]:
-    """Refused messages that are still kept, for 7 days, at most 10,000, or until they are accepted after all."""
-    return Rejection.objects.filter(game=game, received_at__gte=since, received_at__lt=until)
 
 
 @figure("Conversions")
@@ -133,11 +112,19 @@ def success_rate(delivered: int, ended: int) -> str:
     return f"{delivered * 1000 // ended / 10:g} %" if ended else ""
 
 
+@figure("Success rate of a postback")
+def success_rate_of_postback(delivered: int, ended: int) -> str:
+    """Deliveries of this postback that the network accepted, among those accepted or failed that were created in the
+    last 24 hours, at most the newest 1,000. Rounded down."""
+    return success_rate(delivered, ended)
+
+
 @figure("Eligible")
 def postback_eligible() -> Q:
     """Conversions of the network’s ad clicks that this postback had to send or to leave out, by the day of the event.
-    Test traffic, repeated launches and further events of an order are not counted."""
-    return ~Q(state=DeliveryState.SKIPPED, reason__in=NOT_DUE)
+    Test traffic, repeated launches, further events of an order and refunds are not counted."""
+    is_skipped = Q(state=DeliveryState.SKIPPED)
+    return ~(is_skipped & Q(reason__in=NOT_DUE)) & ~(is_skipped & UNCOUNTED_CONVERSION)
 
 
 @figure("Sent")
@@ -210,7 +197,7 @@ def postback_unconfirmed() -> Q:
 @figure("Value sent")
 def postback_valued() -> Q:
     """The sum of the values of accepted conversions, by currency, as they were sent."""
-    return postback_accepted() & Q(conversion__value__isnull=False)
+    return postback_accepted() & Q(conversion__value__isnull=False) & ~Q(conversion__currency="")
 
 
 @figure("Sent without a value")

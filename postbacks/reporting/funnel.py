@@ -18,7 +18,7 @@ from audience.models.attribution import COUNTED
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.outbox import reasons
-from postbacks.reporting import figures
+from postbacks.reporting import event_figures
 from postbacks.reporting.conversion_status import ConversionFilter, clicks_of, selected, with_status
 from postbacks.reporting.statuses import (
     ALL,
@@ -78,9 +78,9 @@ class Tally:
         return Tally(self.count + other.count, dict(sorted(sums.items())), dict(sorted(problems.items())))
 
     @property
-    def without_value(self) -> list[tuple[int, str]]:
-        """Each number of conversions whose amount is missing in the sums, and why."""
-        return [(number, ValueProblem(problem).label) for problem, number in self.problems.items()]
+    def without_value(self) -> list[tuple[int, str, str]]:
+        """Each number of conversions whose amount is missing in the sums, why, and its ValueProblem."""
+        return [(number, ValueProblem(problem).label, problem) for problem, number in self.problems.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def count_events(filters: ConversionFilter, *, least: int) -> FunnelStep:
     names = [filters.trigger] if filters.trigger else trigger_names(filters.game)
     first_day = (filters.since - timedelta(days=1)).date()
     floor = Event.objects.filter(game_id=filters.game.pk, day__gte=first_day).scan_floor(limit=SCAN_LIMIT)
-    count = figures.seen(filters, names).filter(pk__gt=floor).count()
+    count = event_figures.seen(filters, names).filter(pk__gt=floor).count()
     return FunnelStep(SEEN, Tally(max(count, least)), [], at_least=bool(floor) or count < least)
 
 

@@ -87,6 +87,17 @@ def test_every_eligible_conversion_is_accepted_or_has_a_finding(config: Postback
     assert found.missing == sum(sum(events.values()) for events in found.findings.values()) == 8
 
 
+def test_what_no_total_counts_is_not_eligible(config: PostbackConfig) -> None:
+    bought(config, NOW, "skipped", reason="refund", conversion={"reason": "refund"})
+    bought(config, NOW, "skipped", reason="refund", conversion={"trigger": "level_up"})
+    bought(config, NOW, "skipped", reason="consent", conversion={"repeats_order": True})
+    bought(config, NOW, "skipped", reason="test_traffic", conversion={"test": True})
+    bought(config, NOW, "delivered", conversion={"repeats_order": True})
+    found = compared(config, last_days(7, time_zones.zone_or_utc("UTC"), now=NOW))
+    assert dict(found.total.counts) == {"eligible": 2, "sent": 1, "accepted": 1, "confirmed": 0, "refused": 0}
+    assert found.findings == {"refund": {"level_up": 1}}
+
+
 def test_a_conversion_of_another_game_or_postback_is_not_counted(config: PostbackConfig, other_game: Game) -> None:
     second = factories.config(config.game, pixel_id="C0SECONDPIXEL0000000")
     for other in (second, factories.config(other_game)):
@@ -134,6 +145,64 @@ def test_conversions_that_are_not_decided_are_a_finding_with_their_list(config: 
     assert href is not None
     listed = viewer.get(href[1].replace("&amp;", "&")).content.decode()
     assert len(re.findall(r'id="conversion-[0-9a-f-]{36}"', listed)) == 1
+
+
+def missing_on(page: str) -> tuple[int, list[int]]:
+    """The number that the page says is missing, and those of the reasons below it."""
+    said = re.search(r'<span id="missing">([\d,]+)</span>', page)
+    reasons = re.findall(r'<li class="missing">\s*<strong><a class="figure" data-figure="(\d+)"', page)
+    return int(said[1].replace(",", "")) if said else 0, [int(number) for number in reasons]
+
+
+def test_the_reasons_add_up_to_what_is_missing(config: PostbackConfig, viewer: Client) -> None:
+    now = timezone.now()
+    bought(config, now, "delivered", conversion={"properties": {"value": 3}})
+    bought(config, now, "delivered", confirmation="awaited")
+    bought(config, now, "skipped", reason="consent")
+    for state in ("held", "waiting", "waiting"):
+        bought(config, now, state)
+    player = factories.person(config.game)
+    factories.conversion(player, touch=factories.touch(player))
+    page = viewer.get(f"/g/{config.game.slug}/integrations/tiktok/compare/").content.decode()
+    said, reasons = missing_on(page)
+    assert (said, sorted(reasons)) == (4, [1, 1, 2])
+    assert "1 about to be decided, so not among the eligible yet" in texts(page)
+    assert "It accepted 2 of 6 eligible conversions" in texts(page)
+
+
+def test_a_deleted_postback_with_conversions_can_still_be_compared(config: PostbackConfig, marketer: Client) -> None:
+    bought(config, timezone.now(), "delivered")
+    url = f"/g/{config.game.slug}/integrations/tiktok/"
+    PostbackConfig.objects.update(deleted_at=timezone.now())
+    alone = marketer.get(f"{url}compare/").content.decode()
+    assert "It accepted 1 of 1 eligible conversion" in texts(alone)
+    assert f"{config.pixel_id} (deleted)" in texts(alone)
+    assert "/edit/" not in alone
+    assert f'hx-get="{url}compare/"' in marketer.get(url).content.decode()
+    assert f'id="delivery-{Delivery.objects.get().pk}"' in marketer.get(f"{url}deliveries/").content.decode()
+    factories.config(config.game, pixel_id="C0SECONDPIXEL0000000")
+    factories.config(config.game, pixel_id="C0NEVERUSED000000000", deleted_at=timezone.now())
+    beside = marketer.get(f"{url}compare/").content.decode()
+    assert "No conversion of a TikTok Ads click was eligible for C0SECONDPIXEL0000000" in texts(beside)
+    assert f"{config.pixel_id} (deleted)" in texts(beside)
+    assert "C0NEVERUSED" not in beside
+    chosen = marketer.get(f"{url}compare/?postback={config.pk}").content.decode()
+    assert "It accepted 1 of 1 eligible conversion" in texts(chosen)
+
+
+def test_the_value_in_a_currency_leads_to_its_rows(config: PostbackConfig, viewer: Client) -> None:
+    now = timezone.now()
+    rows = {
+        currency: bought(config, now, "delivered", conversion={"value": Decimal(value), "currency": currency})
+        for value, currency in (("9.99", "USD"), ("1500", "JPY"))
+    }
+    page = viewer.get(f"/g/{config.game.slug}/integrations/tiktok/compare/").content.decode()
+    for currency, row in rows.items():
+        href = re.search(rf'data-sum="[\d.]+" href="([^"]+currency={currency}[^"]*)"', page)
+        assert href is not None
+        listed = viewer.get(href[1].replace("&amp;", "&")).content.decode()
+        assert re.findall(r'id="delivery-([0-9a-f-]{36})"', listed) == [str(row.pk)]
+        assert f"Value sent ({currency})" in listed
 
 
 def test_what_was_sent_of_an_erased_player_stays_in_the_numbers_and_in_the_list(
@@ -190,6 +259,34 @@ def test_the_comparison_needs_no_more_queries_for_more_rows(config: PostbackConf
     for hours in range(0, 100, 10):
         bought(config, timezone.now() - timedelta(hours=hours), "skipped", reason="consent")
     assert queries() == before <= 12
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("Asia/Kathmandu", "2026-11-20T18:14:59"),
+        ("Pacific/Chatham", "2026-11-20T10:14:59"),
+        ("Australia/Eucla", "2026-11-20T15:14:59"),
+    ],
+)
+def test_a_day_ends_at_midnight_where_the_offset_has_45_minutes(config: PostbackConfig, name: str, ends: str) -> None:
+    last = datetime.fromisoformat(f"{ends}+00:00")
+    for moment in (last, last + timedelta(seconds=1)):
+        bought(config, moment, "delivered")
+    zone = time_zones.zone_or_utc(name)
+    found = compared(config, Days(date(2026, 11, 20), date(2026, 11, 21), zone))
+    assert [(day.day, row.counts["accepted"]) for (day, _), row in found.by_day.items()] == [(21, 1), (20, 1)]
+
+
+def test_a_midnight_that_a_clock_change_skips_begins_the_day_after_it(config: PostbackConfig) -> None:
+    zone = time_zones.zone_or_utc("Africa/Cairo")  # on April 24, 2026, 00:00 is followed by 01:00
+    days = Days(date(2026, 4, 23), date(2026, 4, 24), zone)
+    assert days.starts[1] == datetime(2026, 4, 23, 22, tzinfo=UTC)
+    for moment in (days.starts[1] - timedelta(seconds=1), days.starts[1], days.starts[2] - timedelta(seconds=1)):
+        bought(config, moment, "delivered")
+    found = compared(config, days)
+    assert [(day.day, row.counts["accepted"]) for (day, _), row in found.by_day.items()] == [(24, 2), (23, 1)]
+    assert days.starts[2] - days.starts[1] == timedelta(hours=23)
 
 
 # The time zone of a postback --------------------------------------------------------------------

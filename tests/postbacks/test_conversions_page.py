@@ -271,7 +271,7 @@ def test_at_most_the_newest_events_are_counted(game: Game, monkeypatch: pytest.M
     assert (funnel.count_events(asked, least=0).tally.count, funnel.count_events(asked, least=0).at_least) == (3, True)
 
 
-def test_a_long_period_starts_at_the_oldest_counted_conversion(
+def test_a_long_period_is_listed_and_the_newest_conversions_of_it_are_counted(
     game: Game, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [
@@ -280,9 +280,54 @@ def test_a_long_period_starts_at_the_oldest_counted_conversion(
     ]
     monkeypatch.setattr(funnel, "MAX_CONVERSIONS", 3)
     page = viewer.get(url).content.decode()
+    assert listed(page) == [str(row.pk) for row in rows]
     assert counts(page)["conversions"] == 3
-    assert listed(page) == [str(row.pk) for row in rows[:3]]
-    assert "The newest 3 conversions are counted" in page
+    assert "This period has more than 3 conversions: only the newest are counted here" in " ".join(page.split())
+    for key in ("step-conversions", "piece-no_click"):
+        link = re.search(rf'id="{key}" data-figure="3"\s+href="([^"]+)"', page)
+        assert link is not None
+        assert listed(viewer.get(link[1].replace("&amp;", "&")).content.decode()) == [str(row.pk) for row in rows[:3]]
+
+
+def test_the_overview_counts_the_conversions_of_a_network_as_the_list_does(
+    game: Game, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = factories.config(game)
+    for ago in range(1, 5):
+        player = factories.person(game)
+        at = NOW - timedelta(minutes=ago)
+        row = factories.conversion(player, touch=factories.touch(player), event_at=at, fanned_out_at=NOW)
+        factories.delivery(config, conversion=row, state="delivered")
+    monkeypatch.setattr(funnel, "MAX_CONVERSIONS", 3)
+    page = viewer.get(f"/g/{game.slug}/").content.decode()
+    delivered = re.search(r'data-figure="(\d+)" href="([^"]+network=tiktok[^"]+only=delivered)"', page)
+    assert delivered is not None
+    assert delivered[1] == "3"
+    assert "conversions, since" in page
+    rows = viewer.get(delivered[2].replace("&amp;", "&")).content.decode()
+    assert len(listed(rows)) == 3
+    assert "Of the newest 3 conversions, since" in rows
+    every = re.search(r'data-figure="4" href="([^"]+only=conversions)"', page)
+    assert every is not None
+    assert len(listed(viewer.get(every[1].replace("&amp;", "&")).content.decode())) == 4
+
+
+def test_values_and_missing_values_lead_to_their_conversions(game: Game, viewer: Client, url: str) -> None:
+    made = {
+        currency: factories.conversion(
+            factories.person(game), fanned_out_at=NOW, properties={"value": 12, "currency": currency}
+        )
+        for currency in ("USD", "JPY", "")
+    }
+    page = viewer.get(url).content.decode()
+    for wanted, row in (
+        ("currency=USD", made["USD"]),
+        ("currency=JPY", made["JPY"]),
+        ("problem=no_currency", made[""]),
+    ):
+        link = re.search(rf'href="([^"]+only=conversions[^"]*{wanted})"', page)
+        assert link is not None, wanted
+        assert listed(viewer.get(link[1].replace("&amp;", "&")).content.decode()) == [str(row.pk)]
 
 
 @pytest.mark.parametrize(

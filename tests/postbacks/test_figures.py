@@ -3,19 +3,27 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from html import unescape
 from urllib.parse import urljoin
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audience.database import clock
 from audience.games.keys import create_key
-from audience.models import Game, Role
-from postbacks.models import Delivery
-from postbacks.reporting import figure_rows
+from audience.hub.toolkit.days import last_days
+from audience.models import Conversion, Game, Role
+from postbacks.hub.comparison.findings import findings
+from postbacks.models import Delivery, PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.reporting import figure_rows, figures
 from postbacks.reporting.campaigns import refresh
+from postbacks.reporting.comparison import Comparison, compare, deliveries_of
+from postbacks.reporting.conversion_status import ConversionFilter
 from postbacks.reporting.figure_registry import FIGURES
 from postbacks.reporting.statuses import HEADLINES
 from tests import factories, hub
@@ -27,6 +35,7 @@ from tests.postbacks.test_shuffling import fan_out, left_no_trace, shuffled
 pytestmark = pytest.mark.django_db
 
 EXAMPLES = int(os.environ.get("SHUFFLES", "20")) // 4
+SUM = re.compile(r'<a [^>]*data-sum="([\d.-]+)" href="([^"]*)"[^>]*>')
 LINK = re.compile(r'<a [^>]*data-figure="(\d+)"[^>]*>')
 HREF = re.compile(r'href="([^"]*)"')
 ROW = re.compile(
@@ -90,6 +99,21 @@ def wrong_figures(client: Client, urls: Sequence[str]) -> list[str]:
     return wrong
 
 
+def wrong_sums(client: Client, urls: Sequence[str]) -> list[str]:
+    """Each sum of money that differs from the values of the rows that its link lists."""
+    wrong = []
+    for url in urls:
+        for total, href in dict.fromkeys(SUM.findall(client.get(url).content.decode())):
+            rows = [name.partition("-") for name in listed(client, urljoin(url, unescape(href)))]
+            own = Conversion.objects.filter(pk__in=[pk for kind, _, pk in rows if kind == "conversion"])
+            sent = Conversion.objects.filter(deliveries__pk__in=[pk for kind, _, pk in rows if kind == "delivery"])
+            values = [*own.values_list("value", "currency"), *sent.values_list("value", "currency")]
+            is_one_currency = len(values) == len(rows) and len({currency for _, currency in values}) == 1
+            if not is_one_currency or sum(value or 0 for value, _ in values) != Decimal(total):
+                wrong.append(f"{url}: {total}, but {values} at {href}")
+    return wrong
+
+
 def end(game: Game, outcomes: Sequence[int]) -> None:
     """Give the waiting deliveries these outcomes, by their numbers in OUTCOMES, again and again."""
     for number, row in enumerate(Delivery.objects.filter(game=game, state="waiting").order_by("event_at", "config")):
@@ -118,7 +142,40 @@ def test_every_figure_is_the_number_of_the_rows_that_its_link_lists(history: His
         client = hub.member(game, Role.MARKETER)
         urls = [f"/g/{game.slug}/{path}" for path in VARIANTS]
         urls += [url for url in pages.hub(game).values() if url.startswith(f"/g/{game.slug}/")]
+        for config in PostbackConfig.objects.filter(game=game):
+            query = f"?range=30d&postback={config.pk}"
+            urls.append(f"/g/{game.slug}/integrations/{config.network}/compare/{query}")
         assert wrong_figures(client, list(dict.fromkeys(urls))) == []
+        summed = ("?range=30d", "conversions/?range=30d", "integrations/tiktok/compare/?range=30d")
+        assert wrong_sums(client, [f"/g/{game.slug}/{path}" for path in summed]) == []
+
+
+@shuffled(EXAMPLES)
+@given(history=histories(), outcomes=st.lists(st.integers(0, len(OUTCOMES) - 1), min_size=1, max_size=8))
+def test_the_comparison_and_the_funnel_agree_on_a_network_with_one_postback(
+    history: History, outcomes: list[int]
+) -> None:
+    with left_no_trace():
+        game = played_game(history)
+        end(game, outcomes)
+        days = last_days(30, ZoneInfo("UTC"), now=clock.now())
+        for config in PostbackConfig.objects.filter(game=game, network__in=("reddit", "custom")):
+            found = compare(config, dates=days.dates, starts=days.starts)
+            filters = ConversionFilter(game=game, since=days.starts[0], until=days.starts[-1], network=config.network)
+            # What was sent of a purchase that another one of its order replaced stays in the comparison.
+            replaced = deliveries_of(config, since=days.starts[0], until=days.starts[-1]).filter(
+                figures.UNCOUNTED_CONVERSION, figures.postback_eligible()
+            )
+            eligible = found.total.counts["eligible"] - replaced.count()
+            assert (config.network, eligible) == (config.network, figures.eligible(filters).count())
+            accepted = found.total.counts["accepted"] - replaced.filter(state="delivered").count()
+            assert accepted == figures.delivered(filters).count()
+            gone = sum(sum(found.findings.get(key, {}).values()) for key in missing_keys(found))
+            assert gone == found.missing
+
+
+def missing_keys(found: Comparison) -> list[str]:
+    return [row.key for row in findings(found.findings, NETWORKS["tiktok"]) if row.is_missing]
 
 
 @shuffled(EXAMPLES)

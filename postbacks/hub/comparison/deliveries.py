@@ -17,13 +17,13 @@ from audience.hub.toolkit.range_input import RangeError, has_range
 from audience.models import Game, Membership, trigger_label
 from postbacks.configs.time_zones import zone_or_utc
 from postbacks.hub.comparison.dates import read_days
-from postbacks.hub.toolkit.network_pages import network_or_404
+from postbacks.hub.toolkit.network_pages import compared_configs, network_or_404
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.reporting.comparison import deliveries_of
 from postbacks.reporting.figure_rows import POSTBACK, find, postback_figure
 from postbacks.reporting.labels import outcome_label
 
-MAX_EVENT_LENGTH = 256
+MAX_EVENT_LENGTH, CURRENCY_LENGTH = 256, 3
 DEFAULT_FIGURE, DEFAULT_DAYS = "eligible", 7
 
 
@@ -52,12 +52,14 @@ def deliveries(request: HubRequest, membership: Membership, network: str) -> Htt
     days = _days(request, config)
     rows = deliveries_of(config, since=days.starts[0], until=days.starts[-1]).filter(condition)
     rows = rows.filter(trigger=event) if event else rows
+    currency = search_text(request, "currency", length=CURRENCY_LENGTH)
+    rows = rows.filter(conversion__currency=currency) if currency else rows
     before = request.GET.get("before", "")
     listed = newest(with_answers(rows), by="event_at", before=before)
     context: dict[str, Any] = {
         "network": ad_network,
         "config": config,
-        "title": label,
+        "title": f"{label} ({currency})" if currency else label,
         "explained": find(f"{POSTBACK}{key}"),
         "event": masked(trigger_label(event), addresses=sees_addresses(membership)) if event else "",
         "days": days,
@@ -81,10 +83,10 @@ def _days(request: HubRequest, config: PostbackConfig) -> Days:
 
 def _config(request: HubRequest, game: Game, network: str) -> PostbackConfig | None:
     """Return the postback of the URL, which may be deleted, or else the first one; None if there is none."""
-    configs = PostbackConfig.objects.filter(game=game, network=network).defer("credential", "previous_credential")
     if chosen := request.GET.get("postback", ""):
-        return get_object_or_404(configs, pk=parse_uuid(chosen))
-    return configs.filter(deleted_at=None).order_by("created_at").first()
+        configs = PostbackConfig.objects.filter(game=game, network=network)
+        return get_object_or_404(configs.defer("credential", "previous_credential"), pk=parse_uuid(chosen))
+    return compared_configs(game, network).first()
 
 
 def with_answers(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:

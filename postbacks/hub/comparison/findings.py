@@ -9,8 +9,8 @@ from postbacks.outbox import reasons
 from postbacks.reporting.comparison import UNDECIDED
 from postbacks.reporting.labels import UNKNOWN_REMEDY
 
-# Findings about conversions that the network did accept.
-ACCEPTED_ANYWAY = ("unconfirmed", *ValueProblem.values)
+# Findings about conversions that the network did accept, or that are not among the eligible ones yet.
+NOT_MISSING = ("unconfirmed", *ValueProblem.values, UNDECIDED)
 VALUE_STEP = "Send the amount as a number from 0 up, with its currency as ISO 4217 letters, such as 9.99 and USD."
 # {label}: the network. Each follows a number.
 TEXTS = {
@@ -27,7 +27,7 @@ TEXTS = {
         "accepted and not confirmed by {label} yet",
         "Nothing to do: {label} reports later what it counted.",
     ),
-    UNDECIDED: ("about to be decided", "Reload this page in a moment."),
+    UNDECIDED: ("about to be decided, so not among the eligible yet", "Reload this page in a moment."),
 }
 
 
@@ -43,12 +43,8 @@ class Finding:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the network does not show these conversions."""
-        return self.key not in ACCEPTED_ANYWAY
-
-    @property
-    def is_undecided(self) -> bool:
-        return self.key == UNDECIDED
+        """Whether these are eligible conversions that the network did not accept."""
+        return self.key not in NOT_MISSING
 
 
 def findings(found: Mapping[str, Mapping[str, int]], network: Network) -> list[Finding]:

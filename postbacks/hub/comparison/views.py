@@ -17,7 +17,7 @@ from audience.models import Game, Membership, trigger_label
 from postbacks.configs.time_zones import zone_or_utc
 from postbacks.hub.comparison.dates import read_days
 from postbacks.hub.comparison.findings import findings
-from postbacks.hub.toolkit.network_pages import live_configs, network_or_404
+from postbacks.hub.toolkit.network_pages import compared_configs, network_or_404
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.reporting.comparison import COLUMNS, Comparison, Numbers, compare
@@ -28,13 +28,13 @@ DEFAULT_RANGE = "7d"
 
 @dataclass(frozen=True, slots=True)
 class ComparedRow:
-    """A row of the table. `cells` are [(column, number, the URL of its rows), ...]; `values` as `sums` of a Tally."""
+    """A row of the table. `cells` are [(column, number, the URL of its rows), ...]; `sums` are [(currency, value, the
+    URL of its rows), ...]."""
 
     title: str
     event: str
     cells: list[tuple[str, int, str]]
-    sums: dict[str, Decimal]
-    value_href: str
+    sums: list[tuple[str, Decimal, str]]
 
 
 @game_view()
@@ -42,7 +42,7 @@ def comparison(request: HubRequest, membership: Membership, network: str) -> Htt
     """Show the comparison of one postback; htmx requests the part for the network's page."""
     ad_network, game = network_or_404(network), membership.game
     template = "hub/comparison/_table.html" if request.htmx else "hub/comparison/page.html"
-    configs = list(live_configs(game, network))
+    configs = list(compared_configs(game, network))
     context: dict[str, Any] = {"network": ad_network, "heading": "h3" if request.htmx else "h2"}
     if configs:
         context |= _context(request, game, ad_network, configs)
@@ -54,7 +54,7 @@ def _context(request: HttpRequest, game: Game, network: Network, configs: list[P
         request,
         "postback",
         label=network.pixel_label,
-        choices=[(str(config.pk), config.pixel_id) for config in configs],
+        choices=[(str(config.pk), _label(config)) for config in configs],
         default=str(configs[0].pk),
         clears=RANGE_PARAMETERS,
     )
@@ -78,6 +78,10 @@ def _context(request: HttpRequest, game: Game, network: Network, configs: list[P
         "accepted": compared.total.counts["accepted"],
         "accepted_href": links.deliveries("accepted"),
     }
+
+
+def _label(config: PostbackConfig) -> str:
+    return f"{config.pixel_id} (deleted)" if config.deleted_at else config.pixel_id
 
 
 def _days(request: HttpRequest, config: PostbackConfig) -> tuple[Filter, Days, str]:
@@ -104,10 +108,11 @@ class Links:
     config: PostbackConfig
     days: Days
 
-    def deliveries(self, key: str, *, event: str = "", days: Days | None = None) -> str:
+    def deliveries(self, key: str, *, event: str = "", days: Days | None = None, currency: str = "") -> str:
         """Return the URL of the list of a figure of deliveries."""
         path = reverse("deliveries", kwargs={"slug": self.game.slug, "network": self.config.network})
-        query = {"postback": str(self.config.pk), "only": key, "event": event, **(days or self.days).parameters}
+        query = {"postback": str(self.config.pk), "only": key, "event": event, "currency": currency}
+        query |= (days or self.days).parameters
         return f"{path}?{urlencode({name: value for name, value in query.items() if value})}"
 
     def finding(self, key: str) -> str:
@@ -124,8 +129,10 @@ def _row(title: str, event: str, numbers: Numbers, links: Links, days: Days | No
         title=title,
         event=trigger_label(event) if event else "",
         cells=[(name, numbers.counts[name], links.deliveries(name, event=event, days=days)) for name in COLUMNS],
-        sums=dict(sorted(numbers.values.items())),
-        value_href=links.deliveries("valued", event=event, days=days),
+        sums=[
+            (currency, value, links.deliveries("valued", event=event, days=days, currency=currency))
+            for currency, value in sorted(numbers.values.items())
+        ],
     )
 
 

@@ -1,6 +1,6 @@
 """The Conversions page: the funnel, the list with its filters and search, the CSV export; and one conversion."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -16,7 +16,7 @@ from audience.hub.toolkit.date_range import DateRange, read_range
 from audience.hub.toolkit.filters import Filter, choice, search_text
 from audience.hub.toolkit.masking import as_json, masked
 from audience.hub.toolkit.paging import newest
-from audience.models import Conversion, Game, Kind, Membership, Reason, trigger_label
+from audience.models import Conversion, Game, Kind, Membership, Reason, ValueProblem, trigger_label
 from postbacks.hub.campaigns.filters import name_label, names_query
 from postbacks.hub.conversions.funnel import draw_bars
 from postbacks.hub.toolkit.conversion_rows import conversion_row, folded, with_outcomes
@@ -30,25 +30,41 @@ from postbacks.reporting.search import SearchResult, find
 DEFAULT_PERIOD = "7d"
 # A click id may be longer than any other id.
 MAX_QUERY_LENGTH = 2048
+CURRENCY_LENGTH = 3
+# What is listed of the whole period. Finding the rows of the others in a long one takes too long: of them, those are
+# listed that the funnel counts.
+UNCAPPED = {statuses.ALL, statuses.UNCOUNTED, statuses.CONVERSIONS, statuses.ATTRIBUTED}
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionListFilter:
-    """The filters of the URL. `only` is a step, status or ALL; `is_capped`: the funnel begins later than the period."""
+    """The filters of the URL. `only` is a step, status or ALL; `scope` is what is listed, `counted` what the funnel
+    counts; `is_capped`: that begins later than the period."""
 
     period: DateRange
     trigger: Filter
     network: Filter
     only: Filter
     click: Filter
+    problem: Filter
     query: str
     scope: conversion_status.ConversionFilter
+    counted: conversion_status.ConversionFilter
     is_capped: bool
 
     @property
     def key(self) -> str:
         """The key of what is listed. With a network chosen, only conversions attributed to it."""
-        return self.only.chosen or (statuses.ATTRIBUTED if self.network.chosen else statuses.CONVERSIONS)
+        return listed_key(self.only.chosen, self.network.chosen)
+
+    @property
+    def is_list_capped(self) -> bool:
+        return self.is_capped and self.scope.since == self.counted.since
+
+    @property
+    def counted_only(self) -> str | None:
+        """The parameter `counted` in the links of numbers; None if the whole period is counted."""
+        return "1" if self.is_capped else None
 
     @property
     def click_label(self) -> str:
@@ -56,11 +72,13 @@ class ConversionListFilter:
 
     @property
     def title(self) -> str:
-        return funnel.LABELS[self.key]
+        problem = self.problem.chosen and f"without value: {ValueProblem(self.problem.chosen).label}"
+        return ", ".join(filter(None, [funnel.LABELS[self.key], self.scope.currency, problem]))
 
     @property
     def is_narrowed(self) -> bool:
-        return bool(self.query or self.trigger.chosen or self.network.chosen or self.only.chosen or self.click.chosen)
+        chosen = (self.query, self.trigger.chosen, self.network.chosen, self.only.chosen, self.click.chosen)
+        return any((*chosen, self.problem.chosen, self.scope.currency))
 
     @property
     def summary(self) -> str:
@@ -72,7 +90,7 @@ class ConversionListFilter:
     @property
     def events_query(self) -> str:
         """The query by which Live events lists the events seen."""
-        span = {"happened_from": self.scope.since.isoformat(), "happened_until": self.period.until.isoformat()}
+        span = {"happened_from": self.counted.since.isoformat(), "happened_until": self.period.until.isoformat()}
         return urlencode({"kind": Kind.TRACK, "goals": "1", "name": self.trigger.chosen, **span})
 
 
@@ -91,13 +109,14 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
         "older": listed.older,
         "before": before,
         "filters": filters,
+        "max_conversions": funnel.MAX_CONVERSIONS,
         "result": result,
         "game_has_conversions": bool(listed.rows) or Conversion.objects.filter(game=membership.game).exists(),
     }
     if is_partial_request(request):
         return page(request, "hub/conversions/_rows.html", membership, **context)
     if not filters.query:
-        steps = funnel.count_steps(filters.scope)
+        steps = funnel.count_steps(filters.counted)
         uncounted = sum(tally.count for _, tally in steps[0].lost)
         context |= {"funnel": draw_bars(steps), "uncounted": uncounted}
     return page(request, "hub/conversions/page.html", membership, **context)
@@ -107,7 +126,8 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
 def conversion_funnel(request: HubRequest, membership: Membership) -> HttpResponse:
     """Show the funnel, for its refresh."""
     filters = read_filter(request, membership.game)
-    context = {"filters": filters, "funnel": draw_bars(funnel.count_steps(filters.scope))}
+    bars = draw_bars(funnel.count_steps(filters.counted))
+    context = {"filters": filters, "max_conversions": funnel.MAX_CONVERSIONS, "funnel": bars}
     return page(request, "hub/conversions/_funnel.html", membership, **context)
 
 
@@ -166,17 +186,26 @@ def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     only = choice(request, "only", label="Standing", choices=[("", ""), *((key, funnel.LABELS[key]) for key in keys)])
     sources = [(kind or conversion_status.NO_PAID_CLICK, label) for kind, label in CLICK_LABELS.items()]
     click = choice(request, "click", label="Click", choices=[("", "All"), *sources])
-    since, is_capped = funnel.counting_start(game, period.since, period.until)
+    problem = choice(request, "problem", label="Value", choices=[("", ""), *ValueProblem.choices])
+    start, is_capped = funnel.counting_start(game, period.since, period.until)
+    is_whole = listed_key(only.chosen, network.chosen) in UNCAPPED and request.GET.get("counted") != "1"
     scope = conversion_status.ConversionFilter(
         game=game,
-        since=since,
+        since=period.since if is_whole else start,
         until=period.until,
         trigger=trigger.chosen,
         network=network.chosen,
         click=click.chosen,
+        currency=search_text(request, "currency", length=CURRENCY_LENGTH),
+        problem=problem.chosen,
     )
-    query = search_text(request, "q", length=MAX_QUERY_LENGTH)
-    return ConversionListFilter(period, trigger, network, only, click, query, scope, is_capped)
+    query, counted = search_text(request, "q", length=MAX_QUERY_LENGTH), replace(scope, since=start)
+    return ConversionListFilter(period, trigger, network, only, click, problem, query, scope, counted, is_capped)
+
+
+def listed_key(only: str, network: str) -> str:
+    """Return the key of the list: without one, what is attributed to the network, or all conversions."""
+    return only or (statuses.ATTRIBUTED if network else statuses.CONVERSIONS)
 
 
 def listed_conversions(filters: ConversionListFilter) -> tuple[QuerySet[Conversion], SearchResult | None]:

@@ -48,7 +48,7 @@ def of_game(game: Game) -> Catalogue:
 
 
 def _recent_clicks(game: Game) -> Mapping[str | None, int]:
-    newest = Conversion.objects.filter(game=game, test=False).order_by("-event_at", "-pk")
+    newest = Conversion.objects.filter(game=game).counted().order_by("-event_at", "-pk")
     return Counter(newest.values_list("touch__network", flat=True)[:SCAN_LIMIT])
 
 

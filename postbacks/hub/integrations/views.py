@@ -17,7 +17,7 @@ from postbacks.hub.integrations import calls, catalogue
 from postbacks.hub.preview.views import SendTestForm
 from postbacks.hub.replays import views as replays
 from postbacks.hub.toolkit.config_rows import config_rows
-from postbacks.hub.toolkit.network_pages import network_or_404
+from postbacks.hub.toolkit.network_pages import compared_configs, network_or_404
 from postbacks.networks.interface.network import Network
 from postbacks.reporting.match_quality import quality_of
 
@@ -47,6 +47,7 @@ def integration(request: HubRequest, membership: Membership, network: str) -> Ht
         return page(request, "hub/delivery_log/_refreshed.html", membership, **context)
     live = [row.config for row in context["configs"]]
     context |= {**replays.section_context(live), "test_form": SendTestForm(ad_network, game, configs=live)}
+    context["is_compared"] = compared_configs(game, network).exists  # called only without a postback
     return page(request, "hub/integrations/integration.html", membership, **context)
 
 

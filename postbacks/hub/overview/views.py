@@ -24,7 +24,7 @@ from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit import charts
 from postbacks.hub.toolkit.config_rows import ConfigRow, config_rows
 from postbacks.reporting.conversion_status import NO_PAID_CLICK
-from postbacks.reporting.figures import rejections_listed
+from postbacks.reporting.event_figures import rejections_listed
 from postbacks.reporting.funnel import Tally
 from postbacks.reporting.labels import CLICK_LABELS
 

@@ -46,7 +46,7 @@ class ConfigRow:
 
     @property
     def rate(self) -> str:
-        return figures.success_rate(self.delivered, self.ended)
+        return figures.success_rate_of_postback(self.delivered, self.ended)
 
 
 def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:

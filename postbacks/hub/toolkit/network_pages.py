@@ -2,13 +2,13 @@
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from audience.hub.toolkit.access import HubRequest
 from audience.models import Game, Membership
-from postbacks.models import PostbackConfig
+from postbacks.models import Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 
@@ -31,6 +31,15 @@ def live_configs(game: Game, network: str) -> QuerySet[PostbackConfig]:
     """Return the game's postbacks on this network, without credentials."""
     rows = PostbackConfig.objects.kept().filter(game=game, network=network)
     return rows.defer("credential", "previous_credential").order_by("created_at")
+
+
+def compared_configs(game: Game, network: str) -> QuerySet[PostbackConfig]:
+    """Return the game's postbacks on this network that can be compared, without credentials: also the deleted ones with
+    deliveries, after the others."""
+    has_deliveries = Exists(Delivery.objects.filter(config=OuterRef("pk")))
+    rows = PostbackConfig.objects.filter(Q(deleted_at=None) | has_deliveries, game=game, network=network)
+    newest_deleted = F("deleted_at").desc(nulls_first=True)
+    return rows.defer("credential", "previous_credential").order_by(newest_deleted, "created_at")
 
 
 def base_template(request: HubRequest) -> str:
