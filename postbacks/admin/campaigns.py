@@ -3,6 +3,7 @@
 from django.contrib import admin
 
 from audience.admin.base import ReadOnly, hub_page
+from audience.templatetags.hub import amount
 from postbacks.models import AdCost, Advert, CostUpload
 
 
@@ -20,13 +21,18 @@ class AdvertAdmin(ReadOnly):
 class AdCostAdmin(ReadOnly):
     """Read-only: an upload for the same days and campaigns replaces rows."""
 
-    list_display = ["day", "network", "campaign", "spend", "currency", "clicks", "impressions", "game"]
+    list_display = ["day", "network", "campaign", "spent", "clicks", "impressions", "game"]
     list_filter = ["network", "currency", "game"]
     list_select_related = ["game"]
     search_fields = ["campaign"]
     date_hierarchy = "day"
     ordering = ["-day", "-pk"]
+    fields = ("game", "day", "network", "campaign", "spent", "clicks", "impressions")
     view_on_site = hub_page("costs")
+
+    @admin.display(description="spend")
+    def spent(self, cost: AdCost) -> str:
+        return amount(cost.spend, cost.currency)
 
 
 @admin.register(CostUpload)

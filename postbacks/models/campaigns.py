@@ -7,6 +7,7 @@ those of days are in the time zone of the game, and are read for whole days.
 from django.db import models
 
 from audience.models import AuditedInGame, Game
+from audience.wording import dates
 
 MAX_NAME_LENGTH = 200  # that of audience_tag() in the database
 
@@ -155,7 +156,7 @@ class AdCost(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.network} {self.campaign} {self.day}: {self.spend} {self.currency}"
+        return f"{self.network} {self.campaign}, {dates.day(self.day)}"
 
 
 class CostUpload(AuditedInGame, models.Model):

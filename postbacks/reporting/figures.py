@@ -139,6 +139,12 @@ def postback_accepted() -> Q:
     return Q(state=DeliveryState.DELIVERED)
 
 
+@figure("Missing")
+def postback_missing() -> Q:
+    """Eligible conversions that the network did not accept."""
+    return postback_eligible() & ~postback_accepted()
+
+
 @figure("Confirmed")
 def postback_confirmed() -> Q:
     """Accepted conversions that the network also reported as counted. Only some networks report this."""

@@ -149,9 +149,9 @@ def test_conversions_that_are_not_decided_are_a_finding_with_their_list(config: 
 
 def missing_on(page: str) -> tuple[int, list[int]]:
     """The number that the page says is missing, and those of the reasons below it."""
-    said = re.search(r'<span id="missing">([\d,]+)</span>', page)
+    said = re.search(r'<span id="missing"><a [^>]*data-figure="(\d+)"', page)
     reasons = re.findall(r'<li class="missing">\s*<strong><a class="figure" data-figure="(\d+)"', page)
-    return int(said[1].replace(",", "")) if said else 0, [int(number) for number in reasons]
+    return int(said[1]) if said else 0, [int(number) for number in reasons]
 
 
 def test_the_reasons_add_up_to_what_is_missing(config: PostbackConfig, viewer: Client) -> None:
@@ -168,6 +168,17 @@ def test_the_reasons_add_up_to_what_is_missing(config: PostbackConfig, viewer: C
     assert (said, sorted(reasons)) == (4, [1, 1, 2])
     assert "1 about to be decided, so not among the eligible yet" in texts(page)
     assert "It accepted 2 of 6 eligible conversions" in texts(page)
+
+
+def test_the_table_by_event_has_no_column_of_days(config: PostbackConfig, viewer: Client) -> None:
+    bought(config, timezone.now(), "delivered")
+    page = viewer.get(f"/g/{config.game.slug}/integrations/tiktok/compare/").content.decode()
+    by_event, by_day = re.findall(r'<table class="table compare">.*?</table>', page, re.DOTALL)
+    assert 'data-label="Day"' not in by_event
+    assert 'data-label="Day"' in by_day
+    for table in (by_event, by_day):
+        body = table.partition("<tbody>")[2]
+        assert len(re.findall(r"<th\b", table)) == len(re.findall(r"<td\b", body))
 
 
 def test_a_deleted_postback_with_conversions_can_still_be_compared(config: PostbackConfig, marketer: Client) -> None:

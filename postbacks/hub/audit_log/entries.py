@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from auditlog.models import LogEntry
@@ -68,6 +68,7 @@ LABELS = {
 # Of fields that mean something else in this kind of row.
 LABELS_OF = {"game": {"time_zone": "Time zone", "attribution_window_days": "Attribution window in days"}}
 EMPTY_TEXTS = {"", "None", "[]", "{}"}
+DAY = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])")
 MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")
 # The text that auditlog stores for a reverse relation of a new row: "audience.Membership.None".
 RELATED_MANAGER = re.compile(r"\w+\.\w+\.None")
@@ -139,5 +140,7 @@ def _text(value: Any) -> str:
         return ""
     if match := MOMENT.fullmatch(text):
         return dates.exact(datetime.fromisoformat(f"{match[1]} {match[2]}"))
+    if DAY.fullmatch(text):
+        return dates.day(date.fromisoformat(text))
     text = {"True": "Yes", "False": "No"}.get(text, text)
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"

@@ -16,11 +16,11 @@ from audience.hub.toolkit.range_input import RANGE_PARAMETERS, RangeError, has_r
 from audience.models import Game, Membership, trigger_label
 from postbacks.configs.time_zones import zone_or_utc
 from postbacks.hub.comparison.dates import read_days
-from postbacks.hub.comparison.findings import findings
+from postbacks.hub.comparison.findings import Finding, findings
 from postbacks.hub.toolkit.network_pages import compared_configs, network_or_404
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Network
-from postbacks.reporting.comparison import COLUMNS, Comparison, Numbers, compare
+from postbacks.reporting.comparison import COLUMNS, UNDECIDED, Comparison, Numbers, compare
 
 RANGES = {"7d": ("7 days", 7), "30d": ("30 days", 30), "90d": ("90 days", 90)}
 DEFAULT_RANGE = "7d"
@@ -72,8 +72,12 @@ def _context(request: HttpRequest, game: Game, network: Network, configs: list[P
         "total": _row("Total", "", compared.total, links),
         "by_event": [_row("", event, numbers, links) for event, numbers in compared.by_event.items()],
         "by_day": _day_rows(compared, links),
-        "findings": [(finding, links.finding(finding.key)) for finding in findings(compared.findings, network)],
+        "findings": [
+            (finding, links.finding(finding.key), _by_event(finding, links))
+            for finding in findings(compared.findings, network)
+        ],
         "missing": compared.missing,
+        "missing_href": links.deliveries("missing"),
         "eligible": compared.total.counts["eligible"],
         "accepted": compared.total.counts["accepted"],
         "accepted_href": links.deliveries("accepted"),
@@ -115,13 +119,19 @@ class Links:
         query |= (days or self.days).parameters
         return f"{path}?{urlencode({name: value for name, value in query.items() if value})}"
 
-    def finding(self, key: str) -> str:
-        return self.undecided() if key == "undecided" else self.deliveries(key)
+    def finding(self, key: str, *, event: str = "") -> str:
+        return self.undecided(event=event) if key == UNDECIDED else self.deliveries(key, event=event)
 
-    def undecided(self) -> str:
+    def undecided(self, *, event: str = "") -> str:
         """Return the URL of the conversions that have no delivery yet."""
-        query = {"network": self.config.network, "only": "undecided", **self.days.parameters}
+        query = {"network": self.config.network, "only": UNDECIDED, **self.days.parameters}
+        query |= {"event": event} if event else {}
         return f"{reverse('conversions', kwargs={'slug': self.game.slug})}?{urlencode(query)}"
+
+
+def _by_event(finding: Finding, links: Links) -> list[tuple[str, int, str]]:
+    """Return the events of a finding, [(label, number, the URL of its rows), ...]."""
+    return [(label, number, links.finding(finding.key, event=event)) for event, label, number in finding.events]
 
 
 def _row(title: str, event: str, numbers: Numbers, links: Links, days: Days | None = None) -> ComparedRow:
