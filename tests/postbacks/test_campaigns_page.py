@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from audience.models import ActiveQuarter, ExchangeRate, Game
+from audience.wording import dates
 from postbacks.reporting.campaigns import refresh, settings
 from tests import factories, hub
 
@@ -148,7 +149,7 @@ def test_cohorts_have_retention_and_revenue_per_player(url: str, game: Game, vie
     ActiveQuarter.objects.create(game_id=game.pk, person_id=ada.pk, starts_at=at(4, hour=23))
     refresh.refresh()
     rows = table(viewer, f"{url}cohorts/")
-    day = f"{at(5):%a} {at(5).day} {at(5):%b %Y}"
+    day = dates.weekday(at(5))
     # Of four players one came back on the first day; 45 USD were paid on that day.
     figures = ["4", "25.0% 1", "–", "–", "0.00", "11.25", "–", "–", "–"]
     assert rows == [["All days", *figures], [day, *figures]]

@@ -23,7 +23,14 @@ OTHER = {
     *("td HTTP", "td Latency", "td Attempt"),  # of one call
     "span small muted",  # the day of the month under a chart
     *("td Total", "td Delivered", "td Failed again"),  # of one replay, whose row says the same in a sentence
-    *("td Worth", "td Points", "td On all of them", "td If on all events"),  # match quality: the text under the table
+    *(
+        "td On how many",
+        "td Coverage",
+        "td Worth",
+        "td Points",
+        "td On all of them",
+        "td If on all events",
+    ),  # match quality: the text under the table
 }
 # Numbers in the sentences of a notice, of a score and of a footnote.
 SENTENCES = {"notice", "score", "note"}
