@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.games.keys import NewKey
-from audience.hub.toolkit.date_range import PRESETS, DateRange, read_range
+from audience.hub.toolkit.date_range import PRESETS, DateRange, preset_bounds, read_range
 from audience.models import ApiKey, Batch, Event, Game
 from audience.storage import rollups
 from postbacks.hub.overview import attention, backlog, delivery_totals, figures, headline, views
@@ -169,7 +169,7 @@ def test_revenue_is_in_the_reporting_currency_beside_the_originals_and_the_perio
     # Later on the day before than it is now on this one.
     bought(game, NOW - timedelta(hours=23, minutes=40), "5.00", "USD", network="tiktok")
     refresh.refresh()
-    since, until = PERIODS["24h"].bounds(NOW)
+    since, until = preset_bounds("24h", UTC, now=NOW)
     found = headline.read(game, since=since, until=until, now=NOW)
     assert (found.currency, found.revenue.amount, found.revenue.missing) == ("USD", Decimal("16.0000"), ("JPY",))
     assert found.originals == [("EUR", Decimal("4.00")), ("JPY", Decimal("7.00")), ("USD", Decimal("10.00"))]
