@@ -105,7 +105,7 @@ def test_an_unconfirmed_address_cannot_be_used_to_sign_in(ada: User, browser: Cl
         Client().post("/accounts/password/reset/", {"email": email})
     assert mail.outbox == []
     answer = browser.post(f"/accounts/invitations/{invited.token}/")
-    assert "This invitation is for somebody else" in answer.content.decode()
+    assert "This invitation is for someone else" in answer.content.decode()
     assert addresses.find_account(victim) is None
     assert not Membership.objects.filter(user=ada).exists()
     assert Invitation.objects.get().is_open

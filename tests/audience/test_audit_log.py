@@ -230,4 +230,4 @@ def test_the_audit_log_uses_its_index(game: Game, admin: Client) -> None:
 def test_an_empty_audit_log_explains_what_will_appear(game: Game) -> None:
     root = hub.signed_in(hub.user("root", is_superuser=True))
     LogEntry.objects.all().delete()
-    assert "Nothing was changed yet" in page(root, game, range="all")
+    assert "No changes yet" in page(root, game, range="all")

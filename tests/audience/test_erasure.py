@@ -318,9 +318,9 @@ def test_a_receipt_is_found_by_the_erased_id(played: None, secret_key: NewKey, g
     for named in (USER, ANON, STEAM, DEVICE):
         assert list(Erasure.objects.for_subject(game.pk, named)) == [receipt]
         page_ = admin.get(f"/g/{game.slug}/privacy/", {"q": named}).content.decode()
-        assert receipt.subject_hash in page_.split("Receipts of erasures of this ID")[1].split("</table>")[0]
+        assert receipt.subject_hash in page_.split("Erasure receipts of this ID")[1].split("</table>")[0]
     page_ = admin.get(f"/g/{game.slug}/privacy/", {"q": "somebody-else"}).content.decode()
-    assert "None: nobody was erased under this ID." in page_
+    assert "No player was erased under this ID." in page_
     assert subject_hash(game.pk, USER) == receipt.subject_hash
     assert ReceiptKey.objects.count() == 1
 

@@ -127,7 +127,7 @@ def test_the_timeline_has_the_explicit_calls(key: NewKey, game: Game) -> None:
 
 def test_the_timeline_names_the_moment_also_without_the_event(family: None, game: Game) -> None:
     Event.objects.all().delete()
-    assert "Not kept any more" in section(page_of(game, person_of(BOB)), "linked-ids")
+    assert "No longer stored" in section(page_of(game, person_of(BOB)), "linked-ids")
 
 
 def test_a_viewer_sees_no_address_in_the_timeline(key: NewKey, game: Game) -> None:
@@ -171,7 +171,7 @@ def test_the_command_prints_the_ids_and_the_events_that_joined_them(family: None
         "IDs:",
         f"  anonymous {BROWSER}: also used by 1 other player; this player’s from {text_of(3)} to {text_of(5)}",
         f"  user {BOB}",
-        "How the IDs came together:",
+        "How the IDs were linked:",
         f"  {text_of(3)}  anonymous {BROWSER}: named with a user {BOB}"
         " (identify, message 00000001-0000-4000-8000-000000000003)",
         f"  {text_of(3)}  user {BOB}: first seen (identify, message 00000001-0000-4000-8000-000000000003)",

@@ -18,13 +18,13 @@ EMPTY = {
     "": "Set up: 0 of 5 steps done",
     "start/": "Next: Create an API key.",
     "events/": "Waiting for the first event",
-    "people/": "Nobody has played yet",
+    "people/": "No players yet",
     "conversions/": "No conversions yet",
     "integrations/": "Not connected",
     "integrations/tiktok/": "No deliveries in this time range",
     "integrations/reddit/": "No deliveries in this time range",
-    "keys/": "No key opens this game",
-    "privacy/": "Nobody was erased yet",
+    "keys/": "No API keys yet",
+    "privacy/": "No erasures yet",
 }
 FORMS = ("keys/new/", "integrations/tiktok/add/", "integrations/reddit/add/")
 OUTSIDE = ("/accounts/login/", "/accounts/password/reset/", "/accounts/signup/", "/nowhere/")
@@ -76,7 +76,7 @@ def _is_strict(answer: Any) -> None:
 def test_a_missing_page_has_a_404_page(game: Game, admin: Client) -> None:
     answer = admin.get("/g/another-game/")
     assert answer.status_code == 404
-    assert "There is nothing here" in answer.content.decode()
+    assert "Page not found" in answer.content.decode()
 
 
 @pytest.mark.django_db

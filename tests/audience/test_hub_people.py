@@ -64,7 +64,7 @@ def test_a_player_is_found_by_any_id_and_by_email(game: Game, ada: Person, query
 def test_a_part_of_an_id_finds_no_player(game: Game, ada: Person, query: str) -> None:
     client = hub.member(game, Role.MARKETER)
     assert listed(client, game, query) == []
-    assert "Nobody is known by this" in client.get(f"/g/{game.slug}/people/", {"q": query}).content.decode()
+    assert "No players found" in client.get(f"/g/{game.slug}/people/", {"q": query}).content.decode()
 
 
 def test_another_games_players_are_not_found(game: Game, other_game: Game, ada: Person) -> None:
@@ -151,8 +151,8 @@ def test_a_merged_or_erased_player_shows_the_gone_page(game: Game) -> None:
     answer = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/people/{uuid.uuid4()}/")
     assert answer.status_code == 404
     page = answer.content.decode()
-    assert "This player is not here" in page
-    assert "Joined with another, or erased" in page
+    assert "Player not found" in page
+    assert "The player was merged or erased" in page
     assert 'name="q"' in page
 
 

@@ -137,7 +137,7 @@ def test_an_expired_or_revoked_invitation_link_is_refused(
 def test_an_unknown_invitation_link_is_not_found(db: None) -> None:
     answer = Client().get("/accounts/invitations/" + "x" * 43 + "/")
     assert answer.status_code == 404
-    assert "There is no such invitation" in answer.content.decode()
+    assert "Invitation not found" in answer.content.decode()
 
 
 def test_a_user_with_an_account_signs_in_and_joins(game: Game, admin: Client) -> None:
@@ -158,7 +158,7 @@ def test_a_link_for_another_address_than_the_signed_in_one_is_refused(game: Game
     link, other = invite(admin, game), hub.signed_in(hub.user("other"))
     for answer in (other.get(link), other.post(link)):
         page = answer.content.decode()
-        assert "This invitation is for somebody else" in page
+        assert "This invitation is for someone else" in page
         assert NEW in page
         assert "other@studio.example" in page
     assert not Membership.objects.filter(user__username="other").exists()

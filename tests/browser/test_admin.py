@@ -134,7 +134,7 @@ def test_a_passkey_replaces_the_code_after_the_password(
     page.goto("/accounts/2fa/webauthn/add/")
     page.get_by_label("Password").fill(hub.PASSWORD)
     page.get_by_role("button", name="Confirm").click()
-    page.get_by_label("Sign in with it alone").uncheck()
+    page.get_by_label("Sign in with the passkey alone").uncheck()
     page.get_by_role("button", name="Add passkey").click()
     page.wait_for_url("**/accounts/2fa/recovery-codes/")
     page.get_by_role("button", name="Sign out").click()

@@ -197,7 +197,7 @@ def test_the_error_page_500(error_window: Page, settings: Any, axe_core: Path) -
     settings.ROOT_URLCONF = "tests.browser.broken"
     axe.load(error_window, axe_core)
     assert list(_opened(error_window, "/broken/", 500)) == []
-    assert error_window.get_by_role("heading", name="Something broke on our side").is_visible()
+    assert error_window.get_by_role("heading", name="Something went wrong").is_visible()
 
 
 def test_the_pages_of_an_invitation_link(

@@ -105,7 +105,7 @@ def test_a_live_event_arrives_while_an_opened_row_stays_open(marketer: Page, gam
     page.evaluate("window.neverReloaded = true")
     opened = page.locator(".entry").filter(has_text="first_1")
     opened.locator("summary").click()
-    expect(opened.get_by_text("As it was sent")).to_be_visible()
+    expect(opened.get_by_text("Original message")).to_be_visible()
     opened.locator("pre").first.focus()
     _event(game, "second_1")
     expect(page.locator(".entry").first).to_contain_text("second_1", timeout=10_000)
@@ -123,7 +123,7 @@ def test_a_live_event_arrives_while_an_opened_row_stays_open(marketer: Page, gam
     page.locator("[data-pause]").uncheck()
     expect(page.get_by_text("paused_1")).to_be_visible(timeout=10_000)
     page.locator(".entry").first.locator("summary").click()
-    expect(page.locator(".entry").first.get_by_text("As it was sent")).to_be_visible()
+    expect(page.locator(".entry").first.get_by_text("Original message")).to_be_visible()
     assert page.evaluate("window.neverReloaded")
 
 

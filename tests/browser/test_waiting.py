@@ -116,7 +116,7 @@ def test_a_form_closed_during_a_check_is_kept(marketer: Page, game: Game, sandbo
     credentials.run_check(check_id=str(CredentialCheck.objects.get().pk))
     expect(line.get_by_role("alert")).to_contain_text("Access token is incorrect or has been revoked")
     expect(line).to_contain_text("Nothing was saved.")
-    line.get_by_role("link", name="Back to the form").click()
+    line.get_by_role("link", name="Back to form").click()
     expect(panel.get_by_role("heading", name="Add postback")).to_be_focused()
     expect(panel.get_by_label("Access token")).to_have_value("0" * 40)
     expect(panel.get_by_role("alert")).to_contain_text("Access token is incorrect or has been revoked")

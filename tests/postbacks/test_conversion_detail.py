@@ -205,7 +205,7 @@ def test_the_page_of_a_failed_conversion_shows_every_step(config: PostbackConfig
     in_order = (
         "The event",
         row.message_id,
-        "The ad clicks of this player",
+        "Ad clicks of this player",
         "Won: the last paid click before the event",
         "Consent in force",
         "Full.",
@@ -247,7 +247,7 @@ def test_the_page_of_a_conversion_links_to_its_event_and_player(game: Game, view
     assert f'href="/g/{game.slug}/events/{row.event_day}/{found.pk}/"' in page
     assert f'href="/g/{game.slug}/people/{row.person_id}/"' in page
     Event.objects.all().delete()
-    assert "No longer kept" in read(viewer, row)
+    assert "No longer stored" in read(viewer, row)
 
 
 def test_a_viewer_sees_masked_addresses_and_no_button_on_a_conversions_page(
@@ -288,7 +288,7 @@ def test_a_conversion_without_a_click_names_the_remedy(game: Game, viewer: Clien
     assert "No ad click is known for this player." in page
     assert "What to do: Nothing, if the player came by themselves." in page
     assert "None: no paid click of this player is known. The last one within 28 days" in page
-    assert "Nothing to report: no ad click is attributed to this conversion." in page
+    assert "Not sent: no ad click is attributed to this conversion." in page
     assert factories.PIXELS["tiktok"] not in page
 
 
@@ -322,7 +322,7 @@ def test_an_erased_or_foreign_conversion_shows_the_gone_page(game: Game, other_g
     for pk in (row.pk, foreign.pk):
         response = viewer.get(f"/g/{game.slug}/conversions/{pk}/")
         assert response.status_code == 404
-        assert "This conversion is not here" in response.content.decode()
+        assert "Conversion not found" in response.content.decode()
 
 
 def test_the_page_contains_no_inline_code(config: PostbackConfig, marketer: Client) -> None:

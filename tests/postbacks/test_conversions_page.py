@@ -457,7 +457,7 @@ def test_a_search_is_exact(game: Game, viewer: Client, url: str, query: str) -> 
     factories.conversion(factories.person(game, user="ada"), message_id="order-7")
     page = searched(viewer, url, query)
     assert listed(page) == []
-    assert "Nothing is known by this" in page
+    assert "No results" in page
     assert "a message ID, a click ID" in words(page)
 
 
@@ -467,14 +467,14 @@ def test_a_search_stays_in_the_game(game: Game, other_game: Game, viewer: Client
     for name in (row.pk, "order-7", "E.C.P.click", player.pk, "ada"):
         page = searched(viewer, url, str(name))
         assert listed(page) == []
-        assert "Nothing is known by this" in page
+        assert "No results" in page
 
 
 def test_a_search_for_a_click_without_conversions_links_to_its_player(game: Game, viewer: Client, url: str) -> None:
     player = factories.person(game)
     factories.touch(player, click_id="E.C.P.lonely")
     page = searched(viewer, url, "E.C.P.lonely")
-    assert "This click won no conversion" in page
+    assert "No conversions are attributed to this click" in page
     assert f'href="/g/{game.slug}/people/{player.pk}/"' in page
 
 
@@ -494,7 +494,7 @@ def test_the_conversions_page_of_an_empty_game_names_the_first_step(game: Game, 
 def test_an_empty_period_offers_a_longer_one(game: Game, viewer: Client, url: str) -> None:
     factories.conversion(factories.person(game), event_at=NOW - timedelta(days=9))
     page = viewer.get(url).content.decode()
-    assert "None in this period" in page
+    assert "No conversions in this period" in page
     assert f'href="{url}?range=30d"' in page
 
 

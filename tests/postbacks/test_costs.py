@@ -96,7 +96,7 @@ def test_a_file_that_is_no_list_of_costs_is_refused(url: str, marketer: Client, 
 def test_columns_of_other_names_are_selected_by_the_member(url: str, marketer: Client) -> None:
     text = "Tag;Kampagne;Kosten\n2026-11-01;autumn;12\n"
     page = upload(marketer, url, text).content.decode()
-    assert "Which column is which?" in page
+    assert "Match columns" in page
     form = {"text": text, "name": "bericht.csv", "date": "0", "campaign": "1", "spend": "2"}
     page = marketer.post(f"{url}columns/", form, follow=True).content.decode()
     assert "Select the column with the network, or the network of all lines below." in page

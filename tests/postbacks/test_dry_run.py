@@ -224,7 +224,7 @@ def test_a_postback_that_is_not_there_yet_can_be_tried(game: Game, marketer: Cli
     given = {"triggers": ["purchase"], "enabled": "on", "goals-0-event": "level_complete"}
     answer = words(marketer.post(url + "dry-run/", given, headers=HTMX).content.decode())
     assert "1 would be sent, 0 not." in answer
-    assert "1 level_complete event was seen in the last 7 days; they count from the moment you save." in answer
+    assert "1 level_complete event was received in the last 7 days. These events count after you save." in answer
     assert marketer.get(url + "dry-run/").status_code == 405
     assert PostbackConfig.objects.count() == 0
 

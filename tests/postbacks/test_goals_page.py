@@ -60,7 +60,7 @@ def test_a_goal_is_added_listed_and_recorded(url: str, game: Game, marketer: Cli
     assert goal.created_by.username == f"marketer-of-{game.slug}"
     page = text(marketer, url)
     assert "<span>Purchase, if value is at least 50, once per player</span>" in page
-    assert "No postback yet" in page
+    assert "No postbacks yet" in page
     entry = LogEntry.objects.get(content_type__model="gamegoal")
     assert (entry.action, entry.actor, entry.additional_data) == (0, goal.created_by, {"game": game.pk})
     admin = hub.member(game, Role.ADMIN)
@@ -165,7 +165,7 @@ def test_a_postback_of_a_network_that_is_no_longer_there_stops_nothing(
 ) -> None:
     factories.config(game, goals=[used(goal)])
     PostbackConfig.objects.update(network="gone")
-    assert "No postback yet" in text(marketer, url)
+    assert "No postbacks yet" in text(marketer, url)
     answer = marketer.post(f"{url}{goal.pk}/edit/", {**VIP, "value": "99", "version": "1"})
     assert answer["Location"] == url
 

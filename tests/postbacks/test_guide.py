@@ -54,7 +54,7 @@ def test_the_overview_links_to_the_guide_until_every_step_is_done(game: Game, ke
     client = hub.member(game, Role.VIEWER)
     page = client.get(f"/g/{game.slug}/").content.decode()
     assert "Set up: 1 of 5 steps done" in page
-    assert f'href="/g/{game.slug}/start/">Go on with the guide' in hub.normalized_html(page)
+    assert f'href="/g/{game.slug}/start/">Continue the guide' in hub.normalized_html(page)
     send(client, code(client.get(f"/g/{game.slug}/start/").content.decode(), "first"))
     queue.drain()
     factories.delivery(factories.config(game), state="delivered")
@@ -62,7 +62,7 @@ def test_the_overview_links_to_the_guide_until_every_step_is_done(game: Game, ke
     assert "/start/" not in client.get(f"/g/{game.slug}/").content.decode()
     finished = client.get(f"/g/{game.slug}/start/").content.decode()
     assert "All five steps are done" in finished
-    assert f'href="/g/{game.slug}/conversions/">Follow them on Conversions' in hub.normalized_html(finished)
+    assert f'href="/g/{game.slug}/conversions/">View conversions' in hub.normalized_html(finished)
 
 
 def test_the_two_curl_commands_produce_a_conversion(game: Game, key: NewKey) -> None:

@@ -56,7 +56,7 @@ def test_no_page_mentions_imitations_while_networks_are_real(game: Game) -> None
     assert replacements() == []
     assert [url for url in pages.hub(game).values() if 'class="imitated"' in text(client, url)] == []
     page = client.get("/imitations/").content.decode()
-    assert "No network is an imitation" in page
+    assert "No imitations in use" in page
 
 
 def test_the_bar_names_the_networks_that_are_imitations(game: Game, settings: Any) -> None:

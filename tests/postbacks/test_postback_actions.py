@@ -44,7 +44,7 @@ def test_a_roll_back_restores_the_previous_credential_after_a_check(sandbox: San
     config.save()
     marketer = member(config.game, Role.MARKETER)
     menu = marketer.get(f"/g/{config.game.slug}/integrations/tiktok/").content.decode()
-    assert "Back to the previous credential" in menu
+    assert "Roll back credential" in menu
     assert marketer.post(at(config, "roll-back")).status_code == 302
     run_pending()
     config.refresh_from_db()
@@ -55,7 +55,7 @@ def test_a_roll_back_without_a_previous_credential_is_refused(config: PostbackCo
     marketer = member(config.game, Role.MARKETER)
     page = marketer.post(at(config, "roll-back"), follow=True).content.decode()
     assert "The credential before this one is no longer kept: enter the one to use." in page
-    assert "Back to the previous credential" not in page
+    assert "Roll back credential" not in page
     assert not CredentialCheck.objects.exists()
 
 

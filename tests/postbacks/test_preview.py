@@ -237,7 +237,7 @@ def test_a_preview_works_before_a_postback_exists(game: Game, url: str) -> None:
 
 def test_without_conversions_the_preview_names_the_next_step(game: Game, url: str) -> None:
     page = hub.member(game, Role.VIEWER).get(url)
-    assert "No conversion yet" in page.content.decode()
+    assert "No conversions yet" in page.content.decode()
 
 
 def test_it_is_for_members_only(config: PostbackConfig, other_game: Game, url: str) -> None:

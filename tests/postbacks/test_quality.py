@@ -183,7 +183,7 @@ def test_the_match_quality_page_names_the_key_to_add(game: Game) -> None:
     sent(config, {"ttclid": "E.C.P.1", "phone": HASH})
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/integrations/tiktok/quality/").content.decode()
     assert "<strong>60</strong>" in page
-    assert "Email on every event would lift it to" in page
+    assert "Email on every event would raise the score to" in page
     assert "60 → 80" in page
     assert "The points are ours" in page
     assert hub.inline_code(page) == []
@@ -260,7 +260,7 @@ def test_the_networks_page_loads_only_the_match_quality_summary(game: Game) -> N
 @pytest.mark.django_db
 def test_the_match_quality_page_without_data_names_the_next_step(game: Game) -> None:
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/integrations/reddit/quality/").content.decode()
-    assert "Nothing to judge yet" in page
+    assert "No data yet" in page
 
 
 @pytest.mark.django_db

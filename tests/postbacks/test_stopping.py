@@ -82,7 +82,7 @@ def test_unsent_deliveries_are_named_in_words(counts: tuple[int, int, int], word
 def test_the_confirmation_page_names_exactly_what_would_not_be_sent(
     config: PostbackConfig, game: Game, marketer: Client, url: str, how: str
 ) -> None:
-    assert "No conversion waits or is held." in marketer.get(f"{url}{how}/").content.decode()
+    assert "No conversions are waiting or on hold." in marketer.get(f"{url}{how}/").content.decode()
     held(config, 3)
     waiting(config, 12)
     waiting(config, 1, leased_until=timezone.now() + timedelta(seconds=20))

@@ -179,10 +179,10 @@ def test_settings_being_changed_tell_their_end_and_cannot_be_skipped(config: Pos
     PostbackConfig.objects.update(paused_until=until)
     row = factories.delivery(PostbackConfig.objects.get())
     end = clock_time(until, timezone.now())
-    text = f"Its settings are being changed: nothing is sent until {end}."
+    text = f"Its settings are being changed. Nothing is sent until {end}."
     assert wait(row) == Wait(until=until, cause=text, can_end=False)
     page = viewer.get(f"/g/{config.game.slug}/integrations/tiktok/").content.decode()
-    assert f"Its settings are being changed: nothing is sent until {dates.exact(until)}." in normalized_html(page)
+    assert f"Its settings are being changed. Nothing is sent until {dates.exact(until)}." in normalized_html(page)
     with pytest.raises(try_now.NotTryable, match="Its settings are being changed: try once more in a minute."):
         try_now.try_delivery(row)
 
