@@ -61,8 +61,8 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
             return  # attempts from a locked-out IP address are not counted for the account
         if seconds := sign_in_pace.count_attempt(request, login_name(request, credentials)):
             raise ValidationError(
-                f"Too many passwords were tried for this account. Wait {seconds} seconds, then try again. A passkey "
-                "works at once. So does a browser that signed in before, or that set a new password by a mailed link."
+                f"Too many passwords were tried for this account. Wait {seconds} seconds, then try again. You can "
+                "sign in immediately with a passkey, in a browser that signed in before, or after a password reset."
             )
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:

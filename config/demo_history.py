@@ -69,7 +69,7 @@ def _journey(name: str, query: str, start: datetime, payments: list[str], curren
     yield _message(name, "identify", 1, start, anonymousId=browser, userId=player, traits=traits)
     yield _message(name, "track", 2, start, userId=player, eventName="game_launch", properties={"platform": "windows"})
     for number, value in enumerate(payments):
-        item = {"value": value, "currency": currency, "item_id": f"gems_{number + 1}", "item_name": "Pouch of gems"}
+        item = {"value": value, "currency": currency, "item_id": f"gems_{number + 1}", "item_name": "Bag of gems"}
         yield _message(name, "track", 3 + number, start, userId=player, eventName="purchase", properties=item)
     last = 3 + len(payments)
     yield _message(name, "track", last, start, userId=player, eventName="game_launch", properties={})

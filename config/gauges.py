@@ -56,9 +56,9 @@ class QueueCollector(Collector):
         unsent_notices = Notice.objects.filter(state=NoticeState.WAITING).count()
         for name, description, value in (
             ("database_up", "1 when the database answers.", 1),
-            ("batches_pending", "Requests accepted and not yet digested.", pending["count"]),
-            ("digest_lag_seconds", "Age of the oldest request not yet digested.", age),
-            ("batches_failed", "Requests set aside after their last attempt to digest them.", failed),
+            ("batches_pending", "Requests accepted and not yet processed.", pending["count"]),
+            ("digest_lag_seconds", "Age of the oldest request not yet processed.", age),
+            ("batches_failed", "Requests set aside after the last attempt to process them.", failed),
             ("conversions_pending", "Conversions not yet fanned out.", not_fanned_out),
             ("deliveries_waiting", "Postbacks waiting for their next attempt.", due["count"]),
             ("oldest_waiting_delivery_seconds", "Time since the oldest due attempt of a postback was due.", overdue),

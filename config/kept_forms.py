@@ -43,7 +43,7 @@ SECRET_PARTS = {part.form_name for kind in NETWORKS.values() for part in kind.cr
 SECRET_NAMES = re.compile(r"password|secret|token|test_code|^code$", re.IGNORECASE)
 # Requests that a form makes while a person types: the answer must not leave the page.
 BACKGROUND = {"goal-row", "request-preview"}
-KEPT = "Your session has ended. Sign in: what you entered is kept, except secrets."
+KEPT = "Your session has ended. Sign in again. Your input is kept, except secrets."
 NOT_KEPT = "Your session has ended, and nothing was saved. Sign in, then try again."
 MAIN = re.compile(r"<main\b[^>]*>")
 

@@ -11,7 +11,7 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Afterclick",
-    "DESCRIPTION": "Take in player events; attributed conversions go back to the ad networks.",
+    "DESCRIPTION": "Receive player events. Attributed conversions are sent to the ad networks.",
     "VERSION": "0.2.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "OAS_VERSION": "3.1.1",

@@ -100,7 +100,7 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: P
     if plan.sandbox_port:
         children.start("sandbox", [*MANAGE, "sandbox", "--port", str(plan.sandbox_port)], env)
         _wait_until_ready(children, "sandbox", f"127.0.0.1:{plan.sandbox_port}", "/sandbox/health")
-    print_line("Bringing the database up to date ...")
+    print_line("Updating the database ...")
     _check_exit(children.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], env))
     demo = _load_demo(children, env) if plan.demo else None
     for queue in QUEUES:

@@ -66,7 +66,7 @@ def request_change(*, user: User, email: str) -> RequestedChange:
     """Store a change with a new token, replacing an earlier one. Raises AddressError for the present address."""
     email = normalize(email)
     if normalize(user.email) == email:
-        raise AddressError(f"{email} is the address of this account already.")
+        raise AddressError(f"{email} is already the email address of this account.")
     token = secrets.token_urlsafe(32)
     values = {"email": email, "digest": sha256_hex(token), "created_at": clock.now(), "expires_at": in_three_days()}
     change, _ = AddressChange.objects.update_or_create(user=user, defaults=values)
@@ -84,7 +84,7 @@ def confirm(*, token: str, user: User) -> str:
     """Change the account's address and return the previous one. Raises AddressError if the link no longer works."""
     change = AddressChange.objects.select_for_update().filter(digest=sha256_hex(token), user=user).first()
     if change is None or not change.is_open:
-        raise AddressError("This link no longer works. Ask for a new one.")
+        raise AddressError("This link no longer works. Request a new one.")
     lock_address(change.email)
     if find_account(change.email):
         raise AddressError(f"Another account signs in with {change.email}.")

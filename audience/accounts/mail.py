@@ -30,17 +30,17 @@ def send_address_link(requested: RequestedChange) -> bool:
     """Mail the link to the new address; if another account has that address, a notice without the link."""
     template = "address_taken" if requested.taken else "address_confirm"
     change = requested.change
-    return _send(change.email, "Confirm your address", template, change=change, link=requested.link)
+    return _send(change.email, "Confirm your email address", template, change=change, link=requested.link)
 
 
 def notify_change_requested(requested: RequestedChange, address: str) -> bool:
     """Notify the present address that a change was requested."""
-    return _send(address, "A new address was asked for", "address_requested", change=requested.change)
+    return _send(address, "A change of your email address was requested", "address_requested", change=requested.change)
 
 
 def notify_changed(*, before: str, after: str) -> bool:
     """Notify the previous address that the account has a new one."""
-    return _send(before, "Your address was changed", "address_changed", before=before, after=after)
+    return _send(before, "Your email address was changed", "address_changed", before=before, after=after)
 
 
 def _send(to: str, subject: str, template: str, **context: object) -> bool:

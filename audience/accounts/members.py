@@ -41,9 +41,9 @@ def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> Ne
     pending = Invitation.objects.pending().select_for_update().filter(game=game, email=email).first()
     # After the lock: the invitation may have been accepted meanwhile.
     if Membership.objects.filter(game=game, user__email__iexact=email).exists():
-        raise MembersError(f"{email} is a member of {game} already.")
+        raise MembersError(f"{email} is already a member of {game}.")
     if pending and pending.is_open:
-        raise MembersError(f"{email} is invited already. Send the invitation again from the list below.")
+        raise MembersError(f"{email} is already invited. Send the invitation again from the list below.")
     invitation = pending or Invitation(game=game, email=email)
     invitation.role, invitation.invited_by = role, invited_by
     return _with_new_link(invitation)
@@ -95,7 +95,7 @@ def accept_as_new(*, invitation: Invitation, password: str) -> User:
     email = _lock_pending(invitation).email
     addresses.lock_address(email)
     if addresses.find_account(email):
-        raise MembersError(f"There is an account for {email} already. Sign in to join.")
+        raise MembersError(f"An account for {email} already exists. Sign in to join.")
     set_actor(email=email)
     user = User.objects.create_user(free_username(email), email, password)
     set_actor(user)
@@ -108,7 +108,9 @@ def change_role(*, membership: Membership, role: Role) -> None:
     """Change a member's role. Raises MembersError if the game would be left without an admin."""
     _lock(membership.game)
     if role != Role.ADMIN:
-        _require_other_admin(membership, f"make another member an admin before {membership.user.email} becomes less.")
+        _require_other_admin(
+            membership, f"make another member an admin before you change the role of {membership.user.email}."
+        )
     membership.role = role
     membership.save(update_fields=["role"])
 
@@ -150,7 +152,7 @@ def _lock_pending(invitation: Invitation) -> Invitation:
     pending = Invitation.objects.pending().select_for_update(of=("self",)).select_related("game")
     locked = pending.filter(pk=invitation.pk).first()
     if locked is None:
-        raise MembersError("This invitation was used or revoked already.")
+        raise MembersError("This invitation was already used or revoked.")
     return locked
 
 

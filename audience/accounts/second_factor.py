@@ -14,7 +14,10 @@ from audience.models.keys import sha256_hex
 # Recovery codes are no second factor by themselves; they only replace one of these.
 FACTOR_TYPES = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
-SETUP_REQUIRED = "Admins sign in with a second factor here. Set up an authenticator app or a passkey to go on."
+SETUP_REQUIRED = (
+    "This installation requires two-factor authentication for admins. Set up an authenticator app or a "
+    "passkey to continue."
+)
 
 # How long a code counts as used; longer than an authenticator app's code is valid.
 USED_CODE_SECONDS = 300

@@ -26,7 +26,7 @@ from audience.models import AddressChange
 class NewAddressForm(forms.Form):
     """The new email address of an account."""
 
-    email = forms.EmailField(label="New address", max_length=254)
+    email = forms.EmailField(label="New email address", max_length=254)
 
 
 def password_url(user: User) -> str:
@@ -45,9 +45,11 @@ def password_link(request: HttpRequest, pk: int) -> HttpResponse:
     link = ""
     if request.method == "POST":
         link = password_url(account)
-        _record(account, "link for a new password")
-    about = "Whoever opens this link sets a new password for the account and can sign in with it. It works once."
-    return _page(request, account, title="Link for a new password", about=about, button="Make the link", link=link)
+        _record(account, "password reset link")
+    about = (
+        "Anyone who opens this link can set a new password for the account and sign in with it. The link works once."
+    )
+    return _page(request, account, title="Password reset link", about=about, button="Create link", link=link)
 
 
 @never_cache
@@ -65,11 +67,13 @@ def address_link(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             link = _send_link(form, requested, account)
     about = (
-        "The account goes on with its present address until somebody who is signed in to it opens the link. The link "
-        "is mailed to the new address, and word of it to the present one."
+        "The account keeps its current email address until someone who is signed in to it opens the link. The link "
+        "is sent to the new address, and a notice to the current one."
     )
     context = {"form": form, "change": change}
-    return _page(request, account, title="Change of address", about=about, button="Make the link", link=link, **context)
+    return _page(
+        request, account, title="Change of email address", about=about, button="Create link", link=link, **context
+    )
 
 
 def _send_link(form: NewAddressForm, requested: addresses.RequestedChange, account: User) -> str:
@@ -85,7 +89,7 @@ def _send_link(form: NewAddressForm, requested: addresses.RequestedChange, accou
 
 def _account(request: HttpRequest, pk: int) -> User:
     if not getattr(request.user, "is_superuser", False):
-        raise PermissionDenied("Only a superuser makes a link into an account.")
+        raise PermissionDenied("Only a superuser can create a link into an account.")
     return get_object_or_404(User, pk=pk)
 
 

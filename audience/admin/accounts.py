@@ -67,7 +67,7 @@ class NewAccountForm(forms.ModelForm[User]):
         email = addresses.normalize(self.cleaned_data["email"])
         addresses.lock_address(email)
         if addresses.find_account(email):
-            raise forms.ValidationError("There is an account for this address already.")
+            raise forms.ValidationError("An account for this address already exists.")
         return email
 
     def save(self, commit: bool = True) -> User:

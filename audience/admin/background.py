@@ -17,7 +17,7 @@ class FailedWorkAdmin(ReadOnly):
     list_filter = ["queue", ("set_aside_at", admin.EmptyFieldListFilter), "game"]
     list_select_related = ["game"]
     search_fields = ["row__exact"]
-    search_help_text = "The whole id of the row."
+    search_help_text = "The full ID of the row."
     ordering = ["-first_failed_at"]
     actions = ["try_again"]
 
@@ -25,11 +25,11 @@ class FailedWorkAdmin(ReadOnly):
         "Try again",
         permission="operate",
         title="Try these again?",
-        warning="Each is tried alone, at once. One that keeps failing is set aside again.",
+        warning="Each row is tried separately and immediately. A row that keeps failing is set aside again.",
     )
     def try_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         number = set_aside.retry_set_aside(FailedWork.objects.filter(pk__in=queryset.values("pk")))
-        self.message_user(request, f"To be tried again: {number}.", messages.SUCCESS)
+        self.message_user(request, f"Queued again: {number}.", messages.SUCCESS)
 
 
 @admin.register(PrunePosition)

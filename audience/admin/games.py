@@ -38,7 +38,9 @@ class GameAdmin(DeclaredFilters, admin.ModelAdmin[Game]):
 
     def get_form(self, request: HttpRequest, obj: Game | None = None, change: bool = False, **kwargs: Any) -> Any:
         # The admin renders help texts as HTML, where the model's <slug> would be a tag.
-        return super().get_form(request, obj, change, help_texts={"slug": "Its address in the Hub: /g/slug/"}, **kwargs)
+        return super().get_form(
+            request, obj, change, help_texts={"slug": "Part of its URL in the Hub: /g/slug/"}, **kwargs
+        )
 
     def view_on_site(self, game: Game) -> str:
         return reverse("overview", kwargs={"slug": game.slug})
@@ -128,10 +130,10 @@ class ApiKeyAdmin(ReadOnly):
         "Revoke",
         permission="change",
         title="Revoke these keys?",
-        warning="Every request with one of them is refused from then on, and events sent with it are lost.",
+        warning="Every request with one of these keys is rejected from then on, and events sent with it are lost.",
     )
     def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for key in queryset.filter(revoked_at=None):
             revoke_key(key=key)
             self.log_change(request, key, "Revoked.")
-        self.message_user(request, "The keys are revoked.", messages.SUCCESS)
+        self.message_user(request, "The keys were revoked.", messages.SUCCESS)

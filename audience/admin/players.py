@@ -25,7 +25,7 @@ class PersonAdmin(ReadOnly):
     list_display = ["id", "game", "first_seen_at", "last_seen_at"]
     list_filter = ["game"]
     search_fields = ["identities__value__exact"]
-    search_help_text = "A whole id of any namespace."
+    search_help_text = "A full ID of any namespace."
     fields = fields_of(Person, exclude=["trait_times"], masked=["traits"])
     ordering = ["-first_seen_at"]
     inlines = [IdentityInline]
@@ -42,13 +42,13 @@ class PersonAdmin(ReadOnly):
         "Erase",
         permission="erase",
         title="Erase these players?",
-        warning="Their events, ids, traits, clicks and conversions are removed. This cannot be undone.",
+        warning="Their events, IDs, traits, clicks and conversions are deleted. This cannot be undone.",
     )
     def erase(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for person in queryset.select_related("game"):
             identity = erasure_identity(person)
             if identity is None:
-                text = f"Player {person.pk} has neither a user id nor an anonymous id to be erased by."
+                text = f"Player {person.pk} cannot be erased because it has no user ID or anonymous ID."
                 self.message_user(request, text, messages.WARNING)
                 continue
             request_erasure(
@@ -57,7 +57,7 @@ class PersonAdmin(ReadOnly):
                 subject=identity.as_sent,
                 requested_by=request.user.get_username(),
             )
-            self.message_user(request, f"The erasure of player {person.pk} is under way.", messages.SUCCESS)
+            self.message_user(request, f"The erasure of player {person.pk} is in progress.", messages.SUCCESS)
 
 
 @admin.register(Ownership)
@@ -66,7 +66,7 @@ class OwnershipAdmin(ReadOnly):
     list_filter = ["source", "game"]
     list_select_related = ["identity", "user", "game"]
     search_fields = ["identity__value__exact", "user__value__exact"]
-    search_help_text = "A whole id: the shared one, or that of a user."
+    search_help_text = "A full ID: the shared ID, or a user ID."
     ordering = ["-id"]
 
 
@@ -105,7 +105,10 @@ class ErasureAdmin(ReadOnly):
     list_display = ["id", "game", "namespace", "state", "requested_by", "requested_at", "finished_at", "error"]
     list_filter = ["state", "game"]
     search_fields = ["subject_hash__exact", "requested_by"]
-    search_help_text = "The keyed hash of the id, whole, or who asked. By the id itself: on the game's Privacy page."
+    search_help_text = (
+        "The full keyed hash of the ID, or who requested the erasure. To search by the ID itself, use "
+        "the game's Privacy page."
+    )
     ordering = ["-requested_at"]
     view_on_site = hub_page("privacy")
 

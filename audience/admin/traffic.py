@@ -21,7 +21,7 @@ class EventAdmin(ReadOnly):
     list_display = ["id", "received_at", "kind", "masked_name", "user_id", "anonymous_id", "dialect", "game_id", "test"]
     list_filter = ["kind", "dialect", "test"]
     search_fields = ["message_id__exact", "user_id__exact", "anonymous_id__exact"]
-    search_help_text = "A whole message id (after “server:” if it came with a server’s key), user id or anonymous id."
+    search_help_text = "A full message ID (after “server:” if it was sent with a server key), user ID or anonymous ID."
     fields = fields_of(Event, masked=EVENT_PAYLOAD_FIELDS)
     ordering = ["-id"]
 
@@ -34,15 +34,16 @@ class BatchAdmin(ReadOnly):
     actions = ["digest_again"]
 
     @confirmed_action(
-        "Digest again",
+        "Process again",
         permission="operate",
-        title="Digest these requests again?",
-        warning="Only those in the state Failed are: each is tried alone, and set aside again if it keeps failing.",
+        title="Process these requests again?",
+        warning="Only requests in the state Failed are processed again. Each is tried separately, and set aside "
+        "again if it keeps failing.",
     )
     def digest_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         number = set_aside.retry_failed_batches(Batch.objects.filter(pk__in=queryset.values("pk")))
         level = messages.SUCCESS if number else messages.WARNING
-        self.message_user(request, f"To be digested again: {number}.", level)
+        self.message_user(request, f"Queued again: {number}.", level)
 
 
 @admin.register(Rejection)

@@ -22,7 +22,9 @@ def decrypt(text: str) -> Any:
     try:
         return json.loads(_fernet().decrypt(text.encode()))
     except InvalidToken:
-        raise ValidationError("No key in CREDENTIAL_KEYS opens this credential: was one removed too early?") from None
+        raise ValidationError(
+            "No key in CREDENTIAL_KEYS decrypts this credential. A key may have been removed too early."
+        ) from None
 
 
 def reencrypt(text: str) -> str:

@@ -19,10 +19,10 @@ MAX_CALLS = 50
 # Columns of an event that a joining needs.
 FIELDS = ("day", "kind", "name", "user_id", "anonymous_id", "device_id", "message_id", "event_at", "links")
 
-NAMED = "named with a user"
+NAMED = "sent with a user ID"
 FIRST_SEEN = "first seen"
-WITHOUT_USER = "first seen, without a user"
-EXPLICIT = "joined by an explicit call"
+WITHOUT_USER = "first seen, without a user ID"
+EXPLICIT = "linked by an explicit call"
 
 
 class Joining(NamedTuple):
@@ -78,7 +78,7 @@ def _events_at(
 def sharing_note(owned: OwnedId) -> str:
     """Return a text about the other users of an id and the periods of this person; '' if nobody else uses it."""
     if owned.is_crowd:
-        return f"used by more than {MAX_OWNERS} players, so it belongs to none of them"
+        return f"used by more than {MAX_OWNERS} players, so it is not linked to any of them"
     if owned.identity.owners != Owners.SEVERAL:
         return ""
     more = " and later" if len(owned.periods) > MAX_PERIODS else ""

@@ -114,7 +114,7 @@ async def _refuse_unread(view: Any, scope: Scope, error: BodyAborted, send: Send
 
 async def _refuse_page(scope: Scope, error: BodyAborted, send: Send) -> None:
     if isinstance(error, ServerBusy):
-        await _send_text(scope, 503, "The server has too much in hand; try again in a few seconds.", send)
+        await _send_text(scope, 503, "The server has too many requests in progress. Try again in a few seconds.", send)
     else:
         await _send_text(scope, 408, "The request took too long to arrive.", send)
 

@@ -30,10 +30,10 @@ VIEWS: dict[str, Any] = {
     for entry in urlpatterns
     if isinstance(entry.pattern, RoutePattern) and not entry.pattern.converters
 }
-REQUESTS = Counter("afterclick_intake_requests", "Answers of wire routes, by route and status.", ["route", "status"])
+REQUESTS = Counter("afterclick_intake_requests", "Responses of wire routes, by route and status.", ["route", "status"])
 SECONDS = Histogram(
     "afterclick_intake_seconds",
-    "Seconds from a request on a wire route to its answer, which follows the commit.",
+    "Seconds from a request on a wire route to its response, which is sent after the commit.",
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )

@@ -41,17 +41,23 @@ class RevalidationResult:
 def revalidation_obstacle(rejection: Rejection) -> str:
     """Why it cannot be validated again, as a sentence; '' when it can."""
     if rejection.key_id is None:
-        return "The key it came with has been deleted."
+        return "The key that it was sent with was deleted."
     if is_not_kept(rejection.raw):
-        return "The request was refused as a whole and its content was not kept. The sender has to send it again."
+        return "The whole request was rejected and its content is not stored. The client has to send it again."
     if (
         isinstance(rejection.raw, dict)
         and rejection.raw.get(TRUNCATED) is True
         and set(rejection.raw) == TRUNCATED_FIELDS
     ):
-        return "It was too large to be kept whole, so there is nothing to validate. The sender has to send it again."
+        return (
+            "The message was too large to be stored completely, so there is nothing to validate. The client has "
+            "to send it again."
+        )
     if rejection.frame.get(TRUNCATED):
-        return "What its batch said for all of its messages was too large to be kept. The sender has to send it again."
+        return (
+            "The fields of its batch that apply to all messages were too large to be stored. The client has to "
+            "send it again."
+        )
     return ""
 
 

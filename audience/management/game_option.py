@@ -15,5 +15,5 @@ def selected_game(slug: str | None) -> Game | None:
         return None
     game = Game.objects.filter(slug=slug).first()
     if game is None:
-        raise CommandError(f"There is no game “{slug}”.")
+        raise CommandError(f"The game “{slug}” does not exist.")
     return game

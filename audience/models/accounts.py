@@ -23,7 +23,7 @@ class AddressChange(models.Model):
     """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="address_change")
-    email = models.EmailField(help_text="Lower case: what the account will sign in with.")
+    email = models.EmailField(help_text="In lowercase: the address that the account will sign in with.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
     expires_at = models.DateTimeField(default=in_three_days)

@@ -22,7 +22,11 @@ class Touch(models.Model):
     click_key = models.TextField()
     click_id = models.TextField(blank=True)
     parameter = models.CharField(
-        max_length=32, blank=True, default="", db_default="", help_text="Of the click id: gclid, gbraid, ..."
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The parameter of the click ID: gclid, gbraid, ...",
     )
     clicked_at = models.DateTimeField()
     message_id = models.CharField(max_length=256)
@@ -36,7 +40,9 @@ class Touch(models.Model):
     # The first of the network's own cookies, for programs that read this column; not used here.
     browser_id = models.CharField(max_length=256, blank=True)
     is_repeated = models.BooleanField(
-        default=False, db_default=False, help_text="Only stated beside the URL of another page: maybe an earlier click."
+        default=False,
+        db_default=False,
+        help_text="Only stated next to the URL of another page: this may be an earlier click.",
     )
     # {fact: [event time, message id]} of the facts that another event than the earliest stated.
     fact_times = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True, editable=False)
@@ -89,25 +95,28 @@ class GoalEvent(models.Model):
 class Reason(models.TextChoices):
     """Why a conversion was not sent; the labels are shown on its page."""
 
-    NO_CLICK = "no_click", "No ad click is known for this player"
-    OTHER_NETWORK = "other_network", "The ad click came from a network without a postback here"
+    NO_CLICK = "no_click", "No ad click of this player"
+    OTHER_NETWORK = "other_network", "The ad click is from a network without a postback"
     OUTSIDE_WINDOW = "outside_window", "The ad click is older than the attribution window"
     CONSENT = "consent", "The player did not consent"
-    LIMITED_USE = "limited_use", "The use of the player's data is limited, which the network does not offer"
-    NO_MATCH_KEY = "no_match_key", "Nothing the network could match the player by"
-    CONFIG_DISABLED = "config_disabled", "The postback was switched off for this event"
+    LIMITED_USE = "limited_use", "The use of the player's data is limited, which the network does not support"
+    NO_MATCH_KEY = "no_match_key", "No match key for the network"
+    CONFIG_DISABLED = "config_disabled", "The postback was disabled for this event"
     CONFIG_DELETED = "config_deleted", "The postback was deleted"
     TEST_TRAFFIC = "test_traffic", "Test traffic is never sent"
     FILTERED = "filtered", "The event does not meet the goal's condition"
-    NOT_FROM_SERVER = "not_from_server", "The goal counts events from a server key only, and this came with another"
-    NOT_MAPPED = "not_mapped", "The goal has no ID of the network's event"
+    NOT_FROM_SERVER = (
+        "not_from_server",
+        "The goal counts only events from a server key, and this event was sent with another key",
+    )
+    NOT_MAPPED = "not_mapped", "The goal has no event ID of the network"
     REPEAT_LAUNCH = "repeat_launch", "Only a player's first launch counts"
     REFUND = "refund", "A negative amount is a refund, not a purchase"
     REPEAT = "repeat", "The goal counts once per player, and this was not the first"
     REPEAT_ORDER = "repeat_order", "Another event of the same order counts"
-    NO_VALUE = "no_value", "The network needs a value with this event, and it has none that can be sent"
+    NO_VALUE = "no_value", "The network requires a value for this event, and the event has no valid value"
     TOO_OLD = "too_old", "Too old for the network to accept"
-    SHARED_ID = "shared_id", "Nothing but an id of many players tells whose it is"
+    SHARED_ID = "shared_id", "The event has only an ID that many players share"
     ERASED = "erased", "The player's data was erased"
 
 
@@ -117,7 +126,7 @@ class ValueProblem(models.TextChoices):
     NO_CURRENCY = "no_currency", "no currency"
     UNKNOWN_CURRENCY = "unknown_currency", "a currency that is not in ISO 4217"
     NEGATIVE = "negative", "a negative amount"
-    UNREADABLE = "unreadable", "an amount that cannot be read"
+    UNREADABLE = "unreadable", "an invalid amount"
 
 
 # Set by attribution; the other reasons are set by the fan-out or a postback.
@@ -157,11 +166,11 @@ class Conversion(models.Model):
     # A Trigger, or the name of a GoalEvent.
     trigger = models.CharField(max_length=256)
     message_id = models.CharField(max_length=256)
-    event_day = models.DateField(help_text="The day of its Event, to find it again.")
+    event_day = models.DateField(help_text="The day of its event, to find it again.")
     event_at = models.DateTimeField()
     created_at = models.DateTimeField(default=clock.now)
     user_id = models.TextField(blank=True)
-    anonymous_id = models.TextField(blank=True, db_default="", help_text="As of its Event, in its canonical form.")
+    anonymous_id = models.TextField(blank=True, db_default="", help_text="The user ID of its event, in canonical form.")
     # What is shown, summed, exported and sent: both, or neither with the problem (audience/digest/money.py). Rows of
     # version 0.2 may have one of them.
     value = models.DecimalField(max_digits=20, decimal_places=6, null=True, blank=True)
@@ -179,7 +188,7 @@ class Conversion(models.Model):
     key_id = models.BigIntegerField(null=True, blank=True)
     # Whether that was a server key. None (conversions of version 0.1.0) counts as False.
     from_server = models.BooleanField(null=True, blank=True)
-    origin = models.CharField(max_length=300, blank=True, db_default="", help_text="As of its Event.")
+    origin = models.CharField(max_length=300, blank=True, db_default="", help_text="The properties of its event.")
     # Whose its event is by now, if it was handed to a postback before that changed: what was sent keeps its player.
     moved_to = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversions")

@@ -48,7 +48,7 @@ def receipt_key(game_id: int) -> str | None:
         return None if sealed is None else str(decrypt(sealed))
     except ValidationError as error:
         raise ReceiptKeyLost(
-            "No key in CREDENTIAL_KEYS opens the key of the receipts: put the missing one back."
+            "No key in CREDENTIAL_KEYS decrypts the key of the receipts. Add the missing key again."
         ) from error
 
 
@@ -89,14 +89,14 @@ class Erasure(AuditedInGame, models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="erasures")
-    namespace = models.CharField(max_length=64, help_text="Which id was named: user or anonymous.")
+    namespace = models.CharField(max_length=64, help_text="Which ID was given: user or anonymous.")
     subject = models.TextField(blank=True, editable=False)
     subject_hash = models.CharField(max_length=64)
     # Keyed hashes of all linked identities. Events of these ids from before `requested_at` are never posted back.
     linked_hashes = ArrayField(models.CharField(max_length=64), default=list)
     state = models.CharField(max_length=8, choices=ErasureState.choices, default=ErasureState.PENDING)
     counts = models.JSONField(default=dict)
-    requested_by = models.CharField(max_length=200, blank=True, help_text="The key or the user that asked.")
+    requested_by = models.CharField(max_length=200, blank=True, help_text="The key or the user that requested it.")
     requested_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(default=clock.now)

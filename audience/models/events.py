@@ -61,17 +61,18 @@ class Event(models.Model):
     # [[namespace, value], ...]: further identities that this message joins to the ones above (alias, merge, typed ids).
     links = models.JSONField(default=list)
     event_at = models.DateTimeField(
-        help_text="When it happened, corrected for the client's clock where the dialect can; never after received_at."
+        help_text="The time of the event, corrected for the client's clock if the dialect supports it; never after "
+        "received_at."
     )
     received_at = models.DateTimeField()
     key_id = models.BigIntegerField(null=True)
     dialect = models.CharField(max_length=12, choices=Dialect.choices)
     surface = models.CharField(max_length=16, blank=True)
     request_ip = models.CharField(
-        max_length=45, blank=True, help_text="Whose connection it came over: a player's or a backend's."
+        max_length=45, blank=True, help_text="Whose connection it was sent over: a player's or a backend's."
     )
     origin = models.CharField(
-        max_length=300, blank=True, db_default="", help_text="The web page that sent it, as its browser named it."
+        max_length=300, blank=True, db_default="", help_text="The origin of the web page, as sent by the browser."
     )
     consent_level = models.CharField(max_length=10, blank=True)
     test = models.BooleanField(default=False)
@@ -122,16 +123,16 @@ class Batch(models.Model):
     )
     dialect = models.CharField(max_length=12, choices=Dialect.choices)
     received_at = models.DateTimeField()
-    accepted = models.PositiveIntegerField(help_text="Messages newly stored.")
-    duplicates = models.PositiveIntegerField(help_text="Messages acknowledged that were stored before.")
+    accepted = models.PositiveIntegerField(help_text="New messages stored.")
+    duplicates = models.PositiveIntegerField(help_text="Messages acknowledged that were already stored.")
     rejected = models.PositiveIntegerField()
     event_ids = ArrayField(models.BigIntegerField(), help_text="The newly stored events.")
-    first_day = models.DateField(null=True, help_text="Bounds of the events' days: which partitions to look in.")
+    first_day = models.DateField(null=True, help_text="First and last day of the events: which partitions to read.")
     last_day = models.DateField(null=True)
     state = models.CharField(max_length=8, choices=BatchState.choices, default=BatchState.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=clock.now)
-    error = models.TextField(blank=True, help_text="Why the last attempt to digest it failed.")
+    error = models.TextField(blank=True, help_text="Why the last attempt to process it failed.")
 
     objects = BatchQuerySet.as_manager()
 

@@ -21,7 +21,7 @@ class Queue(models.TextChoices):
     CLOSING = "closing", "Recording of answers"
     CONFIRMATION = "confirmation", "Confirmations of deliveries"
     CHECK = "check", "Credential checks"
-    UPKEEP = "upkeep", "Upkeep of postbacks"
+    UPKEEP = "upkeep", "Maintenance of postbacks"
     ALERT = "alert", "Alerts"
     NOTICE = "notice", "Alert messages"
     ALERT_DIGEST = "alert_digest", "Daily digests"
@@ -67,12 +67,12 @@ class FailedWork(models.Model):
         on_delete=models.CASCADE,
         related_name="failed_work",
         db_index=False,
-        help_text="None for a step that concerns every game.",
+        help_text="Empty for a step that concerns every game.",
     )
     queue = models.CharField(max_length=16, choices=Queue.choices)
     row = models.CharField(max_length=200, help_text="The primary key of the row, or the name of the step.")
     attempts = models.PositiveSmallIntegerField(default=0)
-    error = models.TextField(blank=True, help_text="What the last attempt failed with; it quotes no data.")
+    error = models.TextField(blank=True, help_text="The error of the last attempt, without data.")
     # Data for the next attempt that is in no other row, such as the verdict of an answer. No data of a player.
     kept = models.JSONField(default=dict, blank=True, editable=False)
     first_failed_at = models.DateTimeField(default=clock.now)

@@ -25,32 +25,32 @@ class Game(models.Model):
     """A game. Each event, person, key and postback belongs to one game."""
 
     name = models.CharField(max_length=100)
-    slug = models.SlugField(max_length=MAX_SLUG_LENGTH, unique=True, help_text="Its address in the Hub: /g/<slug>/")
+    slug = models.SlugField(max_length=MAX_SLUG_LENGTH, unique=True, help_text="Part of its URL in the Hub: /g/<slug>/")
     attribution_window_days = models.PositiveSmallIntegerField(
         default=28, help_text="A conversion is attributed to the last paid click at most this many days before it."
     )
     strict_consent = models.BooleanField(
-        default=False, help_text="Treat a player with no recorded decision as if they had declined."
+        default=False, help_text="Treat players without a recorded decision as if they had declined."
     )
     untagged_fbclid_is_paid = models.BooleanField(
         default=True, db_default=True, help_text="Meta's fbclid without UTM tags counts as a paid click."
     )
     limited_data_use = models.BooleanField(
-        default=False, db_default=False, help_text="Ask ad networks for limited data use with every conversion."
+        default=False, db_default=False, help_text="Request limited data use from ad networks with every conversion."
     )
     time_zone = models.CharField(
-        max_length=64, default="UTC", db_default="UTC", help_text="In which the days of reports begin: Europe/Berlin."
+        max_length=64, default="UTC", db_default="UTC", help_text="Time zone of reports, such as Europe/Berlin."
     )
     reporting_currency = models.CharField(
-        max_length=3, default="USD", db_default="USD", help_text="In which reports add up amounts of all currencies."
+        max_length=3, default="USD", db_default="USD", help_text="Currency of the totals in reports."
     )
     kept_days = models.PositiveSmallIntegerField(
         "days that events are kept",
         null=True,
         blank=True,
         validators=[MinValueValidator(MIN_RETENTION_DAYS)],
-        help_text="Events older than this, by their own day, are deleted, and so are the calls made for deliveries "
-        "that ended longer ago. Empty: kept for ever.",
+        help_text="Events older than this are deleted, and so are the attempts of deliveries that "
+        "ended longer ago. Empty: kept forever.",
     )
     created_at = models.DateTimeField(default=clock.now, editable=False)
 

@@ -16,10 +16,10 @@ class Heartbeat(models.Model):
     """
 
     kind = models.CharField(max_length=8, choices=ProcessKind.choices)
-    name = models.CharField(max_length=255, help_text="Its host and process id, or a worker's Celery name.")
+    name = models.CharField(max_length=255, help_text="Its host and process ID, or a worker's Celery name.")
     started_at = models.DateTimeField()
-    seen_at = models.DateTimeField(help_text="When it last said that it runs.")
-    worked_at = models.DateTimeField(null=True, blank=True, help_text="When this worker last took up a task.")
+    seen_at = models.DateTimeField(help_text="When it last reported.")
+    worked_at = models.DateTimeField(null=True, blank=True, help_text="When this worker last started a task.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kind", "name"], name="one_heartbeat_per_process")]

@@ -69,13 +69,13 @@ class ApiKey(AuditedInGame, models.Model):
         max_length=12,
         choices=Dialect.choices,
         default=Dialect.IMMUTABLE,
-        help_text="Whose words shared routes answer in.",
+        help_text="Response format on shared routes.",
     )
     rate_limit = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Requests a second; empty for the default of 1000."
+        null=True, blank=True, help_text="Requests per second. Empty for the default of 1000."
     )
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    prefix = models.CharField(max_length=32, editable=False, help_text="The first characters, to tell keys apart.")
+    prefix = models.CharField(max_length=32, editable=False, help_text="The first characters, to identify the key.")
     value = models.CharField(max_length=80, blank=True, editable=False, help_text="Publishable keys only.")
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -83,7 +83,7 @@ class ApiKey(AuditedInGame, models.Model):
     created_at = models.DateTimeField(default=clock.now, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(
-        null=True, blank=True, help_text="When it stops working: set by an admin, or by a rotation to end its overlap."
+        null=True, blank=True, help_text="When it stops working: set by an admin, or the end of an overlap."
     )
     # When the admins are reminded of `expires_at`; None for no reminder.
     remind_at = models.DateTimeField(null=True, blank=True, editable=False)

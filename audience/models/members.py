@@ -27,7 +27,7 @@ class Invitation(AuditedInGame, models.Model):
     """An invitation for one email address. `digest` is the SHA-256 of the mailed link's token."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="invitations")
-    email = models.EmailField(help_text="Lower case: who the link is for.")
+    email = models.EmailField(help_text="In lowercase: the address that the link is for.")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
     invited_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

@@ -30,7 +30,7 @@ class Owners(models.TextChoices):
     """
 
     NONE = "", "Nobody"
-    OTHER = "other", "Nobody; another id tells"
+    OTHER = "other", "Nobody; another ID decides"
     ONE = "one", "One player"
     SEVERAL = "several", "Several players"
     CROWD = "crowd", "Too many players to tell"
@@ -133,7 +133,7 @@ class Ownership(models.Model):
     user = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="+")
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
-    message_id = models.CharField(max_length=256, blank=True, help_text="Of an alias: orders those of one moment.")
+    message_id = models.CharField(max_length=256, blank=True, help_text="Order of aliases with the same time.")
     source = models.CharField(max_length=5, choices=OwnershipSource.choices, default=OwnershipSource.EVENT)
 
     class Meta:

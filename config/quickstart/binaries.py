@@ -108,7 +108,7 @@ def shared_folder(account: Account) -> Path:
         if os.access(folder, os.W_OK) and account.can_traverse(folder):
             return folder
     raise ServicesError(
-        f"PostgreSQL does not run as root and user {account.name} can access no folder: set DATABASE_URL."
+        f"PostgreSQL does not run as root and user {account.name} has no access to any folder: set DATABASE_URL."
     )
 
 

@@ -46,7 +46,7 @@ class DeliveryAdmin(ReadOnly):
         "Send again",
         permission="operate",
         title="Send these deliveries again?",
-        warning="Each is sent with the same event ID as before, so that the network counts it once.",
+        warning="Each is sent with the same event ID as before, so the network counts it once.",
     )
     def send_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         sent = 0
@@ -56,7 +56,7 @@ class DeliveryAdmin(ReadOnly):
             except replays.NotSendable as problem:
                 self.message_user(request, f"{row.event_id}: {problem}", messages.WARNING)
                 continue
-            self.log_change(request, row, "Sent again.")
+            self.log_change(request, row, "The delivery was queued again.")
             sent += 1
         if sent:
             self.message_user(request, f"Queued again: {sent}.", messages.SUCCESS)

@@ -28,7 +28,7 @@ class PostbackConfigAdmin(ReadOnly):
     @admin.display(description="credential")
     def has_credential(self, config: PostbackConfig) -> str:
         if config.credential.ciphertext:
-            return "•••• unreadable: its key is missing"
+            return "•••• cannot be decrypted: the key is missing"
         return "•••• set" if config.credential else "none"
 
 

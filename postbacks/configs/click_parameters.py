@@ -17,7 +17,8 @@ def refusal(game: Game, names: Iterable[str]) -> str:
     if not named or len({*of_game(game), *named} - {EVERY_CLICK}) <= MAX_NAMED:
         return ""
     return (
-        f"The postbacks of a game name at most {MAX_NAMED} click parameters, removed ones included: use one of these."
+        f"The postbacks of a game can have at most {MAX_NAMED} click parameters, including removed ones. Use an "
+        "existing one."
     )
 
 

@@ -80,12 +80,15 @@ def _notes(config: PostbackConfig, network: Network, goals: list[tuple[Goal, Goa
     kind = config.kind
     pixel = "name" if kind.pixel_is_name else f"{kind.pixel_label[0].lower()}{kind.pixel_label[1:]}"
     own = ", the request, the click parameters" if kind.has_templates else ""
-    yield f"Not copied: the credential{own} and the {pixel}. Enter those of {network.label}."
+    yield f"The credential{own} and the {pixel} were not copied. Enter those of {network.label}."
     for goal, copied in goals:
         sent_as = kind.standard_events.get(goal.sent_as) or goal.sent_as
         if not _is_accepted(copied, network):
             yield f"{network.label} has no event for “{copied}”: select one, or clear the goal."
         elif _has_names(network) and sent_as and not copied.sent_as and goal.sent_as != kind.events.get(goal.event):
-            yield f"“{copied}” was sent as {sent_as}. It goes out under its usual name here, if you select no other."
+            (
+                yield f"“{copied}” was sent as {sent_as}. It is sent under its default name here, unless you select "
+                "another one."
+            )
     if network.object_id:
         yield f"Enter the {network.object_id.label} of each event: {network.label} has its own."

@@ -23,11 +23,11 @@ CHECK_TASK = "postbacks.tasks.check_credentials"
 MAX_PENDING = timedelta(minutes=5)
 # Purpose -> the end of the message of a check that has no result: the consequence.
 NO_RESULT_TEXTS: dict[str, str] = {
-    Purpose.SAVE: "nothing was saved, try again in a minute.",
-    Purpose.SUSPICION: "nothing is sent until that is clear, and it is asked again within a minute.",
-    Purpose.DAILY: "sending goes on, and it is asked again within a day.",
-    Purpose.RELEASE: "what is on hold stays on hold, try again in a minute.",
-    Purpose.TEST: "the test conversion may not have arrived, try again in a minute.",
+    Purpose.SAVE: "nothing was saved. Try again in a minute.",
+    Purpose.SUSPICION: "nothing is sent until the credential is checked. The next check is within a minute.",
+    Purpose.DAILY: "sending continues. The next check is within a day.",
+    Purpose.RELEASE: "conversions on hold stay on hold. Try again in a minute.",
+    Purpose.TEST: "the test conversion may not have arrived. Try again in a minute.",
 }
 
 

@@ -62,13 +62,16 @@ class CredentialInput(forms.CharField):
     def _malformed(self, text: str) -> str:
         if re.fullmatch(r"[!-~]+", text):
             return f"This does not look like {with_article(self.noun)}. {self.part.help}"
-        return f"This {self.noun} contains a space, a line break or another character that no token has. Copy it again."
+        return (
+            f"This {self.noun} contains a space, a line break or another character that is not valid in a token. "
+            "Copy it again."
+        )
 
     def _json(self, text: str) -> str:
         parsed = json_object(text)
         missing = [name for name in self.part.members if not isinstance(parsed.get(name), str) or not parsed[name]]
         if text and (missing or not parsed):
-            raise forms.ValidationError(f"This is not the whole {self.noun}: paste the file as it is.")
+            raise forms.ValidationError(f"The {self.noun} is incomplete. Paste the whole file.")
         return text
 
 

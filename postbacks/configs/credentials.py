@@ -23,7 +23,7 @@ from postbacks.networks.interface.call import Outcome, Response, Verdict
 
 logger = structlog.get_logger(__name__)
 
-TEST_CODE_LOST = "The test code was lost on the way: nothing was sent, try again."
+TEST_CODE_LOST = "The test code was lost and nothing was sent. Try again."
 
 
 @transaction.atomic
@@ -110,7 +110,7 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
     except ValueError as error:
         if not test_code:
             raise
-        check.message = f"The test event cannot be built with this {network.test_code_label.lower()}: {error}"
+        check.message = f"The test event cannot be created with this {network.test_code_label.lower()}: {error}"
         _close(check, CheckState.REFUSED, None)
         return
     no_result = credential_checks.NO_RESULT_TEXTS[check.purpose]

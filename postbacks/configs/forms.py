@@ -41,8 +41,8 @@ class PostbackForm(forms.Form):
         choices=TRIGGERS,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="A publishable key is public: whoever reads it can report one of these, with any value. Ticked here, "
-        "an event counts only if your own server sent it, with a server key: create one under API keys first.",
+        help_text="A publishable key is public: anyone who reads it can report these events with any value. A selected "
+        "event counts only if your own server sends it with a server key. Create a server key under API keys first.",
     )
     # Hidden: for the errors of all rows and their cleaned value.
     goals = forms.Field(label="More goals", required=False, widget=forms.HiddenInput)
@@ -51,8 +51,8 @@ class PostbackForm(forms.Form):
         choices=time_zones.choices,
         initial=time_zones.DEFAULT,
         required=False,
-        help_text="The network’s reports count days in it; “Compare with the network” counts them alike. It changes "
-        "nothing that is sent.",
+        help_text="The network’s reports use this time zone, and so does “Compare with the network”. It does not "
+        "change what is sent.",
     )
     enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
     test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
@@ -123,7 +123,7 @@ class PostbackForm(forms.Form):
         ticked, from_server = cleaned.get("triggers", []), cleaned.pop("server_only", [])
         ids = {name: cleaned.pop(f"object_id_{name}", "") for name, _ in TRIGGERS}
         if set(from_server) - set(ticked):
-            self.add_error("server_only", "Select the trigger event above as well, or clear it here.")
+            self.add_error("server_only", "Select the trigger event above too, or clear it here.")
             return goals
         trigger_goals = [Goal(name, server_only=name in from_server, object_id=ids[name]) for name in ticked]
         cleaned["triggers"] = [goal.event for goal in trigger_goals if goal == Goal(goal.event)]

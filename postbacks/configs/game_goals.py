@@ -13,8 +13,8 @@ from postbacks.networks import NETWORKS
 from postbacks.outbox.goals import Goal
 
 MAX_GOALS = 50  # of a game
-CHANGED = "This goal was changed in the meantime: nothing was saved. Open it and save again."
-DELETED = "This goal was deleted in the meantime: nothing was saved."
+CHANGED = "This goal was changed by someone else, so nothing was saved. Open it and save again."
+DELETED = "This goal was deleted by someone else, so nothing was saved."
 
 
 class GameGoalRefused(Exception):
@@ -94,9 +94,9 @@ def _change_copies(row: GameGoal, changed_by: Any) -> list[PostbackConfig]:
         try:
             rules.refuse_invalid(config.triggers, goals, network=config.network, pixel_id=config.pixel_id)
         except rules.SettingsRefused as refused:
-            raise GameGoalRefused(f"{config} cannot use it like this. {refused}") from refused
+            raise GameGoalRefused(f"{config} cannot use the goal with this change. {refused}") from refused
         config.goals = goals
-        versions.save(config=config, change=f"Goal of the game changed: {row.name}", set_by=changed_by)
+        versions.save(config=config, change=f"Goal of this game changed: {row.name}", set_by=changed_by)
         changed.append(config)
     if changed:
         goal_events.add_goal_events(game=row.game, names=[row.event])
@@ -106,7 +106,7 @@ def _change_copies(row: GameGoal, changed_by: Any) -> list[PostbackConfig]:
 def _refuse_same_name(game_id: int, name: str, exclude: GameGoal | None) -> None:
     same = GameGoal.objects.filter(game=game_id, name=name).first()
     if same is not None and same != exclude:
-        raise GameGoalRefused("This game has a goal of this name.", field="name")
+        raise GameGoalRefused("This game already has a goal with this name.", field="name")
 
 
 def _columns(definition: Goal) -> dict[str, Any]:

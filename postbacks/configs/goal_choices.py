@@ -13,8 +13,8 @@ from postbacks.outbox.goals import Goal
 
 GAME, READY = "game", "ready"
 GAME_GOAL_FILLED = (
-    "This row uses a goal of the game: clear the event name, the condition and the boxes, or change the goal itself on "
-    "the page Goals."
+    "This row uses a goal of this game. Clear the event name, the condition and the checkboxes, or change the goal on "
+    "the Goals page."
 )
 
 
@@ -22,7 +22,7 @@ def choices(network: Network, game_goals: Sequence[GameGoal]) -> list[tuple[str,
     """The choices of a row, in groups."""
     own = [(f"{GAME}:{row.pk}", f"{row.name} ({goal_copies.copy_of(row)})") for row in game_goals]
     ready = [(value, _label(network, ready, event)) for value, ready, event in offered(network)]
-    groups: list[tuple[str, Any]] = [("", "One that is entered here")]
+    groups: list[tuple[str, Any]] = [("", "A goal that is entered here")]
     groups += [("Goals of this game", own)] if own else []
     return [*groups, ("Ready-made goals", ready)] if ready else groups
 
@@ -83,10 +83,12 @@ def notes(network: Network) -> list[str]:
     absent = [READY_GOALS[key].label for key, name in network.ready_goals.items() if name is None]
     sentences = []
     if own:
-        text = f"{network.label} has no standard event for these, which go out under their own names: {_listed(own)}."
+        text = (
+            f"{network.label} has no standard event for these, so they are sent under their own names: {_listed(own)}."
+        )
         sentences.append(text)
     if absent:
-        text = f"{network.label} has no event for these, which are not offered: {_listed(absent)}."
+        text = f"{network.label} has no event for these, so they are not offered: {_listed(absent)}."
         sentences.append(f"{text} {network.custom_event_help}".rstrip())
     if network.object_id:
         sentences.append(f"Each goal needs its own {network.object_id.label}.")

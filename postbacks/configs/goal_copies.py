@@ -13,7 +13,7 @@ from postbacks.configs.rules import SettingsRefused
 from postbacks.models import GameGoal
 from postbacks.outbox.goals import Goal
 
-GOAL_DELETED = "A goal of the game that this postback uses was deleted in the meantime: nothing was saved."
+GOAL_DELETED = "A goal that this postback uses was deleted, so nothing was saved."
 
 
 def lock_shared(game_id: int) -> None:

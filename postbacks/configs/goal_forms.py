@@ -40,7 +40,7 @@ class GoalForm(GoalDefinition):
         self.fields["sent_as"] = forms.ChoiceField(
             label=f"Sent to {network.label} as",
             required=False,
-            choices=[("", "Its usual name"), *network.standard_events.items(), *custom],
+            choices=[("", "Default name"), *network.standard_events.items(), *custom],
         )
         if network.object_id:
             self.fields["object_id"] = object_id_input(network.object_id, network.object_id.label)
@@ -79,7 +79,7 @@ class GoalForm(GoalDefinition):
 
 def object_id_input(object_id: ObjectId, label: str) -> forms.CharField:
     widget = forms.TextInput(attrs=NO_SUGGESTIONS)
-    unmapped = "" if object_id.required else " Without it these events are not sent: they are listed as not mapped."
+    unmapped = "" if object_id.required else " Without it, these events are not sent and are listed as not mapped."
     return forms.CharField(label=label, required=False, help_text=f"{object_id.help}{unmapped}", widget=widget)
 
 

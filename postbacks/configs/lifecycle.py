@@ -20,7 +20,7 @@ from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.outbox import config_locks
 from postbacks.outbox.goals import object_ids
 
-NOTHING_TO_ROLL_BACK = "The credential before this one is no longer kept: enter the one to use."
+NOTHING_TO_ROLL_BACK = "The previous credential is no longer stored. Enter the credential to use."
 
 
 @transaction.atomic
@@ -111,7 +111,7 @@ def _set_enabled(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> P
     row = _locked(config)
     if row.enabled != enabled:
         row.enabled = enabled
-        versions.save(config=row, change="Switched on" if enabled else "Switched off", set_by=changed_by)
+        versions.save(config=row, change="Enabled" if enabled else "Disabled", set_by=changed_by)
     return row
 
 

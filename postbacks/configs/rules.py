@@ -14,10 +14,10 @@ from postbacks.networks.interface.network import Network
 from postbacks.outbox.conditions import GoalRefused
 from postbacks.outbox.goals import object_ids, parse, refuse_name
 
-DUPLICATE = "This game already has a postback for this pixel: edit that one."
-UNREADABLE = "The stored credential cannot be read: enter it again."
-CHANGED = "The settings of this postback were changed in the meantime: nothing was saved. Open it and save again."
-DELETED = "This postback was deleted in the meantime: nothing was saved."
+DUPLICATE = "This game already has a postback for this pixel. Edit that postback."
+UNREADABLE = "The stored credential cannot be read. Enter it again."
+CHANGED = "The settings of this postback were changed by someone else, so nothing was saved. Open it and save again."
+DELETED = "This postback was deleted by someone else, so nothing was saved."
 
 
 class SettingsRefused(Exception):
@@ -82,7 +82,7 @@ def refusals(credential: Mapping[str, str], network: Network) -> dict[str, str]:
         found["url"] = f"This address cannot be called: {reason}."
     taken = next(filter(named_parameters.is_read_otherwise, network.click_parameters_of(credential)), "")
     if taken and "click_parameters" not in found:
-        found["click_parameters"] = f"{taken} is the name of a usual property, which is no click: choose another."
+        found["click_parameters"] = f"{taken} is the name of a common property, not of a click ID. Choose another name."
     return found
 
 
@@ -90,7 +90,7 @@ def refused_moves(entered: Mapping[str, str], network: Network, stored: Mapping[
     """Secret part -> why the stored one is not used: the entered URL has another host."""
     hosts = network.secrets_of_another_host(stored, entered)
     labels = {part.name: part.label.lower() for part in network.credential_fields}
-    return {name: f"Enter the {labels[name]} again: what is stored is for {host}." for name, host in hosts.items()}
+    return {name: f"Enter the {labels[name]} again: the stored value is for {host}." for name, host in hosts.items()}
 
 
 def new_parts(entered: Mapping[str, str], config: PostbackConfig) -> dict[str, str]:
@@ -108,6 +108,6 @@ def audit_text(credential: str) -> str:
 def refuse_counted_test(network: Network, test_code: str) -> None:
     """SettingsRefused if the network would count a test conversion with this test code ('' without one)."""
     if not network.has_test_events:
-        raise SettingsRefused(f"{network.label} has no test events: this would count.")
+        raise SettingsRefused(f"{network.label} has no test events, so the event would count.")
     if not network.has_test_endpoint and not test_code.strip():
-        raise SettingsRefused(f"Enter the {network.test_code_label.lower()}: without one this would count.")
+        raise SettingsRefused(f"Enter the {network.test_code_label.lower()}: without it, the event would count.")

@@ -11,11 +11,11 @@ from postbacks.models import PostbackConfig
 class Block(StrEnum):
     """Why a postback sends nothing now, as a sentence for the user."""
 
-    DELETED = "Its postback was deleted: nothing can be sent through it."
-    DISABLED = "Its postback is disabled: enable it first."
-    ON_HOLD = "Its postback is on hold: rotate the credential first."
-    SUSPECTED = "The network has just refused its credential and is being asked again: try once more in a minute."
-    PAUSED = "Its settings are being changed: try once more in a minute."
+    DELETED = "The postback was deleted, so nothing can be sent."
+    DISABLED = "The postback is disabled. Enable it first."
+    ON_HOLD = "The postback is on hold. Rotate the credential first."
+    SUSPECTED = "The network just refused the credential, and it is being checked again. Try again in a minute."
+    PAUSED = "The settings of the postback are being changed. Try again in a minute."
 
 
 def block_of(config: PostbackConfig, *, now: datetime | None = None) -> Block | None:

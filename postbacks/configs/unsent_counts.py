@@ -29,17 +29,17 @@ class UnsentCounts:
     def _unsent(self) -> str:
         if not self.waiting and not self.held:
             return ""
-        held = f"{self.held:,} {'is' if self.held == 1 else 'are'} held"
-        text = conversions(self.held, "is held", "are held")
+        held = f"{self.held:,} {'is' if self.held == 1 else 'are'} on hold"
+        text = conversions(self.held, "is on hold", "are on hold")
         if self.waiting:
-            text = conversions(self.waiting, "waits", "wait") + (f" and {held}" if self.held else "")
+            text = conversions(self.waiting, "is waiting", "are waiting") + (f" and {held}" if self.held else "")
         return f"{text}; {'it' if self.waiting + self.held == 1 else 'they'} will not be sent."
 
     @property
     def _in_flight(self) -> str:
         if not self.sending:
             return ""
-        return f"{conversions(self.sending, 'is', 'are')} being sent at this moment and may still arrive."
+        return f"{conversions(self.sending, 'is', 'are')} being sent now and may still arrive."
 
 
 def count_unsent(config: PostbackConfig) -> UnsentCounts:

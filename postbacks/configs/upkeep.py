@@ -32,7 +32,7 @@ from postbacks.networks import NETWORKS
 LOST_AFTER = timedelta(seconds=15)  # a pending check of this age is considered lost
 MAX_CHECKS = 20  # run, or created of one kind, in one sweep
 MAX_SUSPICION = timedelta(minutes=1)
-COULD_NOT_VERIFY = "We could not verify this in time: {}"
+COULD_NOT_VERIFY = "The credential could not be verified in time: {}"
 # While the network cannot be reached, a suspicion is neither confirmed nor cleared: check again after this pause.
 CHECK_AGAIN_AFTER = timedelta(seconds=30)
 CHECK_EVERY = timedelta(hours=24)

@@ -134,6 +134,6 @@ def difference(before: PostbackConfig, after: PostbackConfig) -> str:
     parts += ["Goals changed"] if before.goals != after.goals else []
     parts += ["Time zone changed"] if before.time_zone != after.time_zone else []
     if before.enabled != after.enabled:
-        parts.append("Switched on" if after.enabled else "Switched off")
+        parts.append("Enabled" if after.enabled else "Disabled")
     label = ", ".join(parts) or "Validated again"
     return label[0] + label[1:].lower()

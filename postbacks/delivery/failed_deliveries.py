@@ -94,7 +94,7 @@ class ReplayProgress:
 
     @property
     def text(self) -> str:
-        return f"failed {VERDICT_TEXTS[self.replay.verdict]}" if self.replay.verdict else "all that failed"
+        return f"failed {VERDICT_TEXTS[self.replay.verdict]}" if self.replay.verdict else "all failures"
 
     @property
     def is_running(self) -> bool:

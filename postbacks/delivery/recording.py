@@ -30,7 +30,7 @@ logger = structlog.get_logger(__name__)
 
 # The step that is retried for an answer (postbacks/delivery/unstored_answers.py).
 RECORD = "record"
-UNSTORABLE = "The network answered, and what it said could not be stored."
+UNSTORABLE = "The network answered, but its answer could not be stored."
 ATTEMPT_COLUMNS = ["finished_at", "status", "verdict", "http_status", "latency_ms", "provider_code", "message"]
 ATTEMPT_COLUMNS += ["request_id", "payload", "unusable"]
 DELIVERY_COLUMNS = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until", "may_have_arrived"]

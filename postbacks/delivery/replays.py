@@ -58,7 +58,7 @@ def start(
     if problem := block_of(row):
         raise ReplayRefused(problem)
     if Replay.objects.filter(config=row, state=ReplayState.RUNNING).exists():
-        raise ReplayRefused("A replay of this postback is running: wait until it is done, or cancel it.")
+        raise ReplayRefused("A replay of this postback is running. Wait until it is done, or cancel it.")
     now = clock.now()
     until = min(failed_until, now) if failed_until else now
     counts = failed_deliveries.preview(row, failed_from=failed_from, failed_until=until, verdict=verdict)
@@ -81,10 +81,13 @@ def start(
 
 def _nothing_sendable(counts: FailureCounts) -> str:
     if not counts.total:
-        return "No failed delivery matches: choose a longer time or another kind of failure."
+        return "No failed deliveries match. Choose a longer period or another kind of failure."
     if counts.disabled:
-        return f"None of the {counts.total} can be sent: past their deadline, or the postback is off for their event."
-    return f"None of the {counts.total} can be sent any more: the deadline of each has passed."
+        return (
+            f"None of the {counts.total} can be sent: their deadline has passed, or the postback is disabled for "
+            "their event."
+        )
+    return f"None of the {counts.total} can be sent, because their deadlines have passed."
 
 
 def advance(*, limit: int = BATCH) -> bool:
@@ -194,14 +197,14 @@ def refusal(row: Delivery) -> str:
     if row.state != DeliveryState.FAILED:
         return f"Only a failed delivery can be sent again; this one is {row.get_state_display().lower()}."
     if row.is_unmatched:
-        return "The network knows no such click, and would answer the same again."
+        return "The network does not know this click and would refuse the event again."
     if row.conversion_id is None:
         return "The player's data was erased."
     block = block_of(row.config)
     if row.trigger not in failed_deliveries.events_of(row.config) or block in (Block.DELETED, Block.DISABLED):
-        return "Its postback is switched off for this event, or deleted."
+        return "The postback is disabled for this event, or was deleted."
     if block == Block.ON_HOLD:
         return block
     if row.safe_until and row.safe_until <= now:
-        return "Its first attempt is more than 47 hours ago: the network would count it twice."
+        return "The first attempt was more than 47 hours ago, so the network would count the event twice."
     return "The event is too old for the network to accept." if row.dead_after <= now else ""

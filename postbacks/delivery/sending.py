@@ -185,7 +185,7 @@ def _call(claim: Claim) -> CallResult:
         call = http.call(network, target, build, classify=classify, timeout=TIMEOUT_SECONDS)
     except conversion_facts.BAD_DATA as error:
         logger.exception("request_not_built", delivery_id=str(claim.delivery.pk))
-        message = f"This event cannot be turned into {with_article(network.label)} event ({type(error).__name__})."
+        message = f"This event cannot be converted to {with_article(network.label)} event ({type(error).__name__})."
         return CallResult(claim, Outcome(Verdict.PAYLOAD, None, f"{message} Nothing was sent."))
     return CallResult(claim, unanswered.by_setting(config, call.outcome), call.request, call.response)
 

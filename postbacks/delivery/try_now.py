@@ -19,7 +19,7 @@ from postbacks.outbox.fan_out import DELIVER_TASK
 
 logger = structlog.get_logger(__name__)
 
-NOTHING_WAITS = "Nothing to send sooner: it has ended, is being sent, or the network takes it only later."
+NOTHING_WAITS = "The delivery cannot be sent now: it has ended, is being sent, or the network accepts it only later."
 
 
 class NotTryable(Exception):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.call import Outcome, Verdict
 
-NOT_REPEATED = "The event may have arrived, and is not sent again: that is a setting of the postback."
+NOT_REPEATED = "The event may have arrived. It is not sent again because of a setting of the postback."
 
 
 def is_repeated(config: PostbackConfig) -> bool:
@@ -25,4 +25,4 @@ def unread(config: PostbackConfig, problem: str) -> Outcome:
     outcome = by_setting(config, Outcome(Verdict.TRANSIENT, None, problem, unknown=True))
     if outcome.final:
         return outcome
-    return replace(outcome, message=f"{problem}: the event is sent again with the same event id.")
+    return replace(outcome, message=f"{problem}. The event is sent again with the same event ID.")

@@ -25,8 +25,8 @@ logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 10.0  # for a call and the token that it needs together; leases.LEASE_SECONDS is longer
 MAX_REQUEST_ID_LENGTH = 512  # DeliveryAttempt.request_id; a truncated one is useless
-TOO_LATE = "There was no access token in time."
-UNUSABLE = "The stored credential cannot be used to ask for an access token: enter it again."
+TOO_LATE = "No access token was received in time."
+UNUSABLE = "The stored credential cannot be used to request an access token. Enter it again."
 
 _locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 

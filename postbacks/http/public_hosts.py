@@ -84,12 +84,12 @@ def refusal(url: str, *, private_hosts: Collection[str] = ()) -> str:
     try:
         parts = parse_url(url)
     except LocationParseError:
-        return "this is no URL"
+        return "this is not a URL"
     host = _host(parts)
     if parts.scheme not in ("http", "https") or not host:
-        return "it must start with https:// and name a host"
+        return "it must start with https:// and contain a host"
     if parts.auth is not None:
-        return "it must not hold a user name or password"
+        return "it must not contain a user name or password"
     if _is_allowed(host, private_hosts):
         return ""
     if parts.scheme != "https":

@@ -98,7 +98,7 @@ class NoticeState(models.TextChoices):
     WAITING = "waiting", "Waiting"
     SENT = "sent", "Sent"
     # Without a mail server a mail is written to the log.
-    LOGGED = "logged", "Not mailed"
+    LOGGED = "logged", "Not emailed"
     FAILED = "failed", "Failed"
 
 
@@ -127,7 +127,7 @@ class Notice(models.Model):
     attempts_made = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=clock.now)
     leased_until = models.DateTimeField(null=True, blank=True)
-    message = models.TextField(blank=True, help_text="What the last attempt ended with.")
+    message = models.TextField(blank=True, help_text="The result of the last attempt.")
     created_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 

@@ -27,8 +27,8 @@ DOTS = {
 
 
 # The message of an attempt whose worker was killed.
-STOPPED = "The worker stopped before the answer came."
-STOPPED_AND_SENT_AGAIN = "The worker stopped before the answer came; sent again with the same event id."
+STOPPED = "The worker stopped before the answer arrived."
+STOPPED_AND_SENT_AGAIN = "The worker stopped before the answer arrived. Sent again with the same event ID."
 # Longer than any lease (postbacks/delivery/leases.py), so that no worker still has the attempt.
 ABANDONED_AFTER = timedelta(minutes=2)
 

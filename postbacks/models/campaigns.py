@@ -165,7 +165,7 @@ class CostUpload(AuditedInGame, models.Model):
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="cost_uploads", db_index=False)
     name = models.CharField(max_length=200)
     rows = models.PositiveIntegerField()
-    replaced = models.PositiveIntegerField(help_text="Rows of these days and campaigns that were there before.")
+    replaced = models.PositiveIntegerField(help_text="Earlier rows of these days and campaigns.")
     first_day = models.DateField()
     last_day = models.DateField()
     uploaded_by = models.CharField(max_length=254, blank=True)

@@ -48,7 +48,7 @@ class PostbackConfig(AuditedInGame, models.Model):
     enabled = models.BooleanField(default=True)
     # The IANA name of the time zone in which the ad account reports days (postbacks/reporting/comparison.py).
     time_zone = models.CharField(max_length=64, default="UTC", db_default="UTC")
-    version = models.PositiveIntegerField(default=1, editable=False, help_text="Every change makes one.")
+    version = models.PositiveIntegerField(default=1, editable=False, help_text="Every change creates a version.")
     validated_at = models.DateTimeField()
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -66,7 +66,7 @@ class PostbackConfig(AuditedInGame, models.Model):
     # networks.interface.call.Access: "token" or "pixel"; blank while not held.
     held_for = models.CharField(max_length=8, blank=True, editable=False)
     held_message = models.TextField(blank=True, editable=False)
-    checked_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="The last check's answer.")
+    checked_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="The answer of the last check.")
     # Set while a rotation waits for calls in flight; no call starts before this time.
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -126,7 +126,7 @@ class ConfigVersion(models.Model):
     goals = models.JSONField(default=list, blank=True)
     click_parameters = ArrayField(models.CharField(max_length=32), blank=True, default=list, db_default=[])
     enabled = models.BooleanField()
-    change = models.CharField(max_length=120, help_text="What this version changed, in words.")
+    change = models.CharField(max_length=120, help_text="What this version changed.")
     set_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -140,10 +140,10 @@ class ConfigVersion(models.Model):
 
 
 class CheckState(models.TextChoices):
-    PENDING = "pending", "Asking the network"
+    PENDING = "pending", "Checking with the network"
     PASSED = "passed", "Accepted"
     REFUSED = "refused", "Refused"
-    UNVERIFIED = "unverified", "Could not verify"
+    UNVERIFIED = "unverified", "Not verified"
 
 
 class Purpose(models.TextChoices):
@@ -152,7 +152,7 @@ class Purpose(models.TextChoices):
     SAVE = "save", "Settings being saved"
     SUSPICION = "suspicion", "Refused during a delivery"
     DAILY = "daily", "Daily check"
-    RELEASE = "release", "Before a release"
+    RELEASE = "release", "Before releasing deliveries on hold"
     TEST = "test", "Test conversion"
 
 
@@ -180,10 +180,12 @@ class CredentialCheck(models.Model):
         on_delete=models.CASCADE,
         related_name="checks",
         db_index=False,
-        help_text="The config being changed or asked about; none when one is being added.",
+        help_text="The postback being changed or checked. None if one is being added.",
     )
     config_version = models.PositiveIntegerField(
-        null=True, blank=True, help_text="The config's when the check was asked for: a later one is not overwritten."
+        null=True,
+        blank=True,
+        help_text="The version of the postback when the check was requested. A later version is not overwritten.",
     )
     pixel_id = models.CharField(max_length=64)
     credential = EncryptedJSONField(default=dict, editable=False)
@@ -191,11 +193,11 @@ class CredentialCheck(models.Model):
     goals = models.JSONField(default=list, blank=True)
     enabled = models.BooleanField(default=True)
     time_zone = models.CharField(max_length=64, default="UTC", db_default="UTC")
-    has_test_code = models.BooleanField(default=False, help_text="Whether its event may only go out with a test code.")
+    has_test_code = models.BooleanField(default=False, help_text="Whether its event may only be sent with a test code.")
     state = models.CharField(max_length=10, choices=CheckState.choices, default=CheckState.PENDING)
     http_status = models.PositiveSmallIntegerField(null=True, blank=True)
     provider_code = models.CharField(max_length=64, blank=True)
-    message = models.TextField(blank=True, help_text="The answer in the network's own words, with what to do.")
+    message = models.TextField(blank=True, help_text="The answer of the network, and what to do.")
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -15,21 +15,21 @@ from postbacks.models.replays import Replay
 
 class DeliveryState(models.TextChoices):
     WAITING = "waiting", "Waiting"
-    HELD = "held", "Held"
+    HELD = "held", "On hold"
     DELIVERED = "delivered", "Delivered"
     FAILED = "failed", "Failed"
     SKIPPED = "skipped", "Not sent"
-    CANCELLED = "cancelled", "Cancelled"
+    CANCELLED = "cancelled", "Canceled"
 
 
 class Confirmation(models.TextChoices):
     """Whether a network that acknowledges events first has counted the event; blank where its answer is final."""
 
-    AWAITED = "awaited", "To be confirmed"
+    AWAITED = "awaited", "Not confirmed yet"
     CONFIRMED = "confirmed", "Confirmed"
     REFUSED = "refused", "Refused later"
     UNKNOWN = "unknown", "Not confirmed in time"
-    UNMATCHED = "unmatched", "Unmatched: the network knows no such click"
+    UNMATCHED = "unmatched", "Unmatched: the network does not know this click"
     AGAIN = "again", "To be sent again"
 
 
@@ -72,7 +72,9 @@ class Delivery(models.Model):
     sent_as = models.CharField(max_length=64, blank=True)
     # The network's object that the goal reports to (Network.object_id).
     object_id = models.CharField(max_length=64, blank=True, db_default="")
-    event_id = models.CharField(max_length=128, help_text="What the network deduplicates by: the same on every retry.")
+    event_id = models.CharField(
+        max_length=128, help_text="The key by which the network detects duplicates. It is the same on every retry."
+    )
     event_at = models.DateTimeField()
     config_version = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=DeliveryState.choices, default=DeliveryState.WAITING)
@@ -83,9 +85,13 @@ class Delivery(models.Model):
     # Attempts counted by the retry schedule, without those refused for the credential.
     attempts_counted = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
-    not_before = models.DateTimeField(null=True, blank=True, help_text="The network refuses it before this moment.")
+    not_before = models.DateTimeField(
+        null=True, blank=True, help_text="The network does not accept the event before this time."
+    )
     asked_until = models.DateTimeField(
-        null=True, blank=True, help_text="Until when the network's last answer asks to wait, which may be longer."
+        null=True,
+        blank=True,
+        help_text="The end of the wait that the network requested, which may be later than the next attempt.",
     )
     leased_until = models.DateTimeField(null=True, blank=True)
     first_attempt_at = models.DateTimeField(null=True, blank=True)
@@ -93,7 +99,8 @@ class Delivery(models.Model):
     # Written with every answer, so that pages need not read the attempts.
     may_have_arrived = models.BooleanField(
         default=False,
-        help_text="A call ended without an answer (cut off, timed out, its worker stopped): the network may have it.",
+        help_text="A call ended without an answer (connection closed, timeout, worker stopped), so the network may "
+        "have received it.",
     )
     confirmation = models.CharField(max_length=9, choices=Confirmation.choices, blank=True, db_default="")
     # When to query the network; None unless the confirmation is awaited.
@@ -197,7 +204,9 @@ class Flow(models.Model):
     # The breaker (postbacks/delivery/breaker.py): consecutive transient failures, and until when no call is made.
     failures = models.PositiveIntegerField(default=0)
     open_until = models.DateTimeField(null=True, blank=True)
-    probing = models.BooleanField(default=False, help_text="One call is out to see whether the network is back.")
+    probing = models.BooleanField(
+        default=False, help_text="A call is in progress to check whether the network is available again."
+    )
     # When the network last answered 429, and until when it asked to wait: `next_slot_at` may be earlier.
     limited_at = models.DateTimeField(null=True, blank=True)
     asked_until = models.DateTimeField(null=True, blank=True)

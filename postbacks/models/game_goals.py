@@ -24,7 +24,7 @@ class GameGoal(AuditedInGame, models.Model):
     once = models.BooleanField(default=False)
     server_only = models.BooleanField(default=False)
     repeat_orders = models.BooleanField(default=False)
-    version = models.PositiveIntegerField(default=1, editable=False, help_text="Every change makes one.")
+    version = models.PositiveIntegerField(default=1, editable=False, help_text="Every change creates a version.")
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -14,7 +14,7 @@ from postbacks.models.configs import PostbackConfig
 class ReplayState(models.TextChoices):
     RUNNING = "running", "Running"
     DONE = "done", "Done"
-    CANCELLED = "cancelled", "Cancelled"
+    CANCELLED = "cancelled", "Canceled"
 
 
 class Replay(AuditedInGame, models.Model):
@@ -33,8 +33,10 @@ class Replay(AuditedInGame, models.Model):
     verdict = models.CharField(max_length=12, blank=True)
     state = models.CharField(max_length=10, choices=ReplayState.choices, default=ReplayState.RUNNING)
     total = models.PositiveIntegerField(default=0)
-    queued = models.PositiveIntegerField(default=0, help_text="Put back in the queue so far.")
-    past_deadline = models.PositiveIntegerField(default=0, help_text="Left alone: a deadline has passed.")
+    queued = models.PositiveIntegerField(default=0, help_text="Deliveries queued so far.")
+    past_deadline = models.PositiveIntegerField(
+        default=0, help_text="Deliveries not queued because their deadline has passed."
+    )
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -52,7 +52,7 @@ def missing_parts(kind: str, network: Network) -> Iterator[str]:
         elif name not in MAY_BE_EMPTY and not getattr(network, name):
             yield f"{name} is empty."
     if not KIND.fullmatch(kind):
-        yield "its kind must be at most 16 lower-case letters and underscores."
+        yield "its kind must be at most 16 lowercase letters and underscores."
     if getattr(network, "kind", kind) != kind:
         yield f"kind is {network.kind!r}, and the registry has it as {kind!r}."
     yield from (f"the file {name} is missing in its folder." for name in FILES if not (network.folder / name).is_file())

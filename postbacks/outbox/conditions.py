@@ -18,7 +18,7 @@ OPERATORS = {
     "eq": "is",
     "ne": "is not",
     "in": "is one of",
-    "exists": "is there",
+    "exists": "is present",
 }
 COMPARISONS: dict[str, Callable[[Decimal, Decimal], bool]] = {
     "gt": lambda left, right: left > right,
@@ -93,7 +93,7 @@ def _values(op: str, raw: Any) -> tuple[str, ...]:
     if not values:
         raise GoalRefused("Enter the value to compare with.", field="value")
     if len(values) > MAX_CHOICES:
-        raise GoalRefused(f"List at most {MAX_CHOICES} values.", field="value")
+        raise GoalRefused(f"Enter at most {MAX_CHOICES} values.", field="value")
     if any(len(value) > MAX_VALUE or "\x00" in value for value in values):
         raise GoalRefused(f"A value has at most {MAX_VALUE} characters.", field="value")
     if op in COMPARISONS and number(values[0]) is None:

@@ -82,7 +82,7 @@ class Goal:
             raise GoalRefused(f"The network's ID has at most {MAX_OBJECT_ID} characters.", field="object_id")
         game_goal = raw.get("game_goal", "")
         if not isinstance(game_goal, str):
-            raise GoalRefused("A goal of the game is named by its ID.", field="use")
+            raise GoalRefused("A goal of the game must have its ID.", field="use")
         condition = None if raw.get("condition") is None else Condition.from_json(raw["condition"])
         names = (event.strip(), sent_as.strip(), once, condition, server_only, object_id.strip())
         return cls(*names, repeat_orders, game_goal)
@@ -129,12 +129,12 @@ def refuse_unreachable(goal: Goal, earlier_goals: Mapping[int, Goal], *, row: in
         if earlier.event != goal.event or (earlier.server_only and not goal.server_only):
             continue
         if earlier == goal:
-            raise GoalRefused(f"This is goal {number} again.", row=row)
+            raise GoalRefused(f"This goal is the same as goal {number}.", row=row)
         if earlier.condition == goal.condition:
-            raise GoalRefused(f"Goal {number} already takes “{goal.event}” under this condition.", row=row)
+            raise GoalRefused(f"Goal {number} already counts “{goal.event}” with this condition.", row=row)
         if earlier.condition is None:
             raise GoalRefused(
-                f"Goal {number} takes every “{goal.event}”: put the one with a condition before it.", row=row
+                f"Goal {number} counts every “{goal.event}”. Put the goal with a condition before it.", row=row
             )
 
 
@@ -143,11 +143,11 @@ def refuse_name(goal: Goal, *, network: Network, row: int | None = None) -> None
     name = goal.sent_as or goal.event
     is_usual = not goal.sent_as and goal.event in network.events
     if not is_usual and not network.accepts_event(name):
-        refusal = f"{network.label} takes no event named “{name}”. {network.custom_event_help}"
+        refusal = f"{network.label} does not accept an event named “{name}”. {network.custom_event_help}"
         raise GoalRefused(refusal, field="sent_as", row=row)
     expected, object_id = network.object_id, goal.object_id
     if object_id and expected is None:
-        raise GoalRefused(f"{network.label} takes no ID with a goal.", field="object_id", row=row)
+        raise GoalRefused(f"{network.label} does not use event IDs.", field="object_id", row=row)
     if expected and (object_id or expected.required) and not re.fullmatch(expected.pattern, object_id):
         raise GoalRefused(f"Enter the {expected.label}. {expected.help}", field="object_id", row=row)
 

@@ -23,33 +23,34 @@ TEXTS: dict[str, ReasonText] = {
     Reason.ERASED: ReasonText(
         short="Erased player",
         clause="belonged to erased players",
-        remedy="Nothing: the player asked to be forgotten.",
-        next_step="Nothing to do: their players asked to be forgotten.",
+        remedy="Nothing to do. The data of the player was erased.",
+        next_step="Nothing to do. The data of their players was erased.",
     ),
     Reason.TEST_TRAFFIC: ReasonText(
         short="Test traffic",
         clause="were test traffic",
-        remedy="Nothing: test traffic never reaches a real network. Send the event with a live key.",
-        next_step="Send events with a live key.",
+        remedy="Nothing to do. Test traffic is never sent to a real network. To send the event, use a production key.",
+        next_step="Send events with a production key.",
     ),
     Reason.REPEAT_LAUNCH: ReasonText(
         short="Not the first launch",
         clause="were not the player's first launch",
-        remedy="Nothing: a player’s first launch counts, and there is one already.",
-        next_step="Nothing to do: a player's first launch counts.",
+        remedy="Nothing to do. Only the first launch of a player counts, and the player already has one.",
+        next_step="Nothing to do. Only a player's first launch counts.",
     ),
     Reason.REFUND: ReasonText(
         short="Refund",
         clause="were refunds",
-        remedy="Nothing: a purchase with a negative amount is a refund, and would count as one more purchase. Send it "
-        "as an event of its own, such as order_refunded; a goal can count that.",
-        next_step="Send refunds as an event of their own, not as purchases with a negative amount.",
+        remedy="Nothing to do. A purchase with a negative amount is a refund and would count as another purchase. Send "
+        "refunds as a separate event, such as order_refunded, which a goal can count.",
+        next_step="Send refunds as a separate event, not as purchases with a negative amount.",
     ),
     Reason.NO_CLICK: ReasonText(
-        short="No ad click known",
+        short="No ad click",
         clause="had no ad click",
-        remedy="Nothing, if the player came by themselves. If they came from an ad: check that the ad’s link keeps its "
-        "click ID up to your landing page, that the page sends an event with it, and that signing in joins the two.",
+        remedy="Nothing to do if the player did not come from an ad. Otherwise, check that the ad link keeps its click "
+        "ID up to your landing page, that the page sends an event with the click ID, and that signing in links the "
+        "page visit to the player.",
         next_step="Check that the ad links carry {click_param} and that the landing page or game reports it.",
     ),
     Reason.OUTSIDE_WINDOW: ReasonText(
@@ -59,99 +60,102 @@ TEXTS: dict[str, ReasonText] = {
         next_step="Check the attribution window of the game.",
     ),
     Reason.SHARED_ID: ReasonText(
-        short="Id shared by many",
-        clause="had nothing but an id that many players share",
-        remedy="Send the user id with the event: more than 50 players used this anonymous or device id, so that it "
-        "does not tell whose event this is.",
-        next_step="Send the user id with events from machines that many players use.",
+        short="ID shared by many players",
+        clause="had only an ID that many players share",
+        remedy="Send the user ID with the event. More than 50 players used this anonymous or device ID, so "
+        "it does not identify the player.",
+        next_step="Send the user ID with events from devices that many players use.",
     ),
     Reason.OTHER_NETWORK: ReasonText(
         short="No postback for the click’s network",
-        clause="came from another network's click",
+        clause="were attributed to another network",
         remedy="Add a postback for the network of this click under Integrations, if you advertise there.",
         next_step="Check that the ad links carry {click_param} and that the landing page or game reports it.",
-        total="The ad click was another network's",
+        total="Attributed to another network",
     ),
     Reason.CONFIG_DELETED: ReasonText(
         short="Postback deleted",
-        clause="waited when the postback was deleted",
-        remedy="Nothing for this one: what a postback had not sent when it was deleted is not sent. Add a postback "
-        "under Integrations for the conversions to come.",
-        next_step="Add a postback for the conversions to come.",
+        clause="were waiting when the postback was deleted",
+        remedy="Nothing to do for this conversion: unsent conversions of a deleted postback are not sent. For future "
+        "conversions, add a postback under Integrations.",
+        next_step="Add a postback for future conversions.",
     ),
     Reason.CONFIG_DISABLED: ReasonText(
-        short="Postback off for this event",
-        clause="came while the postback was switched off for them",
-        remedy="Switch the postback or this trigger event on under Integrations, if conversions like this one should "
-        "be sent. An event that names its destinations itself (integrations) can leave a network out, too.",
-        next_step="Check which trigger events of the postback are ticked.",
-        total="No goal counts the event, the postback is off, or the sender excluded it",
+        short="Postback disabled for this event",
+        clause="were received while the postback was disabled for them",
+        remedy="To send conversions like this one, enable the postback or this trigger event under "
+        "Integrations. An event can also exclude a network itself, with its integrations field.",
+        next_step="Check which trigger events of the postback are selected.",
+        total="No goal counts the event, the postback is disabled, or the client excluded the network",
     ),
     Reason.FILTERED: ReasonText(
         short="Goal’s condition not met",
         clause="did not meet the goal's condition",
-        remedy="Change the goal’s condition under Integrations, if conversions like this one should count.",
+        remedy="To count conversions like this one, change the goal’s condition under Integrations.",
         next_step="Check the condition of the postback's goals.",
     ),
     Reason.NOT_FROM_SERVER: ReasonText(
         short="Not from a server key",
-        clause="did not come with a server key",
-        remedy="Nothing, if it was made up: with a public key anyone can send events. Report real ones from your own "
-        "server, with a server key; or have the goal count events from any key, under Integrations.",
-        next_step="Send these events from your own server with a server key, as the goal asks.",
+        clause="were not sent with a server key",
+        remedy="Nothing to do if the event is fake: with a public key, anyone can send events. Report real events from "
+        "your own server with a server key, or set the goal to count events from any key under Integrations.",
+        next_step="Send these events from your own server with a server key, as the goal requires.",
     ),
     Reason.NOT_MAPPED: ReasonText(
         short="Event not mapped",
-        clause="were of an event that is not mapped to one of the network's",
-        remedy="Enter the network’s ID for this event in the settings of the postback, if it should be sent. That "
-        "network knows events by an ID that you create there.",
+        clause="were of an event that is not mapped to an event of the network",
+        remedy="To send this event, enter the network’s event ID in the settings of the postback. This network "
+        "identifies events by an ID that you create there.",
         next_step="Enter the network’s ID for each event that should be sent, in the postback's settings.",
     ),
     Reason.REPEAT: ReasonText(
-        short="Counted once already",
+        short="Already counted once",
         clause="were repeats of a goal that counts once",
-        remedy="Nothing: the goal counts once per player. Make it repeatable if every one should count.",
+        remedy="Nothing to do. The goal counts once per player. To count every event, change the goal.",
         next_step="Check whether the postback's goals should count once per player.",
     ),
     Reason.CONSENT: ReasonText(
         short="No consent",
         clause="lacked the player's consent",
-        remedy="Nothing: the player’s choice stands. Once they consent, their next conversions are sent.",
+        remedy="Nothing to do. The player did not consent. If the player consents, later conversions are sent.",
         next_step="Check which consent level the game sends with its events.",
     ),
     Reason.LIMITED_USE: ReasonText(
         short="Data use limited",
-        clause="allowed a limited use of their data only, which the network does not offer",
-        remedy="Nothing: the event or a rule of the game limits the use of the player’s data, and this network has no "
-        "mode for that.",
-        next_step="Check “Limited data use” on the Privacy page: this network has no mode for it.",
+        clause="allowed only a limited use of their data, which the network does not support",
+        remedy="Nothing to do. The event or a setting of the game limits the use of the player’s data, and this "
+        "network "
+        "does not support that.",
+        next_step="Check “Limited data use” on the Privacy page: this network does not support it.",
     ),
     Reason.NO_MATCH_KEY: ReasonText(
-        short="Nothing to match by",
-        clause="held nothing to match the player by",
+        short="No match key",
+        clause="had no match key",
         remedy="Send the player’s email with identify, or make sure that the click ID reaches your landing page: "
-        "without either, the network cannot tell whose conversion it is.",
+        "without one of them, the network cannot match the conversion.",
         next_step="Send {click_param} or an email address with the events.",
     ),
     Reason.NO_VALUE: ReasonText(
         short="No value to send",
-        clause="had no value, which the network needs with this event",
+        clause="had no value, which the network requires for this event",
         remedy="Send the event with its amount and its currency as ISO 4217 letters, such as 9.99 and USD. Some "
-        "networks accept only some currencies: see the document of the network.",
+        "networks accept only some currencies. See the documentation of the network.",
         next_step="Send these events with a value and an ISO 4217 currency that the network accepts.",
     ),
     Reason.TOO_OLD: ReasonText(
         short="Too old for the network",
-        clause="came too late for the network to accept",
-        remedy="Nothing for this one. Send events when they happen: the network refuses older ones than its limit.",
-        next_step="Send events within a day of their happening.",
+        clause="were too old for the network",
+        remedy="Nothing to do for this conversion. Send events when they happen: the network refuses events that are "
+        "too old.",
+        next_step="Send events within a day.",
     ),
     Reason.REPEAT_ORDER: ReasonText(
-        short="Order counted already",
-        clause="were of an order that counted already",
-        remedy="Nothing: another purchase of this player states the same order id, and an order counts once. If every "
-        "event should count, add a goal for purchase with “Every event of an order”.",
-        next_step="Nothing to do, if client and server both report an order. Otherwise give each order its own id.",
+        short="Order already counted",
+        clause="were of an order that was already counted",
+        remedy="Nothing to do. Another purchase of this player has the same order ID, and an order counts once. To "
+        "count every event, add a goal for purchase with “Every event of an order”.",
+        next_step="Nothing to do if the client and the server both report an order. Otherwise, give each order its "
+        "own ID.",
     ),
 }
 ORDER = tuple(TEXTS)

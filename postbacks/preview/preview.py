@@ -38,8 +38,8 @@ EMPTY: tuple[object, ...] = (None, "", (), {}, Hashes())
 class FillState(TextChoices):
     FILLED = "filled", "Filled"
     HASHED = "hashed", "Hashed"
-    WITHHELD = "withheld", "Withheld: the player did not allow it"
-    UNUSABLE = "unusable", "Known, but not in a form that can be sent"
+    WITHHELD = "withheld", "Withheld: no consent of the player"
+    UNUSABLE = "unusable", "Present, but not in a valid format"
     MISSING = "missing", "Missing"
 
 
@@ -123,7 +123,7 @@ def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: 
 
 def _build(allowed: Facts, config: PostbackConfig, level: Level, match: Match) -> tuple[dict[str, Any] | None, str]:
     if level == Level.NONE:
-        return None, "The player did not consent: nothing is sent."
+        return None, "The player did not consent, so nothing is sent."
     if config.kind.object_id and not allowed.object_id:
         return None, f"{match.label if isinstance(match, Reason) else Reason.NOT_MAPPED.label}."
     try:
@@ -131,7 +131,7 @@ def _build(allowed: Facts, config: PostbackConfig, level: Level, match: Match) -
     except conversion_facts.BAD_DATA as error:
         return (
             None,
-            f"This event cannot be turned into {with_article(config.kind.label)} event ({type(error).__name__}).",
+            f"This event cannot be converted to {with_article(config.kind.label)} event ({type(error).__name__}).",
         )
 
 

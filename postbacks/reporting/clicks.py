@@ -11,7 +11,7 @@ from postbacks.reporting import labels
 
 # Maximum number of clicks shown, besides the attributed one.
 MAX_CLICKS = 50
-REPEATED = "Not counted: the browser repeated the click of an earlier player"
+REPEATED = "Not counted: the browser sent the click of an earlier player again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[Consid
 def _explanation(conversion: Conversion, touch: Touch, window: timedelta) -> str:
     age, winner = conversion.event_at - touch.clicked_at, conversion.touch
     if touch.pk == conversion.touch_id:
-        return f"Won: the last paid click before the event, {_age_text(age)}"
+        return f"Attributed: the last paid click before the event, {_age_text(age)}"
     if age < timedelta(0):
         return f"After the event, by {labels.duration(-age)}"
     if conversion.reason in UNCOUNTED_REASONS and winner is None:
-        return "Not asked for: this conversion does not count"
+        return "Not used: this conversion does not count"
     if age > window:
         return f"Outside the {window.days}-day window, {_age_text(age)}"
     if winner is not None and (touch.clicked_at, touch.network, touch.click_key) < (
@@ -66,9 +66,9 @@ def _explanation(conversion: Conversion, touch: Touch, window: timedelta) -> str
         winner.network,
         winner.click_key,
     ):
-        return f"Earlier than the winner, by {labels.duration(winner.clicked_at - touch.clicked_at)}"
-    return "Not known yet when this conversion was decided"
+        return f"Earlier than the attributed click, by {labels.duration(winner.clicked_at - touch.clicked_at)}"
+    return "Received after this conversion was processed"
 
 
 def _age_text(age: timedelta) -> str:
-    return f"{labels.duration(age)} before" if age >= timedelta(seconds=1) else "at the same moment"
+    return f"{labels.duration(age)} before" if age >= timedelta(seconds=1) else "at the same time"

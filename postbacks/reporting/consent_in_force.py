@@ -23,7 +23,7 @@ def consent_of(conversion: Conversion) -> ConsentInForce:
     level, later = consent_levels.level(conversion, decisions), decisions.later
     explanation, decided_at = _consent_at_event(conversion, decisions.at_event)
     if later and level != consent_levels.level(conversion, consent_levels.Decisions(decisions.at_event)):
-        return ConsentInForce(level, f"{explanation} Withdrawn since, {later.origin}.", later.decided_at)
+        return ConsentInForce(level, f"{explanation} Withdrawn later, {later.origin}.", later.decided_at)
     return ConsentInForce(level, explanation, decided_at)
 
 
@@ -31,16 +31,16 @@ def _consent_at_event(conversion: Conversion, decision: consent_levels.Decision 
     """Return the source of the level at the event's time, and when it was decided (None if it was not)."""
     stated = conversion.consent_level
     if stated and stated not in Level.values:
-        return f"The message states “{stated}”, a level that nobody defined: it counts as none.", None
+        return f"The message states “{stated}”, which is not a valid level and counts as none.", None
     if stated == Level.NOT_SET:
         return "The message states “not_set”, which counts as none.", None
     if stated:
-        return "Stated in the message itself.", None
+        return "Stated in the message.", None
     if decision:
         return f"The player’s decision at the time of the event, {decision.origin}.", decision.decided_at
     if conversion.game.strict_consent:
-        return "Nothing was stated or recorded until then, and in this game unknown counts as no consent.", None
-    return "Nothing was stated or recorded until then, and this game reads that as consent.", None
+        return "No level was stated or recorded until then. In this game, this counts as no consent.", None
+    return "No level was stated or recorded until then. In this game, this counts as consent.", None
 
 
 def data_use_of(conversion: Conversion) -> str:
@@ -50,6 +50,6 @@ def data_use_of(conversion: Conversion) -> str:
     if use is None:
         return ""
     if not use.limited:
-        return "The event states that networks need not limit the use of its data."
+        return "The event states that networks can use its data without limits."
     source = "as for every conversion of this game" if always_limited else "as the event states"
-    return f"Networks that know limited data use are asked for it, {source}."
+    return f"Limited data use is requested from networks that support it, {source}."

@@ -205,7 +205,7 @@ def _cause(delivery: Delivery, wait: Wait | None) -> str:
     """Return the label of the recorded reason, else the network's last answer."""
     if delivery.reason == Reason.OTHER_NETWORK and delivery.conversion and delivery.conversion.touch:
         winner = labels.network_label(delivery.conversion.touch.network)
-        return f"The click that won came from {winner}, so this postback has no part in it"
+        return f"The attributed click is from {winner}, so this postback does not send the conversion"
     if delivery.reason:
         return delivery.get_reason_display()
     answers = [attempt.message for attempt in delivery.attempts.all() if attempt.message]
@@ -216,5 +216,5 @@ def _cause(delivery: Delivery, wait: Wait | None) -> str:
     if answers:
         return answers[-1]
     if delivery.state != DeliveryState.WAITING:
-        return "It ended without an answer"
+        return "The call ended without an answer"
     return wait.cause if wait and wait.cause else "About to be sent"

@@ -46,7 +46,8 @@ def attributed(filters: ConversionFilter) -> QuerySet[Conversion]:
 
 @figure("Eligible for a postback")
 def eligible(filters: ConversionFilter) -> QuerySet[Conversion]:
-    """Attributed conversions for whose click the game had a postback, whether or not they were sent."""
+    """Attributed conversions for which the game had a postback of the click's network, whether or not they were "
+    "sent."""
     return selected(filters, ELIGIBLE)
 
 
@@ -83,7 +84,7 @@ def failed(filters: ConversionFilter) -> QuerySet[Conversion]:
 
 @figure("May have arrived")
 def may_have_arrived(filters: ConversionFilter) -> QuerySet[Conversion]:
-    """Conversions that were stopped after a call without an answer, so that the network may have counted them."""
+    """Conversions that were stopped after a call without an answer, so the network may have counted them."""
     return selected(filters, Status.MAY_HAVE_ARRIVED)
 
 
@@ -107,9 +108,9 @@ def unmatched(filters: ConversionFilter) -> QuerySet[Conversion]:
 
 @figure("Success rate")
 def success_rate(delivered: int, ended: int) -> str:
-    """Delivered conversions among those delivered, delivered to some postbacks, or failed; without clicks that the
-    network does not know. Rounded down, so that 100 % means that none is missing."""
-    return f"{delivered * 1000 // ended / 10:g} %" if ended else ""
+    """Delivered conversions divided by those that were delivered, delivered to some postbacks, or failed. Conversions
+    whose click the network does not know are not included. Rounded down, so 100% means that none is missing."""
+    return f"{delivered * 1000 // ended / 10:g}%" if ended else ""
 
 
 @figure("Success rate of a postback")
@@ -177,7 +178,7 @@ def postback_held() -> Q:
 
 @figure("May have arrived")
 def postback_unknown() -> Q:
-    """Conversions that were stopped after a call without an answer, so that the network may have counted them."""
+    """Conversions that were stopped after a call without an answer, so the network may have counted them."""
     return postback_eligible() & OUTCOME_UNKNOWN
 
 

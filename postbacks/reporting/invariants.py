@@ -121,7 +121,7 @@ INVARIANTS = (
     ),
     Invariant(
         "accepted_are_delivered",
-        "Every delivery that a network accepted is delivered, was refused later, or was cancelled by an erasure.",
+        "Every delivery that a network accepted is delivered, was refused later, or was canceled by an erasure.",
         f"SELECT d.id::text {ATTEMPTS} AND a.status = 'success' AND d.state NOT IN ('delivered', 'cancelled')"
         " AND d.confirmation NOT IN ('refused', 'unmatched', 'again')",
     ),

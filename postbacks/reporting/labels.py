@@ -15,7 +15,7 @@ STATES = {
     DeliveryState.HELD: ("On hold", "warn"),
     DeliveryState.FAILED: ("Failed", "bad"),
     DeliveryState.SKIPPED: ("Not sent", ""),
-    DeliveryState.CANCELLED: ("Called off", ""),
+    DeliveryState.CANCELLED: ("Canceled", ""),
 }
 # The same of a delivery that the network acknowledges first, by its state and confirmation.
 CONFIRMATIONS: dict[tuple[str, str], tuple[str, str]] = {
@@ -29,9 +29,10 @@ CONFIRMATIONS: dict[tuple[str, str], tuple[str, str]] = {
 # What its confirmation means for a delivered one.
 ACCEPTANCES = {
     "": "Accepted by the network",
-    Confirmation.AWAITED.value: "Accepted by the network, which says later whether it counted it",
+    Confirmation.AWAITED.value: "Accepted by the network, which later reports whether it counted the conversion",
     Confirmation.CONFIRMED.value: "Accepted and counted by the network",
-    Confirmation.UNKNOWN.value: "Accepted by the network, which did not say within a day whether it counted it",
+    Confirmation.UNKNOWN.value: "Accepted by the network, which did not report within a day whether it counted the "
+    "conversion",
 }
 # The network of a click, '' for none; some have no postbacks (audience/digest/click_ids.py).
 CLICK_LABELS = {
@@ -40,29 +41,31 @@ CLICK_LABELS = {
     "": "No paid click",
     **{kind: network.label for kind, network in NETWORKS.items()},
 }
-UNANSWERED = "a call for it ended without an answer, so that it may have arrived"
+UNANSWERED = "a call ended without an answer, so the conversion may have arrived"
 
 BY_STATE = {
-    DeliveryState.WAITING: "Nothing: it is sent by itself at the time shown.",
+    DeliveryState.WAITING: "Nothing to do. The conversion is sent automatically at the time shown.",
     DeliveryState.HELD: (
-        "Rotate the credential under Integrations: once the network accepts the new one, this is sent by itself, if "
-        "that is before the deadline."
+        "Rotate the credential under Integrations. After the network accepts the new credential, the conversion is "
+        "sent automatically if its deadline has not passed."
     ),
 }
 BY_VERDICT = {
     Verdict.PAYLOAD.value: (
-        "Read what the network said about the fields: the event itself was refused, and sending it again unchanged "
-        "ends the same. Correct what the game sends."
+        "Read the response of the network. The event itself was refused, and sending it again without a change has "
+        "the same result. Correct the data that the game sends."
     ),
-    Verdict.CREDENTIAL.value: "Rotate the credential under Integrations, then send this again.",
-    Verdict.TRANSIENT.value: "Send it again: the network could not be reached in time.",
+    Verdict.CREDENTIAL.value: "Rotate the credential under Integrations, then send the conversion again.",
+    Verdict.TRANSIENT.value: "Send the conversion again: the network could not be reached in time.",
 }
 UNMATCHED_REMEDY = (
-    "Nothing: the network knows no click with this ID, so that it belongs to none of its ads. If there are many, check "
-    "that the ad links are tagged by the network itself."
+    "Nothing to do. The network does not know a click with this ID, so the click does not belong to one of its ads. If "
+    "this happens often, check that the network itself adds the click ID to the ad links."
 )
-UNKNOWN_REMEDY = "Look for the event ID in the network’s own reports, which alone can tell whether it was counted."
-PAST_DEADLINE = "Nothing any more: its deadline has passed, and a repeat could be refused or counted twice."
+UNKNOWN_REMEDY = (
+    "Search for the event ID in the network’s own reports. Only they show whether the conversion was counted."
+)
+PAST_DEADLINE = "Nothing to do. The deadline has passed, so another attempt could be refused or counted twice."
 
 
 def network_label(network: str) -> str:
@@ -115,9 +118,9 @@ def clock_time(moment: datetime, now: datetime) -> str:
 
 def asked_wait(label: str, *, asked_until: datetime, until: datetime, now: datetime) -> str:
     """Return the sentence about a wait that the network `label` asks for, and that may end earlier, at `until`."""
-    asked = f"{label} asks to wait until {clock_time(asked_until, now)}"
+    asked = f"{label} requested to wait until {clock_time(asked_until, now)}"
     is_shortened = asked_until - until > timedelta(minutes=1)
-    return f"{asked}; it is asked again at {clock_time(until, now)}." if is_shortened else f"{asked}."
+    return f"{asked}; the next attempt is at {clock_time(until, now)}." if is_shortened else f"{asked}."
 
 
 def short_duration(length: timedelta) -> str:

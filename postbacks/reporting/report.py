@@ -84,13 +84,13 @@ class Report:
 
     def _table(self) -> Iterator[str]:
         if not self.rows:
-            yield "No conversion was due to a postback in this time."
+            yield "No conversions were eligible for a postback in this period."
         else:
             yield from aligned([HEADING, *map(_row, self.rows)])
         if erased := sum(row.erased for row in self.rows):
-            yield f"{erased} of the eligible are of erased players, of whom only the delivery is stored."
+            yield f"{erased} of the eligible conversions are of erased players, of whom only the delivery is stored."
         if self.repeats:
-            yield f"Not counted: {self.repeats} for launches that became repeats by a merge after their fan-out."
+            yield f"Not counted: {self.repeats} launches that became repeats by a merge of players after their fan-out."
         yield ""
 
     def _checks(self) -> Iterator[str]:

@@ -20,11 +20,13 @@ def sender_of(conversion: Conversion, event: Event | None) -> Sender:
     origin = conversion.origin or (event.origin if event else "")
     key = ApiKey.objects.filter(game=conversion.game_id, pk=key_id or 0).first()
     if key is not None:
-        description = "Kept on a server" if key.is_server else "Public: anyone who opens your game or site can read it"
+        description = (
+            "Stored on a server" if key.is_server else "Public: anyone who opens your game or site can read it"
+        )
     elif key_id is not None:
-        description = "A server key, deleted since" if conversion.from_server else "A key that was deleted since"
+        description = "A deleted server key" if conversion.from_server else "A deleted key"
     else:
         description = "Not recorded"
     if conversion.from_server is None:
-        description += ". It came before this was recorded, and counts as one from a public key"
+        description += ". The event is older than this record, and counts as sent with a public key"
     return Sender(key, description, origin)

@@ -19,15 +19,15 @@ HEADLINES = {
 class Status(models.TextChoices):
     """The statuses besides Reason: the status of a conversion that has a reason is the reason."""
 
-    OTHER_CLICK = "other_click", "Another network’s click won"
-    UNDECIDED = "undecided", "About to be decided"
+    OTHER_CLICK = "other_click", "Attributed to another network"
+    UNDECIDED = "undecided", "Being processed"
     MAY_HAVE_ARRIVED = "may_have_arrived", "May have arrived"
-    CANCELLED = "cancelled", "Called off"
+    CANCELLED = "cancelled", "Canceled"
     FAILED = "failed", "Failed"
     HELD = "held", "On hold"
     WAITING = "waiting", "Waiting to be sent"
     PARTLY_DELIVERED = "partly_delivered", "Delivered to some postbacks"
-    ORDER_SENT = "order_sent", "Order sent already"
+    ORDER_SENT = "order_sent", "Order already sent"
     DELIVERED = "delivered", "Delivered"
 
 

@@ -10,12 +10,12 @@ from django.db.models.functions import Cast, JSONObject
 from audience.models import Conversion, FailedWork, Queue
 
 FAILURES = {
-    Queue.FAN_OUT: "It could not be given to the postbacks",
-    Queue.SENDING: "It could not be taken up to be sent",
-    Queue.CLOSING: "The network answered, and the answer could not be written down, so that it is not sent again",
+    Queue.FAN_OUT: "The conversion could not be assigned to postbacks",
+    Queue.SENDING: "The conversion could not be sent",
+    Queue.CLOSING: "The network answered, but the answer could not be stored, so the conversion is not sent again",
 }
-SET_ASIDE = "It was set aside after {} attempts: an admin of the game can have it tried again on the Overview."
-RETRIED = "It is tried again by itself."
+SET_ASIDE = "It was set aside after {} attempts. An admin of the game can try again on the Overview."
+RETRIED = "It is retried automatically."
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from postbacks.reporting.labels import asked_wait, clock_time
 Flows = dict[tuple[str, str], Flow]
 # The end of a cause, and its sentence.
 Cause = tuple[datetime, str]
-SUSPECTED = "The network has just refused the credential of this postback, and is asked again within a minute."
+SUSPECTED = "The network just refused the credential of this postback. The credential is checked again within a minute."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,9 @@ def wait_of(delivery: Delivery, flows: Flows, now: datetime) -> Wait | None:
     causes = [*_retry(delivery, now), *(_pause_of_pixel(flow, config, now) if flow else ())]
     if config.paused_until and config.paused_until >= now:
         end = clock_time(config.paused_until, now)
-        causes.append((config.paused_until, f"Its settings are being changed: nothing is sent until {end}."))
+        causes.append(
+            (config.paused_until, f"The settings of the postback are being changed. Nothing is sent until {end}.")
+        )
     if not causes:
         return None
     until, cause = max(causes)
@@ -71,7 +73,7 @@ def _pause_of_pixel(flow: Flow, config: PostbackConfig, now: datetime) -> list[C
         return []
     end = clock_time(until, now)
     if until == flow.open_until:
-        return [(until, f"{label} failed several times in a row: nothing is sent to this pixel until {end}.")]
+        return [(until, f"{label} failed several times in a row. Nothing is sent to this pixel until {end}.")]
     if flow.asked_until:
         return [(until, asked_wait(label, asked_until=flow.asked_until, until=until, now=now))]
-    return [(until, f"{label} answered that it gets too many calls: nothing is sent to this pixel until {end}.")]
+    return [(until, f"{label} responded with “too many requests”. Nothing is sent to this pixel until {end}.")]

@@ -120,7 +120,7 @@ class Oracle:
         return {weak: sorted(namings, key=lambda naming: naming[:2]) for weak, namings in by_id.items()}
 
     def _join_unnamed(self) -> Sets:
-        """Join weak ids that were never named with a user and occur in one event without a named id."""
+        """Join weak ids that were never sent with a user ID and occur in one event without a named id."""
         sets = Sets()
         for message in self.history:
             weak = self._weak_ids(message)

@@ -118,7 +118,7 @@ def test_a_new_account_has_no_password_until_its_link_is_followed(root: Client) 
     assert not made.has_usable_password()
     assert (made.is_staff, made.is_superuser) == (False, False)
     answer = root.post("/admin/auth/user/add/", {"email": "NEW@studio.example"})
-    assert "There is an account for this address already." in answer.content.decode()
+    assert "An account for this address already exists." in answer.content.decode()
     assert User.objects.filter(email__iexact="new@studio.example").count() == 1
 
 

@@ -224,7 +224,7 @@ def test_without_a_mail_server_the_account_pages_say_so(ada: User, browser: Clie
     assert said in reset
     assert "<form" not in reset
     asked = browser.post(PAGE, {"email": NEW}, follow=True).content.decode()
-    assert "An administrator of the installation can copy the link for you." in asked
+    assert "An administrator of this installation can copy the link for you." in asked
     assert "is on its way" not in asked
     invited = browser.post(
         f"/g/{game.slug}/members/invite/", {"email": "x@new.example", "role": "viewer"}, follow=True

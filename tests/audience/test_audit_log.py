@@ -80,11 +80,11 @@ def test_the_entry_of_a_new_game_lists_its_values_without_reverse_relations(game
     html = page(admin, game, kind="game")
     labels = re.findall(r"<dt>([^<]+)</dt>", html)
     assert sorted(labels) == [
-        "An fbclid without UTM tags is a paid click",
+        "Count an fbclid without UTM tags as a paid click",
         "Attribution window days",
         "Limited data use for every conversion",
         "Name",
-        "Nothing is sent of players without a stated consent level",
+        "Do not send conversions of players without a stated consent level",
         "Slug",
     ]
     assert ".None" not in html

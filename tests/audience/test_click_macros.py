@@ -73,8 +73,8 @@ def test_the_overview_says_so_and_links_to_exactly_these_events(game: Game, view
     digest(key, message(eventName="other"))
 
     overview = viewer.get(f"/g/{game.slug}/").content.decode()
-    assert "3 clicks carry an unfilled TikTok macro" in overview
-    assert "1 click carries an unfilled msclkid macro" in overview
+    assert "3 clicks have an unfilled TikTok macro" in overview
+    assert "1 click has an unfilled msclkid macro" in overview
     assert "Check the ad’s URL" in overview
     href = f"/g/{game.slug}/events/?macro=ttclid%3D__CLICKID__"
     assert f'href="{href}"' in overview

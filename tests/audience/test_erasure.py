@@ -75,7 +75,7 @@ from tests.postbacks.echo import Echo
 pytestmark = pytest.mark.django_db
 NO_HEADER = "The header x-immutable-api-key is missing or does not hold a secret key (sk_imapik-…)."
 PUBLISHABLE = "Erasing needs a secret key (sk_imapik-…), not a publishable or server key."
-NOT_RECOGNISED = "The secret key is not recognised: check that it is right and not revoked."
+NOT_RECOGNISED = "The secret key is not recognized. Check that it is correct and not revoked."
 
 USER, ANON, DEVICE, STEAM = "user-forgetme", "anon-forgetme", "device-forgetme", "76561198000000042"
 # Anything that could lead back to the player.
@@ -347,7 +347,7 @@ def test_without_the_receipt_key_late_events_of_a_player_stay_undigested(
     with pytest.raises(ReceiptKeyLost, match="put the missing one back"):
         Erasure.objects.for_subject(game.pk, USER)
     page_ = hub.member(game, Role.ADMIN).get(f"/g/{game.slug}/privacy/", {"q": USER}).content.decode()
-    assert "No key in CREDENTIAL_KEYS opens the key of the receipts: put the missing one back." in page_
+    assert "No key in CREDENTIAL_KEYS decrypts the key of the receipts. Add the missing key again." in page_
 
     assert not Conversion.objects.filter(user_id=USER).exists()
     batch = Batch.objects.get(state="pending")
@@ -664,7 +664,7 @@ def test_an_unknown_or_revoked_secret_key_is_401(secret_key: NewKey) -> None:
     "query", [{}, {"userId": ""}, {"userId": " "}, {"deviceId": "d"}, {"userId": USER, "anonymousId": ANON}]
 )
 def test_a_query_that_names_not_exactly_one_id_is_400(secret_key: NewKey, query: dict[str, str]) -> None:
-    complaint = "Name exactly one of userId and anonymousId in the query."
+    complaint = "The query must contain exactly one of userId and anonymousId."
     assert_envelope(delete(secret_key, query), 400, "VALIDATION_ERROR", complaint)
     assert_nothing_asked()
 

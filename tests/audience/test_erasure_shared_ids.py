@@ -228,7 +228,7 @@ def test_a_shared_device_tells_of_the_erased_player_only_where_no_anonymous_id_d
 
 
 def test_an_id_that_tells_nothing_stays_with_whom_its_other_events_tell_of(key: NewKey, secret_key: NewKey) -> None:
-    """The anonymous id was never named with a user: the device, that several share, tells."""
+    """The anonymous id was never sent with a user ID: the device, that several share, tells."""
     other = {"userId": ABSENT, "anonymousId": "guest-1", "deviceId": "console"}
     digest(
         key,

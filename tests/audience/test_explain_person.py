@@ -121,7 +121,7 @@ def test_the_timeline_links_the_event_that_named_the_id_first(family: None, game
 def test_the_timeline_has_the_explicit_calls(key: NewKey, game: Game) -> None:
     digest(key, alias("76561198000000042", ADA, fromType="steam"))
     timeline = section(page_of(game, person_of(ADA)), "linked-ids")
-    assert "Alias: joined by an explicit call" in timeline
+    assert "Alias: linked by an explicit call" in timeline
     assert '<span class="muted">steam</span> <span class="mono">76561198000000042</span>' in timeline
 
 
@@ -149,7 +149,7 @@ def test_the_page_of_a_crowds_player_says_that_its_id_belongs_to_nobody(key: New
     assert "of-nobody" in section(page, "events")
     page = page_of(game, person_of("user-7"), client)
     assert sentence not in page
-    assert "used by more than 50 players, so it belongs to none of them" in section(page, "identities")
+    assert "used by more than 50 players, so it is not linked to any of them" in section(page, "identities")
     assert "of-nobody" not in section(page, "events")
 
 
@@ -172,7 +172,7 @@ def test_the_command_prints_the_ids_and_the_events_that_joined_them(family: None
         f"  anonymous {BROWSER}: also used by 1 other player; this player’s from {text_of(3)} to {text_of(5)}",
         f"  user {BOB}",
         "How the IDs were linked:",
-        f"  {text_of(3)}  anonymous {BROWSER}: named with a user {BOB}"
+        f"  {text_of(3)}  anonymous {BROWSER}: sent with a user ID {BOB}"
         " (identify, message 00000001-0000-4000-8000-000000000003)",
         f"  {text_of(3)}  user {BOB}: first seen (identify, message 00000001-0000-4000-8000-000000000003)",
     ]
@@ -185,7 +185,7 @@ def test_the_command_explains_every_player_of_a_shared_id(family: None) -> None:
 
 def test_the_command_names_the_event_only_while_it_is_kept(family: None) -> None:
     Event.objects.all().delete()
-    assert f"  {text_of(3)}  user {BOB}: first seen (event not kept any more)" in explained(BOB)
+    assert f"  {text_of(3)}  user {BOB}: first seen (event no longer stored)" in explained(BOB)
 
 
 def test_the_command_looks_in_one_game_where_one_is_named(key: NewKey, other_game: Game) -> None:
@@ -197,5 +197,5 @@ def test_the_command_looks_in_one_game_where_one_is_named(key: NewKey, other_gam
 
 
 def test_the_command_refuses_an_id_that_nobody_has(game: Game) -> None:
-    with pytest.raises(CommandError, match="No player has the id “nobody”"):
+    with pytest.raises(CommandError, match="No player has the ID “nobody”"):
         explained("nobody")

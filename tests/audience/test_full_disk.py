@@ -64,10 +64,10 @@ def b64(text: str) -> str:
 
 # What each dialect says then.
 WORDS = {
-    "immutable": b"Storage is away for a moment; send this again.",
-    "rudderstack": b"storage is away for a moment, send this again",
-    "metarouter": b"Storage is away for a moment",
-    "parcelvoy": b"Storage is away for a moment; send this again.",
+    "immutable": b"Storage is temporarily unavailable. Send the request again.",
+    "rudderstack": b"storage is temporarily unavailable, send this again",
+    "metarouter": b"Storage is temporarily unavailable",
+    "parcelvoy": b"Storage is temporarily unavailable. Send the request again.",
 }
 
 

@@ -34,7 +34,7 @@ def test_an_admin_sets_the_consent_default_and_the_page_shows_it(game: Game) -> 
     entry = LogEntry.objects.get_for_object(game).latest("pk")
     assert entry.changes == {"strict_consent": ["False", "True"]}
     log = admin.get(f"/g/{game.slug}/audit-log/").content.decode()
-    assert "Nothing is sent of players without a stated consent level" in log
+    assert "Do not send conversions of players without a stated consent level" in log
 
     admin.post(EDIT.format(game.slug), {"unstated": "send"})
     assert said(admin, game) == "sent"

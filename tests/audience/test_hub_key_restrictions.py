@@ -47,10 +47,10 @@ def test_a_key_created_without_restrictions_has_none(game: Game, admin: Client) 
     [
         ("allowed_origins", "https://a.example\ngame.example", "“game.example” is not an origin."),
         ("allowed_origins", "https://*.com", "would allow every site of a top-level domain."),
-        ("allowed_addresses", "192.0.2.1/24", "The part behind the prefix must be zero."),
+        ("allowed_addresses", "192.0.2.1/24", "The part after the prefix must be zero."),
         ("allowed_events", "x" * 257, "An event name has at most 256 characters."),
         ("allowed_events", "\n".join(f"event {number}" for number in range(101)), "List at most 100."),
-        ("ends_on", "2020-01-01", "This day is over. To end a key at once, revoke it."),
+        ("ends_on", "2020-01-01", "This day is over. To end a key immediately, revoke it."),
     ],
 )
 def test_an_invalid_restriction_is_refused_and_no_key_is_created(

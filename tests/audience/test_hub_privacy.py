@@ -36,7 +36,7 @@ def test_an_erasure_needs_the_id_typed_twice(game: Game, admin: Client) -> None:
 
 def test_two_different_ids_erase_no_player(game: Game, admin: Client) -> None:
     page = admin.post(f"/g/{game.slug}/privacy/erase/", {**GIVEN, "confirmation": "user-2"}).content.decode()
-    assert "This is not the same ID. Nothing was erased." in page
+    assert "The IDs do not match. Nothing was erased." in page
     assert not Erasure.objects.exists()
 
 

@@ -31,7 +31,7 @@ from tests.audience.wire import assert_nothing_stored
 
 pytestmark = pytest.mark.django_db
 NO_HEADER = "The header x-immutable-publishable-key is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
-NOT_RECOGNISED = "The publishable key is not recognised: check that it is right and not revoked."
+NOT_RECOGNISED = "The publishable key is not recognized. Check that it is correct and not revoked."
 MB = 1024 * 1024
 
 
@@ -182,7 +182,7 @@ def test_a_batch_of_2_mb_is_taken(key: NewKey) -> None:
 
 @pytest.mark.parametrize("surplus", [1, 4 * MB])
 def test_a_larger_body_is_413(key: NewKey, surplus: int) -> None:
-    complaint = "The body is larger than 2097152 bytes; send smaller batches."
+    complaint = "The body is larger than 2097152 bytes. Send smaller batches."
     answer = post(key, b'{"messages":' + b" " * (2 * MB - 12 + surplus))
 
     assert_envelope(answer, 413, "VALIDATION_ERROR", complaint)
@@ -234,7 +234,7 @@ def test_a_gzip_bomb_is_413_and_costs_no_memory(key: NewKey) -> None:
     finally:
         tracemalloc.stop()
 
-    assert_envelope(answer, 413, "VALIDATION_ERROR", "The body is larger than 2097152 bytes; send smaller batches.")
+    assert_envelope(answer, 413, "VALIDATION_ERROR", "The body is larger than 2097152 bytes. Send smaller batches.")
     assert peak < 16 * MB
     assert Event.objects.count() == 1
 

@@ -24,7 +24,7 @@ from tests.audience.concurrency import end_backend, in_thread, own_connection, w
 from tests.audience.immutable import CONSENT, DATA, assert_envelope, message, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
-AWAY = "Storage is away for a moment; send this again."
+AWAY = "Storage is temporarily unavailable. Send the request again."
 
 
 def closed_port() -> int:

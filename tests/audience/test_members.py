@@ -94,7 +94,7 @@ def test_a_new_user_chooses_a_password_and_becomes_a_member(game: Game, admin: C
         ({"password": "short7!", "again": "short7!"}, "too short"),
         ({"password": "password123", "again": "password123"}, "too common"),
         ({"password": "new@studio.example", "again": "new@studio.example"}, "too similar to the email"),
-        ({"again": "another password"}, "This is not the same password."),
+        ({"again": "another password"}, "The passwords do not match."),
         ({"password": "", "again": ""}, "This field is required."),
     ],
 )
@@ -203,7 +203,7 @@ def test_a_used_invitation_is_neither_sent_again_nor_revoked(game: Game, admin: 
     joining(invite(admin, game))
     for what in ("resend", "revoke"):
         answer = admin.post(path(game, f"invitations/{Invitation.objects.get().pk}/{what}/"), follow=True)
-        assert "This invitation was used or revoked already." in answer.content.decode()
+        assert "This invitation was already used or revoked." in answer.content.decode()
     assert (Invitation.objects.get().revoked_at, len(mail.outbox)) == (None, 1)
 
 
@@ -213,7 +213,7 @@ def test_a_failed_invitation_mail_is_reported_and_the_invitation_stays_valid(
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # nothing listens there
     page = admin.post(path(game, "invite/"), {"email": NEW, "role": "viewer"}, follow=True).content.decode()
-    assert f"The mail server did not take the mail to {NEW}." in page
+    assert f"The mail server did not accept the email to {NEW}." in page
     assert Invitation.objects.get().is_open
 
 

@@ -98,7 +98,7 @@ def test_immutable_refuses_zeros_with_a_sentence_that_helps(key: NewKey) -> None
     answer = immutable.send(key, *messages).json()
 
     assert (answer["accepted"], answer["rejected"]) == (0, 2)
-    text = "messageId is a placeholder and no id: each message needs a new UUID."
+    text = "messageId is a placeholder, not an ID. Each message needs a new UUID."
     error = {"field": "messageId", "code": "INVALID_FORMAT", "message": text}
     assert answer["rejections"] == [{"messageId": ZEROS, "errors": [error]}]
 

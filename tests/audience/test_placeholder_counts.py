@@ -62,7 +62,7 @@ def test_the_overview_names_the_most_frequent_and_links_to_exactly_these(
         "sent_1",
         "sent_2",
     ]
-    assert listed.count("no usable id (sent `undefined`)") == 3
+    assert listed.count("no usable ID (sent `undefined`)") == 3
 
 
 def test_a_count_older_than_seven_days_is_neither_shown_nor_listed(game: Game, viewer: Client, key: NewKey) -> None:
@@ -89,6 +89,6 @@ def test_the_page_of_an_event_says_what_was_sent(game: Game, viewer: Client, key
     page = viewer.get(f"/g/{game.slug}/events/{event.day}/{event.pk}/").content.decode()
 
     assert "<dt>User id</dt>" in page
-    assert "no usable id (sent `undefined`)" in page
+    assert "no usable ID (sent `undefined`)" in page
     assert "_placeholder_ids" not in page
     assert (Person.objects.count(), event.received_at <= timezone.now()) == (0, True)

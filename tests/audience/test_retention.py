@@ -219,14 +219,14 @@ def test_an_admin_sees_what_a_shorter_retention_deletes_and_types_the_name(key: 
     assert game.kept_days is None
 
     page = edit(admin, game, kept_days="90", confirmation="Sky Raiders")
-    assert "Events of Sky Raiders are kept for 90 days. Older ones are deleted within the next minutes." in page
+    assert "Events of Sky Raiders are kept for 90 days. Older events are deleted within a few minutes." in page
     assert f"those of the days before {dates.day(KEPT)} are deleted" in " ".join(page.split())
     game.refresh_from_db()
     assert game.kept_days == 90
     entry = LogEntry.objects.get_for_object(game).latest("pk")
     assert entry.changes == {"kept_days": ["None", "90"]}
     assert entry.actor.username == "admin-of-sky-raiders"
-    assert "Days that events are kept" in admin.get(f"/g/{game.slug}/audit-log/").content.decode()
+    assert "Days to keep events" in admin.get(f"/g/{game.slug}/audit-log/").content.decode()
 
 
 def test_a_longer_retention_needs_no_confirmation(game: Game) -> None:
@@ -284,7 +284,7 @@ def test_the_command_lists_partitions_and_makes_them(game: Game) -> None:
     lines = said("partitions", "--ahead", "1")
     by_name = {line.split()[0]: line.split() for line in lines}
 
-    assert lines[0] == "All of them exist already."
+    assert lines[0] == "All partitions already exist."
     assert by_name[EVENTS.name(YOUNGER)][1:5] == [str(YOUNGER), "to", "before", str(KEPT)]
     assert by_name[EVENTS.name(YOUNGER)][-2:] == ["no", "longer"]
     assert by_name[EVENTS.name(KEPT)][-1] == "yes"

@@ -499,7 +499,7 @@ def test_the_page_of_an_event_shows_how_its_time_was_corrected(
     event = Event.objects.get()
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/events/{event.day}/{event.pk}/").content.decode()
 
-    assert ("so the event counts as having happened when it was received." in page) == bool(sentence)
+    assert ("so the time of receipt is used as the event time." in page) == bool(sentence)
     assert sentence in page
     assert "_time_note" not in page
     assert "locale" in page

@@ -218,7 +218,7 @@ def test_another_byte_order_mark_is_refused_with_a_sentence(game: Game) -> None:
     for encoding in ("utf-16", "utf-32"):
         answer = wire.post(wire.sent({}).decode().encode(encoding))
         assert answer.status_code == 400
-        assert body_of(answer)["message"] == "The body is not valid JSON: it is UTF-16 or UTF-32, and has to be UTF-8."
+        assert body_of(answer)["message"] == "The body is not valid JSON: it is UTF-16 or UTF-32 and must be UTF-8."
     assert_nothing_stored()
 
 
@@ -397,10 +397,13 @@ def test_the_503_has_the_dialects_format(game: Game) -> None:
         bodies = {name: body_of(each.post(each.sent({}))) for name, each in wires.items()}
         short = Client().post("/v1/t", {}, "application/json", headers=wires["metarouter"].authorised())
 
-    assert bodies["rudderstack"] == "storage is away for a moment, send this again"
-    assert bodies["parcelvoy"] == {"status": "error", "error": "Storage is away for a moment; send this again."}
+    assert bodies["rudderstack"] == "storage is temporarily unavailable, send this again"
+    assert bodies["parcelvoy"] == {
+        "status": "error",
+        "error": "Storage is temporarily unavailable. Send the request again.",
+    }
     assert bodies["immutable"]["code"] == "INTERNAL_SERVER_ERROR"
-    assert (short.status_code, short.json()["Message"]) == (503, "Storage is away for a moment")
+    assert (short.status_code, short.json()["Message"]) == (503, "Storage is temporarily unavailable")
 
 
 @committed

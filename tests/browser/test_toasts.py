@@ -77,7 +77,7 @@ def test_an_error_toast_is_announced_at_once_and_stays(marketer: Page, game: Gam
     marketer.locator("form[action$='/alerts/choice/'] :checked").evaluate("(one) => (one.value = 'loudly')")
     marketer.locator("form[action$='/alerts/choice/'] button").click()
     toast = marketer.locator("#refused [data-toast]")
-    expect(toast).to_contain_text("Nothing was saved: choose one of the four.")
+    expect(toast).to_contain_text("Nothing was saved. Select one of the four options.")
     expect(marketer.locator("#refused")).to_have_attribute("aria-live", "assertive")
     marketer.clock.run_for(60_000)
     assert [region for region, _ in marketer.evaluate("window.announced")] == ["refused"]

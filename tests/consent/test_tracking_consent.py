@@ -176,7 +176,7 @@ def test_a_body_that_is_no_json_is_400(key: NewKey) -> None:
 
 
 def test_a_body_over_64_kb_is_413(key: NewKey) -> None:
-    complaint = "The body is larger than 65536 bytes; send smaller batches."
+    complaint = "The body is larger than 65536 bytes. Send smaller batches."
     assert_envelope(put(key, {**DECISION, "extra": "x" * 65536}), 413, "VALIDATION_ERROR", complaint)
     assert not ConsentDecision.objects.exists()
 

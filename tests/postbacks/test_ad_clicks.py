@@ -31,7 +31,9 @@ def test_an_admin_sets_what_an_untagged_fbclid_counts_as_and_the_integrations_pa
     assert (game.untagged_fbclid_is_paid, said(admin, game)) == (False, "organic")
     entry = LogEntry.objects.get_for_object(game).latest("pk")
     assert entry.changes == {"untagged_fbclid_is_paid": ["True", "False"]}
-    assert "An fbclid without UTM tags is a paid click" in admin.get(f"/g/{game.slug}/audit-log/").content.decode()
+    assert (
+        "Count an fbclid without UTM tags as a paid click" in admin.get(f"/g/{game.slug}/audit-log/").content.decode()
+    )
 
     admin.post(EDIT.format(game.slug), {"untagged": "paid"})
     assert said(admin, game) == "a paid click"

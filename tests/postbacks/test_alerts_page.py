@@ -129,7 +129,7 @@ def test_a_hook_can_be_tested_switched_off_and_deleted(game: Game, url: str, hoo
     assert AlertHook.objects.get().enabled
     assert "This cannot be undone" in admin.get(f"{url}hooks/{hook.pk}/delete/").content.decode()
     refused = admin.post(f"{url}hooks/{hook.pk}/delete/", {"confirmation": "another.example"})
-    assert "The hook is still told of alerts." in refused.content.decode()
+    assert "The webhook was not deleted." in refused.content.decode()
     assert AlertHook.objects.exists()
     admin.post(f"{url}hooks/{hook.pk}/delete/", {"confirmation": "chat.example"})
     assert not AlertHook.objects.exists()

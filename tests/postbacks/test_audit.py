@@ -393,7 +393,7 @@ def test_the_table_shows_the_outcomes_of_the_eligible_conversions() -> None:
     reddit = f"starfall  reddit   {today()}         2          0        1     0       0        1          0"
     tiktok = f"starfall  tiktok   {today()}         6          2        1     1       1        0          1"
     assert said[2:5] == [heading, f"{reddit}  skipped: consent 1", tiktok]
-    assert said[5] == "2 of the eligible are of erased players, of whom only the delivery is stored."
+    assert said[5] == "2 of the eligible conversions are of erased players, of whom only the delivery is stored."
     assert "ok         balance. Eligible is the sum of the outcomes." in said
     assert said[-1] == "The ledger balances."
 

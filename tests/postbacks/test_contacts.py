@@ -282,6 +282,6 @@ def test_a_preview_shows_hashes_of_the_sender_only_where_there_are_any(game: Gam
     hashed = ("hashed", EMAIL_HASH)
     assert states == [
         {"Email": hashed},
-        {"Email": hashed, "Email or phone number, hashed by the sender": hashed},
+        {"Email": hashed, "Email or phone number, hashed by the client": hashed},
         {"Email": ("unusable", "")},
     ]

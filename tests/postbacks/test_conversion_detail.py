@@ -53,9 +53,9 @@ def test_each_click_states_why_it_was_or_was_not_attributed(game: Game) -> None:
     row = factories.conversion(player, touch=won, event_at=at)
     assert verdicts(row) == {
         "after": "After the event, by 5 minutes",
-        "late": "Not known yet when this conversion was decided",
+        "late": "Received after this conversion was processed",
         "won": "Won: the last paid click before the event, 3 hours before",
-        "earlier": "Earlier than the winner, by 5 hours",
+        "earlier": "Earlier than the attributed click, by 5 hours",
         "old": "Outside the 28-day window, 30 days before",
     }
 
@@ -64,14 +64,14 @@ def test_a_click_at_the_moment_of_the_event_is_described_as_at_the_same_moment(g
     player = factories.person(game)
     click = factories.touch(player, click_id="now", clicked_at=NOW)
     row = factories.conversion(player, touch=click, event_at=NOW)
-    assert verdicts(row) == {"now": "Won: the last paid click before the event, at the same moment"}
+    assert verdicts(row) == {"now": "Won: the last paid click before the event, at the same time"}
 
 
 def test_the_clicks_of_a_repeat_launch_are_marked_as_not_needed(game: Game) -> None:
     player = factories.person(game)
     factories.touch(player, click_id="won-the-first", clicked_at=NOW - HOUR)
     row = factories.conversion(player, trigger="game_launch", reason="repeat_launch")
-    assert verdicts(row) == {"won-the-first": "Not asked for: this conversion does not count"}
+    assert verdicts(row) == {"won-the-first": "Not used: this conversion does not count"}
 
 
 def test_the_attributed_click_is_shown_even_beyond_the_limit(game: Game) -> None:
@@ -120,7 +120,7 @@ def test_the_withdrawal_of_consent_is_named_with_its_source_and_time(game: Game)
     row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level="full", event_at=NOW - HOUR)
     found = consent_of(row)
     assert (found.level, found.decided_at) == (Level.ANONYMOUS, NOW)
-    assert found.explanation == "Stated in the message itself. Withdrawn since, by banner."
+    assert found.explanation == "Stated in the message. Withdrawn since, by banner."
 
 
 def test_every_state_has_a_remedy() -> None:
@@ -160,7 +160,7 @@ def test_the_description_of_a_body_follows_its_order_and_paths() -> None:
     body = {"event_source": "web", "data": [{"event": "Purchase", "user": {"new": None, "ok": True}, "list": [1, 2]}]}
     assert NETWORKS["tiktok"].describe(body)[1:] == [
         ("event_source", "web", "Kind of source: web for a pixel"),
-        ("data[0].event", "Purchase", "TikTok’s name of the event"),
+        ("data[0].event", "Purchase", "TikTok’s name for the event"),
         ("data[0].user.new", "null", ""),
         ("data[0].user.ok", "true", ""),
         ("data[0].list[0]", "1", ""),
@@ -222,8 +222,8 @@ def test_the_page_of_a_failed_conversion_shows_every_step(config: PostbackConfig
         "40002",
         "req-77",
         "Header Access-Token ******** The access token, never shown",
-        "SHA-256 of the email, in lower case",
-        "data[0].user.ttclid E.C.P.click Click ID of the ad, as it came",
+        "SHA-256 of the email, in lowercase",
+        "data[0].user.ttclid E.C.P.click Click ID of the ad, unchanged",
     )
     place = 0
     for said in in_order:
@@ -285,7 +285,7 @@ def test_a_conversion_without_a_click_names_the_remedy(game: Game, viewer: Clien
     factories.config(game, created_at=NOW - HOUR)
     row = factories.conversion(factories.person(game), fanned_out_at=NOW)
     page = read(viewer, row)
-    assert "No ad click is known for this player." in page
+    assert "No ad click of this player." in page
     assert "What to do: Nothing, if the player came by themselves." in page
     assert "None: no paid click of this player is known. The last one within 28 days" in page
     assert "Not sent: no ad click is attributed to this conversion." in page

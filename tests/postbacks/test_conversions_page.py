@@ -249,7 +249,7 @@ def test_values_are_summed_per_currency(game: Game, viewer: Client, url: str) ->
     assert "7.00 without currency 1,500 JPY 0.000 KWD 10.00 USD" in shown
     assert "2 without value: no currency" in shown
     assert "1 without value: a currency that is not in ISO 4217" in shown
-    assert "1 without value: an amount that cannot be read" in shown
+    assert "1 without value: an invalid amount" in shown
 
 
 def test_events_not_digested_yet_are_counted_as_seen(game: Game, viewer: Client, url: str) -> None:

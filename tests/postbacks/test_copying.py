@@ -83,7 +83,7 @@ def test_what_could_not_be_copied_is_said() -> None:
         "Snapchat Ads has no event for “vip, if value is more than 10”: select one, or clear the goal.",
     ]
     assert copied("tiktok", "reddit", goal("x", "Subscribe")).notes[1:] == [
-        "“x” was sent as Subscribe. It goes out under its usual name here, if you select no other."
+        "“x” was sent as Subscribe. It is sent under its default name here, unless you select another one."
     ]
     assert copied("tiktok", "google", goal("x", "Subscribe"), goal("vip", "Gold player")).notes[1:] == [
         "Enter the Conversion action ID of each event: Google Ads has its own."

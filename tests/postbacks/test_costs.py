@@ -83,7 +83,7 @@ def test_lines_that_cannot_be_read_are_named_and_nothing_is_stored(url: str, mar
     ("content", "problem"),
     [
         (b"", "The file is empty."),
-        (b"date,network\n", "The file needs a line with the names of the columns, and a line per day and campaign."),
+        (b"date,network\n", "The file needs a line with the column names, and one line per day and campaign."),
         ("Tag,Ü\n1,2\n".encode("latin-1"), "The file is not in UTF-8."),
         (b"x" * 1_000_001, "The file is larger than 1 MB."),
     ],

@@ -214,7 +214,7 @@ def test_a_check_of_a_stored_credential_that_no_key_decrypts_says_so(game: Game,
     check = credential_checks.create(config=PostbackConfig.objects.get(pk=config.pk), purpose=Purpose.DAILY)
     credentials.run_check(check_id=str(check.pk))
     check.refresh_from_db()
-    assert (check.state, check.message) == ("unverified", "The stored credential cannot be read: enter it again.")
+    assert (check.state, check.message) == ("unverified", "The stored credential cannot be read. Enter it again.")
 
 
 def test_an_answer_after_the_sweep_gave_up_changes_nothing(
@@ -244,7 +244,7 @@ def test_of_two_checks_for_one_pixel_the_second_is_refused(sandbox: Sandbox, gam
         credentials.run_check(check_id=str(check.pk))
         check.refresh_from_db()
     assert (first.state, second.state) == ("passed", "refused")
-    assert second.message == "This game already has a postback for this pixel: edit that one."
+    assert second.message == "This game already has a postback for this pixel. Edit that postback."
     assert PostbackConfig.objects.count() == 1
 
 
@@ -264,7 +264,7 @@ def test_a_config_deleted_meanwhile_stays_deleted(sandbox: Sandbox, game: Game) 
     config.refresh_from_db()
     assert (check.state, check.message) == (
         "refused",
-        "This postback was deleted in the meantime: nothing was saved.",
+        "This postback was deleted by someone else, so nothing was saved.",
     )
     assert (config.credential, config.deleted_at is not None) == ({}, True)
 
@@ -302,7 +302,7 @@ def asked_with_a_code(game: Game) -> CredentialCheck:
 def assert_refused_unsent(check: CredentialCheck, sandbox: Sandbox) -> None:
     check.refresh_from_db()
     assert (check.state, check.http_status) == ("unverified", None)
-    assert check.message == "The test code was lost on the way: nothing was sent, try again."
+    assert check.message == "The test code was lost and nothing was sent. Try again."
     assert sandbox.received("tiktok") == sandbox.received("tiktok", test=True) == []
     assert PostbackConfig.objects.count() == 0
     assert stored_credential("postbacks_credentialcheck") == [""]
@@ -325,7 +325,7 @@ def test_a_change_that_lost_its_test_code_leaves_the_postback_as_it_was(sandbox:
     assert check is not None
     credentials.run_check(check_id=str(check.pk))
     check.refresh_from_db()
-    assert check.message == "The test code was lost on the way: nothing was sent, try again."
+    assert check.message == "The test code was lost and nothing was sent. Try again."
     before = (config.triggers, config.enabled, config.version)
     config.refresh_from_db()
     assert (config.triggers, config.enabled, config.version) == before

@@ -111,7 +111,7 @@ def test_nothing_is_saved_unless_the_server_accepts_the_test_event(
         ("http://partner.example/x", "it must start with https://"),
         ("https://127.0.0.1/x", "this address is not on the public internet"),
         ("https://10.0.0.7/x?c={click_id}", "this address is not on the public internet"),
-        ("https://user:pass@partner.example/", "it must not hold a user name or password"),
+        ("https://user:pass@partner.example/", "it must not contain a user name or password"),
         ("https://localhost/x", "this address is not on the public internet"),
     ],
 )

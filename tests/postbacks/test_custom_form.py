@@ -69,7 +69,7 @@ def test_a_postback_is_added_by_the_form(sandbox: Sandbox, game: Game, marketer:
         ("credential_method", "DELETE", "Select one of the choices."),
         ("credential_body", '{"a": }', "This is not JSON (line 1, character 7)."),
         ("credential_headers", "Host: a", "The header Host is set by Afterclick."),
-        ("credential", "", "Enter the secret that {secret} stands for."),
+        ("credential", "", "Enter the secret that replaces {secret}."),
         ("credential_click_parameters", "", "This field is required."),
         ("credential_success_statuses", "ok", "Enter statuses such as 200, 2xx or 400-404, with commas"),
         ("pixel_id", "<b>", "This does not look like a Custom URL name."),
@@ -136,8 +136,8 @@ def test_the_preview_names_what_is_wrong_and_shows_what_it_can() -> None:
     credential = {**ACCOUNTS.credential, "url": "https://partner.example/{order_id}", "success_statuses": "x"}
     result = preview_request(CUSTOM, credential, pixel_id="impact")
     assert result.problems == [
-        "URL: {order_id} is not known of every event: use it after the ? only.",
-        "Statuses of success: Enter statuses such as 200, 2xx or 400-404, with commas between them.",
+        "URL: {order_id} is not available for every event. Use it only after the “?”.",
+        "Statuses of success: Enter statuses such as 200, 2xx or 400-404, separated by commas.",
     ]
     assert result.url == "https://partner.example/order-1001"
     broken = preview_request(CUSTOM, {**ACCOUNTS.credential, "body": "{"}, pixel_id="impact")

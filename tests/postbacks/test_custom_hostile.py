@@ -81,7 +81,7 @@ def test_a_character_that_cannot_be_sent_or_stored_is_refused(text: str) -> None
 def test_a_macro_in_the_name_of_a_member_is_refused() -> None:
     """It would be sent as it is."""
     refused = CUSTOM.refusals({**POST, "body": '{"{event}": 1}'})
-    assert refused == {"body": "{event} is the name of a member: only values have macros."}
+    assert refused == {"body": "{event} is the name of a member. Only values can contain macros."}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_the_form_names_the_secrets_that_another_host_needs() -> None:
 def test_a_name_that_events_have_anyway_is_no_click_parameter(name: str) -> None:
     """Every event with it would be a click, and the last click wins."""
     assert refusals({**GET, "click_parameters": name}, CUSTOM) == {
-        "click_parameters": f"{name} is the name of a usual property, which is no click: choose another."
+        "click_parameters": f"{name} is the name of a common property, not of a click ID. Choose another name."
     }
 
 
@@ -230,7 +230,12 @@ def test_the_postbacks_of_a_game_name_a_limited_number_of_parameters(game: Game)
         (200, '{"ok": 0, "error": 5}', "failed", '{"ok": 0, "error": 5}'),
         (200, "{" + " " * 70_000 + '"ok": true}', "waiting", "HTTP 200 without a readable answer"),
         (400, f"You sent Bearer {ACCOUNTS.token}", "failed", "You sent Bearer [hidden]"),
-        (301, "", "waiting", "It answered with a redirect, which is not followed: enter the address it leads to."),
+        (
+            301,
+            "",
+            "waiting",
+            "The server responded with a redirect, which is not followed. Enter the URL that it leads to.",
+        ),
     ],
 )
 def test_no_answer_breaks_a_delivery(
@@ -286,8 +291,8 @@ def test_a_test_click_id_that_the_path_cannot_take_is_refused(sandbox: Sandbox, 
     check.refresh_from_db()
     assert (check.state, check.message) == (
         "refused",
-        "The test event cannot be built with this click id of a test click: "
-        "A value in the address would lead to another path.",
+        "The test event cannot be created with this click id of a test click: "
+        "A value in the URL would change the path.",
     )
     assert (sandbox.received("custom"), PostbackConfig.objects.count()) == ([], 0)
 

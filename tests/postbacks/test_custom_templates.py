@@ -182,12 +182,12 @@ def test_an_empty_template_is_what_a_form_begins_with() -> None:
 
 
 REFUSED = [
-    ({"url": "https://{click_id}.example/"}, "url", "Enter a whole address, such as https://partner.example/postback."),
-    ({"url": "partner.example/x"}, "url", "Enter a whole address, such as https://partner.example/postback."),
+    ({"url": "https://{click_id}.example/"}, "url", "Enter a complete URL, such as https://partner.example/postback."),
+    ({"url": "partner.example/x"}, "url", "Enter a complete URL, such as https://partner.example/postback."),
     ({"url": f"{URL}?a={{clickid}}"}, "url", "There is no macro {clickid}."),
-    ({"url": f"{URL}/{{order_id}}"}, "url", "{order_id} is not known of every event: use it after the ? only."),
-    ({"headers": "Authorization"}, "headers", "Enter one header a line, such as Authorization: Bearer {secret}."),
-    ({"headers": "X-A: é"}, "headers", "The header X-A has no value, or a character that no header may carry."),
+    ({"url": f"{URL}/{{order_id}}"}, "url", "{order_id} is not available for every event. Use it only after the “?”."),
+    ({"headers": "Authorization"}, "headers", "Enter one header per line, such as Authorization: Bearer {secret}."),
+    ({"headers": "X-A: é"}, "headers", "The header X-A has no value, or a character that is not allowed in headers."),
     ({"headers": "Host: a.example"}, "headers", "The header Host is set by Afterclick."),
     ({"headers": "X-A: {macro}"}, "headers", "There is no macro {macro}."),
     ({"headers": "\n".join(f"X-{n}: a" for n in range(11))}, "headers", "A request has at most 10 headers."),
@@ -208,7 +208,7 @@ REFUSED = [
     ({"click_parameters": "cl1,cl2,cl3,cl4,cl5,cl6"}, "click_parameters", "A postback has at most 5 click parameters."),
     ({"success_statuses": "2x"}, "success_statuses", "Enter statuses such as 200, 2xx or 400-404, with commas"),
     ({"success_path": "a..b"}, "success_path", "Enter a path such as data.status, or with its value: data.status=ok."),
-    ({"url": f"{URL}?t={{secret}}"}, "token", "Enter the secret that {secret} stands for."),
+    ({"url": f"{URL}?t={{secret}}"}, "token", "Enter the secret that replaces {secret}."),
 ]
 
 

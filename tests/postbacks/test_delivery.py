@@ -251,7 +251,7 @@ def test_a_credential_that_no_key_decrypts_fails_only_its_deliveries(sandbox: Sa
     assert (row.state, healthy.state) == ("held", "delivered")
     attempt = row.attempts.get()
     assert (attempt.verdict, attempt.http_status) == ("credential", None)
-    assert attempt.message == "The stored credential cannot be read: enter it again."
+    assert attempt.message == "The stored credential cannot be read. Enter it again."
 
 
 def test_an_event_that_cannot_be_built_fails_and_says_so(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +315,7 @@ def test_a_killed_workers_delivery_is_sent_again_with_the_same_event_id(sandbox:
         drain()
     row.refresh_from_db()
     assert (row.state, row.attempts_made) == ("delivered", 2)
-    stopped = "The worker stopped before the answer came; sent again with the same event id."
+    stopped = "The worker stopped before the answer arrived. Sent again with the same event ID."
     assert log() == [(1, "retried", "", None, stopped), (2, "success", "success", 200, "OK")]
     assert [r["body"]["data"][0]["event_id"] for r in sandbox.received("tiktok")] == [row.event_id]
 
@@ -331,7 +331,7 @@ def test_a_delivery_that_kills_its_workers_ends(sandbox: Sandbox) -> None:
         assert claimed() is None
     row.refresh_from_db()
     assert (row.state, row.attempts_made) == ("failed", 8)
-    assert log()[-1] == (8, "failed", "", None, "The worker stopped before the answer came.")
+    assert log()[-1] == (8, "failed", "", None, "The worker stopped before the answer arrived.")
 
 
 def test_a_late_success_ends_a_waiting_delivery(sandbox: Sandbox) -> None:

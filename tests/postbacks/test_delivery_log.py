@@ -145,7 +145,7 @@ def test_the_list_shows_the_networks_answer_for_a_failed_conversion(config: Post
 def test_the_list_shows_why_a_conversion_is_not_sent(config: PostbackConfig, viewer: Client) -> None:
     person = factories.person(config.game)
     factories.conversion(person, fanned_out_at=NOW)
-    assert _outcome(config.game, viewer) == "Not sent No ad click is known for this player"
+    assert _outcome(config.game, viewer) == "Not sent No ad click of this player"
 
 
 def test_a_skipped_delivery_shows_the_conversions_reason(config: PostbackConfig, viewer: Client) -> None:

@@ -190,7 +190,7 @@ def test_the_saved_settings_from_the_integration_page(config: PostbackConfig, ma
     assert f'href="{url}{config.pk}/dry-run/"' in marketer.get(url).content.decode()
     page = words(marketer.get(f"{url}{config.pk}/dry-run/").content.decode())
     assert "1 would be sent, 1 not." in page
-    assert "No ad click is known for this player no_click 1" in page
+    assert "No ad click of this player no_click 1" in page
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX])

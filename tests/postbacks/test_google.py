@@ -313,7 +313,10 @@ def test_a_request_that_is_only_validated_has_no_result_to_wait_for() -> None:
 def test_an_event_without_a_receipt_was_not_accepted(body: Any) -> None:
     response = answered(200, body)
     outcome = GOOGLE.classify_answer(response, target())
-    assert (outcome.verdict, outcome.message) == (Verdict.TRANSIENT, "Google Ads gave no receipt for the event.")
+    assert (outcome.verdict, outcome.message) == (
+        Verdict.TRANSIENT,
+        "Google Ads did not return a receipt for the event.",
+    )
     assert GOOGLE.classify_answer(response, replace(target(), is_test=True)).verdict is Verdict.SUCCESS
     assert GOOGLE.classify_check(response, target()).verdict is Verdict.SUCCESS
 
@@ -412,7 +415,7 @@ def test_a_duplicate_click_is_this_event_only_if_it_was_sent_before(repeated: bo
             "FAILED",
             ["PROCESSING_ERROR_REASON_USER_ID_NOT_FOUND"],
             "USER_ID_NOT_FOUND",
-            "Google Ads knows no player with this email or phone number.",
+            "Google Ads does not know a user with this email or phone number.",
         ),
     ],
 )

@@ -271,7 +271,7 @@ def test_a_new_game_needs_a_unique_slug(game: Game) -> None:
     for name, slug, says in (
         ("Other", game.slug, "Another game has this address."),
         ("SKY raiders", "", "Another game has this address."),
-        ("東京", "", "Give the game an address of letters and digits."),
+        ("東京", "", "Enter a URL name with letters or digits."),
         ("", "fine", "This field is required."),
     ):
         answer = client.post("/games/new/", {"name": name, "slug": slug})
@@ -352,7 +352,7 @@ def test_another_network_is_told_what_to_run_again(game: Game, key: NewKey) -> N
 
     reddit = chosen_steps(game, "reddit")
     assert [step.done for step in reddit.values()] == [True, True, False, False, False]
-    assert reddit["event"].again == "Run this again for Reddit Ads: its code carries such a click now."
+    assert reddit["event"].again == "Run this again for Reddit Ads. Its code now includes such a click."
     assert reddit["click"].problem == "The newest click is of TikTok Ads. Run step 2 again for Reddit Ads."
     assert reddit["postback"].problem == "The newest one is for TikTok Ads."
     assert reddit["delivery"].problem == (

@@ -130,7 +130,7 @@ def test_failures_are_shown_as_a_share_of_ended_deliveries() -> None:
         ago(hours=3),
         "31 % of 420 sends failed.",
         "TikTok Ads says: “Invalid currency”.",
-        "Open the failed attempts in the delivery log, fix what the network names, and replay them.",
+        "Open the failed attempts in the delivery log, fix the problems that the network names, and send them again.",
     )
 
 
@@ -141,7 +141,7 @@ def test_a_silent_postback_shows_the_most_frequent_reasons() -> None:
     assert (found.since, found.explanation, found.considered) == (
         ago(hours=5),
         "38 conversions came, none could be sent: 35 had no ad click, 2 lacked the player's consent, "
-        "1 held nothing to match the player by.",
+        "1 had no match key.",
         38,
     )
     assert found.next_step == "Check that the ad links carry ttclid and that the landing page or game reports it."
@@ -152,7 +152,7 @@ def test_a_quiet_postback_shows_that_conversions_are_missing() -> None:
     assert evaluate(counts(skipped={"other_network": 1})).explanation == (
         "No conversion was attributed to TikTok Ads in 24 h. 1 conversion came from other networks' clicks."
     )
-    assert evaluate(counts(enabled=False)).explanation == "It is disabled: nothing is sent."
+    assert evaluate(counts(enabled=False)).explanation == "The postback is disabled. Nothing is sent."
 
 
 NORMAL = "No recent activity: normal for a new postback."
@@ -176,7 +176,7 @@ def test_a_new_postback_names_the_conversions_from_before_it_was_added() -> None
 def test_a_quiet_postback_counts_the_conversions_of_its_network() -> None:
     found = evaluate(counts(created_at=ago(days=3), attributed=1))
     assert found.explanation == "1 conversion was attributed to TikTok Ads in 24 h, but none was for this postback."
-    assert found.next_step == "Check which trigger events of the postback are ticked."
+    assert found.next_step == "Check which trigger events of the postback are selected."
 
 
 def test_retrying_says_what_waits_and_quotes_the_network() -> None:

@@ -104,7 +104,7 @@ def test_only_the_answer_that_cannot_be_recorded_is_left_and_its_event_is_not_se
     assert state(bad) == "delivered"
     attempt = DeliveryAttempt.objects.get(delivery=bad)
     assert (attempt.status, attempt.verdict) == ("success", "success")
-    assert attempt.message == "The network answered, and what it said could not be stored."
+    assert attempt.message == "The network answered, but its answer could not be stored."
     assert failures() == []
     assert len(received(sandbox)) == len(rows)
 
@@ -125,7 +125,7 @@ def test_an_answer_that_can_never_be_written_is_set_aside_and_still_not_sent_aga
     assert state(bad) == "waiting"
 
     said = (
-        "The network answered, and the answer could not be written down, so that it is not sent again: DataError: "
+        "The network answered, but the answer could not be stored, so the conversion is not sent again: DataError: "
         "poisoned. It was set aside after 8 attempts: an admin of the game can have it tried again on the Overview."
     )
     page = viewer.get(f"/g/{game.slug}/conversions/{bad.conversion_id}/").content.decode()
@@ -145,7 +145,7 @@ def test_text_that_cannot_be_stored_does_not_keep_an_acceptance_from_being_writt
 
     assert (state(bad), state(good), failures()) == ("delivered", "delivered", [])
     said = dict(DeliveryAttempt.objects.values_list("delivery", "message"))
-    assert said == {bad.pk: "The network answered, and what it said could not be stored.", good.pk: "OK"}
+    assert said == {bad.pk: "The network answered, but its answer could not be stored.", good.pk: "OK"}
 
 
 def test_a_refusal_stored_with_the_failed_work_is_the_outcome_of_the_delivery(
@@ -291,14 +291,17 @@ def test_an_undecided_conversion_says_why_instead_of_waiting(
         error="OverflowError: date value out of range",
         set_aside_at=timezone.now(),
     )
-    said = "It could not be given to the postbacks: OverflowError: date value out of range. It was set aside after 8"
+    said = (
+        "The conversion could not be assigned to postbacks: OverflowError: date value out of range. It was set "
+        "aside after 8"
+    )
     for url in (f"/g/{game.slug}/conversions/{row.pk}/", f"/g/{game.slug}/conversions/"):
         page = viewer.get(url).content.decode()
         assert said in page, url
         assert "Set aside" in page
-        assert "About to be decided" not in page
+        assert "Being processed" not in page
     set_aside.retry_set_aside(FailedWork.objects.all())
-    assert "It is tried again by itself." in viewer.get(f"/g/{game.slug}/conversions/{row.pk}/").content.decode()
+    assert "It is retried automatically." in viewer.get(f"/g/{game.slug}/conversions/{row.pk}/").content.decode()
 
 
 def test_an_upgrade_gives_what_waits_in_the_far_future_the_moment_of_its_receipt(config: PostbackConfig) -> None:
@@ -343,7 +346,7 @@ def test_an_answer_that_cannot_be_read_is_an_unknown_outcome_and_stops_no_other(
     row = Delivery.objects.get(state="waiting")
     (attempt,) = row.attempts.all()
     assert (attempt.status, attempt.verdict, attempt.http_status) == ("retried", "transient", 200)
-    assert attempt.message == "The answer could not be read (KeyError): the event is sent again with the same event id."
+    assert attempt.message == "The answer could not be read (KeyError). The event is sent again with the same event ID."
     assert attempt.payload["data"][0]["event_id"] == row.event_id
     assert row.may_have_arrived
     assert row.next_attempt_at is not None

@@ -30,7 +30,7 @@ def _quiet() -> Iterator[None]:
 
 
 def plan(query: str, params: object) -> str:
-    """How PostgreSQL would answer, with too little memory for a table of all that failed."""
+    """How PostgreSQL would answer, with too little memory for a table of all failures."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '64kB'")
         cursor.execute(f"EXPLAIN {query}", params)

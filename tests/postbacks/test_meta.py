@@ -402,7 +402,8 @@ def test_a_dataset_that_can_be_read_is_a_success_of_a_check_and_of_no_event():
             400,
             {"error": {"code": 100, "error_subcode": 2804003, "message": "Invalid parameter"}},
             "Meta Ads accepted the access token, which may not read dataset ID 1, and refused a deliberately old event "
-            "only for its age, so that nothing was recorded. Whether it accepts new ones is known after the first.",
+            "only for its age, so nothing was recorded. Whether Meta Ads accepts new events is known after the first "
+            "one.",
         ),
         (200, {"events_received": 1}, "Meta Ads accepted the test event for dataset ID 1."),
         (
@@ -581,7 +582,7 @@ def test_the_form_refuses_a_setting_that_is_no_choice():
 def test_the_form_describes_the_form_of_a_dataset_id(dataset: str):
     assert form(pixel_id=dataset).errors == {
         "pixel_id": [
-            "This does not look like a Meta Ads dataset ID. About 15 digits, shown in Events Manager beside your "
+            "This does not look like a Meta Ads dataset ID. About 15 digits, shown in Events Manager next to your "
             "dataset (the pixel ID is the same number)."
         ]
     }

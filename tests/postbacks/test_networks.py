@@ -110,7 +110,7 @@ def test_a_kind_that_is_no_valid_name_of_a_variable_or_is_too_long_is_refused(
 ) -> None:
     monkeypatch.setattr(LikeTikTok, "kind", kind)
     monkeypatch.setattr(completeness, "NETWORKS", {kind: LikeTikTok()})
-    assert problems() == [f"Network {kind}: its kind must be at most 16 lower-case letters and underscores."]
+    assert problems() == [f"Network {kind}: its kind must be at most 16 lowercase letters and underscores."]
 
 
 @EACH

@@ -80,10 +80,10 @@ def test_an_alert_and_its_recovery_are_two_mails(config: PostbackConfig, admin: 
         f"{CAUSE}\n\n"
         "What to do: Rotate the access token: choose Edit, then Rotate credentials.\n\n"
         "http://127.0.0.1:8000/g/sky-raiders/integrations/tiktok/\n\n"
-        "-- \nChoose how you are told: http://127.0.0.1:8000/g/sky-raiders/alerts/\n"
+        "-- \nChange your notifications: http://127.0.0.1:8000/g/sky-raiders/alerts/\n"
     )
     assert recovered.subject == f"[Afterclick] Sky Raiders: TikTok Ads {config.pixel_id} has recovered"
-    assert "Conversions go out as they should." in recovered.body
+    assert "Back to normal: conversions are sent again." in recovered.body
     assert "access token is" not in recovered.body
     assert [row.state for row in Notice.objects.all()] == ["sent", "sent"]
 
@@ -100,7 +100,7 @@ def test_a_mail_that_only_went_to_the_log_is_not_sent(
     notice = Notice.objects.get()
     assert (notice.state, notice.attempts_made) == ("logged", 1)
     assert notice.message == (
-        "This installation has no mail server (EMAIL_URL): the mail was written to the log and reached nobody."
+        "This installation has no mail server (EMAIL_URL): the email was written to the log and was not sent."
     )
     page = hub.signed_in(admin).get(f"/g/{config.game.slug}/alerts/").content.decode()
     assert '<span class="status warn">Not mailed</span>' in page
@@ -198,7 +198,7 @@ def test_a_mail_is_retried_until_the_mail_server_accepts_it(config: PostbackConf
         notices.deliver_notices()
         row = Notice.objects.get()
         assert (row.state, row.attempts_made) == ("waiting", 1)
-        assert row.message == "The mail server did not take it (SMTPDataError)."
+        assert row.message == "The mail server did not accept the email (SMTPDataError)."
         assert timedelta(seconds=50) < row.next_attempt_at - timezone.now() <= timedelta(seconds=60)
         later(seconds=60)
         notices.deliver_notices()
@@ -225,7 +225,7 @@ def test_an_unavailable_mail_server_is_tried_eight_times_over_a_day(
         later(days=1)
     assert (row.state, row.attempts_made) == ("failed", 8)
     assert waits[:7] == pytest.approx(notices.SCHEDULE, abs=30)
-    assert row.message == "The mail server did not take it (ConnectionRefusedError)."
+    assert row.message == "The mail server did not accept the email (ConnectionRefusedError)."
 
 
 def test_a_leased_message_is_not_claimed_until_its_lease_ends(config: PostbackConfig, admin: Any) -> None:
@@ -298,7 +298,7 @@ def test_anything_but_2xx_is_tried_again_under_the_same_id(config: PostbackConfi
         later(hours=1)
     assert said == [
         "It answered 500.",
-        "It answered 302, a redirect, which is not followed: enter the address it leads to.",
+        "It answered 302, a redirect, which is not followed. Enter the URL that it leads to.",
         "It answered 204.",
     ]
     assert len({re.search(rb"Afterclick-Id: (\S+)", request)[1] for request in inside.requests}) == 1  # type: ignore[index]
@@ -312,7 +312,7 @@ def test_anything_but_2xx_is_tried_again_under_the_same_id(config: PostbackConfi
         (b'{"errcode":310000,"errmsg":"keywords not in content"}', None),
         (
             b"<!doctype html><title>Sign in</title>",
-            "It answered 200 with a web page: check that this address takes webhooks.",
+            "It answered 200 with a web page. Check that this URL accepts webhooks.",
         ),
         (b"", "It answered 200."),
         (b"x" * 500, f"It answered 200: “{'x' * 200}”."),
@@ -347,7 +347,7 @@ def test_a_hook_that_was_switched_off_meanwhile_is_not_called(config: PostbackCo
     hooks.set_hook_enabled(hook=row, enabled=False)
     notices.deliver_notices()
     assert inside.requests == []
-    assert (Notice.objects.get().state, Notice.objects.get().message) == ("failed", "The hook is switched off.")
+    assert (Notice.objects.get().state, Notice.objects.get().message) == ("failed", "The webhook is disabled.")
 
 
 def test_a_test_is_sent_once_and_never_tried_again(game: Game, inside: Peer) -> None:
@@ -365,7 +365,7 @@ def test_a_test_is_sent_once_and_never_tried_again(game: Game, inside: Peer) -> 
     [
         ("http://chat.example/", "This address cannot be called: it must start with https://."),
         ("https://10.0.0.1/", "This address cannot be called: this address is not on the public internet."),
-        ("https://taken.example/", "This address is told already."),
+        ("https://taken.example/", "A webhook with this URL already exists."),
     ],
 )
 def test_an_address_that_cannot_be_called_is_not_added(game: Game, url: str, why: str) -> None:

@@ -334,7 +334,7 @@ def test_the_page_of_a_conversion_names_the_postbacks_without_a_part_in_it(game:
 def test_a_conversion_that_is_not_decided_yet_names_no_postback(config: PostbackConfig, viewer: Client) -> None:
     row = factories.conversion(factories.person(config.game))
     html = viewer.get(f"/g/{config.game.slug}/conversions/{row.pk}/").content.decode()
-    assert "About to be decided" in html
+    assert "Being processed" in html
     assert config.pixel_id not in html
 
 

@@ -297,9 +297,9 @@ def test_a_postback_on_hold_is_the_first_notice_with_its_next_step(
     assert (hold.tone, hold.title, hold.subject) == ("bad", "On hold", f"TikTok Ads {config.pixel_id}")
     assert "Access token is expired." in hold.cause
     assert "Rotate credentials" in hold.next_step
-    assert (lag.tone, lag.title) == ("warn", "Digest behind")
+    assert (lag.tone, lag.title) == ("warn", "Processing delayed")
     page = viewer.get(f"/g/{game.slug}/").content.decode()
-    assert page.index("On hold: ") < page.index("Digest behind: ") < page.index("Events accepted")
+    assert page.index("On hold: ") < page.index("Processing delayed: ") < page.index("Events accepted")
 
 
 def test_a_disabled_postback_has_no_notice(game: Game, config: PostbackConfig) -> None:
@@ -337,7 +337,7 @@ def test_the_overview_is_not_green_while_conversions_wait_in_an_outage(
 def test_a_late_digest_has_a_notice_with_its_duration_and_next_step(game: Game, viewer: Client) -> None:
     batch(game, timezone.now() - timedelta(hours=2, minutes=5, seconds=3), accepted=1, state="pending")
     (item,) = items(game)
-    assert (item.title, item.tone) == ("Digest behind", "warn")
+    assert (item.title, item.tone) == ("Processing delayed", "warn")
     assert item.cause == "Events are stored, but the oldest has waited 2 h 5 min to be looked at."
     assert "Check that a worker and the beat are running" in item.next_step
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
@@ -351,7 +351,7 @@ def test_late_sending_has_a_notice_with_the_postback(game: Game, config: Postbac
     factories.delivery(config, next_attempt_at=since)
     factories.delivery(other, next_attempt_at=timezone.now() - timedelta(minutes=2))
     (item,) = items(game)
-    assert (item.title, item.subject, item.since) == ("Sending behind", f"TikTok Ads {config.pixel_id}", since)
+    assert (item.title, item.subject, item.since) == ("Sending delayed", f"TikTok Ads {config.pixel_id}", since)
     assert item.cause == "The oldest postback that could go is 3 min past its time."
     assert "The oldest postback is 3 min past its time." in viewer.get(f"/g/{game.slug}/").content.decode()
 
@@ -419,7 +419,7 @@ def test_the_notice_of_an_ending_key_says_whether_it_is_still_used(game: Game) -
     told = {item.subject: (item.cause, item.since) for item in items(game)}
     assert told == {
         "Unity client": ("The old key pk_old… ends in 6\xa0hours and is still used.", used),
-        "Website": ("The old key pk_web… ends in 6\xa0hours and was not used since the new one was made.", None),
+        "Website": ("The old key pk_web… ends in 6\xa0hours and was not used after the new key was created.", None),
     }
 
 

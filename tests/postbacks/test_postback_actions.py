@@ -54,7 +54,7 @@ def test_a_roll_back_restores_the_previous_credential_after_a_check(sandbox: San
 def test_a_roll_back_without_a_previous_credential_is_refused(config: PostbackConfig) -> None:
     marketer = member(config.game, Role.MARKETER)
     page = marketer.post(at(config, "roll-back"), follow=True).content.decode()
-    assert "The credential before this one is no longer kept: enter the one to use." in page
+    assert "The previous credential is no longer stored. Enter the credential to use." in page
     assert "Roll back credential" not in page
     assert not CredentialCheck.objects.exists()
 
@@ -72,7 +72,7 @@ def test_the_history_shows_each_change_with_its_time_and_user(sandbox: Sandbox, 
     run_pending()
     page = member(config.game, Role.VIEWER).get(at(config, "history")).content.decode()
     assert "Switched off" in page
-    assert "Before a release" in page
+    assert "Before releasing deliveries on hold" in page
     assert "TikTok Ads accepted the test event" in page
     assert page.count("marketer-of-sky-raiders@studio.example") == 2
     assert TIKTOK_ACCOUNTS.token not in page
@@ -80,11 +80,11 @@ def test_the_history_shows_each_change_with_its_time_and_user(sandbox: Sandbox, 
 
 # What the page says of a check that nothing came of, by why it was made.
 UNDECIDED = [
-    ("save", "nothing was saved, try again in a minute."),
-    ("suspicion", "nothing is sent until that is clear, and it is asked again within a minute."),
-    ("daily", "sending goes on, and it is asked again within a day."),
-    ("release", "what is on hold stays on hold, try again in a minute."),
-    ("test", "the test conversion may not have arrived, try again in a minute."),
+    ("save", "nothing was saved. Try again in a minute."),
+    ("suspicion", "nothing is sent until the credential is checked. The next check is within a minute."),
+    ("daily", "sending continues. The next check is within a day."),
+    ("release", "conversions on hold stay on hold. Try again in a minute."),
+    ("test", "the test conversion may not have arrived. Try again in a minute."),
 ]
 
 

@@ -134,7 +134,7 @@ def test_without_consent_there_is_no_body(config: PostbackConfig) -> None:
     assert (found.body, found.reason, found.problem) == (
         None,
         "consent",
-        "The player did not consent: nothing is sent.",
+        "The player did not consent, so nothing is sent.",
     )
     assert {filling for filling, _ in table(found).values()} == {"withheld", "missing"}
 

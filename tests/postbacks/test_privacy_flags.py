@@ -182,7 +182,7 @@ def test_a_delivery_asks_for_limited_data_use_by_its_event_or_by_the_rule(
     [
         (False, {"limited_data_use": True}, "are asked for it, as the event states."),
         (True, {}, "are asked for it, as for every conversion of this game."),
-        (False, {"limited_data_use": False}, "The event states that networks need not limit the use of its data."),
+        (False, {"limited_data_use": False}, "The event states that networks can use its data without limits."),
     ],
 )
 def test_the_page_of_a_conversion_says_why_limited_data_use_is_asked_for(

@@ -93,14 +93,15 @@ def test_a_goal_that_the_network_has_no_event_for_is_not_offered_and_refused() -
         (
             "snapchat",
             [
-                "Snapchat Ads has no event for these, which are not offered: email address given. Select a name of "
-                "Snapchat's list. For an event of your own it has Custom event 1 to 5."
+                "Snapchat Ads has no event for these, so they are not offered: email address given. Select a name "
+                "from Snapchat's list. For your own events, use Custom event 1 to 5."
             ],
         ),
         (
             "reddit",
             [
-                "Reddit Ads has no standard event for these, which go out under their own names: tutorial completed, "
+                "Reddit Ads has no standard event for these, so they are sent under their own names: tutorial "
+                "completed, "
                 "level completed, achievement unlocked, subscription started."
             ],
         ),
@@ -129,7 +130,9 @@ def test_a_saved_one_is_shown_as_an_ordinary_row_to_edit(game: Game, marketer: C
     assert '<option value="ready:sign_up:0">Sign-up: sign_up as Complete registration</option>' in page
     label = "Level completed: progression, if status is complete</option>"
     assert f'<option value="ready:level:1">{label}' in page
-    assert "TikTok Ads has no standard event for these, which go out under their own names: tutorial completed" in page
+    assert (
+        "TikTok Ads has no standard event for these, so they are sent under their own names: tutorial completed" in page
+    )
     data = {"pixel_id": config.pixel_id, "enabled": "on", "triggers": ["purchase"], **row(0, use="ready:level:1")}
     assert marketer.post(url, data)["Location"] == f"/g/{game.slug}/integrations/tiktok/"
     assert PostbackConfig.objects.get().goals == [
@@ -158,7 +161,7 @@ def test_a_selected_goal_fills_the_row_at_once_and_nothing_is_saved(fill: str, m
     assert '<option value="CompleteRegistration" selected>' in html
     assert 'name="goals-2-once" autocomplete' not in html
     assert "checked" in html
-    assert '<option value="" selected>One that is entered here</option>' in html
+    assert '<option value="" selected>A goal that is entered here</option>' in html
     assert "errorlist" not in html
     assert not PostbackConfig.objects.exists()
 

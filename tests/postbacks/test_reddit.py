@@ -385,7 +385,7 @@ def test_the_form_describes_the_form_of_a_pixel_id(pixel: str):
     assert form.errors == {
         "pixel_id": [
             "This does not look like a Reddit Ads pixel ID. "
-            "It looks like a2_xxxxxxxx and stands in Ads Manager, Events Manager, beside your pixel."
+            "It looks like a2_xxxxxxxx and is shown in Ads Manager, Events Manager, next to your pixel."
         ]
     }
 

@@ -231,9 +231,9 @@ def test_cancelling_restores_waiting_deliveries_but_not_calls_in_flight(config: 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"enabled": False}, "Its postback is disabled: enable it first."),
-        ({"deleted_at": NOW}, "Its postback was deleted: nothing can be sent through it."),
-        ({"held_at": NOW}, "Its postback is on hold: rotate the credential first."),
+        ({"enabled": False}, "The postback is disabled. Enable it first."),
+        ({"deleted_at": NOW}, "The postback was deleted, so nothing can be sent."),
+        ({"held_at": NOW}, "The postback is on hold. Rotate the credential first."),
         ({"suspected_at": NOW}, "is being asked again"),
     ],
 )
@@ -288,8 +288,11 @@ def test_a_failed_delivery_can_be_sent_again_under_the_same_event_id(sandbox: Sa
     [
         ({"state": "delivered"}, "Only a failed delivery can be sent again; this one is delivered."),
         ({"conversion": None}, "The player's data was erased."),
-        ({"trigger": "level_complete"}, "Its postback is switched off for this event, or deleted."),
-        ({"safe_until": NOW}, "Its first attempt is more than 47 hours ago: the network would count it twice."),
+        ({"trigger": "level_complete"}, "The postback is disabled for this event, or was deleted."),
+        (
+            {"safe_until": NOW},
+            "The first attempt was more than 47 hours ago, so the network would count the event twice.",
+        ),
         ({"dead_after": NOW}, "The event is too old for the network to accept."),
     ],
 )
@@ -309,7 +312,7 @@ def test_what_cannot_be_sent_again_says_why_and_stays(
     [
         ({"enabled": False}, "switched off"),
         ({"deleted_at": NOW}, "switched off"),
-        ({"held_at": NOW}, "Its postback is on hold: rotate the credential first."),
+        ({"held_at": NOW}, "The postback is on hold. Rotate the credential first."),
     ],
 )
 def test_a_postback_that_does_not_send_sends_nothing_again(
@@ -432,7 +435,7 @@ def test_a_postback_on_hold_is_offered_after_the_rotation(config: PostbackConfig
     failure(config)
     PostbackConfig.objects.update(held_at=NOW)
     page = marketer.get(url).content.decode()
-    assert "1 can still be sent. Its postback is on hold: rotate the credential first." in words(page)
+    assert "1 can still be sent. The postback is on hold. Rotate the credential first." in words(page)
     assert "Send 1 again" not in page
     PostbackConfig.objects.update(held_at=None)
     assert "Send 1 again" in marketer.get(url).content.decode()
@@ -456,7 +459,10 @@ def test_a_replay_by_filter_is_counted_first(config: PostbackConfig, marketer: C
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"failed_from": "2026-01-02T00:00", "failed_until": "2026-01-01T00:00"}, "This must be later than the start."),
+        (
+            {"failed_from": "2026-01-02T00:00", "failed_until": "2026-01-01T00:00"},
+            "The end must be later than the start.",
+        ),
         ({"failed_from": "soon"}, "Enter a valid date/time."),
         ({"verdict": "odd"}, "Select a valid choice."),
     ],

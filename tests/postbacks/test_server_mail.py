@@ -19,7 +19,7 @@ from postbacks.monitoring.server.trouble import TroubleKind
 pytestmark = pytest.mark.django_db
 
 OPERATORS = ["ops@studio.example", "oncall@studio.example"]
-SENTENCE = "1 row of work was set aside after failing several times. Nothing is lost; they wait for a person."
+SENTENCE = "1 row of work was set aside after failing several times. Nothing is lost, but someone has to act."
 
 
 @pytest.fixture(autouse=True)
@@ -61,10 +61,7 @@ def test_a_trouble_is_mailed_once_when_it_begins_and_once_when_it_ends() -> None
     began = mail.outbox[0]
     assert began.to == OPERATORS
     assert SENTENCE in began.body
-    assert (
-        "What to do: Read the error under Failed work in the admin, remove its cause and have them tried again."
-        in began.body
-    )
+    assert "What to do: Read the error under Failed work in the admin site, fix its cause and try again." in began.body
     assert "https://afterclick.example/admin/postbacks/servertrouble/" in began.body
 
     row.delete()

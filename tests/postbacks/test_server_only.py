@@ -155,7 +155,7 @@ def test_the_box_is_ticked_again_when_the_postback_is_edited(game: Game) -> None
 
 def test_a_box_without_its_event_is_refused() -> None:
     filled = form(triggers=["game_launch"], server_only=["purchase"])
-    assert filled.errors == {"server_only": ["Select the trigger event above as well, or clear it here."]}
+    assert filled.errors == {"server_only": ["Select the trigger event above too, or clear it here."]}
 
 
 def test_a_box_behind_a_goal_that_takes_everything_is_refused() -> None:
@@ -209,9 +209,9 @@ def test_the_page_of_a_purchase_shows_its_key_and_origin(game: Game, marketer: C
 @pytest.mark.parametrize(
     ("key_id", "from_server", "description"),
     [
-        (9_999, True, "A server key, deleted since"),
-        (9_999, False, "A key that was deleted since"),
-        (None, None, "Not recorded. It came before this was recorded, and counts as one from a public key"),
+        (9_999, True, "A deleted server key"),
+        (9_999, False, "A deleted key"),
+        (None, None, "Not recorded. The event is older than this record, and counts as sent with a public key"),
     ],
 )
 def test_the_page_of_a_purchase_says_that_its_key_is_unknown_or_deleted(

@@ -89,8 +89,8 @@ TROUBLES: dict[TroubleKind, tuple[Callable[[Game], None], int, str]] = {
     TroubleKind.NO_BEAT: (
         silence("beat"),
         1,
-        "No beat has reported for over a minute. What comes in is still stored, and most of it digested and sent, but"
-        " whatever waits for its time (retries, alerts, erasures, deleting old rows) stands still.",
+        "No beat has reported for over a minute. New events are still stored, and most are processed and sent."
+        " Scheduled work (retries, alerts, erasures, deleting old rows) has stopped.",
     ),
     TroubleKind.NO_WORKER: (
         silence("worker"),
@@ -105,29 +105,28 @@ TROUBLES: dict[TroubleKind, tuple[Callable[[Game], None], int, str]] = {
     TroubleKind.DIGEST_BEHIND: (
         late_batches,
         2,
-        "2 requests are stored, and should have been digested over a minute ago.",
+        "2 requests are stored and should have been processed over a minute ago.",
     ),
     TroubleKind.BATCHES_FAILING: (
         failing_batch,
         1,
-        "1 request could not be digested yet. Nothing is lost: each is tried again for about 40 minutes, and then set"
-        " aside.",
+        "1 request could not be processed yet. Nothing is lost: each request is retried for about 40 minutes and then"
+        " set aside.",
     ),
     TroubleKind.BATCHES_SET_ASIDE: (
         batch_aside,
         1,
-        "1 request could not be digested and was set aside. Nothing is lost.",
+        "1 request could not be processed and was set aside. Nothing is lost.",
     ),
     TroubleKind.CONVERSIONS_UNDECIDED: (
         undecided,
         1,
-        "1 conversion has waited over a minute to be given to the postbacks. Nothing is lost, but none of them is"
-        " sent.",
+        "1 conversion has waited over a minute to be assigned to postbacks. Nothing is lost, but none of them is sent.",
     ),
     TroubleKind.WORK_SET_ASIDE: (
         work_aside,
         1200,
-        "1,200 rows of work were set aside after failing several times. Nothing is lost; they wait for a person.",
+        "1,200 rows of work were set aside after failing several times. Nothing is lost, but someone has to act.",
     ),
 }
 every_trouble = pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.value) for kind in TROUBLES])
@@ -202,7 +201,7 @@ def test_a_member_who_is_not_staff_reads_the_sentence_without_the_link(game: Gam
     undecided(game)
     client = hub.member(game, Role.VIEWER)
     seen = hub.normalized_html(client.get(f"/g/{game.slug}/").content.decode())
-    assert "<h3>Conversions undecided: This server</h3>" in seen
+    assert "<h3>Conversions not assigned: This server</h3>" in seen
     assert "1 conversion has waited over a minute" in seen
     assert "/admin/" not in seen
 
@@ -282,7 +281,7 @@ def test_the_queue_without_a_worker_is_named(queue: str, stopped: str) -> None:
     (trouble,) = found()
     assert (trouble.kind, trouble.since) == (TroubleKind.NO_WORKER, seen)
     assert trouble.sentence == (
-        f"No worker of the queue {queue} has reported for over a minute. What comes in is still stored, but {stopped}."
+        f"No worker of the queue {queue} has reported for over a minute. New events are still stored, but {stopped}."
     )
     assert f"(celery -A config worker -P threads -c 8 -Q {queue})" in trouble.next_step
 

@@ -56,7 +56,7 @@ def test_one_conversion_set_aside_has_a_notice_with_its_page_error_and_button(ga
     assert (item.tone, item.title, item.subject) == ("bad", "Set aside", "Fan-out of conversions")
     assert item.href == f"/g/{game.slug}/conversions/{row.pk}/"
     assert item.cause == (
-        "1 conversion was stored, but could not be given to the postbacks. Nothing is lost. "
+        "1 conversion was stored, but could not be assigned to postbacks. Nothing is lost. "
         "OverflowError: date value out of range"
     )
     assert (item.action, item.button) == (retry(game.slug, "fan_out"), "Try again")
@@ -91,7 +91,7 @@ def test_work_of_no_game_is_for_the_operator(game: Game) -> None:
     failed(None, Queue.PRUNE, "rejections")
     (item,) = items(game)
     assert (item.action, item.button) == ("", "")
-    assert item.next_step == "Ask whoever runs this server to look at Failed work in the admin."
+    assert item.next_step == "Ask the operator of this server to check Failed work in the admin site."
 
 
 def test_an_admin_can_retry_work_set_aside(game: Game, other_game: Game) -> None:

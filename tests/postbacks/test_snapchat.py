@@ -417,8 +417,8 @@ def test_the_form_has_no_test_code_and_trims_pixel_and_token():
 @pytest.mark.parametrize("pixel", ["", "My pixel", PIXEL.upper(), PIXEL[:-1], f"{PIXEL}0", PIXEL.replace("-", "")])
 def test_the_form_describes_the_form_of_a_pixel_id(pixel: str):
     said = (
-        "This does not look like a Snapchat Ads pixel ID. It looks like 0a1b2c3d-4e5f-4a6b-8c7d-0e1f2a3b4c5d, in lower "
-        "case: see Ads Manager, Events Manager."
+        "This does not look like a Snapchat Ads pixel ID. It looks like 0a1b2c3d-4e5f-4a6b-8c7d-0e1f2a3b4c5d, in "
+        "lowercase: see Ads Manager, Events Manager."
     )
     assert form(pixel_id=pixel).errors == {"pixel_id": [said if pixel else "This field is required."]}
 
@@ -428,8 +428,8 @@ def test_a_goal_with_a_name_that_is_not_in_the_list_is_refused_with_the_way_out(
     filled = form(**{f"goals-0-{name}": value for name, value in row.items()})
     assert not filled.is_valid()
     assert filled.rows.forms[0].problems == [
-        "Snapchat Ads takes no event named “boss_defeated”. Select a name of Snapchat's list. "
-        "For an event of your own it has Custom event 1 to 5."
+        "Snapchat Ads takes no event named “boss_defeated”. Select a name from Snapchat's "
+        "list. For your own events, use Custom event 1 to 5."
     ]
 
 

@@ -239,7 +239,7 @@ def test_less_consent_sends_nothing_and_says_why(
     assert (row.state, row.reason) == ("skipped", reason)
     assert sandbox.received("snapchat") == []
     page = marketer.get(f"/g/{game.slug}/conversions/{row.conversion_id}/").content.decode()
-    assert ("Snapchat accepts no event with a click ID alone." in page) is (level == "anonymous")
+    assert ("Snapchat does not accept events with only a click ID." in page) is (level == "anonymous")
 
 
 def test_an_erasure_while_the_delivery_waits_cancels_it(sandbox: Sandbox, config: PostbackConfig) -> None:

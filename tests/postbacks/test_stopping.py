@@ -67,10 +67,9 @@ def ends() -> set[tuple[str, str]]:
         ((1, 1, 0), "1 conversion waits and 1 is held; they will not be sent."),
         (
             (1200, 0, 1),
-            "1,200 conversions wait; they will not be sent. "
-            "1 conversion is being sent at this moment and may still arrive.",
+            "1,200 conversions wait; they will not be sent. 1 conversion is being sent now and may still arrive.",
         ),
-        ((0, 0, 2), "2 conversions are being sent at this moment and may still arrive."),
+        ((0, 0, 2), "2 conversions are being sent now and may still arrive."),
     ],
 )
 def test_unsent_deliveries_are_named_in_words(counts: tuple[int, int, int], words: str) -> None:
@@ -91,7 +90,7 @@ def test_the_confirmation_page_names_exactly_what_would_not_be_sent(
     waiting(factories.config(game, pixel_id=TIKTOK_ACCOUNTS.second_pixel), 5)
     page = marketer.get(f"{url}{how}/").content.decode()
     assert "12 conversions wait and 3 are held; they will not be sent." in page
-    assert "1 conversion is being sent at this moment and may still arrive." in page
+    assert "1 conversion is being sent now and may still arrive." in page
     config.refresh_from_db()
     assert (config.enabled, config.deleted_at, config.version) == (True, None, 1)
     assert Delivery.objects.filter(config=config, state="held").count() == 3
@@ -143,7 +142,7 @@ def test_a_viewer_sees_no_counts_and_cannot_disable(config: PostbackConfig, view
 @pytest.mark.parametrize(
     ("how", "reason", "words"),
     [
-        ("disable", "config_disabled", "The postback was switched off for this event"),
+        ("disable", "config_disabled", "The postback was disabled for this event"),
         ("delete", "config_deleted", "The postback was deleted"),
     ],
 )
@@ -274,8 +273,8 @@ def test_deleting_counts_the_rows_of_that_moment_and_is_idempotent(config: Postb
 @pytest.mark.parametrize(
     ("how", "headline", "ending"),
     [
-        ("delete", "Postback deleted", "The postback was deleted: nothing is sent through it any more."),
-        ("disable", "Postback disabled", "The postback was disabled: nothing is sent while it is off."),
+        ("delete", "Postback deleted", "The postback was deleted. Nothing more is sent."),
+        ("disable", "Postback disabled", "The postback was disabled. Nothing is sent while it is disabled."),
     ],
 )
 def test_the_alert_ends_with_what_ended_it_and_never_says_recovered(
@@ -313,7 +312,7 @@ def test_an_alert_that_had_recovered_stays_so_when_its_postback_is_deleted(confi
         watch(now=now + timedelta(minutes=minutes))
     lifecycle.delete(config=config)
     alert = Alert.objects.get()
-    assert (alert.ending, labels.ending(alert)) == ("recovered", "Conversions go out as they should.")
+    assert (alert.ending, labels.ending(alert)) == ("recovered", "Back to normal: conversions are sent again.")
 
 
 # The audit log -----------------------------------------------------------------------------------

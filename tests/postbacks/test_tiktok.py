@@ -305,7 +305,7 @@ def test_an_answer_without_a_usable_code_is_classified_by_its_status(response: R
     ("failure", "message", "may_have_arrived"),
     [
         ("timeout", "No answer within 10 s", True),
-        ("reset", "The connection was closed before an answer came", True),
+        ("reset", "The connection was closed before an answer arrived", True),
         ("refused", "The connection was refused", False),
         ("dns", "The network's address could not be resolved", False),
         ("tls", "No secure connection could be made", False),
@@ -416,13 +416,14 @@ def test_the_form_has_the_labels_of_the_network():
             "pixel_id",
             "My pixel",
             "This does not look like a TikTok Ads pixel code. About 20 letters and digits, "
-            "shown in Events Manager beside the pixel's name (it is not the name).",
+            "shown in Events Manager next to the pixel's name. The name itself does not work.",
         ),
         ("credential", "", "This field is required."),
         (
             "credential",
             "abc def",
-            "This access token contains a space, a line break or another character that no token has. Copy it again.",
+            "This access token contains a space, a line break or another character that is not valid in a token. "
+            "Copy it again.",
         ),
         ("credential", "x" * 4097, "This token is longer than 4096 characters."),
     ],

@@ -30,7 +30,7 @@ from postbacks.sandbox.server import Sandbox
 from tests import factories
 
 pytestmark = pytest.mark.django_db
-CLAUSE = "a call for it ended without an answer, so that it may have arrived"
+CLAUSE = "a call ended without an answer, so the conversion may have arrived"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def cut_off(sandbox: Sandbox) -> None:
     """One call whose connection is closed after the request was read."""
     sandbox.state.add_fault("tiktok", "reset", 1)
     drain()
-    assert DeliveryAttempt.objects.order_by("pk").last().message == "The connection was closed before an answer came"
+    assert DeliveryAttempt.objects.order_by("pk").last().message == "The connection was closed before an answer arrived"
 
 
 def killed(row: Delivery) -> None:
@@ -250,7 +250,7 @@ def test_a_worker_killed_during_an_erasure_leaves_no_attempt_open(row: Delivery)
     DeliveryAttempt.objects.update(started_at=timezone.now() - timedelta(minutes=3))
     upkeep.sweep()
     attempt = DeliveryAttempt.objects.get()
-    assert (attempt.status, attempt.message) == ("failed", "The worker stopped before the answer came.")
+    assert (attempt.status, attempt.message) == ("failed", "The worker stopped before the answer arrived.")
     row.refresh_from_db()
     assert (row.state, row.may_have_arrived) == ("cancelled", True)
 
@@ -328,8 +328,8 @@ def test_a_postback_of_which_one_may_have_arrived_is_not_silent(config: Postback
 def test_older_rows_are_migrated_by_the_messages_of_their_attempts(config: PostbackConfig) -> None:
     said = {
         "No answer within 10 s": True,
-        "The connection was closed before an answer came": True,
-        "The worker stopped before the answer came.": True,
+        "The connection was closed before an answer arrived": True,
+        "The worker stopped before the answer arrived.": True,
         "The connection was refused": False,
     }
     rows = {}

@@ -117,7 +117,7 @@ def test_a_marketer_ends_the_pause_from_the_page_of_a_conversion(
     row = factories.delivery(limited)
     first = Delivery.objects.exclude(pk=row.pk).get()
     answer = marketer.post(try_url(first), follow=True)
-    assert "It is sent now, under the same event ID." in answer.content.decode()
+    assert "The delivery is sent now with the same event ID." in answer.content.decode()
     sending.drain(network="reddit", max_in_flight=1, seconds=5)
     assert set(Delivery.objects.values_list("state", flat=True)) == {"delivered"}
     assert Flow.objects.values_list("failures", "open_until").get() == (0, None)
@@ -157,7 +157,7 @@ def test_an_open_breaker_tells_its_end(config: PostbackConfig, marketer: Client)
     pause(config, failures=7, open_until=until)
     row = factories.delivery(config)
     end = clock_time(until, timezone.now())
-    text = f"TikTok Ads failed several times in a row: nothing is sent to this pixel until {end}."
+    text = f"TikTok Ads failed several times in a row. Nothing is sent to this pixel until {end}."
     assert wait(row) == Wait(until=until, cause=text, can_end=True)
     assert text in page_of(marketer, row)
     status = evaluate_configs([config])[config.pk]
@@ -170,7 +170,7 @@ def test_a_limit_without_a_stated_wait_tells_its_end(config: PostbackConfig) -> 
     pause(config, limited_at=timezone.now(), next_slot_at=until)
     found = wait(factories.delivery(config))
     end = clock_time(until, timezone.now())
-    text = f"TikTok Ads answered that it gets too many calls: nothing is sent to this pixel until {end}."
+    text = f"TikTok Ads responded with “too many requests”. Nothing is sent to this pixel until {end}."
     assert found == Wait(until=until, cause=text, can_end=True)
 
 
@@ -183,7 +183,9 @@ def test_settings_being_changed_tell_their_end_and_cannot_be_skipped(config: Pos
     assert wait(row) == Wait(until=until, cause=text, can_end=False)
     page = viewer.get(f"/g/{config.game.slug}/integrations/tiktok/").content.decode()
     assert f"Its settings are being changed. Nothing is sent until {dates.exact(until)}." in normalized_html(page)
-    with pytest.raises(try_now.NotTryable, match="Its settings are being changed: try once more in a minute."):
+    with pytest.raises(
+        try_now.NotTryable, match="The settings of the postback are being changed. Try again in a minute."
+    ):
         try_now.try_delivery(row)
 
 
@@ -262,7 +264,7 @@ def test_what_has_ended_or_is_not_accepted_yet_is_not_sent_sooner(
     found = wait(row)
     assert found is None or found.can_end is False
     page = marketer.post(try_url(row), follow=True).content.decode()
-    assert "Nothing to send sooner: it has ended, is being sent, or the network takes it only later." in page
+    assert "The delivery cannot be sent now: it has ended, is being sent, or the network accepts it only later." in page
     row.refresh_from_db()
     assert row.next_attempt_at == fields["next_attempt_at"]
 

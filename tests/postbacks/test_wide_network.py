@@ -243,7 +243,7 @@ def test_a_network_without_test_events_offers_no_test_conversion(
     assert "Send a test conversion" not in marketer.get(url).content.decode()
     asked = {"config": str(config.pk), "trigger": "purchase"}
     page = marketer.post(url + "test/", asked, follow=True).content.decode()
-    assert "Nothing was sent. Wide Ads has no test events: this would count." in page
+    assert "Nothing was sent. Wide Ads has no test events, so the event would count." in page
     assert CredentialCheck.objects.count() == 0
 
 
@@ -319,7 +319,7 @@ def test_an_event_without_an_optional_object_id_is_saved_and_not_sent(
 ) -> None:
     url = f"/g/{game.slug}/integrations/wide/"
     page = marketer.get(f"{url}add/").content.decode()
-    assert "Without it these events are not sent: they are listed as not mapped." in page
+    assert "Without it, these events are not sent and are listed as not mapped." in page
     assert "Each check is shown." in page
     assert 'name="test_code"' not in page
     marketer.post(
@@ -768,7 +768,7 @@ def test_a_refused_token_and_a_slow_token_service_do_not_exceed_the_timeout_of_a
     def post(request: Request, *, timeout: float) -> Response:
         if is_working or not request.url.endswith("/token"):
             if not is_working:
-                refused.wait()  # all of them at the same moment
+                refused.wait()  # all of them at the same time
             return Response(200 if is_working else 401, {}, b'{"access_token": "kept-token", "expires_in": 3600}', 1)
         time.sleep(timeout)
         return Response(None, {}, b"", round(timeout * 1000), "timeout")
@@ -807,7 +807,7 @@ def test_a_call_without_an_answer_is_repeated_unless_a_setting_of_the_postback_f
     assert (row.state, row.verdict, row.may_have_arrived, row.reason) == (state, "transient", True, "")
     said = {
         "waiting": "No answer within 10 s",
-        "failed": "No answer within 10 s. The event may have arrived, and is not sent again: that is a setting of the "
+        "failed": "No answer within 10 s. The event may have arrived. It is not sent again because of a setting of the "
         "postback.",
     }
     assert row.attempts.get().message == said[state]
@@ -828,7 +828,8 @@ def test_an_event_whose_answer_cannot_be_read_is_not_repeated_either(
     row = Delivery.objects.get()
     assert (row.state, row.may_have_arrived) == ("failed", True)
     assert row.attempts.get().message == (
-        "The answer could not be read (KeyError). The event may have arrived, and is not sent again: that is a setting "
+        "The answer could not be read (KeyError). The event may have arrived. It is not sent again because of a "
+        "setting "
         "of the postback."
     )
 

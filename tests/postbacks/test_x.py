@@ -484,7 +484,7 @@ def test_a_good_credential_is_saved_after_one_conversion_for_each_event_id(sandb
     assert (check.state, check.http_status) == ("passed", 200)
     assert check.message == (
         "X Ads accepted a conversion for each Event ID of pixel ID afc01. They appear once in Events Manager and are "
-        "attributed to no ad."
+        "not attributed to an ad."
     )
     assert PostbackConfig.objects.get().credential == {"token": ACCOUNTS.token}
     (request,) = sandbox.received("x")
@@ -506,18 +506,19 @@ def test_a_good_credential_is_saved_after_one_conversion_for_each_event_id(sandb
         (
             {"pixel_id": ACCOUNTS.foreign_pixel, "goals": [goal_with(PURCHASE_ID)]},
             "X Ads does not accept pixel ID oth09 with this token and these Event IDs (“User 1 does not have access to "
-            "account 18ce0afterc of pixel oth09”): check that the token and each event are of this pixel.",
+            "account 18ce0afterc of pixel oth09”). Check that the token and each event belong to this pixel.",
         ),
         (
             {"credential": {"token": ACCOUNTS.foreign_token}},
             "X Ads does not accept pixel ID afc01 with this token and these Event IDs (“User 1 does not have access to "
-            "account 18ce0afterc of pixel afc01”): check that the token and each event are of this pixel.",
+            "account 18ce0afterc of pixel afc01”). Check that the token and each event belong to this pixel.",
         ),
         (
             {"goals": [goal_with(PURCHASE_ID), goal_with("zzzzz", "sign_up")]},
             "X Ads does not accept pixel ID afc01 with this token and these Event IDs (“event_id tw-afc01-zzzzz is not "
-            "of this account event_id tw-afc01-zzzzz is no single event tag”): check that the token and each event are "
-            "of this pixel.",
+            "of this account event_id tw-afc01-zzzzz is no single event tag”). Check that the token and each event "
+            "belong "
+            "to this pixel.",
         ),
     ],
     ids=["wrong token", "wrong pixel", "no right", "unknown event"],
@@ -548,8 +549,8 @@ def test_while_x_cannot_be_asked_nothing_is_saved(sandbox: Sandbox, game: Game, 
         ([goal_with("tw-other-ol288")], "The Event ID tw-other-ol288 is of another pixel than afc01."),
         (
             [goal_with("OL288")],
-            "Goal 1: Enter the Event ID. It looks like ol288 or tw-o8z6j-ol288 and is in Events Manager beside the "
-            "event.",
+            "Goal 1: Enter the Event ID. It looks like ol288 or tw-o8z6j-ol288 and is shown in Events Manager next "
+            "to the event.",
         ),
     ],
 )
@@ -569,7 +570,7 @@ def test_a_marketer_adds_x_on_the_form_and_leaves_an_event_unmapped(
     url = f"/g/{game.slug}/integrations/x/"
     page = hub.normalized_html(marketer.get(f"{url}add/").content.decode())
     assert "X has no test mode: the check is one conversion for each Event ID" in page
-    assert "Without it these events are not sent: they are listed as not mapped." in page
+    assert "Without it, these events are not sent and are listed as not mapped." in page
     assert 'name="test_code"' not in page
     marketer.post(
         f"{url}add/",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 # The outcome of an attempt. With CUT the connection is closed without an answer, although the server has stored the
 # events.
 PASS, UNAVAILABLE, LIMITED, CUT = "pass", "503", "429", "cut"
-REFUSALS = {UNAVAILABLE: "storage is away for a moment, send this again", LIMITED: "max requests limit reached"}
+REFUSALS = {UNAVAILABLE: "storage is temporarily unavailable, send this again", LIMITED: "max requests limit reached"}
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "server", "date"}
 
 

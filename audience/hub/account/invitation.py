@@ -26,7 +26,7 @@ class PasswordForm(forms.Form):
         strip=False,
         max_length=128,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="At least 8 characters, and not one that others use too.",
+        help_text="At least 8 characters, and not a common password.",
     )
     again = forms.CharField(
         label="Password again",
@@ -43,7 +43,7 @@ class PasswordForm(forms.Form):
         data = super().clean() or self.cleaned_data
         password, again = data.get("password"), data.get("again")
         if password and again and password != again:
-            self.add_error("again", "This is not the same password.")
+            self.add_error("again", "The passwords do not match.")
         elif password:
             try:
                 password_validation.validate_password(password, get_user_model()(email=self.email))

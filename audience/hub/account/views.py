@@ -16,16 +16,18 @@ from audience.accounts import addresses, mail, second_factor, time_zone
 from audience.hub.toolkit.access import HubRequest
 from audience.models import AddressChange, Membership
 
-NO_MAIL_SERVER = "This installation has no mail server. An administrator of the installation can copy the link for you."
+NO_MAIL_SERVER = (
+    "This installation has no mail server. An administrator of this installation can copy the link for you."
+)
 
 
 class AddressForm(forms.Form):
     """The address to sign in with."""
 
     email = forms.EmailField(
-        label="New address",
+        label="New email address",
         max_length=254,
-        help_text="You confirm it by a link that is mailed there.",
+        help_text="A confirmation link is sent to this address.",
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
 
@@ -94,7 +96,7 @@ def address_confirm(request: HubRequest, token: str) -> HttpResponse:
             refusal = str(error)
         else:
             mail.notify_changed(before=previous, after=request.user.email)
-            messages.success(request, f"You sign in with {request.user.email} from now on.")
+            messages.success(request, f"You sign in with {request.user.email} now.")
             return redirect("account")
     status = 200 if change and not refusal else 410
     return render(request, "account/address_confirm.html", {"change": change, "refusal": refusal}, status=status)
@@ -115,7 +117,9 @@ def _send(request: HubRequest, requested: addresses.RequestedChange) -> HttpResp
     if not mail.has_mail_server():
         messages.warning(request, NO_MAIL_SERVER)
     elif is_sent:
-        messages.success(request, f"A link is on its way to {requested.change.email}. It works for 3 days.")
+        messages.success(request, f"A confirmation link was sent to {requested.change.email}. It works for 3 days.")
     else:
-        messages.error(request, f"The mail server did not take the mail to {requested.change.email}. Try again later.")
+        messages.error(
+            request, f"The mail server did not accept the email to {requested.change.email}. Try again later."
+        )
     return redirect("account_email")

@@ -22,19 +22,22 @@ from audience.models.events import MACRO_NOTE, PLACEHOLDER_NOTE
 REVALIDATION_MESSAGES = {
     RevalidationStatus.ACCEPTED: (
         messages.SUCCESS,
-        "Accepted. It counts as received when it first came, and is being digested.",
+        "Accepted. The original time of receipt counts, and the message is being processed.",
     ),
-    RevalidationStatus.STORED_BEFORE: (messages.INFO, "A message with its ID is stored already, so nothing was added."),
-    RevalidationStatus.REFUSED: (messages.ERROR, "Still not accepted. The reasons below are those of today's rules."),
-    RevalidationStatus.IMPOSSIBLE: (messages.ERROR, "It cannot be validated again."),
+    RevalidationStatus.STORED_BEFORE: (
+        messages.INFO,
+        "A message with this ID is already stored, so nothing was added.",
+    ),
+    RevalidationStatus.REFUSED: (messages.ERROR, "Still rejected. The reasons below follow the current rules."),
+    RevalidationStatus.IMPOSSIBLE: (messages.ERROR, "The message cannot be validated again."),
 }
-AT_RECEIPT = "so the event counts as having happened when it was received."
+AT_RECEIPT = "so the time of receipt is used as the event time."
 TIME_NOTES: dict[str, str] = {
     TimeNote.UNREADABLE: f"The time in the message could not be read, {AT_RECEIPT}",
-    TimeNote.OUT_OF_RANGE: f"The time in the message is before 2000 or after 2100, which is no real time, {AT_RECEIPT}",
-    TimeNote.AHEAD: f"The time in the message is later than its receipt: the sender’s clock is ahead, {AT_RECEIPT}",
+    TimeNote.OUT_OF_RANGE: f"The time in the message is before 2000 or after 2100, {AT_RECEIPT}",
+    TimeNote.AHEAD: f"The time in the message is after its receipt because the client’s clock is ahead, {AT_RECEIPT}",
 }
-REJECTION_MISSING = (messages.INFO, "It is no longer here: it was accepted, erased or too old.")
+REJECTION_MISSING = (messages.INFO, "This message is no longer stored: it was accepted, erased or too old.")
 SUCCESSFUL = (RevalidationStatus.ACCEPTED, RevalidationStatus.STORED_BEFORE)
 
 
@@ -68,7 +71,7 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
 def rejection(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     row = Rejection.objects.select_related("key").filter(game=membership.game, pk=pk).first()
     if row is None:
-        raise Http404("It was accepted, erased or too old.")
+        raise Http404("The message was accepted, erased or too old.")
     return _page(request, membership, row)
 
 

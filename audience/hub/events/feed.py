@@ -177,7 +177,7 @@ def _rejection_row(rejection: Any, membership: Membership) -> FeedRow:
     addresses = sees_addresses(membership)
     title = masked(rejection.title, addresses=addresses) or KINDS.get(rejection.route) or "Message"
     subjects = [subject for subject in rejection.subjects if subject != rejection.message_id]
-    details = [rejection.get_dialect_display(), rejection.message_id or "no message id"]
+    details = [rejection.get_dialect_display(), rejection.message_id or "no message ID"]
     if rejection.not_kept:
         title = "Whole request"
         details[1:] = [f"route {rejection.route}", *([f"{rejection.size} bytes"] if rejection.size else [])]

@@ -14,7 +14,7 @@ from audience.models import Game, PlaceholderCount
 
 # Today (UTC) and the six days before.
 DAYS = 7
-LABELS = {"user_id": "user id", "anonymous_id": "anonymous id", "device_id": "device id", LINKED_ID: "linked id"}
+LABELS = {"user_id": "user ID", "anonymous_id": "anonymous ID", "device_id": "device ID", LINKED_ID: "linked ID"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +59,4 @@ def most_frequent(game: Game, *, limit: int) -> list[tuple[Placeholder, int, dat
 def describe(note: Any) -> list[tuple[str, str]]:
     """Return [(field, text), ...] of the placeholders in an event's note, {field: value} or None."""
     sent = note if isinstance(note, dict) else {}
-    return [(field, f"no usable id (sent `{value}`)") for field, value in sent.items() if field in LABELS]
+    return [(field, f"no usable ID (sent `{value}`)") for field, value in sent.items() if field in LABELS]

@@ -22,11 +22,11 @@ class GameForm(forms.ModelForm[Game]):
     class Meta:
         model = Game
         fields = ["name", "slug"]
-        labels = {"slug": "Address"}
+        labels = {"slug": "URL name"}
         help_texts = {
-            "name": "As your players know it.",
-            "slug": "Small letters, digits and hyphens: it stands in the address of every page, /g/<address>/. "
-            "Left empty, it is made from the name.",
+            "name": "The name that your players know.",
+            "slug": "Lowercase letters, digits and hyphens. It is part of the URL of every page: /g/<name>/. If "
+            "you leave it empty, it is created from the name of the game.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,9 +37,9 @@ class GameForm(forms.ModelForm[Game]):
         max_length = Game._meta.get_field("slug").max_length
         slug: str = self.cleaned_data["slug"].lower() or slugify(self.cleaned_data.get("name", ""))[:max_length]
         if not slug:
-            raise forms.ValidationError("Give the game an address of letters and digits.")
+            raise forms.ValidationError("Enter a URL name with letters or digits.")
         if Game.objects.filter(slug=slug).exists():
-            raise forms.ValidationError("Another game has this address. Choose another one.")
+            raise forms.ValidationError("Another game has this URL name. Choose another one.")
         return slug
 
 
@@ -60,13 +60,13 @@ def games(request: HttpRequest) -> HttpResponse:
 def game_new(request: HttpRequest) -> HttpResponse:
     """Create a game with the user as admin, and redirect to the guide."""
     if not may_create(request.user):
-        raise PermissionDenied("Only the staff of this installation creates games. Ask one of them.")
+        raise PermissionDenied("Only administrators of this installation can create games. Ask one of them.")
     form = GameForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         game = create_game(name=data["name"], slug=data["slug"], created_by=request.user)
         if game.slug != data["slug"]:
-            messages.info(request, f"The address {data['slug']} was taken a moment ago: this game has {game.slug}.")
+            messages.info(request, f"The URL name {data['slug']} was just taken. This game has {game.slug}.")
         return redirect("guide", slug=game.slug)
     return render(request, "hub/games/new.html", {"form": form})
 

@@ -57,22 +57,23 @@ class RestrictionsForm(forms.Form):
     allowed_events = LinesField(
         label="Event names",
         parse=parse_event_name,
-        help_text="One a line, in the exact spelling. The key may then send track events of these names only: leave "
-        "out “purchase” and nobody can report one with it. Pages, identify, alias and groups are not restricted: they "
-        "make no conversions.",
+        help_text="One name per line, in the exact spelling. The key can then send track events with these names "
+        "only. Leave out “purchase” so that nobody can report a purchase with this key. Pages, identify, alias and "
+        "groups "
+        "are not restricted, because they do not create conversions.",
     )
     allowed_origins = LinesField(
         label="Origins",
         parse=parse_origin,
-        help_text="One a line, such as https://game.example or https://*.game.example. Requests from other web pages "
-        "are refused, and so are those that name no page: games outside a browser and backends. Only browsers tell "
-        "the truth about their origin, so this keeps other websites out, and no one else.",
+        help_text="One origin per line, such as https://game.example or https://*.game.example. Requests from other "
+        "web pages are rejected, and so are requests without an origin, such as those of backends and of games outside "
+        "a browser. Only browsers send a reliable origin, so this blocks other websites, but no other clients.",
     )
     allowed_addresses = LinesField(
         label="IP addresses",
         parse=parse_network,
-        help_text="One address or range a line, such as 192.0.2.7 or 2001:db8::/48. Meant for the keys of servers: "
-        "players have no fixed addresses.",
+        help_text="One address or range per line, such as 192.0.2.7 or 2001:db8::/48. Use this for server keys: "
+        "players do not have fixed addresses.",
     )
     ends_on = forms.DateField(
         label="Last day",
@@ -84,7 +85,7 @@ class RestrictionsForm(forms.Form):
     def clean_ends_on(self) -> Any:
         day = self.cleaned_data["ends_on"]
         if day and day < clock.now().astimezone(UTC).date():
-            raise forms.ValidationError("This day is over. To end a key at once, revoke it.")
+            raise forms.ValidationError("This day is over. To end a key immediately, revoke it.")
         return day
 
     def restrictions(self) -> Restrictions:
@@ -108,11 +109,11 @@ class KeyForm(forms.ModelForm[ApiKey], RestrictionsForm):
         help_texts = {
             "name": "Where it will be used, such as “Unity client” or “Payment backend”.",
             "kind": "Publishable keys go into games and websites and are public: anyone who opens your game or site "
-            "can read the key and send events with it, also purchases of any value, which reach the ad network and "
-            "your revenue figures. Server keys send events too and stay on your servers: report purchases with one. "
-            "Secret keys stay on your servers and erase players.",
-            "environment": "Events of a sandbox key are test traffic: shown here, never posted to an ad network.",
-            "dialect": "Whose words the shared routes answer in.",
+            "can read the key and send events with it, including purchases of any value, which are sent to the ad "
+            "network and counted as revenue. Server keys also send events and stay on your servers: report purchases "
+            "with one. Secret keys stay on your servers and can erase players.",
+            "environment": "Events of a sandbox key are test traffic: shown here, never sent to an ad network.",
+            "dialect": "Response format on shared routes.",
         }
 
     def attributes(self) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def key_change(request: HubRequest, membership: Membership, pk: int) -> HttpResp
     form = KeyChangeForm(request.POST or None, key=key)
     if request.method == "POST" and form.is_valid():
         keys.change_key(key=key, name=form.cleaned_data["name"], restrictions=form.restrictions())
-        messages.success(request, f"{key.name} is changed: requests with it are judged by this within a second.")
+        messages.success(request, f"{key.name} was changed. The change applies to requests within a second.")
         return redirect("keys", slug=membership.game.slug)
     return page(request, "hub/keys/change.html", membership, form=form, key=key)
 
@@ -128,7 +128,7 @@ def key_revoke(request: HubRequest, membership: Membership, pk: int) -> HttpResp
     form = TypedName(posted, expected=key.name, refusal="The key still works.")
     if form.is_valid():
         keys.revoke_key(key=key)
-        messages.success(request, f"{key.name} is revoked: requests with it are refused from now on.")
+        messages.success(request, f"{key.name} was revoked. Requests with it are rejected from now on.")
         return redirect("keys", slug=membership.game.slug)
     usage = usage_by_key(membership.game).get(key.pk, NO_USAGE)
     return page(request, "hub/keys/revoke.html", membership, key=key, form=form, usage=usage)

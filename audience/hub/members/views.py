@@ -14,10 +14,11 @@ from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
 from audience.models import Invitation, Membership, Role
 from audience.wording.articles import with_article
 
-ROLES_HELP = "Viewers read. Marketers also run postbacks. Admins also manage keys, members and privacy."
+ROLES_HELP = "Viewers can view. Marketers can also manage postbacks. Admins can also manage keys, members and privacy."
 
 NO_MAIL_SERVER = (
-    "this installation has no mail server. A superuser copies the link, in the menu of the invitation below."
+    "this installation has no mail server. An administrator of this installation can copy the link from "
+    "the menu of the invitation below."
 )
 
 
@@ -34,7 +35,7 @@ class InviteForm(RoleForm):
 
     email = forms.EmailField(
         max_length=254,
-        help_text="The invitation is mailed there and works for this address only.",
+        help_text="The invitation is sent to this address and works only for it.",
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
     field_order = ("email", "role")
@@ -123,7 +124,9 @@ def invitation_resend(request: HubRequest, membership: Membership, pk: int) -> H
 def invitation_link(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     """Create a new link and show it once. For superusers only: with the link anyone can join as the invited address."""
     if not request.user.is_superuser:
-        raise PermissionDenied("Only a superuser copies the link of an invitation: it stands for its mailbox.")
+        raise PermissionDenied(
+            "Only a superuser can copy the link of an invitation, because the link replaces access to the mailbox."
+        )
     try:
         invited = members.renew(invitation=_invitation(membership, pk))
     except members.MembersError as error:
@@ -138,7 +141,7 @@ def invitation_revoke(request: HubRequest, membership: Membership, pk: int) -> H
     invitation = _invitation(membership, pk)
     try:
         members.revoke(invitation=invitation)
-        messages.success(request, f"The invitation of {invitation.email} is revoked: its link no longer works.")
+        messages.success(request, f"The invitation of {invitation.email} was revoked. Its link no longer works.")
     except members.MembersError as error:
         messages.error(request, str(error))
     return redirect("members", slug=membership.game.slug)
@@ -150,9 +153,11 @@ def _send(request: HubRequest, membership: Membership, invited: members.NewInvit
     if not mail.has_mail_server():
         messages.warning(request, f"{email} is invited, but {NO_MAIL_SERVER}")
     elif is_sent:
-        messages.success(request, f"The invitation is on its way to {email}. Its link works for 7 days.")
+        messages.success(request, f"The invitation was sent to {email}. Its link works for 7 days.")
     else:
-        messages.error(request, f"The mail server did not take the mail to {email}. Send the invitation again below.")
+        messages.error(
+            request, f"The mail server did not accept the email to {email}. Send the invitation again below."
+        )
     return redirect("members", slug=membership.game.slug)
 
 

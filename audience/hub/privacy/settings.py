@@ -20,8 +20,8 @@ SEND, DO_NOT_SEND = "send", "keep"
 CHOICES = ((SEND, "Send their conversions"), (DO_NOT_SEND, "Do not send their conversions"))
 MAX_RETENTION_DAYS = 3650
 TOO_SHORT = (
-    f"Keep them at least {MIN_RETENTION_DAYS} days: a stored event is what its copies are known by, and senders may "
-    "repeat what is up to 30 days old."
+    f"Keep events for at least {MIN_RETENTION_DAYS} days. Stored events are used to detect duplicates, and clients "
+    "may repeat events that are up to 30 days old."
 )
 
 
@@ -29,13 +29,13 @@ class ConsentForm(forms.Form):
     """The consent default for players without any stated level, and the rule on limited data use."""
 
     unstated = forms.ChoiceField(
-        label="When a player never stated a consent level", choices=CHOICES, widget=forms.RadioSelect
+        label="If a player never stated a consent level", choices=CHOICES, widget=forms.RadioSelect
     )
     limited_data_use = forms.BooleanField(
         required=False,
-        label="Limited data use for every conversion",
-        help_text="Networks are asked to use what they get in a limited way only, as laws of US states demand for "
-        "players who opted out. Otherwise that is asked only with events that say so themselves.",
+        label="Limited data use forevery conversion",
+        help_text="Every conversion is sent with a request to limit the use of its data, as laws of US states "
+        "require for players who opted out. If this is off, only events that state it are sent with the request.",
     )
 
 
@@ -51,11 +51,11 @@ def consent_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     if not form.is_valid() or not _save_consent(request, game, form):
         return _page(request, membership, game_settings.CONSENT, form=form)
     effect = "not sent to ad networks" if game.strict_consent else "sent to ad networks"
-    limited = "every conversion" if game.limited_data_use else "conversions whose event says so"
+    limited = "every conversion" if game.limited_data_use else "conversions whose event states it"
     messages.success(
         request,
         f"Conversions of players who never stated a consent level are {effect} from now on. "
-        f"Limited data use is asked for with {limited}.",
+        f"Limited data use is requested with {limited}.",
     )
     return _return(request, game, game_settings.CONSENT)
 
@@ -76,14 +76,14 @@ def _save_consent(request: HubRequest, game: Game, form: ConsentForm) -> bool:
 
 
 class RetentionForm(forms.Form):
-    """The retention in days; blank means for ever."""
+    """The retention in days; blank means forever."""
 
     kept_days = forms.IntegerField(
         label="Days to keep events",
         required=False,
         min_value=MIN_RETENTION_DAYS,
         max_value=MAX_RETENTION_DAYS,
-        help_text=f"From {MIN_RETENTION_DAYS} to {MAX_RETENTION_DAYS}. Left empty, events are kept for ever.",
+        help_text=f"From {MIN_RETENTION_DAYS} to {MAX_RETENTION_DAYS}. If you leave it empty, events are kept forever.",
         error_messages={"min_value": TOO_SHORT, "max_value": f"At most {MAX_RETENTION_DAYS} days, or leave it empty."},
     )
 

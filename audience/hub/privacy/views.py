@@ -25,7 +25,8 @@ MAX_SHOWN = 20
 
 PLAYER_ERASED = "The player was erased."
 SHARED_ID_ERASED = (
-    "No single player owned this ID: it was erased with what only it told, and the players’ own events stay without it."
+    "This ID did not belong to a single player. The ID and the data known only by it were erased. The "
+    "events of the players are kept without it."
 )
 
 
@@ -66,7 +67,7 @@ def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpR
     person = Person.objects.filter(game=membership.game, pk=pk).first()
     identity = erasure_identity(person) if person else None
     if identity is None:
-        raise Http404("Nobody to erase.")
+        raise Http404("No player to erase.")
     form = ErasePersonForm(request.POST, subject=identity.as_sent)
     if not form.is_valid():
         messages.error(request, f"{form.errors['confirmation'][0]}")
@@ -78,7 +79,7 @@ def _erase(request: HubRequest, membership: Membership, namespace: str, subject:
     """Request the erasure and redirect to the receipts."""
     requested_by = request.user.get_username()
     request_erasure(game=membership.game, namespace=namespace, subject=subject, requested_by=requested_by)
-    messages.success(request, "The erasure is under way. Its receipt below says when it is done.")
+    messages.success(request, "The erasure is in progress. The receipt below shows when it is done.")
     return redirect("privacy", slug=membership.game.slug)
 
 

@@ -56,8 +56,8 @@ def game_view(
             membership = membership_of(request.user, slug)
             if not has_role(membership, role):
                 raise PermissionDenied(
-                    f"You are {with_article(membership.get_role_display().lower())} of {membership.game}, and this "
-                    f"takes {with_article(role.label.lower())}. An admin of the game can change your role."
+                    f"You are {with_article(membership.get_role_display().lower())} of {membership.game}. This page "
+                    f"requires {with_article(role.label.lower())}. An admin of the game can change your role."
                 )
             if membership.role == Role.ADMIN and second_factor.is_missing(request.user):
                 return _to_second_factor(request)
@@ -94,7 +94,7 @@ def membership_of(user: Any, slug: str) -> Membership:
         members = Membership.objects.select_related("game", "user__account_settings")
         membership = members.filter(user=user, game__slug=slug).first()
     if membership is None:
-        raise Http404("There is no such game, or you are not a member of it.")
+        raise Http404("This game does not exist, or you are not a member of it.")
     return membership
 
 

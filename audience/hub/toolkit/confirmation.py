@@ -17,8 +17,8 @@ class TypedName(forms.Form):
         super().__init__(*args, **kwargs)
         self.expected, self.refusal = expected, refusal
         field = self.fields["confirmation"]
-        field.label = f"Type {expected} to confirm"
-        field.error_messages["required"] = f"Nothing was typed. {refusal}"
+        field.label = f"Enter {expected} to confirm"
+        field.error_messages["required"] = f"Nothing was entered. {refusal}"
 
     def clean_confirmation(self) -> str:
         typed: str = self.cleaned_data["confirmation"]
@@ -33,7 +33,7 @@ class EraseForm(forms.Form):
     namespace = forms.ChoiceField(label="Kind of ID", choices=NAMESPACES)
     subject = forms.CharField(label="ID", max_length=256, strip=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
     confirmation = forms.CharField(
-        label="Type the ID again",
+        label="Enter the ID again",
         max_length=256,
         strip=False,
         help_text="An erasure cannot be undone.",
@@ -44,7 +44,7 @@ class EraseForm(forms.Form):
         data = super().clean() or self.cleaned_data
         subject, again = data.get("subject"), data.get("confirmation")
         if subject and again and subject != again:
-            self.add_error("confirmation", "This is not the same ID. Nothing was erased.")
+            self.add_error("confirmation", "The IDs do not match. Nothing was erased.")
         return data
 
 
@@ -55,13 +55,13 @@ class ErasePersonForm(forms.Form):
         max_length=512,
         strip=False,
         widget=forms.TextInput(attrs=NO_SUGGESTIONS),
-        error_messages={"required": "No ID was typed. Nothing was erased."},
+        error_messages={"required": "No ID was entered. Nothing was erased."},
     )
 
     def __init__(self, *args: Any, subject: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subject = subject
-        self.fields["confirmation"].label = f"Type {subject} to confirm"
+        self.fields["confirmation"].label = f"Enter {subject} to confirm"
 
     def clean_confirmation(self) -> str:
         typed: str = self.cleaned_data["confirmation"]

@@ -111,11 +111,13 @@ class IngestView(RefusingView):
         if isinstance(error, OperationalError | Overloaded) or is_unavailable(error):
             event = "intake_overloaded" if isinstance(error, Overloaded) else "database_unavailable"
             logger.warning(event, path=self.request.path, error=str(error).partition("\n")[0][:200])
-            refusal = self.refuse(RequestProblem.DATABASE_UNAVAILABLE, "Storage is away for a moment; send this again.")
+            refusal = self.refuse(
+                RequestProblem.DATABASE_UNAVAILABLE, "Storage is temporarily unavailable. Send the request again."
+            )
             refusal.response["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return refusal.response
         logger.error("intake_failed", path=self.request.path, exc_info=error)
-        text = "Something broke on our side; it is logged. Send this again."
+        text = "An internal error occurred and was logged. Send the request again."
         return self.refuse(RequestProblem.INTERNAL_ERROR, text).response
 
 

@@ -93,13 +93,13 @@ class ImmutableView(IngestView):
             value = secret if SERVER_KEY_MARK in secret else ""
         if not value.startswith(("pk_imapik-", "sk_imapik-")):
             form = "a secret key (sk_imapik-…)" if is_erasure else "a key (pk_imapik-… or sk_imapik-…)"
-            raise self.error(400, f"The header {header} is missing or does not hold {form}.")
+            raise self.error(400, f"The header {header} is missing or does not contain {form}.")
         key = find_key(value, kinds=(KeyKind.SECRET,) if is_erasure else SENDER_KINDS)
         if key is None:
             kind = KeyKind.SECRET if is_erasure else KeyKind.PUBLISHABLE
-            text = f"The {kind} key is not recognised: check that it is right and not revoked."
+            text = f"The {kind} key is not recognized. Check that it is correct and not revoked."
             if is_erasure and (SERVER_KEY_MARK in value or not value.startswith(SECRET_START)):
-                text = f"Erasing needs a secret key ({SECRET_START}…), not a publishable or server key."
+                text = f"Erasing requires a secret key ({SECRET_START}…), not a publishable or server key."
             raise self.with_expired_key_rejection(self.error(401, text), value)
         self.admit(key)
         return key
@@ -112,7 +112,10 @@ class ImmutableView(IngestView):
 
 def reject_reused(message: Message) -> Rejected:
     """The rejection of a valid message whose id another event has."""
-    text = "Another event was stored with this messageId: each event needs one of its own. A retry repeats all of it."
+    text = (
+        "Another event with this messageId is already stored. Each event needs its own messageId. A retry must "
+        "repeat the whole event."
+    )
     errors = [Violation("messageId", MESSAGE_ID_REUSED, text)]
     return Rejected(message.raw["messageId"], errors, message.raw, request_ip=message.request_ip, origin=message.origin)
 
@@ -129,7 +132,7 @@ class MessagesView(ImmutableView):
         if not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
             raise self.content_error('The body must be an object: {"messages": [...]}.')
         if not 1 <= len(payload["messages"]) <= MAX_MESSAGES:
-            text = f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}."
+            text = f"messages must contain 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}."
             raise self.content_error(text)
         messages, rejected = parse(payload["messages"], now=self.received_at)
         if key.is_restricted:
@@ -176,7 +179,7 @@ def parse(raw_messages: list[Any], *, now: datetime) -> tuple[list[Message], lis
         message_id = raw.get("messageId") if isinstance(raw.get("messageId"), str) else None
         errors = rules.violations(raw, now=now)
         if message_id and message_id.lower() in seen:
-            text = "This messageId is already in the batch; the first message with it was taken."
+            text = "This messageId is already in the batch. The first message with it was used."
             errors.append(Violation("messageId", "DUPLICATE_MESSAGE_ID", text))
         if errors:
             rejected.append(Rejected(message_id, errors, raw))

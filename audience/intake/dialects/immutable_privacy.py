@@ -73,7 +73,7 @@ class DataView(PrivacyView):
             if (value := _id_parameter(request, parameter))
         }
         if len(ids) != 1:
-            raise self.error(400, "Name exactly one of userId and anonymousId in the query.")
+            raise self.error(400, "The query must contain exactly one of userId and anonymousId.")
         ((namespace, subject),) = ids.items()
         self.check_id(f"{namespace}Id", subject)
         request_erasure(

@@ -76,7 +76,7 @@ def _check_message_id(message: dict[str, Any], errors: list[Violation]) -> None:
     elif not isinstance(value, str) or not (UUID_FORM.fullmatch(value) or is_placeholder(value)):
         errors.append(Violation("messageId", "INVALID_FORMAT", "messageId must be a UUID."))
     elif is_placeholder(value):
-        text = "messageId is a placeholder and no id: each message needs a new UUID."
+        text = "messageId is a placeholder, not an ID. Each message needs a new UUID."
         errors.append(Violation("messageId", "INVALID_FORMAT", text))
 
 

@@ -25,8 +25,8 @@ ANSWERS = {
     RequestProblem.TOO_LARGE: (413, READ_ERROR, "HTTP request too large"),
     RequestProblem.TOO_MANY_REQUESTS: (429, "Too many requests", "see Retry-After"),
     RequestProblem.METHOD: (405, "Method not allowed", "see Allow"),
-    RequestProblem.DATABASE_UNAVAILABLE: (503, "Storage is away for a moment", "send this again"),
-    RequestProblem.INTERNAL_ERROR: (500, "Something broke on our side", "send this again"),
+    RequestProblem.DATABASE_UNAVAILABLE: (503, "Storage is temporarily unavailable", "send this again"),
+    RequestProblem.INTERNAL_ERROR: (500, "An internal error occurred", "send this again"),
 }
 
 

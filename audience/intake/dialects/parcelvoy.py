@@ -24,7 +24,7 @@ ANSWERS = {
     RequestProblem.UNKNOWN_KEY: (401, "Authorization error.", 1000),
     RequestProblem.TOO_MANY_REQUESTS: (429, "Too many requests.", None),
     RequestProblem.METHOD: (405, "Method not allowed.", None),
-    RequestProblem.DATABASE_UNAVAILABLE: (503, "Storage is away for a moment; send this again.", None),
+    RequestProblem.DATABASE_UNAVAILABLE: (503, "Storage is temporarily unavailable. Send the request again.", None),
     RequestProblem.INTERNAL_ERROR: (500, "An error occurred with this request.", None),
 }
 # Malformed JSON, and a body over MAX_BODY_BYTES.

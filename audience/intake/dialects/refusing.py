@@ -65,7 +65,9 @@ class RefusingView(APIView):
         record_use(key)
         wait = limit.seconds_to_wait(key)
         if wait:
-            refusal = self.refuse(RequestProblem.TOO_MANY_REQUESTS, f"This key may call again in {wait} s.")
+            refusal = self.refuse(
+                RequestProblem.TOO_MANY_REQUESTS, f"Too many requests with this key. Try again in {wait} s."
+            )
             refusal.response["Retry-After"] = refusal.response["X-RateLimit-Reset"] = str(wait)
             raise refusal
         self.admitted_key = key
@@ -118,7 +120,7 @@ class RefusingView(APIView):
 
 def too_large(limit: int) -> str:
     """The sentence about a request of more than `limit` bytes."""
-    return f"The body is larger than {limit} bytes; send smaller batches."
+    return f"The body is larger than {limit} bytes. Send smaller batches."
 
 
 def _is_rejection_due(key: ApiKey) -> bool:

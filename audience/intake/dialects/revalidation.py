@@ -65,7 +65,7 @@ def _revalidate_parcelvoy(rejection: Rejection) -> Revalidation:
     except parcelvoy_rules.InvalidItem as invalid:
         return Revalidation(rejection.key, errors=[Violation(invalid.path, "VALIDATION", str(invalid))])
     except KeyError:
-        text = "The route it came by was not kept, so that it cannot be read again."
+        text = "The route of the request is not stored, so the message cannot be read again."
         return Revalidation(rejection.key, errors=[Violation("", "UNKNOWN_ROUTE", text)])
 
 

@@ -18,8 +18,8 @@ ANSWERS = {
     RequestProblem.TOO_LARGE: (400, "request size exceeds max limit"),
     RequestProblem.TOO_MANY_REQUESTS: (429, "max requests limit reached"),
     RequestProblem.METHOD: (405, "method not allowed"),
-    RequestProblem.DATABASE_UNAVAILABLE: (503, "storage is away for a moment, send this again"),
-    RequestProblem.INTERNAL_ERROR: (500, "something broke on our side, send this again"),
+    RequestProblem.DATABASE_UNAVAILABLE: (503, "storage is temporarily unavailable, send this again"),
+    RequestProblem.INTERNAL_ERROR: (500, "an internal error occurred, send this again"),
 }
 
 

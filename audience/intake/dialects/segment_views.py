@@ -85,7 +85,7 @@ class SegmentView(SegmentRequest):
         if not members:
             raise self.refuse_content(RequestProblem.EMPTY_BATCH, f"The list `{MEMBERS}` is empty.")
         if len(members) > MAX_BATCH_MEMBERS:
-            text = f"The batch has more than {MAX_BATCH_MEMBERS} events; send smaller batches."
+            text = f"The batch has more than {MAX_BATCH_MEMBERS} events. Send smaller batches."
             raise self.refuse_content(RequestProblem.TOO_LARGE, text)
         return members
 

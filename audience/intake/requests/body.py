@@ -93,7 +93,7 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
             if decompressor.eof:
                 members += 1
                 if window_bits != GZIP or members > MAX_MEMBERS:
-                    raise Malformed(f"There are bytes behind the end of the {name} body.")
+                    raise Malformed(f"There are bytes after the end of the {name} body.")
                 decompressor = zlib.decompressobj(GZIP)
             try:
                 plain += decompressor.decompress(chunk, limit + 1 - len(plain))
@@ -119,7 +119,7 @@ def decode(body: bytes, *, keep_digits: bool = False, members: str | None = None
     which is slower, it becomes the text of its digits.
     """
     if body.startswith(OTHER_BOMS):
-        raise Malformed("The body is not valid JSON: it is UTF-16 or UTF-32, and has to be UTF-8.")
+        raise Malformed("The body is not valid JSON: it is UTF-16 or UTF-32 and must be UTF-8.")
     body = body.removeprefix(UTF_8_BOM)
     if b"\\u0000" in body:
         body = ESCAPED_NUL.sub(rb"\1\\ufffd", body)
@@ -186,7 +186,7 @@ def _number_or_digits(text: str) -> float | str:
     """A number, or the text of its digits if a float or 64 bits would lose some. ValueError beyond float."""
     number = float(text)
     if math.isinf(number):
-        raise ValueError("It is beyond the range of a float.")
+        raise ValueError("The number is outside the range of a float.")
     if text.lstrip("-").isdecimal():
         return int(text) if len(text) <= MAX_DIGITS else text
     return number if abs(number) < FIRST_INEXACT else str(int(Decimal(text)))

@@ -73,6 +73,6 @@ def parse_network(text: str) -> str:
     try:
         network = read_network(text.strip())
     except ValueError as error:
-        hint = " The part behind the prefix must be zero." if "host bits" in str(error) else ""
+        hint = " The part after the prefix must be zero." if "host bits" in str(error) else ""
         raise ValueError(f"“{text}” is not an IP address or a range such as 192.0.2.0/24.{hint}") from None
     return str(network.network_address) if network.num_addresses == 1 else str(network)

@@ -21,17 +21,17 @@ MAX_PLAYERS = 100
 
 
 class Command(BaseCommand):
-    help = "Print the ids of a player, which events joined them and when, and which of them other players used too."
+    help = "Print the IDs of a player, which events linked them and when, and which of them other players also used."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", metavar="ID", help="a user id, an anonymous id, or the id of the player's page")
+        parser.add_argument("id", metavar="ID", help="a user ID, an anonymous ID, or the ID of the player's page")
         game_option.add_game_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         game = game_option.selected_game(options["game"])
         players = _players([game] if game else Game.objects.all(), options["id"])
         if not players:
-            raise CommandError(f"No player has the id “{options['id']}”.")
+            raise CommandError(f"No player has the ID “{options['id']}”.")
         for person in players:
             ids = owned_ids(person)
             self.stdout.write("\n".join([*_head(person), *_ids(ids), *_joinings(id_history.joinings(person, ids)), ""]))
@@ -65,13 +65,13 @@ def _ids(ids: Iterable[OwnedId]) -> list[str]:
 
 
 def _joinings(joinings: Iterable[Joining]) -> list[str]:
-    return ["How the IDs came together:", *map(_joining, joinings)]
+    return ["How the IDs were linked:", *map(_joining, joinings)]
 
 
 def _joining(joining: Joining) -> str:
     ids = ", ".join(" ".join(key) for key in joining.keys)
     user = f" {joining.user_id}" if joining.user_id else ""
-    event = f"{joining.event.kind}, message {joining.event.message_id}" if joining.event else "event not kept any more"
+    event = f"{joining.event.kind}, message {joining.event.message_id}" if joining.event else "event no longer stored"
     return f"  {_time(joining.event_at)}  {ids}: {joining.description}{user} ({event})"
 
 

@@ -11,7 +11,7 @@ from audience.models import Batch
 
 class Command(BaseCommand):
     help = (
-        "Digest requests again that were set aside: batches in the state Failed, of all games unless --game is given."
+        "Process requests again that were set aside: batches in the state Failed, of all games unless --game is given."
         " Their attempts are reset. Idempotent."
     )
 
@@ -25,4 +25,4 @@ class Command(BaseCommand):
             batches = batches.filter(game=game)
         if options["ids"]:
             batches = batches.filter(pk__in=options["ids"])
-        self.stdout.write(f"To be digested again: {set_aside.retry_failed_batches(batches)}.")
+        self.stdout.write(f"Queued again: {set_aside.retry_failed_batches(batches)}.")

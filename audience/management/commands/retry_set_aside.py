@@ -12,7 +12,7 @@ from audience.models import FailedWork, Queue
 class Command(BaseCommand):
     help = (
         "Retry work that was set aside after repeated failures, of all games unless --game is given. Its attempts are"
-        " reset. Idempotent. For requests to digest use retry_batches."
+        " reset. Idempotent. For requests, use retry_batches."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,4 +28,4 @@ class Command(BaseCommand):
             work = work.filter(queue=options["queue"])
         if options["ids"]:
             work = work.filter(pk__in=options["ids"])
-        self.stdout.write(f"To be tried again: {set_aside.retry_set_aside(work)}.")
+        self.stdout.write(f"Queued again: {set_aside.retry_set_aside(work)}.")

@@ -41,7 +41,7 @@ class Command(createsuperuser.Command):
             try:
                 email = addresses.normalize(input("Email address: "))
             except KeyboardInterrupt:
-                self.stderr.write("\nOperation cancelled.")
+                self.stderr.write("\nOperation canceled.")
                 sys.exit(1)
             problem = refusal(email)
             if not problem:
@@ -55,4 +55,4 @@ def refusal(email: str) -> str:
         validate_email(email)
     except ValidationError:
         return "Enter a valid email address."
-    return f"There is an account for {email} already." if addresses.find_account(email) else ""
+    return f"An account for {email} already exists." if addresses.find_account(email) else ""

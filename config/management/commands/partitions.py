@@ -24,7 +24,7 @@ class Command(BaseCommand):
             if not 0 <= ahead <= 366:
                 raise CommandError("--ahead counts days, from 0 to 366.")
             created = partitions_ahead.create_ahead(ahead)
-            self.stdout.write(f"Created {', '.join(created)}." if created else "All of them exist already.")
+            self.stdout.write(f"Created {', '.join(created)}." if created else "All partitions already exist.")
         expired = prune.expired_partitions(timezone.now())
         self.stdout.write(LINE.format("partition", "days (UTC)", "rows", "size", "kept"))
         for table in partitions.TABLES:

@@ -43,7 +43,7 @@ class AlertRow:
 class ChoiceForm(forms.Form):
     """How the member receives alerts."""
 
-    told = forms.ChoiceField(label="Tell me of alerts", choices=AlertFrequency.choices, widget=forms.RadioSelect)
+    told = forms.ChoiceField(label="Email me about alerts", choices=AlertFrequency.choices, widget=forms.RadioSelect)
 
 
 class HookForm(forms.Form):
@@ -52,7 +52,7 @@ class HookForm(forms.Form):
     url = forms.CharField(
         label="URL",
         max_length=500,
-        help_text="An https:// address of yours, or of a chat server that takes JSON with a “text”.",
+        help_text="An https:// URL of your own server, or of a chat server that accepts JSON with a “text”.",
         widget=forms.URLInput(attrs={"autocomplete": "off", "placeholder": "https://"}),
     )
 
@@ -104,7 +104,7 @@ def alert_choice(request: HubRequest, membership: Membership) -> HttpResponse:
         recipients.choose(game=membership.game, user=request.user, frequency=frequency)
         messages.success(request, f"Saved: {frequency.label[0].lower()}{frequency.label[1:]}.")
     else:
-        messages.error(request, "Nothing was saved: choose one of the four.")
+        messages.error(request, "Nothing was saved. Select one of the four options.")
     return _back(membership)
 
 
@@ -134,7 +134,7 @@ def hook_disable(request: HubRequest, membership: Membership, pk: int) -> HttpRe
 @game_view(role=Role.ADMIN, methods=("POST",))
 def hook_test(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     hooks.request_test(hook=_hook(membership, pk))
-    messages.success(request, "A test is on its way. What the hook answers appears under Last messages.")
+    messages.success(request, "A test message was queued. The response of the webhook appears under Recent messages.")
     return _back(membership)
 
 
@@ -142,17 +142,19 @@ def hook_test(request: HubRequest, membership: Membership, pk: int) -> HttpRespo
 def hook_delete(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     hook = _hook(membership, pk)
     posted = request.POST if request.method == "POST" else None
-    form = TypedName(posted, expected=hooks.host_of(hook.url), refusal="The hook is still told of alerts.")
+    form = TypedName(posted, expected=hooks.host_of(hook.url), refusal="The webhook was not deleted.")
     if form.is_valid():
         hook.delete()
-        messages.success(request, "The hook is deleted, and so is its secret.")
+        messages.success(request, "The webhook and its secret were deleted.")
         return _back(membership)
     return page(request, "hub/alerts/hook_delete.html", membership, hook=hook, form=form)
 
 
 def _set_enabled(request: HubRequest, membership: Membership, pk: int, *, enabled: bool) -> HttpResponse:
     hooks.set_hook_enabled(hook=_hook(membership, pk), enabled=enabled)
-    messages.success(request, "The hook is enabled." if enabled else "The hook is disabled: it is told nothing.")
+    messages.success(
+        request, "The webhook was enabled." if enabled else "The webhook was disabled. Alerts are not sent to it."
+    )
     return _back(membership)
 
 

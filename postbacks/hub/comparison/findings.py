@@ -17,15 +17,15 @@ TEXTS = {
     "refused": ("refused by {label}", "Open one of them to read what {label} answered."),
     "expired": (
         "not accepted in time: {label} could not be reached, or they were too old for it",
-        "Send them again under Failed deliveries while their deadline has not passed.",
+        "Send them again under Failed deliveries before their deadline.",
     ),
-    "held": ("on hold: {label} refused the credential", "Rotate the credential: they are sent once it is accepted."),
-    "waiting": ("waiting to be sent", "Nothing to do: they are sent without further action."),
-    "unknown": ("stopped after a call without an answer: they may have arrived", UNKNOWN_REMEDY),
-    "canceled": ("canceled: their players were erased", "Nothing to do: their players asked to be forgotten."),
+    "held": ("on hold: {label} refused the credential", "Rotate the credential. They are sent after it is accepted."),
+    "waiting": ("waiting to be sent", "Nothing to do. They are sent automatically."),
+    "unknown": ("stopped after a call without an answer, so they may have arrived", UNKNOWN_REMEDY),
+    "canceled": ("canceled: their players were erased", "Nothing to do. The data of their players was erased."),
     "unconfirmed": (
-        "accepted and not confirmed by {label} yet",
-        "Nothing to do: {label} reports later what it counted.",
+        "accepted, but not confirmed by {label} yet",
+        "Nothing to do. {label} reports later what it counted.",
     ),
     UNDECIDED: ("about to be decided, so not among the eligible yet", "Reload this page in a moment."),
 }

@@ -84,7 +84,7 @@ class ConversionListFilter:
     def summary(self) -> str:
         """A description of the list, for screen readers."""
         if self.query:
-            return "what was found"
+            return "search results"
         return f"the conversions of {self.period.title}{', filtered' if self.is_narrowed else ''}"
 
     @property

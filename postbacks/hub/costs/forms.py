@@ -36,7 +36,7 @@ class CostUploadForm(forms.Form):
     file = forms.FileField(
         label="CSV file",
         help_text="With the columns date, network, campaign, spend and currency; clicks and impressions are optional. "
-        "Exports with other column names work too: you say which is which. At most 1 MB.",
+        "For exports with other column names, you select the columns after the upload. At most 1 MB.",
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,text/csv"}),
         error_messages={"required": "Choose a file.", "empty": "The file is empty."},
     )

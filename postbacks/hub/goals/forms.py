@@ -23,7 +23,7 @@ class GameGoalForm(GoalDefinition):
 
     name = forms.CharField(
         max_length=64,
-        help_text="What you call it, such as VIP: postbacks list it by this name.",
+        help_text="A name such as VIP. Postbacks list the goal by this name.",
         widget=forms.TextInput(attrs=NO_SUGGESTIONS),
     )
     version = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
@@ -33,12 +33,12 @@ class GameGoalForm(GoalDefinition):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.goal: Goal | None = None
-        self.fields["event"].help_text = "Exactly as your game sends it, such as level_complete."
+        self.fields["event"].help_text = "The exact name that your game sends, such as level_complete."
         self.fields["event"].required = True
         self.fields["event"].error_messages["required"] = "Enter the name of the event."
         self.fields["path"].help_text = "Write cart.total for a property inside another."
-        self.fields["value"].help_text = "With commas between the values of “is one of”."
-        self.fields["repeat_orders"].help_text = "Otherwise only the first event of each order counts."
+        self.fields["value"].help_text = "Separate the values of “is one of” with commas."
+        self.fields["repeat_orders"].help_text = "If not selected, only the first event of each order counts."
 
     def clean(self) -> dict[str, Any]:
         cleaned = self.cleaned_data

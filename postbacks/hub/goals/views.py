@@ -35,7 +35,7 @@ def goal_add(request: HubRequest, membership: Membership) -> HttpResponse:
         except game_goals.GameGoalRefused as refused:
             form.add_error(refused.field or None, str(refused))
         else:
-            messages.success(request, f"{name} is saved. Select it in the form of each postback that should send it.")
+            messages.success(request, f"{name} was saved. Select it in the form of each postback that should send it.")
             return _back(membership)
     ready = [(value, goal.label, event) for value, goal, event in goal_choices.offered()]
     return page(request, "hub/goals/form.html", membership, form=form, ready=ready, choice=choice)
@@ -54,7 +54,7 @@ def goal_edit(request: HubRequest, membership: Membership, pk: UUID) -> HttpResp
         except game_goals.GameGoalRefused as refused:
             form.add_error(refused.field or None, str(refused))
         else:
-            messages.success(request, f"{name} is saved. {_following(len(changed))}".rstrip())
+            messages.success(request, f"{name} was saved. {_following(len(changed))}".rstrip())
             return _back(membership)
     users = game_goals.postbacks_by_goal(membership.game).get(str(pk), [])
     return page(request, "hub/goals/form.html", membership, form=form, goal=goal, users=users)
@@ -66,7 +66,7 @@ def goal_delete(request: HubRequest, membership: Membership, pk: UUID) -> HttpRe
     if request.method == "POST":
         try:
             game_goals.delete(goal=goal)
-            messages.success(request, f"The goal {goal.name} is deleted.")
+            messages.success(request, f"The goal {goal.name} was deleted.")
             return _back(membership)
         except game_goals.GameGoalRefused as refused:
             refusal = str(refused)

@@ -31,18 +31,25 @@ class Sdk:
 
 
 WEB_NOTE = "The click is read from the page's address, so call page() on the page that your ads lead to."
-SERVER_NOTE = "A backend knows no address of a page by itself: pass on the one that the player came by."
+SERVER_NOTE = "A backend does not know the URL of the page. Pass the landing page URL of the player."
 SDKS = {
     sdk.key: sdk
     for sdk in (
-        Sdk("curl", "curl", Dialect.IMMUTABLE, "Shell", True, "Each command works once: its messages carry their ids."),
+        Sdk(
+            "curl",
+            "curl",
+            Dialect.IMMUTABLE,
+            "Shell",
+            True,
+            "Each command works once, because its messages have fixed IDs.",
+        ),
         Sdk(
             "unity",
             "Immutable Unity",
             Dialect.IMMUTABLE,
             "C#",
             False,
-            "It needs a version of the SDK whose AudienceConfig has BaseUrl. It sends game_launch by itself.",
+            "Requires a version of the SDK whose AudienceConfig has BaseUrl. The SDK sends game_launch automatically.",
         ),
         Sdk("web", "Immutable Web", Dialect.IMMUTABLE, "JavaScript", False, WEB_NOTE),
         Sdk("rudder-js", "RudderStack JS", Dialect.RUDDERSTACK, "JavaScript", True, WEB_NOTE),
@@ -55,7 +62,7 @@ SDKS = {
             Dialect.METAROUTER,
             "HTML",
             True,
-            "The event is the base64 text: make one for each page and player.",
+            "The event is the base64 text. Create one for each page and player.",
         ),
         Sdk("parcelvoy", "Parcelvoy JS", Dialect.PARCELVOY, "JavaScript", False, SERVER_NOTE),
     )

@@ -23,7 +23,7 @@ TITLES = {
     "event": "Send the first event",
     "click": "Capture an ad click",
     "postback": "Add a conversion postback",
-    "delivery": "See the first delivery arrive",
+    "delivery": "See the first delivery",
 }
 
 
@@ -57,7 +57,7 @@ def progress(
     chosen = chosen or chosen_network.chosen(game)
     event, click = _event(game), _click(game, chosen)
     if event.done and not click.done and click.problem:
-        event = replace(event, again=f"Run this again for {chosen.network.label}: its code carries such a click now.")
+        event = replace(event, again=f"Run this again for {chosen.network.label}. Its code now includes such a click.")
     steps = [_key(game, dialect), event, click, _postback(game, chosen), _delivery(game, chosen)]
     return steps if addresses else [_masked(step) for step in steps]
 
@@ -99,7 +99,7 @@ def _event(game: Game) -> GuideStep:
     newest = Event.objects.filter(game_id=game.pk).order_by("-pk").defer("raw", "context", "properties").first()
     if newest:
         sender = newest.user_id or newest.anonymous_id or newest.device_id
-        evidence = f"{newest.name or newest.kind} from {sender or 'a nameless player'}"
+        evidence = f"{newest.name or newest.kind} from {sender or 'a player without an ID'}"
         return GuideStep("event", True, evidence, newest.received_at)
     rejection = Rejection.objects.filter(game=game).order_by("-pk").first()
     if rejection is None:
@@ -125,7 +125,7 @@ def _click(game: Game, chosen: ChosenNetwork) -> GuideStep:
     other = Touch.objects.filter(game=game).order_by("-pk").first()
     if other is None:
         return GuideStep("click")
-    problem = f"The newest click is of {network_label(other.network)}. Run step 2 again for {chosen.network.label}."
+    problem = f"The newest click is from {network_label(other.network)}. Run step 2 again for {chosen.network.label}."
     return GuideStep("click", occurred_at=other.clicked_at, problem=problem)
 
 
@@ -151,11 +151,11 @@ def _delivery(game: Game, chosen: ChosenNetwork) -> GuideStep:
     href = reverse("conversion", kwargs={"slug": game.slug, "pk": conversion.pk})
     came = trigger_label(conversion.trigger)
     if conversion.touch and not chosen.takes(conversion.touch):
-        problem = f"{came} came, but followed a click of {network_label(conversion.touch.network)}. "
+        problem = f"{came} was received, but it followed a click from {network_label(conversion.touch.network)}. "
         problem += f"Run step 2 again for {chosen.network.label}, then this step."
     else:
-        reason = conversion.get_reason_display() or "It is on its way"
-        problem = f"{came} came, but was not delivered yet. {reason}."
+        reason = conversion.get_reason_display() or "It is being sent"
+        problem = f"{came} was received, but is not delivered yet. {reason}."
     return GuideStep("delivery", occurred_at=conversion.event_at, problem=problem, href=href)
 
 

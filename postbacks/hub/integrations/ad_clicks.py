@@ -14,7 +14,7 @@ CHOICES = ((PAID, "Count it as a paid click"), (ORGANIC, "Count it as organic: a
 
 class UntaggedClicksForm(forms.Form):
     untagged = forms.ChoiceField(
-        label="When a URL has an fbclid and neither utm_source nor utm_medium",
+        label="If a URL has an fbclid but no utm_source or utm_medium",
         choices=CHOICES,
         widget=forms.RadioSelect,
     )
@@ -30,5 +30,5 @@ def ad_clicks_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     game.untagged_fbclid_is_paid = form.cleaned_data["untagged"] == PAID
     game.save(update_fields=["untagged_fbclid_is_paid"])
     effect = "paid clicks" if game.untagged_fbclid_is_paid else "organic visits"
-    messages.success(request, f"Visits with an fbclid and without UTM tags are {effect} from now on.")
+    messages.success(request, f"Visits with an fbclid and without UTM tags now count as {effect}.")
     return redirect("integrations", slug=game.slug)

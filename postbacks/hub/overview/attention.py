@@ -111,11 +111,11 @@ def _behind(game: Game, backlog: Backlog) -> list[AttentionItem]:
         items.append(
             AttentionItem(
                 tone=WARN,
-                title="Digest behind",
+                title="Processing delayed",
                 subject="Live events",
                 href=reverse("events", kwargs={"slug": game.slug}),
-                cause=f"Events are stored, but the oldest has waited {backlog.lag} to be looked at.",
-                next_step="Check that a worker and the beat are running; what waits is digested in its order.",
+                cause=f"Events are stored, but the oldest event has waited {backlog.lag} to be processed.",
+                next_step="Check that a worker and the beat are running. Waiting events are processed in order.",
                 since=backlog.lag_since,
             )
         )
@@ -124,10 +124,10 @@ def _behind(game: Game, backlog: Backlog) -> list[AttentionItem]:
         items.append(
             AttentionItem(
                 tone=WARN,
-                title="Sending behind",
+                title="Sending delayed",
                 subject=str(config),
                 href=reverse("integration", kwargs={"slug": game.slug, "network": config.network}),
-                cause=f"The oldest postback that could go is {backlog.queue_age} past its time.",
+                cause=f"The oldest delivery that could be sent is {backlog.queue_age} overdue.",
                 next_step=advice.BEHIND,
                 since=backlog.due_since,
             )
@@ -147,7 +147,7 @@ def _alerts(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
             subject=str(alert.config),
             href=reverse("alerts", kwargs={"slug": game.slug}),
             cause=alert.cause,
-            next_step="It is well again. The alert closes by itself once it has been so for a minute.",
+            next_step="Back to normal. The alert closes automatically after a minute.",
             since=alert.opened_at,
         )
         for alert in rows.order_by("opened_at")
@@ -159,12 +159,12 @@ def _placeholders(game: Game) -> list[AttentionItem]:
     return [
         AttentionItem(
             tone=WARN,
-            title="No usable id",
+            title="No usable ID",
             subject=f"{number:,} event{'' if number == 1 else 's'} with the {placeholder.label} `{placeholder.value}`",
             href=placeholder.href(game),
-            cause="It is no id but what a client sends without one, so it joins these events to nobody and is not sent"
-            " to a network.",
-            next_step="Look at your SDK call: it has to send the real id, or none.",
+            cause="This value is a placeholder, not an ID. These events are not linked to a player by it, and it is not"
+            " sent to a network.",
+            next_step="Check your SDK call. It must send the real ID or no ID.",
             since=last_at,
             since_label="The last hour with such events began",
         )
@@ -185,14 +185,14 @@ def _key(game: Game, key: ApiKey, expires_at: datetime) -> AttentionItem:
     remaining = timeuntil(expires_at, depth=1)
     if replaced_at:
         cause = f"The old key {key.prefix}… ends in {remaining} and "
-        cause += "is still used." if in_use else "was not used since the new one was made."
-        step_in_use = "Put the new key in place before then: requests with the old one are refused afterwards."
-        step_unused = "Nothing to do if the new key is in place everywhere."
+        cause += "is still used." if in_use else "was not used after the new key was created."
+        step_in_use = "Replace it with the new key before then. Requests with the old key are rejected after that."
+        step_unused = "Nothing to do if the new key is used everywhere."
     else:
         used = "is in use" if in_use else "was never used"
-        cause = f"The key {key.prefix}… was given an end, which is in {remaining}, and {used}."
-        step_in_use = "Put another key in place before then, or give this one a later last day."
-        step_unused = "Nothing to do if nobody needs it."
+        cause = f"The key {key.prefix}… ends in {remaining} and {used}."
+        step_in_use = "Replace it with another key before then, or set a later last day."
+        step_unused = "Nothing to do if the key is not needed."
     return AttentionItem(
         tone=WARN,
         title="Key ends soon",

@@ -21,25 +21,25 @@ from postbacks.monitoring.health import advice
 
 # Not a value of Queue: the state of failed requests is in Batch.
 DIGEST = "digest"
-ADMIN_STEP = "An admin of the game can have it tried again, best when its cause is gone: the error above names it."
-OPERATOR_STEP = "Ask whoever runs this server to look at Failed work in the admin."
+ADMIN_STEP = "Fix the cause, which the error above describes. Then an admin of the game can try again."
+OPERATOR_STEP = "Ask the operator of this server to check Failed work in the admin site."
 # Per queue: the name of its rows in singular and plural, what failed, and the URL name of the page that shows them.
 QUEUE_TEXTS: dict[str, tuple[str, str, str, str]] = {
-    Queue.BATCH: ("request", "requests", "stored, but its row could not be updated when it was digested", "events"),
-    Queue.FAN_OUT: ("conversion", "conversions", "stored, but could not be given to the postbacks", "conversions"),
-    Queue.SENDING: ("postback", "postbacks", "still to be sent, but could not be taken up", "conversions"),
-    Queue.CLOSING: ("answer", "answers", "received, but could not be written down", "conversions"),
-    Queue.CONFIRMATION: ("delivery", "deliveries", "to be confirmed, which could not be done", "conversions"),
-    Queue.CHECK: ("credential check", "credential checks", "asked for, but could not be run", "integrations"),
-    Queue.UPKEEP: ("postback", "postbacks", "to be looked after, which could not be done", "integrations"),
-    Queue.ALERT: ("postback", "postbacks", "not watched, since its health could not be read", "alerts"),
-    Queue.NOTICE: ("message", "messages", "written, but could not be sent", "alerts"),
-    Queue.ALERT_DIGEST: ("message", "messages", "due, but could not be written", "alerts"),
-    Queue.REPLAY: ("replay", "replays", "under way, but could not go on", "conversions"),
-    Queue.ERASURE: ("erasure", "erasures", "asked for, but could not be carried out", "privacy"),
-    Queue.ROLLUP: ("count", "counts", "not added up for the charts", "overview"),
-    Queue.PRUNE: ("step", "steps", "to delete what is past its time, which could not be done", "overview"),
-    Queue.PARTITION: ("partition", "partitions", "to be made ahead, which could not be done", "overview"),
+    Queue.BATCH: ("request", "requests", "stored, but could not be updated during processing", "events"),
+    Queue.FAN_OUT: ("conversion", "conversions", "stored, but could not be assigned to postbacks", "conversions"),
+    Queue.SENDING: ("postback", "postbacks", "not sent because of an error", "conversions"),
+    Queue.CLOSING: ("answer", "answers", "received, but could not be stored", "conversions"),
+    Queue.CONFIRMATION: ("delivery", "deliveries", "not confirmed because of an error", "conversions"),
+    Queue.CHECK: ("credential check", "credential checks", "requested, but could not be run", "integrations"),
+    Queue.UPKEEP: ("postback", "postbacks", "not maintained because of an error", "integrations"),
+    Queue.ALERT: ("postback", "postbacks", "not monitored because the health could not be read", "alerts"),
+    Queue.NOTICE: ("message", "messages", "created, but could not be sent", "alerts"),
+    Queue.ALERT_DIGEST: ("message", "messages", "due, but could not be created", "alerts"),
+    Queue.REPLAY: ("replay", "replays", "stopped by an error", "conversions"),
+    Queue.ERASURE: ("erasure", "erasures", "requested, but could not be completed", "privacy"),
+    Queue.ROLLUP: ("count", "counts", "not counted in the charts", "overview"),
+    Queue.PRUNE: ("step", "steps", "of deleting old rows not completed because of an error", "overview"),
+    Queue.PARTITION: ("partition", "partitions", "not created in advance because of an error", "overview"),
 }
 
 
@@ -63,13 +63,12 @@ def _failed_batches(game: Game) -> Iterator[AttentionItem]:
         title="Events set aside",
         subject="Live events",
         href=reverse("events", kwargs={"slug": game.slug}),
-        cause=f"{requests} stored, but could not be digested. Nothing is lost. {cause}".strip(),
-        next_step="An admin of the game can have them digested again, best when the cause is gone: the error above"
-        " names it.",
+        cause=f"{requests} stored, but could not be processed. Nothing is lost. {cause}".strip(),
+        next_step="Fix the cause, which the error above describes. Then an admin of the game can process them again.",
         since=last.received_at,
-        since_label="The last came in",
+        since_label="The last one was received",
         action=_retry_url(game, DIGEST),
-        button="Digest again",
+        button="Process again",
     )
 
 
@@ -121,10 +120,10 @@ def set_aside_retry(request: HubRequest, membership: Membership) -> HttpResponse
     game, queue = membership.game, request.GET.get("queue", "")
     if queue == DIGEST:
         number = set_aside.retry_failed_batches(Batch.objects.filter(game=game))
-        messages.success(request, f"To be digested again: {number}.")
+        messages.success(request, f"Queued again: {number}.")
     elif queue in Queue.values:
         number = set_aside.retry_set_aside(FailedWork.objects.filter(game=game, queue=queue).set_aside())
-        messages.success(request, f"To be tried again: {number}.")
+        messages.success(request, f"Queued again: {number}.")
     else:
-        raise Http404("There is no such queue.")
+        raise Http404("This queue does not exist.")
     return redirect("overview", slug=game.slug)

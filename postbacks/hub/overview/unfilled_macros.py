@@ -16,12 +16,12 @@ def items(game: Game) -> list[AttentionItem]:
     return [
         AttentionItem(
             tone=WARN,
-            title="Unfilled macro in an ad’s URL",
-            subject=f"{number:,} {'click carries' if number == 1 else 'clicks carry'} an unfilled {_name(macro)} macro",
+            title="Macro not replaced in an ad’s URL",
+            subject=f"{number:,} {'click has' if number == 1 else 'clicks have'} an unfilled {_name(macro)} macro",
             href=macro.href(game),
-            cause=f"The URL of these events says “{macro}”, where the network should have put a click ID. Nothing can "
-            "be attributed by it, so these visits count as clicks only if their UTM tags say that they were paid.",
-            next_step="Check the ad’s URL: correct the macro, or let the network add its click ID by itself.",
+            cause=f"The URL of these events contains “{macro}” instead of a click ID. The network did not "
+            "replace the macro, so these visits count as clicks only if their UTM tags mark them as paid.",
+            next_step="Check the ad’s URL: correct the macro, or let the network add its click ID automatically.",
             since=last_at,
             since_label="The last hour with such events began",
         )

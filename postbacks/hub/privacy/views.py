@@ -80,5 +80,5 @@ def counts_of(person: Person) -> list[RowCount]:
 def _person(membership: Membership, pk: UUID) -> Person:
     person = Person.objects.select_related("game").filter(game=membership.game, pk=pk).first()
     if person is None:
-        raise Http404("This player was joined with another, or erased.")
+        raise Http404("This player was merged with another player or erased.")
     return person

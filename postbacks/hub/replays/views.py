@@ -34,7 +34,7 @@ MINUTE_INPUT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-
 VERDICTS = (
     ("", "Any"),
     (Verdict.CREDENTIAL.value, "Credential refused"),
-    (Verdict.TRANSIENT.value, "Network not reached"),
+    (Verdict.TRANSIENT.value, "Network not reachable"),
     (Verdict.PAYLOAD.value, "Event refused"),
 )
 
@@ -57,7 +57,7 @@ class ReplayForm(forms.Form):
         end: datetime | None
         start, end = self.cleaned_data.get("failed_from"), self.cleaned_data["failed_until"]
         if start and end and end <= start:
-            raise forms.ValidationError("This must be later than the start.")
+            raise forms.ValidationError("The end must be later than the start.")
         return end
 
 
@@ -100,11 +100,11 @@ def replay_list(request: HubRequest, membership: Membership, network: str) -> Ht
 def replay_start(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
     form = ReplayForm(request.POST, configs=live_configs(membership.game, network_or_404(network).kind))
     if not form.is_valid():
-        messages.error(request, "Nothing was sent: choose a postback and a time.")
+        messages.error(request, "Nothing was sent. Select a postback and a period.")
         return redirect("replays", slug=membership.game.slug, network=network)
     try:
         replay = replays.start(requested_by=request.user, **form.cleaned_data)
-        messages.success(request, f"Sending again: {replay.total - replay.past_deadline}.")
+        messages.success(request, f"Queued again: {replay.total - replay.past_deadline}.")
     except replays.ReplayRefused as refused:
         messages.error(request, str(refused))
     return redirect("integration", slug=membership.game.slug, network=network)
@@ -114,19 +114,19 @@ def replay_start(request: HubRequest, membership: Membership, network: str) -> H
 def replay_cancel(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     rows = Replay.objects.filter(game=membership.game, config__network=network)
     stopped = replays.cancel(replay=get_object_or_404(rows, pk=pk))
-    messages.success(request, f"The replay is over. Stopped before they were sent: {stopped}.")
+    messages.success(request, f"The replay has stopped. Deliveries that were not sent: {stopped}.")
     return redirect("integration", slug=membership.game.slug, network=network)
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def delivery_send_again(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
-    return _queue(request, membership, pk, replays.send_again, "Queued again, under the same event ID.")
+    return _queue(request, membership, pk, replays.send_again, "The delivery was queued again with the same event ID.")
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def delivery_try_now(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
     """Send a waiting delivery before its next attempt."""
-    return _queue(request, membership, pk, try_now.try_delivery, "It is sent now, under the same event ID.")
+    return _queue(request, membership, pk, try_now.try_delivery, "The delivery is sent now with the same event ID.")
 
 
 def _queue(

@@ -26,7 +26,7 @@ def postback_enable(request: HubRequest, membership: Membership, network: str, p
     config = config_or_404(membership, network, pk)
     try:
         lifecycle.enable(config=config, changed_by=request.user)
-        messages.success(request, f"The postback for {config.pixel_id} is enabled.")
+        messages.success(request, f"The postback for {config.pixel_id} was enabled.")
     except SettingsRefused as refused:
         messages.error(request, str(refused))
     return _back(membership, network)
@@ -44,7 +44,7 @@ def postback_disable(request: HubRequest, membership: Membership, network: str, 
         return redirect("postback-disable", slug=membership.game.slug, network=network, pk=pk)
     try:
         unsent = lifecycle.disable(config=config, changed_by=request.user)
-        text = f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off."
+        text = f"The postback for {config.pixel_id} was disabled. Nothing is sent while it is disabled."
         messages.success(request, f"{text} {unsent.text}".rstrip())
     except SettingsRefused as refused:
         messages.error(request, str(refused))
@@ -58,7 +58,7 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
     form = TypedName(posted, expected=config.pixel_id, refusal="Nothing was deleted.")
     if form.is_valid():
         unsent = lifecycle.delete(config=config, changed_by=request.user)
-        text = f"The postback for {config.pixel_id} is deleted, and so are its credentials."
+        text = f"The postback for {config.pixel_id} and its credentials were deleted."
         messages.success(request, f"{text} {unsent.text}".rstrip())
         return _back(membership, network)
     context = {

@@ -43,4 +43,4 @@ def copied_from(
         return config, copied_settings(config, network)
     if request.method == "POST":
         return None, None
-    raise Http404("There is no such postback.")
+    raise Http404("This postback does not exist.")

@@ -14,7 +14,7 @@ def goal_row(request: HubRequest, membership: Membership, network: str) -> HttpR
     """`?row=` counts from 0. 204, which changes nothing, if the row selects no ready-made goal."""
     ad_network, entered = network_or_404(network), request.GET.get("row", "")
     if not entered.isdecimal() or len(entered) > 2 or int(entered) > 2 * MAX_GOALS:
-        raise Http404("There is no such row.")
+        raise Http404("This row does not exist.")
     game_goals = list(membership.game.game_goals.order_by("name"))
     row = filled_row(ad_network, request.POST, number=int(entered), game_goals=game_goals)
     if row is None:

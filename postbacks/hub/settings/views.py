@@ -58,10 +58,10 @@ def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -
 def _success_message(network: Network, row: CredentialCheck) -> str:
     if row.purpose == Purpose.SAVE:
         if network.check_note:
-            return f"{row.message} The postback for {row.pixel_id} is saved."
-        return f"{network.label} accepted the credentials: the postback for {row.pixel_id} is saved."
+            return f"{row.message} The postback for {row.pixel_id} was saved."
+        return f"{network.label} accepted the credentials. The postback for {row.pixel_id} was saved."
     if row.purpose == Purpose.TEST and not network.test_note:
-        return f"{network.label} accepted the test conversion for {row.pixel_id}: look for it in its test view."
+        return f"{network.label} accepted the test conversion for {row.pixel_id}. Check the test view of the network."
     return row.message
 
 
@@ -81,7 +81,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
         else:
             return _after_save(request, membership, network, form, row)
     if config and config.enabled and (unsent := unsent_counts.count_unsent(config)):
-        form.fields["enabled"].help_text = f"If you switch it off: {unsent.text}"
+        form.fields["enabled"].help_text = f"If you disable it: {unsent.text}"
     template = (
         "hub/settings/_form_errors.html" if request.htmx and request.method == "POST" else "hub/settings/form.html"
     )

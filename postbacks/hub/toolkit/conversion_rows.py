@@ -108,14 +108,14 @@ def outcomes(conversion: Conversion, *, addresses: bool) -> list[PostbackOutcome
         return [_outcome(delivery, addresses) for delivery in tried]
     if conversion.fanned_out_at is None:
         return [_undecided(stuck_rows.undecided(conversion))]
-    reason = Reason(conversion.reason).label if conversion.reason else "No postback is set up for this game"
+    reason = Reason(conversion.reason).label if conversion.reason else "No postback in this game"
     return [PostbackOutcome("Not sent", "", reason=reason)]
 
 
 def _undecided(failed: StuckWork | None) -> PostbackOutcome:
     if failed and failed.is_set_aside:
         return PostbackOutcome("Set aside", "bad", reason=failed.sentence)
-    return PostbackOutcome("Waiting", "busy", reason=failed.sentence if failed else "About to be decided")
+    return PostbackOutcome("Waiting", "busy", reason=failed.sentence if failed else "Being processed")
 
 
 def _outcome(delivery: Delivery, addresses: bool) -> PostbackOutcome:

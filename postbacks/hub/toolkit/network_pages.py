@@ -18,7 +18,7 @@ PANEL = "panel"
 
 def network_or_404(kind: str) -> Network:
     if kind not in NETWORKS:
-        raise Http404("Afterclick does not post back to a network of this name.")
+        raise Http404("Afterclick does not support a network with this name.")
     return NETWORKS[kind]
 
 

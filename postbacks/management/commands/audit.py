@@ -12,8 +12,8 @@ from postbacks.reporting import audit
 class Command(BaseCommand):
     help = (
         "Check that no conversion was lost or counted twice: per game, network and day, eligible = delivered + "
-        "waiting + held + failed + skipped + cancelled, and further checks. Changes nothing and may run at any time; "
-        "exits with 1 on a violation."
+        "waiting + held + failed + skipped + canceled, and further checks. It changes nothing and can run at any time. "
+        "The exit code is 1 on a violation."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -40,5 +40,5 @@ def _game(slug: str | None) -> Game | None:
         return None
     game = Game.objects.filter(slug=slug).first()
     if game is None:
-        raise CommandError(f"There is no game “{slug}”.")
+        raise CommandError(f"The game “{slug}” does not exist.")
     return game

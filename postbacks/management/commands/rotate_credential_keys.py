@@ -29,7 +29,7 @@ OUTCOMES = ROTATED, CURRENT, UNREADABLE = "re-encrypted", "already under the fir
 class Command(BaseCommand):
     help = (
         "Re-encrypt every stored credential under the first of CREDENTIAL_KEYS. Put the new key first, run this, then "
-        "remove the old key. May run twice, and while the service is running."
+        "remove the old key. Can run more than once, and while the service is running."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -45,12 +45,12 @@ def add_hook(*, game: Game, url: str, created_by: Any) -> tuple[AlertHook, str]:
     url = url.strip()
     refusal = http.refusal(url, private_hosts=settings.ALERT_PRIVATE_HOSTS)
     if refusal:
-        raise HookRefused(f"This address cannot be called: {refusal}.")
+        raise HookRefused(f"This URL cannot be called: {refusal}.")
     existing = AlertHook.objects.filter(game=Game.objects.select_for_update(no_key=True).get(pk=game.pk))
     if existing.filter(url=url).exists():
-        raise HookRefused("This address is told already.")
+        raise HookRefused("A webhook with this URL already exists.")
     if existing.count() >= MAX_HOOKS:
-        raise HookRefused(f"A game has at most {MAX_HOOKS} hooks. Delete one first.")
+        raise HookRefused(f"A game has at most {MAX_HOOKS} webhooks. Delete one first.")
     secret = f"whsec_{secrets.token_urlsafe(32)}"
     return AlertHook.objects.create(game=game, url=url, secret={"key": secret}, created_by=created_by), secret
 
@@ -75,24 +75,24 @@ def send(notice: Notice) -> str:
     """Call the webhook and return its answer as a sentence. Raises SendingFailed, or NoReceiver if it is disabled."""
     hook = notice.hook
     if hook is None or not hook.enabled:
-        raise NoReceiver("The hook is switched off.")
+        raise NoReceiver("The webhook is disabled.")
     secret = hook.secret.get("key", "")
     if not secret:
-        raise NoReceiver("The hook's secret cannot be read: delete the hook and add it again.")
+        raise NoReceiver("The secret of the webhook cannot be read. Delete the webhook and add it again.")
     request = _request(notice, hook.url, secret)
     response = http.post_to_public_host(request, private_hosts=settings.ALERT_PRIVATE_HOSTS, timeout=TIMEOUT_SECONDS)
     if response.failure == FORBIDDEN:
         raise SendingFailed(PRIVATE)
     if response.status is None:
-        raise SendingFailed(f"{FAILURES.get(response.failure or '', 'The hook could not be reached')}.")
+        raise SendingFailed(f"{FAILURES.get(response.failure or '', 'The webhook could not be reached')}.")
     answer = f"It answered {response.status}"
     if 300 <= response.status < 400:
-        raise SendingFailed(f"{answer}, a redirect, which is not followed: enter the address it leads to.")
+        raise SendingFailed(f"{answer}, a redirect, which is not followed. Enter the URL that it leads to.")
     if not 200 <= response.status < 300:
         raise SendingFailed(f"{answer}.")
     said = answers.body_text(response)
     if said.startswith("<"):
-        return f"{answer} with a web page: check that this address takes webhooks."
+        return f"{answer} with a web page. Check that this URL accepts webhooks."
     return f"{answer}: “{said[:MAX_QUOTED]}”." if said else f"{answer}."
 
 

@@ -47,12 +47,12 @@ def text(key: ApiKey) -> tuple[str, str]:
     """Return subject and body of a reminder."""
     name = labels.one_line(f"{key.game}: API key {key.name}")
     if not key.is_live or key.expires_at is None:
-        return f"{name} needs no attention any more", "It was revoked, has ended or no longer has an end."
+        return f"{name} no longer needs attention", "The key was revoked, has ended, or no longer has an end date."
     end = dates.moment(key.expires_at)
     used = f"It was last used on {dates.moment(key.last_used_at)}." if key.last_used_at else "It was never used."
     body = (
-        f"The key {key.prefix}… stops working on {end}. Requests with it are refused from then on, and their events "
-        f"are lost. {used}\n\nWhat to do: put another key in place, or give this one a later last day. If nobody "
-        f"needs it any more, do nothing.\n\n{labels.page_url('keys', key.game)}"
+        f"The key {key.prefix}… stops working on {end}. Requests with it are rejected from then on, and their events "
+        f"are lost. {used}\n\nWhat to do: replace it with another key, or set a later last day. If the key is "
+        f"no longer needed, do nothing.\n\n{labels.page_url('keys', key.game)}"
     )
     return f"{name} ends on {end}", body

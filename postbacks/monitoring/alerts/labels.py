@@ -36,10 +36,10 @@ def headline(alert: Alert, kind: str) -> str:
 def ending(alert: Alert) -> str:
     """Return a sentence about how an alert ended."""
     if alert.ending == AlertEnding.DELETED:
-        return "The postback was deleted: nothing is sent through it any more."
+        return "The postback was deleted. Nothing more is sent."
     if alert.ending == AlertEnding.DISABLED:
-        return "The postback was disabled: nothing is sent while it is off."
-    return "Conversions go out as they should."
+        return "The postback was disabled. Nothing is sent while it is disabled."
+    return "Back to normal: conversions are sent again."
 
 
 def period(alert: Alert, now: datetime) -> str:

@@ -11,7 +11,7 @@ from postbacks.models import Alert, Notice, NoticeKind
 from postbacks.monitoring.alerts import digests, key_expiry, labels
 from postbacks.monitoring.alerts.recipients import NoReceiver, SendingFailed
 
-ONLY_LOGGED = "This installation has no mail server (EMAIL_URL): the mail was written to the log and reached nobody."
+ONLY_LOGGED = "This installation has no mail server (EMAIL_URL): the email was written to the log and was not sent."
 
 
 def send(notice: Notice) -> str:
@@ -20,7 +20,7 @@ def send(notice: Notice) -> str:
     """
     user = notice.user
     if user is None or not user.is_active or not user.email:
-        raise NoReceiver("The account has no email address any more, or was closed.")
+        raise NoReceiver("The account no longer has an email address, or was closed.")
     if not Membership.objects.filter(game=notice.game, user=user).exists():
         raise NoReceiver("The receiver is no longer a member of the game.")
     with timezone.override(zone_of(user, notice.game)):
@@ -36,7 +36,7 @@ def send(notice: Notice) -> str:
     try:
         message.send()
     except (OSError, ValueError) as error:  # smtplib's errors are OSErrors; their text repeats the address
-        raise SendingFailed(f"The mail server did not take it ({type(error).__name__}).") from error
+        raise SendingFailed(f"The mail server did not accept the email ({type(error).__name__}).") from error
     return "" if has_mail_server() else ONLY_LOGGED
 
 

@@ -38,7 +38,7 @@ LEASE = timedelta(minutes=2)
 # Per run.
 MAX_NOTICES = 500
 MAX_SECONDS = 30.0
-OUTCOME_NOT_STORED = "What came of this attempt could not be written at first."
+OUTCOME_NOT_STORED = "The result of this attempt could not be stored at first."
 
 
 def deliver_notices() -> int:

@@ -17,8 +17,11 @@ ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-fA-F]{1,4}:){3,7}[
 OPAQUE = re.compile(r"(?=[\w.\-+/=%]*\d)[\w.\-+/=%]{24,}")
 MAX_REASONS = 3
 
-SUSPECTED = "Nothing to do yet. If it is refused again, conversions are held until the credential is rotated."
-BEHIND = "Check that a worker and the beat are running; sending goes on by itself, at the pace the network allows."
+SUSPECTED = "Nothing to do yet. If the credential is refused again, conversions are put on hold until you rotate it."
+BEHIND = (
+    "Check that a worker and the beat are running. Sending then continues automatically, at the rate that the "
+    "network allows."
+)
 
 
 def top_reasons(skipped: Mapping[str, int]) -> str:
@@ -46,16 +49,16 @@ def credential_step(counts: HealthCounts, held_for: str) -> str:
     rotate = f"Rotate the {token}: choose Edit, then Rotate credentials."
     if held_for == "pixel":
         pixel = f"{counts.kind.pixel_label[0].lower()}{counts.kind.pixel_label[1:]}"
-        rotate = f"Give the {token} access to {pixel} {counts.pixel_id}. Else r{rotate[1:]}"
-    return f"{rotate} What is held goes out once it is accepted." if counts.held else rotate
+        rotate = f"Give the {token} access to {pixel} {counts.pixel_id}. Otherwise, r{rotate[1:]}"
+    return f"{rotate} Conversions on hold are sent after it is accepted." if counts.held else rotate
 
 
 def limit_step(counts: HealthCounts, paused_until: datetime | None) -> str:
     """Return what to do while the network limits the calls; `paused_until` is the end of a pause."""
     label = counts.kind.label
     if paused_until is None:
-        return f"Nothing to do: sending goes on at the pace {label} allows, and nothing is lost."
-    step = "Nothing to do: sending goes on by itself then, and nothing is lost. Try now makes one call sooner."
+        return f"Nothing to do. Sending continues at the rate that {label} allows, and nothing is lost."
+    step = "Nothing to do. Sending then continues automatically, and nothing is lost. “Try now” makes one call earlier."
     if counts.asked_until is None:
         return step
     asked = asked_wait(label, asked_until=counts.asked_until, until=paused_until, now=counts.now)
@@ -63,13 +66,19 @@ def limit_step(counts: HealthCounts, paused_until: datetime | None) -> str:
 
 
 def outage_step(counts: HealthCounts) -> str:
-    return f"Nothing to do: it is tried again by itself. If this lasts, look at the status page of {counts.kind.label}."
+    return (
+        "Nothing to do. Failed calls are retried automatically. If this continues, check the status page of "
+        f"{counts.kind.label}."
+    )
 
 
 def failure_step(counts: HealthCounts) -> str:
     if counts.failed_by.get(Verdict.PAYLOAD, 0):
-        return "Open the failed attempts in the delivery log, fix what the network names, and replay them."
-    return "Open the failed attempts in the delivery log, and replay what is not too old."
+        return (
+            "Open the failed attempts in the delivery log, fix the problems that the network names, and send them "
+            "again."
+        )
+    return "Open the failed attempts in the delivery log, and send again those that are not too old."
 
 
 def unsent_step(counts: HealthCounts, reason: str) -> str:

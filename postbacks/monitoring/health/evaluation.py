@@ -53,7 +53,7 @@ def _healthy_figures(counts: HealthCounts) -> str:
     if counts.confirmed or counts.unconfirmed:
         figures.append(f"{counts.confirmed:,} confirmed, {counts.unconfirmed:,} not confirmed yet.")
     if counts.unmatched:
-        figures.append(f"{counts.unmatched:,} unmatched: {counts.kind.label} knows no such click.")
+        figures.append(f"{counts.unmatched:,} unmatched: {counts.kind.label} does not know the click.")
     if counts.early:
         early = conversions(counts.early, "is", "are")
         figures.append(f"{early} too recent for {counts.kind.label} and will be sent later.")
@@ -70,7 +70,7 @@ def _status(
 def _on_hold(counts: HealthCounts) -> HealthStatus | None:
     if counts.held_at is None:
         return None
-    figures = f"Nothing is sent; {conversions(counts.held, 'is', 'are')} held."
+    figures = f"Nothing is sent; {conversions(counts.held, 'is', 'are')} on hold."
     # A sentence that quotes the network already.
     held_message = advice.without_personal_data(counts.held_message, keep=counts.pixel_id)
     cause = held_message or advice.quote(counts, counts.refused_message)
@@ -86,10 +86,10 @@ def _credential_problem(counts: HealthCounts) -> HealthStatus | None:
     since = counts.refused_since or counts.suspected_at
     cause = advice.quote(counts, counts.refused_message)
     if counts.suspected_at is not None:
-        figures = f"{counts.kind.label} refused the credential once and is being asked again; "
-        figures += "nothing is sent meanwhile."
+        figures = f"{counts.kind.label} refused the credential once, and it is being checked again; "
+        figures += "nothing is sent until then."
         return _status(counts, Health.CREDENTIAL_PROBLEM, since, figures, cause, advice.SUSPECTED)
-    figures = "No postback was accepted since."
+    figures = "No conversion was accepted since then."
     return _status(
         counts, Health.CREDENTIAL_PROBLEM, since, figures, cause, advice.credential_step(counts, counts.held_for)
     )
@@ -98,7 +98,9 @@ def _credential_problem(counts: HealthCounts) -> HealthStatus | None:
 def _disabled(counts: HealthCounts) -> HealthStatus | None:
     if counts.enabled:
         return None
-    return _status(counts, Health.QUIET, None, "", "It is disabled: nothing is sent.", "Enable it to send again.")
+    return _status(
+        counts, Health.QUIET, None, "", "The postback is disabled. Nothing is sent.", "Enable it to send again."
+    )
 
 
 def _rate_limited(counts: HealthCounts) -> HealthStatus | None:
@@ -109,7 +111,7 @@ def _rate_limited(counts: HealthCounts) -> HealthStatus | None:
     has_accepted = counts.last_success_at is not None and counts.last_success_at > limited_at
     since = min(filter(None, (limited_at, counts.failing_since, counts.overdue_since if has_accepted else None)))
     end = f", until {clock_time(paused_until, counts.now)}" if paused_until else ""
-    figures = f"{conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more{end}."
+    figures = f"{conversions(counts.waiting, 'waits', 'wait')} because of the rate limit of {counts.kind.label}{end}."
     cause = advice.quote(counts, counts.retried_message)
     return _status(counts, Health.RATE_LIMITED, since, figures, cause, advice.limit_step(counts, paused_until))
 
@@ -118,10 +120,10 @@ def _failing(counts: HealthCounts) -> HealthStatus | None:
     ended = counts.delivered + counts.failed
     if not counts.failed or counts.failed / ended < FAILED_SHARE or not _is_ongoing(counts, counts.last_failed_at):
         return None
-    figures = f"{counts.failed / ended:.0%} of {ended:,} sends failed.".replace("%", " %", 1)
+    figures = f"{counts.failed / ended:.0%} of {ended:,} sends failed."
     if paused_until := counts.paused_until:
         figures += f" Nothing is sent until {clock_time(paused_until, counts.now)}."
-    cause = advice.quote(counts, counts.failed_message) or "They were too old for the network to accept."
+    cause = advice.quote(counts, counts.failed_message) or "They were too old for the network."
     return _status(counts, Health.DEGRADED, counts.first_failed_at, figures, cause, advice.failure_step(counts))
 
 
@@ -130,7 +132,7 @@ def _breaker_open(counts: HealthCounts) -> HealthStatus | None:
         return None
     paused_until = counts.paused_until
     pause = f"until {clock_time(paused_until, counts.now)}" if paused_until else "for minutes at a time"
-    figures = f"{counts.kind.label} fails again and again and is left alone {pause}; "
+    figures = f"{counts.kind.label} failed repeatedly and is not called {pause}; "
     figures += f"{conversions(counts.waiting, 'waits', 'wait')}."
     cause = advice.quote(counts, counts.retried_message)
     return _status(counts, Health.DEGRADED, counts.failing_since, figures, cause, advice.outage_step(counts))
@@ -141,10 +143,10 @@ def _repeating(counts: HealthCounts) -> HealthStatus | None:
         return None
     if not _is_ongoing(counts, counts.last_retried_at):
         return None
-    figures = f"{counts.retried / counts.attempts:.0%} of {counts.attempts:,} sends had to be repeated."
+    figures = f"{counts.retried / counts.attempts:.0%} of {counts.attempts:,} sends had to be retried."
     cause = advice.quote(counts, counts.retried_message)
     since = counts.failing_since or counts.last_retried_at
-    return _status(counts, Health.DEGRADED, since, figures.replace("%", " %", 1), cause, advice.outage_step(counts))
+    return _status(counts, Health.DEGRADED, since, figures, cause, advice.outage_step(counts))
 
 
 def _overdue(counts: HealthCounts) -> HealthStatus | None:
@@ -188,7 +190,10 @@ def _silent(counts: HealthCounts) -> HealthStatus | None:
     if counts.eligible or not reasons or ((other_networks or counts.is_new) and not attributed):
         return None
     total = sum(counts.skipped.values())
-    figures = f"{conversions(total, 'came', 'came')}, none could be sent: {advice.top_reasons(counts.skipped)}."
+    figures = (
+        f"{conversions(total, 'was received', 'were received')}, none could be sent: "
+        f"{advice.top_reasons(counts.skipped)}."
+    )
     top = max(reasons, key=lambda reason: reasons[reason])
     return _status(counts, Health.SILENT, counts.first_conversion_at, figures, "", advice.unsent_step(counts, top))
 
@@ -205,7 +210,7 @@ def _quiet(counts: HealthCounts) -> HealthStatus | None:
     other_networks = counts.skipped.get(Reason.OTHER_NETWORK, 0)
     cause = f"No conversion was attributed to {counts.kind.label} in 24 h."
     if other_networks:
-        cause += f" {conversions(other_networks, 'came', 'came')} from other networks' clicks."
+        cause += f" {conversions(other_networks, 'was', 'were')} attributed to other networks."
     return _status(counts, Health.QUIET, None, "", cause, advice.unsent_step(counts, Reason.NO_CLICK))
 
 

@@ -16,7 +16,9 @@ def send(trouble: ServerTrouble) -> None:
     """
     subject, parts = _end_text(trouble) if trouble.ended_at else _begin_text(trouble)
     address = settings.PUBLIC_URL + reverse("admin:postbacks_servertrouble_changelist")
-    footer = f"OPERATORS_EMAIL of this server names you. All its troubles: {address}"
+    footer = (
+        f"You receive this email because your address is in OPERATORS_EMAIL. All problems of this server: {address}"
+    )
     EmailMessage(
         subject=f"[Afterclick] {subject} on {urlsplit(settings.PUBLIC_URL).netloc}",
         body="\n\n".join([*parts, f"-- \n{footer}\n"]),
@@ -37,4 +39,4 @@ def _begin_text(trouble: ServerTrouble) -> tuple[str, list[str]]:
 def _end_text(trouble: ServerTrouble) -> tuple[str, list[str]]:
     assert trouble.ended_at
     period = f"It lasted from {dates.exact(trouble.began_at)} to {dates.exact(trouble.ended_at)}."
-    return f"Over: {trouble.title}", [period, f"What it was: {trouble.sentence}"]
+    return f"Over: {trouble.title}", [period, f"Problem: {trouble.sentence}"]

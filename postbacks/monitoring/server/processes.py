@@ -18,9 +18,9 @@ def find_troubles(now: datetime) -> Iterator[Trouble]:
     if _is_silent(running, ProcessKind.BEAT):
         yield Trouble(
             kind=TroubleKind.NO_BEAT,
-            sentence="No beat has reported for over a minute. What comes in is still stored, and most of it digested"
-            " and sent, but whatever waits for its time (retries, alerts, erasures, deleting old rows) stands still.",
-            next_step=f"Start the beat ({BEAT_COMMAND}), or look at its log; what waits is taken up at once.",
+            sentence="No beat has reported for over a minute. New events are still stored, and most are processed"
+            " and sent. Scheduled work (retries, alerts, erasures, deleting old rows) has stopped.",
+            next_step=f"Start the beat ({BEAT_COMMAND}), or check its log. Waiting work is then processed immediately.",
             since=running.last_seen(ProcessKind.BEAT),
         )
     if silent := [queue for queue in QUEUES if _is_silent(running, ProcessKind.WORKER, queue)]:
@@ -29,7 +29,7 @@ def find_troubles(now: datetime) -> Iterator[Trouble]:
         tasks = "a task" if len(idle) == len(QUEUES) else f"a task of the queue {idle[0]}"
         yield Trouble(
             kind=TroubleKind.IDLE_WORKERS,
-            sentence=f"Workers and the beat run, but no worker has taken up {tasks} for over a minute.",
+            sentence=f"Workers and the beat run, but no worker has started {tasks} for over a minute.",
             next_step="Check that all of them have the same REDIS_URL and reach it (/readyz names the broker), then"
             " restart the workers.",
             since=running.last_worked(idle[0]),
@@ -38,14 +38,14 @@ def find_troubles(now: datetime) -> Iterator[Trouble]:
 
 def _no_worker(running: RunningProcesses, silent: Sequence[str]) -> Trouble:
     """Return the trouble of the queues in `silent`, which have no worker."""
-    worker, command, stopped = "worker", WORKER_COMMAND, "nothing is digested or sent"
+    worker, command, stopped = "worker", WORKER_COMMAND, "nothing is processed or sent"
     if len(silent) < len(QUEUES):
         worker, command = f"worker of the queue {silent[0]}", f"{WORKER_COMMAND} -Q {silent[0]}"
-        stopped = "nothing is digested" if silent[0] == DIGEST else "nothing is sent"
+        stopped = "nothing is processed" if silent[0] == DIGEST else "nothing is sent"
     return Trouble(
         kind=TroubleKind.NO_WORKER,
-        sentence=f"No {worker} has reported for over a minute. What comes in is still stored, but {stopped}.",
-        next_step=f"Start a worker ({command}), or look at its log; what waits is taken up in its order.",
+        sentence=f"No {worker} has reported for over a minute. New events are still stored, but {stopped}.",
+        next_step=f"Start a worker ({command}), or check its log. Waiting work is then processed in order.",
         since=running.last_seen(ProcessKind.WORKER, silent[0]),
     )
 

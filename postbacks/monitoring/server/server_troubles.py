@@ -85,9 +85,9 @@ CHECKS = {
         rows=lambda now: Batch.objects.filter(state=BatchState.PENDING, next_attempt_at__lte=now - LATE_AFTER),
         since="next_attempt_at",
         nouns=("request is", "requests are"),
-        sentence="stored, and should have been digested over a minute ago.",
-        next_step="Check that a worker and the beat run. If they do, the digest is slower than what comes in: give"
-        " PostgreSQL and the workers more of a machine.",
+        sentence="stored and should have been processed over a minute ago.",
+        next_step="Check that a worker and the beat run. If they do, processing is slower than intake: give"
+        " PostgreSQL and the workers more resources.",
         query="state__exact=pending",
     ),
     # Only a failure postpones a batch.
@@ -95,24 +95,25 @@ CHECKS = {
         rows=lambda now: Batch.objects.filter(state=BatchState.PENDING, next_attempt_at__gt=now, attempts__gt=0),
         since="received_at",
         nouns=("request", "requests"),
-        sentence="could not be digested yet. Nothing is lost: each is tried again for about 40 minutes, and"
-        " then set aside.",
-        next_step="Read the error of one of them under Batches in the admin, and the worker's log at the same moment.",
+        sentence="could not be processed yet. Nothing is lost: each request is retried for about 40 minutes"
+        " and then set aside.",
+        next_step="Read the error of one of them under Batches in the admin site, and the worker's log at the same "
+        "time.",
         query="state__exact=pending",
     ),
     TroubleKind.BATCHES_SET_ASIDE: RowCheck(
         rows=lambda now: Batch.objects.filter(state=BatchState.FAILED),
         since="received_at",
-        nouns=("request could not be digested and was", "requests could not be digested and were"),
+        nouns=("request could not be processed and was", "requests could not be processed and were"),
         sentence="set aside. Nothing is lost.",
-        next_step="Read the error under Batches in the admin, remove its cause and have them digested again.",
+        next_step="Read the error under Batches in the admin site, fix its cause and process them again.",
         query="state__exact=failed",
     ),
     TroubleKind.CONVERSIONS_UNDECIDED: RowCheck(
         rows=_undecided,
         since="created_at",
         nouns=("conversion has", "conversions have"),
-        sentence="waited over a minute to be given to the postbacks. Nothing is lost, but none of them is sent.",
+        sentence="waited over a minute to be assigned to postbacks. Nothing is lost, but none of them is sent.",
         next_step="Check that a worker and the beat run, and look for `fan_out` in the worker's log.",
         query="fanned_out_at__isempty=1",
     ),
@@ -120,8 +121,8 @@ CHECKS = {
         rows=lambda now: FailedWork.objects.set_aside(),
         since="first_failed_at",
         nouns=("row of work was", "rows of work were"),
-        sentence="set aside after failing several times. Nothing is lost; they wait for a person.",
-        next_step="Read the error under Failed work in the admin, remove its cause and have them tried again.",
+        sentence="set aside after failing several times. Nothing is lost, but someone has to act.",
+        next_step="Read the error under Failed work in the admin site, fix its cause and try again.",
         query="set_aside_at__isempty=0",
     ),
 }

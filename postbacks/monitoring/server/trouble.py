@@ -11,13 +11,13 @@ class TroubleKind(TextChoices):
 
     NO_BEAT = "no_beat", "No beat"
     NO_WORKER = "no_worker", "No worker"
-    IDLE_WORKERS = "idle_workers", "Workers take up nothing"
-    DIGEST_BEHIND = "digest_behind", "Digest behind"
-    BATCHES_FAILING = "batches_failing", "Requests fail to be digested"
+    IDLE_WORKERS = "idle_workers", "Workers are idle"
+    DIGEST_BEHIND = "digest_behind", "Processing delayed"
+    BATCHES_FAILING = "batches_failing", "Requests cannot be processed"
     BATCHES_SET_ASIDE = "batches_set_aside", "Requests set aside"
-    CONVERSIONS_UNDECIDED = "conversions_undecided", "Conversions undecided"
+    CONVERSIONS_UNDECIDED = "conversions_undecided", "Conversions not assigned"
     WORK_SET_ASIDE = "work_set_aside", "Work set aside"
-    NO_PARTITION_AHEAD = "no_partition_ahead", "No partition ahead"
+    NO_PARTITION_AHEAD = "no_partition_ahead", "No partition for tomorrow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

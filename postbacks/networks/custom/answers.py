@@ -15,7 +15,7 @@ STATUS = re.compile(r"(?P<hundreds>[1-5])xx|(?P<first>[1-5]\d\d)(?:-(?P<last>[1-
 TRANSIENT = frozenset({408, 425, 429, *range(500, 600)})
 ACCESS: Mapping[int, Access] = {401: "token", 403: "pixel"}
 PRIVATE = "Not sent: this address is not on the public internet. The operator can allow it with POSTBACK_PRIVATE_HOSTS."
-REDIRECT = "It answered with a redirect, which is not followed: enter the address it leads to."
+REDIRECT = "The server responded with a redirect, which is not followed. Enter the URL that it leads to."
 # Members of a JSON answer that servers put their message in.
 MESSAGES = ("message", "error", "error_message", "errorMessage", "msg", "detail", "reason", "description")
 MISSING = object()
@@ -63,7 +63,7 @@ def parse_statuses(text: str) -> frozenset[int]:
     for piece in filter(None, re.split(r"[,\s]+", text)):
         match = STATUS.fullmatch(piece.lower())
         if not match:
-            raise ValueError("Enter statuses such as 200, 2xx or 400-404, with commas between them.")
+            raise ValueError("Enter statuses such as 200, 2xx or 400-404, separated by commas.")
         if match["hundreds"]:
             statuses |= set(range(int(match["hundreds"]) * 100, int(match["hundreds"]) * 100 + 100))
         else:

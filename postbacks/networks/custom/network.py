@@ -20,7 +20,7 @@ class Custom(Network):
     kind = "custom"
     label = "Custom URL"
     summary = (
-        "Affiliate networks, smaller ad networks and BI tools. You write the request, or begin with a ready-made one."
+        "Affiliate networks, smaller ad networks and BI tools. You write the request, or start with a ready-made one."
     )
     document = "custom"
     events = {"game_launch": "game_launch", "purchase": "purchase"}
@@ -28,29 +28,31 @@ class Custom(Network):
     ready_goals = dict.fromkeys(READY_GOALS, OWN_NAME)
     custom_events = True
     custom_event_pattern = r"[ -~]{1,64}"
-    custom_event_help = "A custom name takes the place of {event}: at most 64 letters (no accents), digits and signs."
+    custom_event_help = "A custom name replaces {event}: at most 64 letters (no accents), digits and signs."
     pixel_label = "Name"
     pixel_pattern = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$"
-    pixel_help = "A name of your own for this postback, such as impact: letters, digits, spaces, dots and hyphens."
+    pixel_help = "Your name for this postback, such as impact: letters, digits, spaces, dots and hyphens."
     credential_fields = parts.FIELDS
     credential_steps = (
-        "Ask the partner for its “server-to-server postback URL”, or look for that term in its documentation.",
-        "Replace its example values by macros such as {click_id}. Write a token as {secret}, and enter it below.",
+        "Ask the partner for its “server-to-server postback URL”, or search for that term in its documentation.",
+        "Replace its example values with macros such as {click_id}. Write a token as {secret}, and enter it below.",
         "Find out which query parameter of your ad links carries the click ID, and enter its name.",
     )
-    pixel_steps = ("Choose a name that tells this postback from your others. The partner sees it only as {postback}.",)
+    pixel_steps = ("Choose a unique name for this postback. The partner sees the name only as {postback}.",)
     test_code_label = "Click ID of a test click"
     test_code_help = (
-        "From a click on one of your own ad links: the test event carries it, and the partner may count that event. "
-        "Without it the event is named afterclick-check, with a click ID that nobody knows. It is not stored."
+        "The click ID of a click on one of your own ad links. It is sent with the test event, which the partner may "
+        "count. Without it, the event is named afterclick-check and has a made-up click ID. The click ID is not stored."
     )
     check_note = (
-        "The server gets one test event before anything is saved. Without a click ID of a test click its event is "
-        "named afterclick-check and its click ID is made up; with one it is a game launch, which the server may count."
+        "One test event is sent to the server before anything is saved. Without a click ID of a test click, the "
+        "event is named afterclick-check and has a made-up click ID. With a click ID, the event is a game launch, "
+        "which the server may count."
     )
     test_note = (
-        "One test event goes to the server, with the click ID that you enter. The server may count it, unless it reads "
-        "the macro {test}. It counts nowhere here."
+        "One test event is sent to the server, with the click ID that you enter. The server may count it, unless it "
+        "uses "
+        "the macro {test}. It is not counted here."
     )
     default_url = requests.OWN_HOST
     default_rate = 10.0
@@ -58,7 +60,7 @@ class Custom(Network):
     utm_sources = ()
     cookies = ()
     value_events = ()
-    field_notes = {"method": "HTTP method", "url": "Address, without its query"}
+    field_notes = {"method": "HTTP method", "url": "URL, without the query"}
     match_keys = ()
     secret_note = ("Headers and {secret}", "Never shown")
     max_age = timedelta(days=28)  # as long as the attribution window; partners publish no common limit
@@ -130,10 +132,10 @@ class Custom(Network):
         if outcome.message == answers.PRIVATE:
             return answers.PRIVATE
         if outcome.access:
-            return f"The server does not let this request in (“{reason}”): check the secret and the headers."
+            return f"The server denied access (“{reason}”). Check the secret and the headers."
         if outcome.verdict is Verdict.PAYLOAD:
             return (
-                f"The server refused the test event (“{reason}”): check the URL, the body and what counts as success. "
-                "If it refuses only the made-up click ID, enter that of a test click."
+                f"The server refused the test event (“{reason}”). Check the URL, the body and the rules of success. If "
+                "the server refuses only the made-up click ID, enter the click ID of a test click."
             )
-        return f"The server could not verify this just now (“{reason}”): {undecided}"
+        return f"The server could not verify the request now (“{reason}”): {undecided}"

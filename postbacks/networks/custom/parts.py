@@ -25,7 +25,7 @@ FIELDS = (
         kind="plain",
         lines=3,
         default=EXAMPLE,
-        help="An https:// address with macros such as {click_id} and {event}. A parameter without a value is left out.",
+        help="An https:// URL with macros such as {click_id} and {event}. Parameters without a value are left out.",
     ),
     CredentialField(
         name="body_format",
@@ -43,7 +43,7 @@ FIELDS = (
         required=False,
         lines=8,
         pattern=ANY_TEXT,
-        help='JSON such as {"click": "{click_id}", "value": {value}}: without quotation marks a value is a number.',
+        help='JSON such as {"click": "{click_id}", "value": {value}}: a value without quotation marks is a number.',
     ),
     CredentialField(
         name="headers",
@@ -51,13 +51,14 @@ FIELDS = (
         required=False,
         lines=3,
         pattern=ANY_TEXT,
-        help="One a line, such as Authorization: Bearer {secret}. They are stored encrypted and not shown again.",
+        help="One header per line, such as Authorization: Bearer {secret}. Headers are stored encrypted and are not "
+        "shown again.",
     ),
     CredentialField(
         name="token",
         label="Secret",
         required=False,
-        help="A token or key that takes the place of {secret}. It is stored encrypted and not shown again.",
+        help="A token or key that replaces {secret}. It is stored encrypted and is not shown again.",
     ),
     CredentialField(
         name="click_parameters",
@@ -65,7 +66,7 @@ FIELDS = (
         kind="plain",
         pattern=ANY_TEXT,
         help="The query parameters of your ad links with the click ID, such as irclickid, msclkid, li_fat_id, epik or "
-        "one of your own; several with commas. * sends the conversions of every ad click, for a BI tool.",
+        "your own parameter. Separate several with commas. * sends the conversions of every ad click, for a BI tool.",
     ),
     CredentialField(
         name="success_statuses",
@@ -74,7 +75,7 @@ FIELDS = (
         required=False,
         default=answers.SUCCESS,
         pattern=ANY_TEXT,
-        help="Such as 200, 2xx or 200-204; several with commas. Usually 2xx.",
+        help="Such as 200, 2xx or 200-204. Separate several with commas. Usually 2xx.",
     ),
     CredentialField(
         name="success_path",
@@ -90,7 +91,7 @@ FIELDS = (
         kind="plain",
         required=False,
         pattern=ANY_TEXT,
-        help="The event is not sent again. Usually 4xx, but for 401 and 403, which put the postback on hold.",
+        help="The event is not sent again. Usually 4xx, except 401 and 403, which put the postback on hold.",
     ),
     CredentialField(
         name="transient_statuses",

@@ -6,8 +6,8 @@ PRESETS = (
     Preset(
         name="taboola",
         label="Taboola",
-        help="Enter the Event Name of the conversion in Realize with a goal, as its custom name. The ad link "
-        "carries the click ID as tblci={click_id}, where {click_id} is Taboola's own macro.",
+        help="Enter the Event Name of the conversion in Realize as the custom name of a goal. The ad link "
+        "contains the click ID as tblci={click_id}, where {click_id} is Taboola's own macro.",
         parts={
             "method": "GET",
             "url": "https://trc.taboola.com/actions-handler/log/3/s2s-action?click-id={click_id}&name={event}"
@@ -19,7 +19,7 @@ PRESETS = (
     Preset(
         name="outbrain",
         label="Outbrain",
-        help="Enter the name of the conversion at Outbrain with a goal, as its custom name. The ad link carries the "
+        help="Enter the name of the conversion at Outbrain as the custom name of a goal. The ad link contains the "
         "click ID as dicbo={{ob_click_id}}, Outbrain's own macro.",
         parts={
             "method": "GET",
@@ -33,7 +33,7 @@ PRESETS = (
         name="impact",
         label="impact.com",
         help="Replace ACCOUNT_SID and CAMPAIGN_ID. The secret is your account SID and auth token with a colon between "
-        "them. Enter the ID of the event type with a goal, as its custom name.",
+        "them. Enter the ID of the event type as the custom name of a goal.",
         parts={
             "method": "POST",
             "url": "https://api.impact.com/Advertisers/ACCOUNT_SID/Conversions",
@@ -48,9 +48,10 @@ PRESETS = (
     Preset(
         name="everflow",
         label="Everflow",
-        help="Replace the host by your tracking domain and NETWORK_ID by your nid. The secret is the verification "
-        "token; without one remove it from the URL. This reports the base conversion: for another event add "
-        "&event_id={event}, and enter its ID with a goal. Everflow reads the amount in the currency of the offer.",
+        help="Replace the host with your tracking domain and NETWORK_ID with your nid. The secret is the verification "
+        "token. If you do not have one, remove it from the URL. This reports the base conversion. For "
+        "another event, add &event_id={event} and enter its ID as the custom name of a goal. Everflow reads the "
+        "amount in the currency of the offer.",
         parts={
             "method": "GET",
             "url": "https://www.your-tracking-domain.example/?nid=NETWORK_ID&transaction_id={click_id}&amount={value}"

@@ -61,7 +61,7 @@ def _problems(credential: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if len(used) > MAX_MACROS:
         yield "body" if part("body") else "url", f"A request has at most {MAX_MACROS} macros."
     if not part("token") and not SECRET_MACROS.isdisjoint(used):
-        yield "token", "Enter the secret that {secret} stands for."
+        yield "token", "Enter the secret that replaces {secret}."
 
 
 def secrets_of_another_host(stored: Mapping[str, str], entered: Mapping[str, str]) -> dict[str, str]:
@@ -88,11 +88,11 @@ def _url_problems(url: str) -> Iterator[str]:
     address = url.partition("#")[0].partition("?")[0]
     host = _host(url)
     if not host or templates.MACRO.search(address.partition("://")[0] + host) or "{" in host:
-        yield "Enter a whole address, such as https://partner.example/postback. Its host has no macros."
+        yield "Enter a complete URL, such as https://partner.example/postback. The host cannot contain macros."
     yield from _unknown(url)
     path = address.partition("://")[2].partition("/")[2]
     if misplaced := sorted((templates.macros(path) & MACROS.keys()) - IN_PATH):
-        yield f"{{{misplaced[0]}}} is not known of every event: use it after the ? only."
+        yield f"{{{misplaced[0]}}} is not available for every event. Use it only after the “?”."
 
 
 def _host(url: str) -> str:
@@ -141,9 +141,9 @@ def _click_problems(text: str) -> Iterator[str]:
         return
     for name in names:
         if LETTERS.sub("", name) in PROPERTIES:
-            yield f"{name} is the name of a usual property, which is no click: choose another."
+            yield f"{name} is the name of a common property, not of a click ID. Choose another name."
         elif not PARAMETER.fullmatch(name) or NOT_CLICKS.fullmatch(name):
-            yield f"{name} cannot be a click parameter: enter names such as irclickid, with commas, or only *."
+            yield f"{name} cannot be a click parameter. Enter names such as irclickid, separated by commas, or only *."
     if len(names) > MAX_PARAMETERS:
         yield f"A postback has at most {MAX_PARAMETERS} click parameters."
 
@@ -153,7 +153,7 @@ def _unknown(text: str) -> Iterator[str]:
     for found in templates.BRACES.findall(text):
         macro = templates.MACRO.fullmatch(found)
         if not macro or macro[1] not in MACROS:
-            yield f"There is no macro {found}."
+            yield f"The macro {found} does not exist."
 
 
 def _unknown_in_text(text: str) -> Iterator[str]:
@@ -161,7 +161,7 @@ def _unknown_in_text(text: str) -> Iterator[str]:
     for found in templates.BRACES.findall(text):
         macro, meant = templates.MACRO.fullmatch(found), re.sub(r"\W+", "_", found.strip("{} ").lower())
         if macro and macro[1] not in MACROS or not macro and meant in MACROS and found.count("{") == 1:
-            yield f"There is no macro {found}."
+            yield f"The macro {found} does not exist."
 
 
 def _all_templates(credential: Mapping[str, str]) -> str:

@@ -63,11 +63,11 @@ def fill_url(url: str, values: Values) -> str:
     host, slash, path = rest.partition("/")
     for name in macros(path):
         if name not in values:
-            raise TemplateError(f"The address needs {{{name}}}, which this event has not.")
+            raise TemplateError(f"The URL needs {{{name}}}, which this event does not have.")
     steps = [fill(step, values, encoded) or "" for step in path.split("/")]
     for template, step in zip(path.split("/"), steps, strict=True):
         if step in DOTS and macros(template):
-            raise TemplateError("A value in the address would lead to another path.")
+            raise TemplateError("A value in the URL would change the path.")
     filled = fill_pairs(query, values)
     return f"{scheme}{separator}{host}{slash}{'/'.join(steps)}{'?' if filled else ''}{filled}"
 
@@ -87,7 +87,7 @@ def parse_json(template: str) -> Any:
         parsed = json.loads(marked)
     except (ValueError, RecursionError) as error:
         where = f" (line {error.lineno}, character {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise TemplateError(f"This is not JSON{where}.") from error
+        raise TemplateError(f"The body is not valid JSON{where}.") from error
     if not isinstance(parsed, dict | list):
         raise TemplateError("The body must be a JSON object or array.")
     _refuse_unsendable(parsed, 1)
@@ -101,7 +101,7 @@ def _refuse_unsendable(part: Any, level: int) -> None:
         for name in part if isinstance(part, dict) else ():
             _refuse_unsendable(name, level)
             if macro := MACRO.search(name.replace(BARE, "{") + "}" * name.startswith(BARE)):
-                raise TemplateError(f"{macro[0]} is the name of a member: only values have macros.")
+                raise TemplateError(f"{macro[0]} is the name of a member. Only values can contain macros.")
         for inner in part.values() if isinstance(part, dict) else part:
             _refuse_unsendable(inner, level + 1)
     elif isinstance(part, float) and not math.isfinite(part):
@@ -151,9 +151,11 @@ def parse_headers(text: str) -> list[tuple[str, str]]:
     for line in filter(None, map(str.strip, text.splitlines())):
         name, colon, value = line.partition(":")
         if not colon or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name.strip()):
-            raise TemplateError("Enter one header a line, such as Authorization: Bearer {secret}.")
+            raise TemplateError("Enter one header per line, such as Authorization: Bearer {secret}.")
         if not HEADER_VALUE.fullmatch(value.strip()):
-            raise TemplateError(f"The header {name.strip()} has no value, or a character that no header may carry.")
+            raise TemplateError(
+                f"The header {name.strip()} has no value, or a character that is not allowed in headers."
+            )
         headers.append((name.strip(), value.strip()))
     return headers
 

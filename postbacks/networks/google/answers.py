@@ -12,7 +12,7 @@ from postbacks.networks.interface.call import Access, Outcome, Response, Verdict
 # "First after 30 minutes" (its guide to diagnostics).
 CONFIRM_AFTER = timedelta(minutes=30)
 RECEIPT = frozenset({"requestId", "fieldWarnings"})
-NO_RECEIPT = Outcome(Verdict.TRANSIENT, None, "Google Ads gave no receipt for the event.")
+NO_RECEIPT = Outcome(Verdict.TRANSIENT, None, "Google Ads did not return a receipt for the event.")
 # google.rpc.Code; the others that end in an error of Google are transient.
 PERMANENT: dict[str, tuple[Verdict, Access | None]] = {
     "UNAUTHENTICATED": (Verdict.CREDENTIAL, "token"),

@@ -12,7 +12,7 @@ from postbacks.networks.interface.call import Outcome, Response, Verdict
 PREFIXES = ("PROCESSING_ERROR_REASON_", "PROCESSING_ERROR_")
 RESEND_AFTER = timedelta(hours=6)  # how old a click must be; also how long to wait after a new conversion action
 NO_RESULT = Outcome(Verdict.TRANSIENT, None, "Google Ads has not processed the event yet.")
-UNREADABLE = Outcome(Verdict.TRANSIENT, None, "Google Ads gave no readable result.")
+UNREADABLE = Outcome(Verdict.TRANSIENT, None, "Google Ads did not return a readable result.")
 
 DUPLICATE_TRANSACTION, DUPLICATE_CLICK = "DUPLICATE_TRANSACTION_ID", "DUPLICATE_GCLID"
 UNMATCHED = ("CLICK_NOT_FOUND", "USER_ID_NOT_FOUND")
@@ -23,10 +23,10 @@ AGAIN = {
     "INTERNAL_ERROR": "Google Ads had an internal error.",
 }
 REFUSALS = {
-    "CLICK_NOT_FOUND": "Google Ads knows no click with this ID.",
-    "USER_ID_NOT_FOUND": "Google Ads knows no player with this email or phone number.",
+    "CLICK_NOT_FOUND": "Google Ads does not know a click with this ID.",
+    "USER_ID_NOT_FOUND": "Google Ads does not know a user with this email or phone number.",
     DUPLICATE_CLICK: "Google Ads has another conversion of this click at this time, under another transaction ID.",
-    "EVENT_TOO_OLD": "The event is too old for its conversion action: see its click-through window.",
+    "EVENT_TOO_OLD": "The event is too old for its conversion action. Check its click-through window.",
     "INVALID_GCLID": "The gclid is not valid.",
     "INVALID_GBRAID": "The gbraid is not valid.",
     "INVALID_WBRAID": "The wbraid is not valid.",
@@ -37,14 +37,14 @@ REFUSALS = {
     "INVALID_FORMAT": "A field of the event has an invalid format.",
     "DENIED_CONSENT": "The player denied consent.",
     "UNKNOWN_CONSENT": "Google Ads could not read the consent of the player.",
-    "NO_CONSENT": "Google Ads has no consent for this player: check the consent settings of the account.",
-    "OPERATING_ACCOUNT_MISMATCH_FOR_AD_IDENTIFIER": "The click belongs to another account: check the customer ID.",
-    "INVALID_OPERATING_ACCOUNT_FOR_CLICK": "The click belongs to another account: check the customer ID.",
+    "NO_CONSENT": "Google Ads has no consent for this player. Check the consent settings of the account.",
+    "OPERATING_ACCOUNT_MISMATCH_FOR_AD_IDENTIFIER": "The click belongs to another account. Check the customer ID.",
+    "INVALID_OPERATING_ACCOUNT_FOR_CLICK": "The click belongs to another account. Check the customer ID.",
     "ONE_PER_CLICK_CONVERSION_ACTION_NOT_PERMITTED_WITH_BRAID": (
-        "The conversion action counts one conversion per click, which is not possible with gbraid and wbraid: set its "
-        "count to Every."
+        "The conversion action counts one conversion per click, which is not possible with gbraid and wbraid. Set its "
+        "count to “Every”."
     ),
-    "EXTERNAL_ATTRIBUTION_DATA_MISSING": "The conversion action is for external attribution: create another one.",
+    "EXTERNAL_ATTRIBUTION_DATA_MISSING": "The conversion action is for external attribution. Create another one.",
 }
 
 
@@ -71,12 +71,12 @@ def classify(response: Response, *, repeated: bool) -> Outcome:
 
 def _failed(reason: str, *, repeated: bool) -> Outcome:
     if reason == DUPLICATE_TRANSACTION or (reason == DUPLICATE_CLICK and repeated):
-        return Outcome(Verdict.SUCCESS, reason, "Counted before, with the same data.")
+        return Outcome(Verdict.SUCCESS, reason, "Already counted with the same data.")
     if _is_passing(reason):
         return Outcome(Verdict.PAYLOAD, reason, AGAIN.get(reason, f"{reason}."), resend_after=RESEND_AFTER)
     if not reason:
         return Outcome(Verdict.PAYLOAD, None, "Google Ads did not count the event and gave no reason.")
-    unknown = f"Google Ads did not count the event, with a reason that is not known here: {reason}."
+    unknown = f"Google Ads did not count the event, for an unknown reason: {reason}."
     return Outcome(Verdict.PAYLOAD, reason, REFUSALS.get(reason, unknown), unmatched=reason in UNMATCHED)
 
 

@@ -22,7 +22,7 @@ class Google(Network):
     label = "Google Ads"
     summary = (
         "Ads on Google Search and YouTube. "
-        "Conversions go to the conversion action of their goal, six hours after the click."
+        "Conversions are sent to the conversion action of their goal, six hours after the click."
     )
     document = "google"
     events = payload.EVENTS
@@ -34,14 +34,15 @@ class Google(Network):
     pixel_label = "Customer ID"
     pixel_pattern = r"^\d{10}$"
     pixel_help = (
-        "The ten digits at the top right of Google Ads, like 123-456-7890, of the account with the conversion actions."
+        "The ten digits at the top right of Google Ads, such as 123-456-7890. Use the account with the "
+        "conversion actions."
     )
     credential_fields = (
         CredentialField(
             name="token",
             label="Service account key",
             kind="json",
-            help="The whole JSON file that Google Cloud saved when you created the key.",
+            help="The complete JSON file that you downloaded from Google Cloud when you created the key.",
             members=("client_email", "private_key"),
         ),
         CredentialField(
@@ -59,14 +60,14 @@ class Google(Network):
             required=False,
             choices={"": "No, the click ID only", "yes": "Yes, hashed"},
             sample="yes",
-            help="Select yes only once enhanced conversions for leads are on in Google Ads and its customer data terms "
-            "are accepted: without them Google refuses every event.",
+            help="Select yes only after enhanced conversions for leads are enabled in Google Ads and its customer data "
+            "terms are accepted. Otherwise, Google refuses every event.",
         ),
     )
     credential_steps = (
         "In Google Cloud, create a project and enable the Data Manager API in it.",
         "Open IAM, Service accounts, create one, then Keys, Add key, JSON. Where the policy "
-        "iam.disableServiceAccountKeyCreation forbids keys, as in many new organizations, an administrator has to "
+        "iam.disableServiceAccountKeyCreation forbids keys, as in many new organizations, an administrator must "
         "exempt the project first.",
         "In Google Ads, open Admin, Access and security, and add the email of the service account with Standard "
         "access. “Email only” is not enough.",
@@ -88,11 +89,11 @@ class Google(Network):
     test_code_help = ""
     has_test_endpoint = True
     check_note = (
-        "Google Ads gets one synthetic event for the conversion actions. It checks the event and does not record it."
+        "One test event for the conversion actions is sent to Google Ads, which checks it and does not record it."
     )
     test_note = (
-        "One synthetic event goes to Google Ads, which checks it and does not record it. "
-        "It counts nowhere: not there and not here."
+        "One test event is sent to Google Ads, which checks it and does not record it. It "
+        "is not counted, neither by Google Ads nor here."
     )
     default_url = "https://datamanager.googleapis.com"
     default_token_url = service_account.AUDIENCE
@@ -158,11 +159,11 @@ class Google(Network):
             return f"Google Ads accepted the test event for {account} with a warning (“{reason}”)."
         if outcome.access == "pixel":
             return (
-                f"Google Ads refused the test event for {account} (“{reason}”): check the customer ID, the conversion "
+                f"Google Ads refused the test event for {account} (“{reason}”). Check the customer ID, the conversion "
                 "action IDs, and that the email of the service account has Standard access to this account."
             )
         if outcome.verdict is Verdict.PAYLOAD:
-            return f"Google Ads refused the test event for {account} (“{reason}”): check the conversion action IDs."
+            return f"Google Ads refused the test event for {account} (“{reason}”). Check the conversion action IDs."
         return super().explain(outcome, target_pixel, undecided=undecided)
 
     def _post(self, target: Target, body: bytes) -> Request:

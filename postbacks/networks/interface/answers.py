@@ -15,13 +15,14 @@ MAX_MESSAGE_LENGTH = 500
 # Response.failure -> the text for the delivery log.
 FAILURES = {
     "timeout": "No answer within 10 s",
-    "reset": "The connection was closed before an answer came",
+    "reset": "The connection was closed before an answer arrived",
     "unreadable": "The answer could not be read",
     "no_connection": "No connection within 5 s",
     "refused": "The connection was refused",
     "dns": "The network's address could not be resolved",
     "tls": "No secure connection could be made",
-    "unsendable": "The request could not be written: the credential holds a character that no header may carry",
+    "unsendable": "The request could not be created: the credential contains a character that is not allowed in "
+    "headers",
 }
 
 

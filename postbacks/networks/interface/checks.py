@@ -68,14 +68,15 @@ class Checks(ABC):
             return f"{self.label} accepted the test event for {pixel}."
         if outcome.access == "token":
             return (
-                f"{self.label} does not accept this {token} (“{reason}”): copy all of it again or generate a new one."
+                f"{self.label} does not accept this {token} (“{reason}”). Copy the complete {token} again or "
+                "generate a new one."
             )
         if outcome.access == "pixel":
             return (
-                f"This {token} has no access to {pixel} (“{reason}”): "
-                "check that the two belong together, or have an admin of this pixel generate the token."
+                f"This {token} has no access to {pixel} (“{reason}”). "
+                "Check that the two belong together, or ask an admin of this pixel to generate the token."
             )
         if outcome.verdict is Verdict.PAYLOAD:
             code = f", and check the {self.test_code_label} if you entered one" if self.test_code_label else ""
-            return f"{self.label} did not accept {pixel} (“{reason}”): copy it again from Events Manager{code}."
-        return f"{self.label} could not verify this just now (“{reason}”): {undecided}"
+            return f"{self.label} did not accept {pixel} (“{reason}”). Copy it again from Events Manager{code}."
+        return f"{self.label} could not verify the credential now (“{reason}”): {undecided}"

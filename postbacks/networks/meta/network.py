@@ -23,7 +23,7 @@ ONCE = "once"
 class Meta(Network):
     kind = "meta"
     label = "Meta Ads"
-    summary = "Ads on Facebook and Instagram. Conversions go to the Conversions API of your dataset (pixel)."
+    summary = "Ads on Facebook and Instagram. Conversions are sent to the Conversions API of your dataset (pixel)."
     events = payload.EVENTS
     standard_events = payload.STANDARD_EVENTS
     # Meta's names for levels and achievements are of app events.
@@ -44,7 +44,7 @@ class Meta(Network):
     )
     pixel_label = "Dataset ID"
     pixel_pattern = r"^\d{8,20}$"
-    pixel_help = "About 15 digits, shown in Events Manager beside your dataset (the pixel ID is the same number)."
+    pixel_help = "About 15 digits, shown in Events Manager next to your dataset (the pixel ID is the same number)."
     credential_fields = (
         CredentialField(
             name="token",
@@ -54,8 +54,8 @@ class Meta(Network):
         CredentialField(
             name="action_source",
             label="Action source",
-            help="Where Meta is told that conversions happen. Browser and server events are counted as one, and "
-            "attributed to ads of the website, only as Website.",
+            help="The action source that is sent to Meta. Only with Website, Meta counts browser and server "
+            "events as one and attributes them to website ads.",
             kind="plain",
             required=False,
             choices={"": "Website", **payload.OTHER_SOURCES},
@@ -63,8 +63,8 @@ class Meta(Network):
         CredentialField(
             name="unanswered",
             label="After a call without an answer",
-            help="Meta may have recorded the event. It does not document that it counts a repeated event of a server "
-            "once: sending again may count twice, and not sending again may lose the conversion.",
+            help="Meta may have recorded the event. Meta does not document that it counts a repeated server event "
+            "once: sending it again may count it twice, and not sending it again may lose it.",
             kind="plain",
             required=False,
             choices={"": "Send again (Meta's advice)", ONCE: "Do not send again"},
@@ -82,7 +82,8 @@ class Meta(Network):
         "Open Meta Events Manager with an account that has developer rights on the business; without them the link of "
         "the next step is not shown.",
         "Open your dataset (pixel), then Settings, then Conversions API, then Generate access token.",
-        "Copy all of the token at once: Meta shows it only once. It needs no app review, and is valid until someone "
+        "Copy the complete token immediately: Meta shows it only once. It needs no app review, and is valid until "
+        "someone "
         "revokes it.",
     )
     pixel_steps = (
@@ -90,15 +91,17 @@ class Meta(Network):
         "Copy the ID below its name: digits only.",
     )
     test_code_label = "Test event code"
-    test_code_help = "From Events Manager, Test Events (like TEST12345). Leave it empty to send no event. Never stored."
+    test_code_help = (
+        "From Events Manager, Test Events (like TEST12345). Leave this empty to send no event. Never stored."
+    )
     check_note = (
-        "Meta Ads is asked for the dataset before anything is saved, and no event is sent. If the token may not read "
-        "the dataset, Meta Ads gets a page view that is too old, which it refuses and does not record. With a test "
-        "event code it gets a page view instead, which it counts like any other."
+        "The dataset is requested from Meta Ads before anything is saved, and no event is sent. If the token may not "
+        "read the dataset, a page view that is too old is sent, which Meta Ads refuses and does not record. With a "
+        "test event code, a page view is sent instead, which Meta Ads counts like any other."
     )
     test_note = (
-        "One page view goes to Test Events of Meta Ads, whatever event you select, since Meta counts test events like "
-        "others. It has no player, so that Test Events may not list it. It counts nowhere here."
+        "One page view is sent to Test Events of Meta Ads, whatever event you select, because Meta counts test events "
+        "like others. It has no player, so Test Events may not list it. It is not counted here."
     )
     default_url = "https://graph.facebook.com"
     # Meta documents no limit of the Conversions API.
@@ -143,8 +146,8 @@ class Meta(Network):
         if outcome.code == answers.TOO_OLD:
             return (
                 f"Meta Ads accepted the access token, which may not read dataset ID {target_pixel}, and refused a "
-                "deliberately old event only for its age, so that nothing was recorded. Whether it accepts new ones is "
-                "known after the first."
+                "deliberately old event only for its age, so nothing was recorded. Whether Meta Ads accepts new events "
+                "is known after the first one."
             )
         return super().explain(outcome, target_pixel, undecided=undecided)
 

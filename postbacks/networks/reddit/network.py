@@ -17,7 +17,7 @@ from postbacks.networks.reddit import answers, payload, payload_fields
 class Reddit(Network):
     kind = "reddit"
     label = "Reddit Ads"
-    summary = "Ads on Reddit. Conversions go to the Conversions API with a pixel ID and an access token."
+    summary = "Ads on Reddit. Conversions are sent to the Conversions API with a pixel ID and an access token."
     events = {"game_launch": "game_launch (custom event)", "purchase": "Purchase"}
     standard_events = payload.STANDARD_EVENTS
     ready_goals = {
@@ -34,23 +34,23 @@ class Reddit(Network):
     custom_event_help = "A custom name has at most 64 letters, digits, spaces, dots, colons, hyphens and underscores."
     pixel_label = "Pixel ID"
     pixel_pattern = r"^(a2|t2)_[A-Za-z0-9]+$"  # t2_ on older pixels
-    pixel_help = "It looks like a2_xxxxxxxx and stands in Ads Manager, Events Manager, beside your pixel."
+    pixel_help = "It looks like a2_xxxxxxxx and is shown in Ads Manager, Events Manager, next to your pixel."
     credential_fields = (
         CredentialField(
             name="token",
             label="Conversion access token",
             help="In Events Manager: your pixel, Conversions API, Generate Conversion Access Token. "
-            "It is 700 characters and longer: copy all of it.",
+            "The token has 700 or more characters. Copy the complete token.",
         ),
     )
     credential_steps = (
         "Open Reddit Ads Manager as an administrator of the ad account, then Events Manager.",
         "Open your pixel, then Conversions API, then Generate Conversion Access Token.",
-        "Copy all of the token. It does not expire. When you generate a new one, rotate it here as well.",
+        "Copy the complete token. It does not expire. When you generate a new one, rotate it here as well.",
     )
     pixel_steps = (
         "Open Reddit Ads Manager, then Events Manager.",
-        "Copy the ID beside your pixel. It looks like a2_xxxxxxxx; leave out spaces before and after it.",
+        "Copy the ID next to your pixel, without spaces. It looks like a2_xxxxxxxx.",
     )
     test_code_label = "Test ID"
     test_code_help = "From Events Manager, Event Testing. Used for this check only and never stored."

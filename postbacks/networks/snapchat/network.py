@@ -16,7 +16,7 @@ from postbacks.networks.snapchat import answers, payload, payload_fields
 class Snapchat(Network):
     kind = "snapchat"
     label = "Snapchat Ads"
-    summary = "Ads on Snapchat. Conversions go to the Conversions API with a pixel ID and an access token."
+    summary = "Ads on Snapchat. Conversions are sent to the Conversions API with a pixel ID and an access token."
     events = payload.EVENTS
     standard_events = payload.STANDARD_EVENTS
     # Nothing in Snap's list is a lead: Custom event 1 to 5 are free for it.
@@ -31,10 +31,10 @@ class Snapchat(Network):
     }
     custom_events = False
     custom_event_pattern = ""
-    custom_event_help = "Select a name of Snapchat's list. For an event of your own it has Custom event 1 to 5."
+    custom_event_help = "Select a name from Snapchat's list. For your own events, use Custom event 1 to 5."
     pixel_label = "Pixel ID"
     pixel_pattern = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-    pixel_help = "It looks like 0a1b2c3d-4e5f-4a6b-8c7d-0e1f2a3b4c5d, in lower case: see Ads Manager, Events Manager."
+    pixel_help = "It looks like 0a1b2c3d-4e5f-4a6b-8c7d-0e1f2a3b4c5d, in lowercase: see Ads Manager, Events Manager."
     credential_fields = (
         CredentialField(
             name="token",
@@ -45,11 +45,12 @@ class Snapchat(Network):
     credential_steps = (
         "Open Snapchat Ads Manager as an admin of the organization that owns the pixel.",
         "Open the menu, then Business details, and find Conversions API tokens.",
-        "Generate a token and copy all of it. Snapchat may refuse a new token for up to an hour: try again then.",
+        "Generate a token and copy the complete token. Snapchat may refuse a new token for up to an hour. If it "
+        "does, try again later.",
     )
     pixel_steps = (
         "Open Snapchat Ads Manager, then Events Manager.",
-        "Select your pixel and copy the pixel ID that is shown beside its name.",
+        "Select your pixel and copy the pixel ID that is shown next to its name.",
     )
     # Test events go to an endpoint of their own.
     test_code_label = ""

@@ -10,7 +10,7 @@ MATCH_KEYS = (
         "Click ID",
         40,
         ((*USER, "sc_click_id"),),
-        "Keep the query of the landing page in the page URL that you send, so that the click is recognised.",
+        "Keep the query of the landing page in the page URL that you send, so that the click is recognized.",
     ),
     MatchKey("email", "Email", 20, ((*USER, "em", "0"),), "Identify players with the trait email."),
     MatchKey("phone", "Phone number", 15, ((*USER, "ph", "0"),), "Identify players with the trait phone."),
@@ -28,39 +28,40 @@ MATCH_KEYS = (
     ),
 )
 MATCH_KEY_HELP = (
-    "Snapchat accepts no event with a click ID alone. Send page events from the player’s browser, so that the click "
+    "Snapchat does not accept events with only a click ID. Send page events from the player’s browser, so that the "
+    "click "
     "has its IP address and user agent, or identify players with an email or phone number. For a player who consents "
-    "to anonymous tracking only, nothing can be sent to it."
+    "to anonymous tracking only, nothing can be sent to Snapchat."
 )
 SECRET = ("Parameter access_token", "The access token, never shown")
 NOTES = {
-    "data.event_name": "Snapchat’s name of the event",
-    "data.event_time": "When it happened, in seconds since 1970",
+    "data.event_name": "Snapchat’s name for the event",
+    "data.event_time": "Time of the event, in seconds since 1970",
     "data.action_source": "Kind of source: WEB for a pixel",
     "data.event_source_url": "Page of the click",
-    "data.event_id": "What Snapchat counts once by, the same on every attempt",
-    "data.user_data.em": "SHA-256 of the email, in lower case",
+    "data.event_id": "The ID by which Snapchat detects duplicates, the same on every attempt",
+    "data.user_data.em": "SHA-256 of the email, in lowercase",
     "data.user_data.ph": "SHA-256 of the phone number: its digits, with the country code",
-    "data.user_data.external_id": "SHA-256 of the user ID, or without one of the anonymous ID",
-    "data.user_data.fn": "SHA-256 of the first name, in lower case",
-    "data.user_data.ln": "SHA-256 of the last name, in lower case",
-    "data.user_data.ct": "SHA-256 of the city, in lower case",
+    "data.user_data.external_id": "SHA-256 of the user ID, otherwise of the anonymous ID",
+    "data.user_data.fn": "SHA-256 of the first name, in lowercase",
+    "data.user_data.ln": "SHA-256 of the last name, in lowercase",
+    "data.user_data.ct": "SHA-256 of the city, in lowercase",
     "data.user_data.st": "SHA-256 of the state, as two letters",
     "data.user_data.zp": "SHA-256 of the postal code",
     "data.user_data.country": "SHA-256 of the country, as two letters",
     "data.user_data.client_ip_address": "IP address at the time of the click",
     "data.user_data.client_user_agent": "Browser at the time of the click",
-    "data.user_data.sc_click_id": "Click ID of the ad, as it came",
-    "data.user_data.sc_cookie1": "Snapchat’s browser cookie, as it came",
-    "data.custom_data.value": "What was paid",
-    "data.custom_data.currency": "In which currency",
-    "data.custom_data.order_id": "Number of the order, by which Snapchat counts a purchase once",
+    "data.user_data.sc_click_id": "Click ID of the ad, unchanged",
+    "data.user_data.sc_cookie1": "Snapchat’s browser cookie, unchanged",
+    "data.custom_data.value": "Amount paid",
+    "data.custom_data.currency": "Currency",
+    "data.custom_data.order_id": "Order ID, by which Snapchat counts a purchase once",
     "data.custom_data.content_ids": "IDs of the items",
     "data.custom_data.contents.id": "ID of the item",
-    "data.custom_data.contents.quantity": "How many",
-    "data.custom_data.contents.item_price": "Price of one",
-    "data.custom_data.num_items": "How many items",
-    "data.data_processing_options": "LDU: Snapchat may use the event in a limited way only",
-    "data.data_processing_options_country": "Country whose law applies: 1 for the USA, 0 if Snapchat is to find it",
-    "data.data_processing_options_state": "State whose law applies: 1000 for California, 0 if Snapchat is to find it",
+    "data.custom_data.contents.quantity": "Quantity",
+    "data.custom_data.contents.item_price": "Price per item",
+    "data.custom_data.num_items": "Number of items",
+    "data.data_processing_options": "LDU: Snapchat may use the event only in a limited way",
+    "data.data_processing_options_country": "Country whose law applies: 1 for the USA, 0 if Snapchat determines it",
+    "data.data_processing_options_state": "State whose law applies: 1000 for California, 0 if Snapchat determines it",
 }

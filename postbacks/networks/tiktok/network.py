@@ -14,7 +14,7 @@ from postbacks.networks.tiktok import answers, payload, payload_fields
 class TikTok(Network):
     kind = "tiktok"
     label = "TikTok Ads"
-    summary = "Ads on TikTok. Conversions go to the Events API with a pixel code and an access token."
+    summary = "Ads on TikTok. Conversions are sent to the Events API with a pixel code and an access token."
     events = payload.EVENTS
     standard_events = payload.STANDARD_EVENTS
     ready_goals = {
@@ -30,12 +30,14 @@ class TikTok(Network):
     custom_event_pattern = payload.CUSTOM_NAME
     custom_event_help = (
         "A custom name has at most 50 letters, digits, spaces, dots, colons, hyphens and underscores. "
-        "TikTok cannot optimise on custom events: select a standard one where you can."
+        "TikTok cannot optimize for custom events. Select a standard event if possible."
     )
     pixel_label = "Pixel code"
     # Twenty of A-Z and 0-9 in every example seen; TikTok has published no rule, so the pattern is loose.
     pixel_pattern = r"^[A-Za-z0-9]{10,40}$"
-    pixel_help = "About 20 letters and digits, shown in Events Manager beside the pixel's name (it is not the name)."
+    pixel_help = (
+        "About 20 letters and digits, shown in Events Manager next to the pixel's name. The name itself does not work."
+    )
     credential_fields = (
         CredentialField(
             name="token",
@@ -44,14 +46,14 @@ class TikTok(Network):
         ),
     )
     credential_steps = (
-        "Open TikTok Events Manager with an account that has Business Center admin rights on the pixel. A service "
-        "account is best: its token goes on working when someone leaves the team.",
+        "Open TikTok Events Manager with an account that has Business Center admin rights on the pixel. Use a "
+        "service account if possible, because its token continues to work when someone leaves the team.",
         "Open your pixel, then Settings, then Generate Access Token.",
-        "Copy the token at once: TikTok shows it only once. It stays valid until someone revokes it.",
+        "Copy the token immediately: TikTok shows it only once. It stays valid until someone revokes it.",
     )
     pixel_steps = (
         "Open TikTok Events Manager and find your pixel in the list.",
-        "Copy the pixel code that is shown beside the pixel's name. It is not the name itself.",
+        "Copy the pixel code that is shown next to the pixel's name, not the name itself.",
     )
     test_code_label = "Test event code"
     test_code_help = "From Events Manager, Test Events (like TEST12345). Used for this check only and never stored."

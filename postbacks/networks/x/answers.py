@@ -126,7 +126,7 @@ def _message(response: Response, errors: list[dict[str, Any]], verdict: Verdict,
     processed = _object((decode_json(response) or {}).get("data")).get("conversions_processed")
     if isinstance(processed, int) and 0 < processed < sent:
         return f"X processed {processed} of {sent} conversions."
-    return "X processed no conversion." if processed == 0 else plain_message(response)
+    return "X did not process the conversion." if processed == 0 else plain_message(response)
 
 
 def _retry_after(response: Response) -> float | None:

@@ -15,7 +15,7 @@ from postbacks.networks.x import answers, payload, payload_fields
 class X(Network):
     kind = "x"
     label = "X Ads"
-    summary = "Ads on X. Conversions go to the Conversion API, each to the event of its goal."
+    summary = "Ads on X. Conversions are sent to the Conversion API, each to the event of its goal."
     # X has no event names: the type is a setting of the event in its Events Manager.
     events = {"game_launch": "game_launch", "purchase": "purchase"}
     standard_events = {}
@@ -24,9 +24,9 @@ class X(Network):
     custom_event_pattern = ""
     custom_event_help = ""
     pixel_label = "Pixel ID"
-    # X has published no pattern: base 36 in every example, in lower case.
+    # X has published no pattern: base 36 in every example, in lowercase.
     pixel_pattern = r"^[a-z0-9]{4,10}$"
-    pixel_help = "It looks like o8z6j: the ID of the X Pixel in Events Manager, in lower case."
+    pixel_help = "It looks like o8z6j: the ID of the X Pixel in Events Manager, in lowercase."
     credential_fields = (
         CredentialField(
             name="token",
@@ -37,25 +37,25 @@ class X(Network):
     credential_steps = (
         "Open X Ads Manager (ads.x.com) as an administrator of the ad account, then Tools, Events Manager.",
         "Open your X Pixel, then Install Pixel, Manual, and Conversion API (or Web Pixel and Conversion API).",
-        "Select Generate access token and copy all of it. No developer account is needed.",
+        "Select Generate access token and copy the complete token. No developer account is needed.",
     )
     pixel_steps = (
         "Open Events Manager. The ID of the X Pixel is the pixel ID.",
         "For each event that you report: Add events, Install with Conversion API, then copy its Event ID. The event of "
-        "an installed pixel works too.",
+        "an installed pixel also works.",
     )
     object_id = ObjectId(
         label="Event ID",
         pattern=r"(tw-[a-z0-9]+-)?[a-z0-9]{4,10}",
-        help="It looks like ol288 or tw-o8z6j-ol288 and is in Events Manager beside the event.",
+        help="It looks like ol288 or tw-o8z6j-ol288 and is shown in Events Manager next to the event.",
         required=False,
     )
     document = "x"
     test_code_label = ""
     test_code_help = ""
     check_note = (
-        "X has no test mode: the check is one conversion for each Event ID, without value, with an email that is "
-        "nobody’s. It appears once in Events Manager and is attributed to no ad."
+        "X has no test mode. The check sends one conversion for each Event ID, without a value and with a made-up "
+        "email address. It appears once in Events Manager and is not attributed to an ad."
     )
     default_url = "https://ads-api.x.com"
     # X's documents disagree: 60,000 events or requests, or 100,000 requests per account, in 15 minutes.
@@ -95,7 +95,7 @@ class X(Network):
 
     def object_id_problem(self, object_id: str, *, pixel_id: str) -> str:
         if object_id.startswith("tw-") and not object_id.startswith(f"tw-{pixel_id}-"):
-            return f"The Event ID {object_id} is of another pixel than {pixel_id}."
+            return f"The Event ID {object_id} belongs to another pixel than {pixel_id}."
         return ""
 
     def explain(self, outcome: Outcome, target_pixel: str, *, undecided: str) -> str:
@@ -103,12 +103,12 @@ class X(Network):
         if self.passed(outcome):
             return (
                 f"X Ads accepted a conversion for each Event ID of pixel ID {target_pixel}. They appear once in Events "
-                "Manager and are attributed to no ad."
+                "Manager and are not attributed to an ad."
             )
         if outcome.access == "pixel":
             return (
                 f"X Ads does not accept pixel ID {target_pixel} with this token and these Event IDs "
-                f"(“{outcome.message.rstrip(' .')}”): check that the token and each event are of this pixel."
+                f"(“{outcome.message.rstrip(' .')}”). Check that the token and each event belong to this pixel."
             )
         return sentence
 

@@ -10,7 +10,7 @@ MATCH_KEYS = (
         "Click ID",
         50,
         ((*IDENTIFIERS, "twclid"),),
-        "Keep the query of the landing page in the page URL that you send, so that the click is recognised.",
+        "Keep the query of the landing page in the page URL that you send, so that the click is recognized.",
     ),
     MatchKey("email", "Email", 25, ((*IDENTIFIERS, "hashed_email"),), "Identify players with the trait email."),
     MatchKey(
@@ -26,15 +26,15 @@ MATCH_KEYS = (
 )
 SECRET = ("Header X-Pixel-Token", "The pixel access token, never shown")
 NOTES = {
-    "conversions.conversion_time": "When it happened, in UTC",
-    "conversions.event_id": "Event ID of the goal: which event of Events Manager this is",
-    "conversions.identifiers.twclid": "Click ID of the ad, as it came",
-    "conversions.identifiers.hashed_email": "SHA-256 of the email, in lower case",
+    "conversions.conversion_time": "Time of the event, in UTC",
+    "conversions.event_id": "Event ID of the goal, from Events Manager",
+    "conversions.identifiers.twclid": "Click ID of the ad, unchanged",
+    "conversions.identifiers.hashed_email": "SHA-256 of the email, in lowercase",
     "conversions.identifiers.hashed_phone_number": "SHA-256 of the phone number, with + and its country code",
     "conversions.identifiers.ip_address": "IP address at the time of the click",
     "conversions.identifiers.user_agent": "Browser at the time of the click",
-    "conversions.conversion_id": "What X counts once by, the same on every attempt",
-    "conversions.value": "What was paid",
-    "conversions.price_currency": "In which currency",
-    "conversions.number_items": "How many items",
+    "conversions.conversion_id": "The ID by which X detects duplicates, the same on every attempt",
+    "conversions.value": "Amount paid",
+    "conversions.price_currency": "Currency",
+    "conversions.number_items": "Number of items",
 }

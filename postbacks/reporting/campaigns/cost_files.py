@@ -90,7 +90,7 @@ def read_file(text: str) -> CostFile:
         raise CostsRefused("This is not a CSV file.") from error
     lines = lines[1:] if stated else lines
     if len(lines) < 2:
-        raise CostsRefused("The file needs a line with the names of the columns, and a line per day and campaign.")
+        raise CostsRefused("The file needs a line with the column names, and one line per day and campaign.")
     if len(lines) > MAX_ROWS + 1:
         raise CostsRefused(f"The file has more than {MAX_ROWS:,} lines. Split it, by month for example.")
     return CostFile([cell.strip() for cell in lines[0][1]], lines[1:])
