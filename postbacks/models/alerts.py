@@ -52,9 +52,9 @@ class Alert(models.Model):
 class AlertFrequency(models.TextChoices):
     """How a member receives alerts."""
 
-    AT_ONCE = "at_once", "An email at once"
+    AT_ONCE = "at_once", "An email immediately"
     DAILY = "daily", "In a daily digest"
-    BOTH = "both", "At once and in a daily digest"
+    BOTH = "both", "Immediately and in a daily digest"
     NEVER = "never", "No email"
 
 

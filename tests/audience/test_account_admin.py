@@ -69,7 +69,7 @@ def test_a_superuser_copies_a_link_that_sets_the_password(ada: User, root: Clien
     assert link.startswith("https://hub.example/accounts/password/reset/key/")
     assert "no-store" in answer["Cache-Control"]
     entry = entries(ada)[-1]
-    assert (entry.changes, entry.actor.username) == ({"link for a new password": ["None", "made"]}, "root")
+    assert (entry.changes, entry.actor.username) == ({"password reset link": ["None", "made"]}, "root")
     client, new = Client(), "another battery staple"
     form = client.get(urlsplit(link).path, follow=True).request["PATH_INFO"]
     assert client.post(form, {"password1": new, "password2": new}).status_code == 302

@@ -109,5 +109,5 @@ def test_the_page_of_an_event_names_the_macro(game: Game, viewer: Client, key: N
 
     html = viewer.get(f"/g/{game.slug}/events/{event.day}/{event.pk}/").content.decode()
 
-    assert "<code>ttclid=__CLICKID__</code> is a macro that the ad network did not fill in" in html
+    assert "<code>ttclid=__CLICKID__</code> is a macro that the ad network did not replace" in html
     assert "_unfilled_macros" not in html

@@ -73,8 +73,8 @@ from tests.network_urls import point_at
 from tests.postbacks.echo import Echo
 
 pytestmark = pytest.mark.django_db
-NO_HEADER = "The header x-immutable-api-key is missing or does not hold a secret key (sk_imapik-…)."
-PUBLISHABLE = "Erasing needs a secret key (sk_imapik-…), not a publishable or server key."
+NO_HEADER = "The header x-immutable-api-key is missing or does not contain a secret key (sk_imapik-…)."
+PUBLISHABLE = "Erasing requires a secret key (sk_imapik-…), not a publishable or server key."
 NOT_RECOGNISED = "The secret key is not recognized. Check that it is correct and not revoked."
 
 USER, ANON, DEVICE, STEAM = "user-forgetme", "anon-forgetme", "device-forgetme", "76561198000000042"
@@ -344,7 +344,7 @@ def test_without_the_receipt_key_late_events_of_a_player_stay_undigested(
     kept, settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS, [Fernet.generate_key().decode()]
     send(key, purchase(USER, eventTimestamp=ago(minutes=20)))
     queue.drain()
-    with pytest.raises(ReceiptKeyLost, match="put the missing one back"):
+    with pytest.raises(ReceiptKeyLost, match="Add the missing key again"):
         Erasure.objects.for_subject(game.pk, USER)
     page_ = hub.member(game, Role.ADMIN).get(f"/g/{game.slug}/privacy/", {"q": USER}).content.decode()
     assert "No key in CREDENTIAL_KEYS decrypts the key of the receipts. Add the missing key again." in page_

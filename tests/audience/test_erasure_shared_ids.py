@@ -530,7 +530,7 @@ def test_after_an_erasure_every_other_event_keeps_its_player(
         ({"userId": ADA}, "The player was erased."),
         (
             {"anonymousId": BROWSER},
-            "No single player owned this ID: it was erased with what only it told, and the players’ own events stay",
+            "This ID did not belong to a single player. The ID and the data known only by it were erased.",
         ),
     ],
 )

@@ -141,7 +141,7 @@ def test_the_page_of_a_crowds_player_says_that_its_id_belongs_to_nobody(key: New
     digest(key, *(identify(f"user-{number}", BROWSER) for number in range(51)))
     digest(key, message(userId=ABSENT, anonymousId=BROWSER, eventName="of-nobody"))
     crowd = Identity.objects.get(value=BROWSER).person
-    sentence = "is used by more than 50 players or changes hands too often, as on a kiosk or a test bench."
+    sentence = "is used by more than 50 players or moves between players too often, for example on a kiosk"
     client = hub.member(game, Role.MARKETER)
     page = page_of(game, crowd, client)
     assert sentence in page

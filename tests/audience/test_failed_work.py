@@ -150,10 +150,10 @@ def command(name: str, *arguments: str) -> str:
 def test_retry_batches_reports_the_number_and_none_the_second_time(game: Game, other_game: Game) -> None:
     aside, other = batch(game, BatchState.FAILED), batch(other_game, BatchState.FAILED)
 
-    assert command("retry_batches", "--game", game.slug) == "To be digested again: 1.\n"
-    assert command("retry_batches", "--game", game.slug) == "To be digested again: 0.\n"
+    assert command("retry_batches", "--game", game.slug) == "Queued again: 1.\n"
+    assert command("retry_batches", "--game", game.slug) == "Queued again: 0.\n"
     assert {row.pk: row.state for row in Batch.objects.all()} == {aside.pk: "pending", other.pk: "failed"}
-    assert command("retry_batches", str(aside.pk), str(other.pk)) == "To be digested again: 1.\n"
+    assert command("retry_batches", str(aside.pk), str(other.pk)) == "Queued again: 1.\n"
     assert list(Batch.objects.due()) == [aside, other]
 
 
@@ -161,19 +161,19 @@ def test_retry_set_aside_retries_only_what_was_set_aside(game: Game, other_game:
     mine, waiting = failed(game), failed(game, row="2", aside=False)
     replay, other = failed(game, Queue.REPLAY), failed(other_game)
 
-    assert command("retry_set_aside", "--game", game.slug, "--queue", "fan_out") == "To be tried again: 1.\n"
+    assert command("retry_set_aside", "--game", game.slug, "--queue", "fan_out") == "Queued again: 1.\n"
     attempts = dict(FailedWork.objects.values_list("pk", "attempts"))
     assert attempts == {mine.pk: 0, waiting.pk: 1, replay.pk: 8, other.pk: 8}
-    assert command("retry_set_aside", str(other.pk)) == "To be tried again: 1.\n"
-    assert command("retry_set_aside") == "To be tried again: 1.\n"
-    assert command("retry_set_aside") == "To be tried again: 0.\n"
+    assert command("retry_set_aside", str(other.pk)) == "Queued again: 1.\n"
+    assert command("retry_set_aside") == "Queued again: 1.\n"
+    assert command("retry_set_aside") == "Queued again: 0.\n"
     assert not FailedWork.objects.set_aside().exists()
 
 
 @pytest.mark.parametrize("name", ["retry_batches", "retry_set_aside"])
 def test_an_unknown_game_is_reported_and_nothing_is_retried(game: Game, name: str) -> None:
     failed(game), batch(game, BatchState.FAILED)
-    with pytest.raises(CommandError, match="There is no game “sky-riders”."):
+    with pytest.raises(CommandError, match="The game “sky-riders” does not exist."):
         command(name, "--game", "sky-riders")
     assert (FailedWork.objects.set_aside().count(), Batch.objects.get().state) == (1, "failed")
 

@@ -109,7 +109,7 @@ def test_a_page_shows_a_plain_message(game: Game, state: str) -> None:
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
     page = hub.normalized_html(answer.content.decode())
     assert "The database is unavailable" in page
-    assert "Nothing that was acknowledged is lost; what you just sent may not have been saved." in page
+    assert "Accepted events are safe, but your last change may not be saved." in page
     assert hub.inline_code(page) == []
     assert not ApiKey.objects.exists()
 

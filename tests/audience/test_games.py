@@ -62,7 +62,7 @@ def test_two_games_with_one_name_created_at_once_are_both_created() -> None:
     thread.join(20)
     assert (answer.status_code, answer["Location"]) == (302, "/g/sky-raiders-2/start/")
     said = [str(message) for message in get_messages(answer.wsgi_request)]
-    assert said == ["The address sky-raiders was taken a moment ago: this game has sky-raiders-2."]
+    assert said == ["The URL name sky-raiders was just taken. This game has sky-raiders-2."]
     assert slugs() == ["sky-raiders", "sky-raiders-2"]
     assert Membership.objects.filter(user=founder, role=Role.ADMIN).count() == 2
 

@@ -17,7 +17,7 @@ EDIT = "/g/{}/privacy/consent/"
 
 def said(client: Client, game: Game) -> str:
     page = hub.normalized_html(client.get(PRIVACY.format(game.slug)).content.decode())
-    return page.split("When a player never stated a level, their conversions are<strong>")[1].partition("<")[0]
+    return page.split("If a player never stated a level, their conversions are<strong>")[1].partition("<")[0]
 
 
 def test_an_admin_sets_the_consent_default_and_the_page_shows_it(game: Game) -> None:

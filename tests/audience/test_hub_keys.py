@@ -97,7 +97,7 @@ def test_a_rotating_key_shows_when_it_ends(game: Game, admin: Client, secret_key
     until = secret_key.key.expires_at
     assert until is not None
     assert "Rotating" in page
-    assert "Old key works 23 h 59 min more, until<time datetime" in page
+    assert "Old key works for 23 h 59 min more, until<time datetime" in page
     assert dates.moment(until) in page
 
 
@@ -111,7 +111,7 @@ def test_revoking_a_key_asks_for_confirmation_first(game: Game, admin: Client, k
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"), [("", "Nothing was typed. The key still works."), ("Web", "This is not “web”.")]
+    ("typed", "said"), [("", "Nothing was entered. The key still works."), ("Web", "This is not “web”.")]
 )
 def test_a_key_is_not_revoked_before_its_name_is_typed(
     game: Game, admin: Client, key: NewKey, typed: str, said: str

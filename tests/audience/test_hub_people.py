@@ -158,13 +158,13 @@ def test_a_merged_or_erased_player_shows_the_gone_page(game: Game) -> None:
 
 def test_an_admin_erases_the_player_by_typing_the_id(game: Game, ada: Person) -> None:
     admin = hub.member(game, Role.ADMIN)
-    assert "Type player-ada to confirm" in admin.get(f"/g/{game.slug}/people/{ada.pk}/").content.decode()
+    assert "Enter player-ada to confirm" in admin.get(f"/g/{game.slug}/people/{ada.pk}/").content.decode()
     url = f"/g/{game.slug}/people/{ada.pk}/erase/"
     wrong = admin.post(url, {"confirmation": "player-ad"}, follow=True).content.decode()
     assert "This is not the ID of this player. Nothing was erased." in wrong
     assert not Erasure.objects.exists()
     page = admin.post(url, {"confirmation": "player-ada"}, follow=True).content.decode()
-    assert "The erasure is under way" in page
+    assert "The erasure is in progress" in page
     erasure = Erasure.objects.get()
     assert (erasure.namespace, erasure.subject, erasure.requested_by) == ("user", "player-ada", "admin-of-sky-raiders")
 

@@ -27,7 +27,7 @@ def admin(game: Game) -> Client:
 
 def test_an_erasure_needs_the_id_typed_twice(game: Game, admin: Client) -> None:
     page = admin.post(f"/g/{game.slug}/privacy/erase/", GIVEN, follow=True).content.decode()
-    assert "The erasure is under way" in page
+    assert "The erasure is in progress" in page
     erasure = Erasure.objects.get()
     assert (erasure.namespace, erasure.subject, erasure.requested_by) == ("user", "user-1", "admin-of-sky-raiders")
     assert erasure.subject_hash[:12] in page
@@ -47,7 +47,7 @@ def test_an_id_to_erase_is_not_stripped(game: Game, admin: Client) -> None:
 
 def test_members_other_than_admins_are_told_who_may_erase(game: Game) -> None:
     page = hub.member(game, Role.MARKETER).get(f"/g/{game.slug}/privacy/").content.decode()
-    assert "Admins of the game erase players here" in page
+    assert "Admins of the game can erase players here" in page
     assert "<form method" not in page.split("<main")[1]
 
 
@@ -129,7 +129,7 @@ def test_the_privacy_page_counts_every_kind_of_row(game: Game, admin: Client, ad
         "Consent decisions": "1",
         "Rejected messages": "1",
     }
-    assert "Type player-ada to confirm" in page
+    assert "Enter player-ada to confirm" in page
 
 
 def test_the_download_contains_all_data_and_no_credential(game: Game, admin: Client, ada: Person) -> None:
@@ -191,4 +191,4 @@ def test_the_receipts_refresh_while_an_erasure_is_pending(game: Game, admin: Cli
     admin.post(f"/g/{game.slug}/privacy/erase/", GIVEN)
     page = admin.get(f"/g/{game.slug}/privacy/").content.decode()
     assert 'hx-trigger="every 2s"' in page
-    assert "Under way" in page
+    assert "In progress" in page

@@ -30,7 +30,7 @@ from tests.audience.immutable import (
 from tests.audience.wire import assert_nothing_stored
 
 pytestmark = pytest.mark.django_db
-NO_HEADER = "The header x-immutable-publishable-key is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
+NO_HEADER = "The header x-immutable-publishable-key is missing or does not contain a key (pk_imapik-… or sk_imapik-…)."
 NOT_RECOGNISED = "The publishable key is not recognized. Check that it is correct and not revoked."
 MB = 1024 * 1024
 
@@ -135,8 +135,8 @@ def test_the_use_of_a_key_is_noted(key: NewKey) -> None:
         (b'{"messages": {}}', 'The body must be an object: {"messages": [...]}.'),
         (b'{"messages": "x"}', 'The body must be an object: {"messages": [...]}.'),
         (b'{"batch": [{}]}', 'The body must be an object: {"messages": [...]}.'),
-        (b'{"messages": []}', "messages must hold 1 to 100 messages, not 0."),
-        (json.dumps({"messages": [{}] * 101}).encode(), "messages must hold 1 to 100 messages, not 101."),
+        (b'{"messages": []}', "messages must contain 1 to 100 messages, not 0."),
+        (json.dumps({"messages": [{}] * 101}).encode(), "messages must contain 1 to 100 messages, not 101."),
     ],
 )
 def test_a_body_that_is_no_batch_is_400(key: NewKey, sent: bytes, complaint: str) -> None:

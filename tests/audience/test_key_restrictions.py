@@ -317,7 +317,7 @@ def test_consent_from_an_origin_that_is_not_allowed_is_refused(game: Game, metho
     assert not ConsentDecision.objects.exists()
     (kept,) = Rejection.objects.all()
     assert (kept.route, kept.raw, [e["code"] for e in kept.errors]) == ("tracking-consent", {"not_kept": True}, [code])
-    assert revalidation_obstacle(kept).startswith("The request was refused as a whole")
+    assert revalidation_obstacle(kept).startswith("The whole request was rejected")
 
 
 def test_an_erasure_from_an_address_that_is_not_allowed_is_refused(game: Game) -> None:

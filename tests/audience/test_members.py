@@ -168,14 +168,14 @@ def test_a_link_for_another_address_than_the_signed_in_one_is_refused(game: Game
 def test_a_member_is_not_invited_again(game: Game, admin: Client) -> None:
     hub.member(game, Role.VIEWER)
     answer = admin.post(path(game, "invite/"), {"email": "VIEWER-of-sky-raiders@studio.example", "role": "admin"})
-    assert "is a member of Sky Raiders already." in answer.content.decode()
+    assert "is already a member of Sky Raiders." in answer.content.decode()
     assert (Invitation.objects.count(), len(mail.outbox)) == (0, 0)
 
 
 def test_an_invited_address_is_not_invited_twice_but_again_after_it_expired(game: Game, admin: Client) -> None:
     first = invite(admin, game)
     answer = admin.post(path(game, "invite/"), {"email": NEW, "role": "admin"})
-    assert "is invited already." in answer.content.decode()
+    assert "is already invited." in answer.content.decode()
     assert (len(mail.outbox), Invitation.objects.get().role) == (1, "marketer")
     Invitation.objects.update(expires_at=timezone.now())
     second = invite(admin, game, role="viewer")
@@ -194,8 +194,8 @@ def test_sending_an_invitation_again_replaces_its_link(game: Game, admin: Client
 def test_a_revoked_invitation_no_longer_works_and_is_not_listed(game: Game, admin: Client) -> None:
     link = invite(admin, game)
     page = admin.post(path(game, f"invitations/{Invitation.objects.get().pk}/revoke/"), follow=True).content.decode()
-    assert f"The invitation of {NEW} is revoked" in page
-    assert "Nobody is invited at the moment." in page
+    assert f"The invitation of {NEW} was revoked" in page
+    assert "No open invitations." in page
     assert Client().get(link).status_code == 410
 
 

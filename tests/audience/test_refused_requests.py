@@ -125,7 +125,7 @@ def test_the_page_of_the_rejection_names_route_size_and_request(game: Game) -> N
     assert "The body is not valid JSON" in page
     assert row.raw["request"] == answer.headers["X-Request-ID"]
     assert answer.headers["X-Request-ID"] in page
-    assert revalidation_obstacle(row).startswith("The request was refused as a whole")
+    assert revalidation_obstacle(row).startswith("The whole request was rejected")
     assert revalidate_rejection(rejection=row, requested_by="ada").status is RevalidationStatus.IMPOSSIBLE
 
 

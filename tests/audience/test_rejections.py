@@ -191,7 +191,7 @@ def test_a_parcelvoy_body_of_an_unknown_route_is_kept(game: Game, key: NewKey) -
 def test_a_truncated_rejection_cannot_be_replayed(game: Game, key: NewKey) -> None:
     immutable.send(key, immutable.message(userId="x" * 300, properties={"text": "x" * 40_000}))
     row = refused()
-    assert "too large to be kept whole" in revalidation_obstacle(row)
+    assert "too large to be stored completely" in revalidation_obstacle(row)
     assert again(row) == RevalidationStatus.IMPOSSIBLE
     assert Rejection.objects.filter(pk=row.pk).exists()
     assert not Event.objects.exists()
@@ -205,9 +205,9 @@ def test_a_message_that_resembles_a_truncated_one_can_be_replayed(game: Game, ke
 def test_without_its_key_or_its_frame_it_cannot_be_judged(game: Game, rudderstack: NewKey) -> None:
     batch = {"batch": [{"type": "track", "userId": "u"}], "context": {"text": "x" * 3_000}}
     Client().post("/v1/batch", batch, "application/json", headers=basic(rudderstack))
-    assert "What its batch said" in revalidation_obstacle(refused())
+    assert "The fields of its batch" in revalidation_obstacle(refused())
     rudderstack.key.delete()
-    assert "key it came with has been deleted" in revalidation_obstacle(refused())
+    assert "key that it was sent with was deleted" in revalidation_obstacle(refused())
     assert again(refused()) == RevalidationStatus.IMPOSSIBLE
 
 
@@ -226,11 +226,11 @@ def test_the_page_shows_the_result(game: Game, key: NewKey) -> None:
     row = refused()
     url = f"/g/{game.slug}/events/rejections/{row.pk}/replay/"
     still = marketer.post(url, follow=True).content.decode()
-    assert "Still not accepted" in still
+    assert "Still rejected" in still
     assert "userId must be a string." in still
     Rejection.objects.update(raw=immutable.message(messageId=str(uuid.uuid4())))
     part = marketer.post(url, headers={"HX-Request": "true"}).content.decode()
-    assert "Accepted. It counts as received when it first came" in part
+    assert "Accepted. The original time of receipt counts" in part
     assert "Validate again" not in part
-    assert "It is no longer here" in marketer.post(url, follow=True).content.decode()
+    assert "This message is no longer stored" in marketer.post(url, follow=True).content.decode()
     assert Event.objects.count() == 1

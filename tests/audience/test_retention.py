@@ -209,17 +209,15 @@ def test_an_admin_sees_what_a_shorter_retention_deletes_and_types_the_name(key: 
     store(key, "old", "older", day=OLD)
     admin = hub.member(game, Role.ADMIN)
     page = edit(admin, game, kept_days="90")
-    assert f"2 events of the days before {dates.day(KEPT)} are deleted within the next minutes" in " ".join(
-        page.split()
-    )
-    assert "Type Sky Raiders to confirm" in page
+    assert f"2 events of the days before {dates.day(KEPT)} are deleted within a few minutes" in " ".join(page.split())
+    assert "Enter Sky Raiders to confirm" in page
     page = edit(admin, game, kept_days="90", confirmation="sky")
     assert "This is not “Sky Raiders”. Nothing was changed or deleted." in page
     game.refresh_from_db()
     assert game.kept_days is None
 
     page = edit(admin, game, kept_days="90", confirmation="Sky Raiders")
-    assert "Events of Sky Raiders are kept for 90 days. Older events are deleted within a few minutes." in page
+    assert "Events of Sky Raiders are now kept for 90 days. Older events are deleted within a few minutes." in page
     assert f"those of the days before {dates.day(KEPT)} are deleted" in " ".join(page.split())
     game.refresh_from_db()
     assert game.kept_days == 90
@@ -233,7 +231,7 @@ def test_a_longer_retention_needs_no_confirmation(game: Game) -> None:
     game_settings.set_kept_days(game=game, days=90)
     admin = hub.member(game, Role.ADMIN)
     assert "kept for 365 days" in edit(admin, game, kept_days="365")
-    assert "Events and the delivery log are kept for ever." in edit(admin, game, kept_days="")
+    assert "Events and the delivery log are kept forever." in edit(admin, game, kept_days="")
     game.refresh_from_db()
     assert game.kept_days is None
 
@@ -248,7 +246,7 @@ def test_an_invalid_retention_is_refused(game: Game, given: str, said: str) -> N
 def test_other_members_see_the_retention(game: Game) -> None:
     marketer = hub.member(game, Role.MARKETER)
     page = marketer.get(f"/g/{game.slug}/privacy/").content.decode()
-    assert "kept for ever" in page
+    assert "kept forever" in page
     assert "privacy/retention/" not in page
     assert marketer.get(f"/g/{game.slug}/privacy/retention/").status_code == 403
 

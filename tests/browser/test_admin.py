@@ -40,10 +40,10 @@ def test_an_admin_creates_rotates_and_revokes_a_key(admin: Page, game: Game) -> 
 
     page.get_by_label("Menu of Payment backend").click()
     page.get_by_role("link", name="Revoke").click()
-    page.get_by_label("Type Payment backend to confirm").fill("payment backend")
+    page.get_by_label("Enter Payment backend to confirm").fill("payment backend")
     page.get_by_role("button", name="Revoke key").click()
     expect(page.get_by_text("The key still works.")).to_be_visible()
-    page.get_by_label("Type Payment backend to confirm").fill("Payment backend")
+    page.get_by_label("Enter Payment backend to confirm").fill("Payment backend")
     page.get_by_role("button", name="Revoke key").click()
     expect(page.get_by_text("Payment backend is revoked")).to_be_visible()
     assert sorted(key.is_live for key in ApiKey.objects.all()) == [False, True]
@@ -81,7 +81,7 @@ def test_an_admin_erases_a_player(admin: Page, game: Game, worker: None) -> None
     page = admin
     page.goto(f"/g/{game.slug}/people/{player.pk}/")
     page.get_by_text("Erase …").click()
-    page.get_by_label("Type player-7 to confirm").fill("player-7")
+    page.get_by_label("Enter player-7 to confirm").fill("player-7")
     page.get_by_role("button", name="Erase this player").click()
     page.wait_for_url(f"**/g/{game.slug}/privacy/**")
     expect(page.get_by_role("row").filter(has_text="Done")).to_be_visible()

@@ -16,7 +16,7 @@ def test_the_request_is_shown_while_it_is_typed_and_saved_once_its_server_accept
     request = page.get_by_label("Request", exact=True)
     expect(request).to_contain_text("GET https://partner.example/postback?click_id=")
     page.get_by_label("URL", exact=True).fill("https://partner.example/?c={clickid}")
-    expect(page.get_by_text("There is no macro {clickid}.")).to_be_visible()
+    expect(page.get_by_text("The macro {clickid} does not exist.")).to_be_visible()
 
     page.get_by_label("Method").select_option(parts["method"])
     page.get_by_label("URL", exact=True).fill(parts["url"])

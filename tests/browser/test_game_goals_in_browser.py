@@ -53,7 +53,7 @@ def test_a_goal_is_defined_once_used_changed_and_copied(
     page.get_by_label(f"Menu of {TIKTOK_ACCOUNTS.pixel}").click()
     page.get_by_role("link", name="Copy to another network").click()
     page.get_by_role("dialog").get_by_role("link", name="Reddit Ads").click()
-    expect(page.get_by_text("Not copied: the credential and the pixel code.")).to_be_visible()
+    expect(page.get_by_text("The credential and the pixel code were not copied.")).to_be_visible()
     page.get_by_label("access token").first.fill(REDDIT_ACCOUNTS.token)
     page.get_by_label("Pixel ID").first.fill(REDDIT_ACCOUNTS.pixel)
     assert PostbackConfig.objects.count() == 1

@@ -82,7 +82,7 @@ def test_the_menu_of_a_postback_edits_switches_and_deletes(marketer: Page, game:
     page.get_by_text("Rotate credentials").click()
     expect(page.get_by_label("Access token")).to_have_value("")
     page.goto(f"/g/{game.slug}/integrations/tiktok/{config.pk}/delete/")
-    page.get_by_label(f"Type {config.pixel_id} to confirm").fill(config.pixel_id)
+    page.get_by_label(f"Enter {config.pixel_id} to confirm").fill(config.pixel_id)
     page.get_by_role("button", name="Delete postback").click()
     expect(page.get_by_text("No postbacks yet")).to_be_visible()
 
@@ -136,7 +136,7 @@ def test_a_rejection_is_validated_again_in_its_row(marketer: Page, game: Game) -
     page.goto(f"/g/{game.slug}/events/?status=rejected")
     page.locator(".entry summary").click()
     page.get_by_role("button", name="Validate again").click()
-    expect(page.get_by_text("Accepted. It counts as received when it first came")).to_be_visible()
+    expect(page.get_by_text("Accepted. The original time of receipt counts")).to_be_visible()
     page.get_by_role("link", name="All", exact=True).click()
     expect(page.locator(".entry").first).to_contain_text("won")
 

@@ -73,7 +73,7 @@ def adds_a_postback(product: Product, page: Page) -> None:
     panel.get_by_role("button", name="Save").click()
     refusal = panel.get_by_role("alert")
     expect(refusal).to_contain_text("Access token is incorrect or has been revoked")
-    expect(refusal).to_contain_text("copy all of it again or generate a new one")
+    expect(refusal).to_contain_text("Copy the complete access token again or generate a new one")
     assert product.rows("SELECT 1 FROM postbacks_postbackconfig WHERE pixel_id = %s", SECOND) == []
 
     panel.get_by_label("Access token").fill(TIKTOK_ACCOUNTS.token)

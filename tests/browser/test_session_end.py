@@ -58,7 +58,7 @@ def test_a_poll_does_not_leave_a_page_with_something_entered(admin: Page, game: 
     with admin.expect_response(lambda answer: answer.url.endswith("/alerts/"), timeout=20_000) as polled:
         pass
     assert polled.value.headers.get("hx-redirect", "").startswith("/accounts/login/")
-    expect(admin.get_by_role("heading", name="How you are told")).to_be_visible()
+    expect(admin.get_by_role("heading", name="Email notifications")).to_be_visible()
     admin.locator("form.narrow").get_by_role("button", name="Save").click()
     sign_in_again(admin, "admin")
     expect(admin.get_by_label("In a daily digest", exact=True)).to_be_checked()

@@ -28,7 +28,9 @@ def switched(marketer: Page, game: Game) -> Page:
     marketer.goto(f"/g/{game.slug}/integrations/tiktok/")
     marketer.get_by_label(f"Menu of {config.pixel_id}").click()
     marketer.get_by_role("button", name="Disable").click()
-    expect(marketer.locator("#said [data-toast]")).to_contain_text("is disabled: nothing is sent while it is off.")
+    expect(marketer.locator("#said [data-toast]")).to_contain_text(
+        "was disabled. Nothing is sent while it is disabled."
+    )
     return marketer
 
 
@@ -37,7 +39,7 @@ def test_a_toast_is_announced_in_an_existing_live_region(switched: Page) -> None
     switched.clock.run_for(1_000)
     told = switched.evaluate("window.announced")
     assert [region for region, _ in told] == ["said"]
-    assert told[0][1].endswith("is disabled: nothing is sent while it is off.")
+    assert told[0][1].endswith("was disabled. Nothing is sent while it is disabled.")
     assert switched.evaluate(FOCUS) == "BODY"
 
 
@@ -107,7 +109,7 @@ def test_without_javascript_messages_are_shown_on_the_page(
     page.goto(f"/g/{game.slug}/integrations/tiktok/")
     page.get_by_label(f"Menu of {config.pixel_id}").click()
     page.get_by_role("button", name="Disable").click()
-    message = page.get_by_role("status").filter(has_text="is disabled: nothing is sent while it is off.")
+    message = page.get_by_role("status").filter(has_text="was disabled. Nothing is sent while it is disabled.")
     expect(message).to_be_visible()
     expect(page.get_by_role("button", name="Dismiss")).to_have_count(0)
     # Above the page and not over it.

@@ -36,7 +36,7 @@ PARTS: dict[str, tuple[str, str, Callable[[Page], Any]]] = {
     "overview": ("", ".awaited", lambda page: page.locator("#range-7d").click()),
     "period": ("conversions/", ".awaited", lambda page: page.locator("#range-30d").click()),
     "step": ("conversions/", ".awaited", lambda page: page.locator("#step-attributed").click()),
-    "search": ("conversions/", ".awaited", lambda page: page.get_by_label("Find one").press("Enter")),
+    "search": ("conversions/", ".awaited", lambda page: page.get_by_label("Search").press("Enter")),
 }
 
 
@@ -110,8 +110,8 @@ def test_a_form_closed_during_a_check_is_kept(marketer: Page, game: Game, sandbo
     expect(panel).to_be_hidden()
     expect(page.get_by_role("link", name="+ Add postback")).to_be_focused()
     expect(line).to_contain_text("Asking TikTok Ads…")
-    expect(line).to_contain_text("kept as you filled it in")
-    expect(line.get_by_role("button", name="Forget it")).to_be_hidden()
+    expect(line).to_contain_text("Your input is kept")
+    expect(line.get_by_role("button", name="Discard")).to_be_hidden()
 
     credentials.run_check(check_id=str(CredentialCheck.objects.get().pk))
     expect(line.get_by_role("alert")).to_contain_text("Access token is incorrect or has been revoked")
@@ -143,7 +143,7 @@ def test_a_refused_form_can_be_discarded(marketer: Page, game: Game, sandbox: Sa
     expect(panel).to_contain_text("Asking TikTok Ads…")
     panel.get_by_role("link", name="Cancel").click()
     credentials.run_check(check_id=str(CredentialCheck.objects.get().pk))
-    line.get_by_role("button", name="Forget it").click()
+    line.get_by_role("button", name="Discard").click()
     expect(line).to_be_empty()
     page.get_by_role("link", name="+ Add postback").click()
     expect(panel.get_by_label("Access token")).to_have_value("")

@@ -64,7 +64,7 @@ def test_an_address_that_is_invalid_or_taken_is_asked_for_again(typed: list[str]
     assert said.getvalue().splitlines() == [
         "Error: Enter a valid email address.",
         "Error: Enter a valid email address.",
-        "Error: There is an account for ada@studio.example already.",
+        "Error: An account for ada@studio.example already exists.",
     ]
     assert set(User.objects.values_list("email", flat=True)) == {"ada@studio.example", "boss@studio.example"}
 
@@ -77,7 +77,7 @@ def test_without_a_terminal_an_address_is_enough(monkeypatch: Any) -> None:
     monkeypatch.setenv("DJANGO_SUPERUSER_USERNAME", "second")
     call_command("createsuperuser", interactive=False, stdout=StringIO())
     assert User.objects.get(username="second").email == "second@studio.example"
-    with pytest.raises(CommandError, match="There is an account for boss@studio.example already"):
+    with pytest.raises(CommandError, match="An account for boss@studio.example already exists"):
         call_command("createsuperuser", interactive=False, username="again", email="boss@studio.example")
     monkeypatch.delenv("DJANGO_SUPERUSER_EMAIL")
     monkeypatch.delenv("DJANGO_SUPERUSER_USERNAME")

@@ -139,7 +139,7 @@ def test_a_form_comes_back_with_its_contents(game: Game, person: Any, name: str,
     assert sign_in(client, client.post(target or path, entered, headers=headers)) == path
     page = client.get(path).content.decode()
     assert NOTE in page
-    assert "What you entered is back in the form" in page
+    assert "Your input is back in the form" in page
     kept = {field: [text.replace("\r\n", "\n") for text in texts] for field, texts in entered.items()}
     shown = forms.posted(forms.read(page, path, form))
     assert {name: texts for name, texts in shown.items() if name not in secrets} == {
@@ -163,7 +163,7 @@ def test_a_button_says_that_nothing_was_done(game: Game, key: NewKey, person: An
     after = sign_in(client, client.post(url, headers={"Referer": f"http://testserver/g/{game.slug}/?range=7d"}))
     assert after == f"/g/{game.slug}/?range=7d"
     page = hub.normalized_html(client.get(after).content.decode())
-    assert f"{hub.normalized_html(NOTE)}Do it again." in page
+    assert f"{hub.normalized_html(NOTE)}Try again." in page
 
 
 def test_another_site_is_not_where_a_form_leads_to(game: Game, person: Any) -> None:
@@ -306,7 +306,7 @@ def test_the_address_of_a_form_is_answered_with_a_page(game: Game, person: Any) 
     for client in (Client(), hub.signed_in(person)):
         answer = client.get(url, headers={"Accept": "text/html"})
         assert (answer.status_code, answer["Allow"]) == (405, "POST")
-        assert "This address is not a page" in answer.content.decode()
+        assert "This URL is not a page" in answer.content.decode()
         assert client.get(url, headers={"Accept": "application/json"}).content == b""
 
 

@@ -91,7 +91,7 @@ def test_ten_wrong_passwords_lock_the_account_for_this_address_with_a_message(ad
     for attempt in range(10):
         answer = sign_in(Client(), login="Ada@Studio.example" if attempt % 2 else "ada@studio.example", password="no")
     assert answer.status_code == 429
-    assert "the account stays locked for 15 minutes" in answer.content.decode()
+    assert "are blocked for 15 minutes" in answer.content.decode()
     locked, other, elsewhere = Client(), Client(), Client(REMOTE_ADDR="198.51.100.7")
     assert sign_in(locked).status_code == 429
     assert not signed_in(locked)
@@ -240,12 +240,12 @@ def test_admins_are_led_to_set_up_a_second_factor_where_one_is_required(ada: Use
     settings.REQUIRE_MFA_FOR_ADMINS = True
     assert client.get(keys)["Location"] == "/accounts/2fa/"
     page = client.get("/accounts/2fa/").content.decode()
-    assert "Admins sign in with a second factor here." in page
+    assert "This installation requires two-factor authentication for admins." in page
     key = {"name": "web", "kind": "publishable", "environment": "production", "dialect": "immutable"}
     assert client.post(f"{keys}new/", key)["Location"] == "/accounts/2fa/"
     assert not ApiKey.objects.exists()
     assert client.get(keys, headers={"HX-Request": "true"})["HX-Redirect"] == "/accounts/2fa/"
-    assert "Set up a second factor." in client.get("/accounts/").content.decode()
+    assert "Set up two-factor authentication." in client.get("/accounts/").content.decode()
     assert marketer.get(keys).status_code == 200
     with_app(client)
     assert client.get(keys).status_code == 200
@@ -397,7 +397,7 @@ def test_an_unknown_address_gets_no_mail_and_the_same_page(ada: User) -> None:
         Client().post("/accounts/password/reset/", {"email": email}, follow=True).content.decode()
         for email in ("ada@studio.example", "stranger@elsewhere.example")
     ]
-    assert all("If there is an account for this address" in page for page in pages)
+    assert all("If an account exists for this address" in page for page in pages)
     assert [message.to for message in mail.outbox] == [["ada@studio.example"]]
 
 
@@ -493,7 +493,7 @@ def test_no_account_page_contains_inline_code(ada: User) -> None:
 
 def test_there_is_no_sign_up(db: None) -> None:
     for answer in (Client().get("/accounts/signup/"), Client().post("/accounts/signup/", {"email": "x@y.example"})):
-        assert "An admin of your studio invites you by mail." in answer.content.decode()
+        assert "Ask an admin of your studio for an invitation." in answer.content.decode()
     assert not User.objects.exists()
 
 

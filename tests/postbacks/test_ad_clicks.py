@@ -26,7 +26,7 @@ def test_an_admin_sets_what_an_untagged_fbclid_counts_as_and_the_integrations_pa
     assert 'value="paid"' in form.split("checked")[0].rpartition("<input")[2]
 
     answer = admin.post(EDIT.format(game.slug), {"untagged": "organic"}, follow=True)
-    assert "without UTM tags are organic visits from now on" in answer.content.decode()
+    assert "without UTM tags now count as organic visits" in answer.content.decode()
     game.refresh_from_db()
     assert (game.untagged_fbclid_is_paid, said(admin, game)) == (False, "organic")
     entry = LogEntry.objects.get_for_object(game).latest("pk")

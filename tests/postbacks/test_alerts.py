@@ -166,7 +166,7 @@ def test_silence_opens_an_alert_from_ten_conversions_on(config: PostbackConfig) 
     for number in range(1, 11):
         factories.conversion(factories.person(config.game), fanned_out_at=timezone.now())
         assert watch() == (1 if number == 10 else 0)
-    assert Alert.objects.get().cause == "10 conversions came, none could be sent: 10 had no ad click."
+    assert Alert.objects.get().cause == "10 conversions were received, none could be sent: 10 had no ad click."
 
 
 def test_watching_many_configs_takes_as_many_queries_as_one(game: Game) -> None:

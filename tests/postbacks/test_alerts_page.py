@@ -32,7 +32,7 @@ def words(page: str) -> str:
 
 def test_an_alert_is_listed_open_and_then_recovered(game: Game, config: PostbackConfig, url: str) -> None:
     viewer = hub.member(game, Role.VIEWER)
-    assert "No alert so far" in viewer.get(url).content.decode()
+    assert "No alerts yet" in viewer.get(url).content.decode()
     hold(config)
     watch()
     page = words(viewer.get(url).content.decode())
@@ -48,7 +48,7 @@ def test_an_alert_is_listed_open_and_then_recovered(game: Game, config: Postback
 
 def test_a_refresh_returns_only_the_rows(game: Game, config: PostbackConfig, url: str) -> None:
     rows = hub.member(game, Role.VIEWER).get(url, headers={"HX-Request": "true"}).content.decode()
-    assert "No alert so far" in rows
+    assert "No alerts yet" in rows
     assert "<html" not in rows
 
 
@@ -144,7 +144,7 @@ def test_a_member_sees_messages_to_hooks_and_to_themselves(
     watch()
     Notice.objects.filter(hook=hook).update(attempts_made=2, message="It answered 500.")
     for reader in (admin, marketer):
-        page = reader.get(url).content.decode().partition("Last messages")[2]
+        page = reader.get(url).content.decode().partition("Recent messages")[2]
         assert page.count('data-label="To"') == 2
         assert words(page).count("You Alert") == 1
         assert "chat.example Alert" in words(page)

@@ -156,7 +156,7 @@ def test_a_launch_made_a_repeat_by_a_merge_after_it_was_sent_is_counted_apart_fr
     Conversion.objects.update(trigger="game_launch", reason="repeat_launch")
     report = audit.run()
     assert (report.rows, report.repeats, report.violations) == ([], 1, [])
-    assert "Not counted: 1 for launches that became repeats by a merge" in report.text()
+    assert "Not counted: 1 launches that became repeats by a merge of players" in report.text()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -447,7 +447,7 @@ def test_the_audit_can_be_limited_to_one_game() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
-    [(["--game", "nowhere"], "There is no game “nowhere”."), (["--days", "-1"], "--days must not be negative.")],
+    [(["--game", "nowhere"], "The game “nowhere” does not exist."), (["--days", "-1"], "--days must not be negative.")],
 )
 def test_a_wrong_argument_of_the_audit_command_is_explained(arguments: list[str], problem: str) -> None:
     with pytest.raises(CommandError, match=problem):

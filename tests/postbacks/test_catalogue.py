@@ -67,7 +67,7 @@ def test_the_page_has_a_sentence_and_the_state_of_each_network(game: Game, viewe
     shown = text(viewer, game)
     order = ["Connected", "TikTok Ads", "CONNECTED1", "Enabled", "Suggested", "X Ads", "2 recent conversions", "More"]
     assert re.search(".*".join(map(re.escape, order)), shown)
-    assert "2 recent conversions followed clicks on its ads and were not posted back." in shown
+    assert "2 recent conversions came from clicks on its ads and were not sent." in shown
     assert "Meta Ads Not connected" in shown
     assert shown.count("Most studios advertise here first.") == 1
     assert all(network.summary in shown for network in NETWORKS.values())
@@ -75,7 +75,7 @@ def test_the_page_has_a_sentence_and_the_state_of_each_network(game: Game, viewe
 
 def test_a_single_conversion_is_in_the_singular(game: Game, viewer: Client) -> None:
     clicked(game, "x")
-    assert "1 recent conversion followed clicks on its ads and was not posted back." in text(viewer, game)
+    assert "1 recent conversion came from clicks on its ads and was not sent." in text(viewer, game)
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)

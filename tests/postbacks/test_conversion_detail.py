@@ -54,7 +54,7 @@ def test_each_click_states_why_it_was_or_was_not_attributed(game: Game) -> None:
     assert verdicts(row) == {
         "after": "After the event, by 5 minutes",
         "late": "Received after this conversion was processed",
-        "won": "Won: the last paid click before the event, 3 hours before",
+        "won": "Attributed: the last paid click before the event, 3 hours before",
         "earlier": "Earlier than the attributed click, by 5 hours",
         "old": "Outside the 28-day window, 30 days before",
     }
@@ -64,7 +64,7 @@ def test_a_click_at_the_moment_of_the_event_is_described_as_at_the_same_moment(g
     player = factories.person(game)
     click = factories.touch(player, click_id="now", clicked_at=NOW)
     row = factories.conversion(player, touch=click, event_at=NOW)
-    assert verdicts(row) == {"now": "Won: the last paid click before the event, at the same time"}
+    assert verdicts(row) == {"now": "Attributed: the last paid click before the event, at the same time"}
 
 
 def test_the_clicks_of_a_repeat_launch_are_marked_as_not_needed(game: Game) -> None:
@@ -92,11 +92,11 @@ def decided(game: Game, level: Level, at: datetime) -> None:
 @pytest.mark.parametrize(
     ("stated", "recorded", "strict", "level", "why"),
     [
-        ("full", [Level.NONE], True, Level.FULL, "Stated in the message itself"),
+        ("full", [Level.NONE], True, Level.FULL, "Stated in the message"),
         ("", [Level.FULL, Level.ANONYMOUS], False, Level.ANONYMOUS, "decision at the time of the event, by banner"),
         ("not_set", [Level.FULL], False, Level.NONE, "The message states “not_set”, which counts as none."),
-        ("", [], True, Level.NONE, "in this game unknown counts as no consent"),
-        ("", [], False, Level.FULL, "this game reads that as consent"),
+        ("", [], True, Level.NONE, "In this game, this counts as no consent"),
+        ("", [], False, Level.FULL, "In this game, this counts as consent"),
         ("whatever", [Level.FULL], False, Level.NONE, "The message states “whatever”"),
     ],
 )
@@ -120,7 +120,7 @@ def test_the_withdrawal_of_consent_is_named_with_its_source_and_time(game: Game)
     row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level="full", event_at=NOW - HOUR)
     found = consent_of(row)
     assert (found.level, found.decided_at) == (Level.ANONYMOUS, NOW)
-    assert found.explanation == "Stated in the message. Withdrawn since, by banner."
+    assert found.explanation == "Stated in the message. Withdrawn later, by banner."
 
 
 def test_every_state_has_a_remedy() -> None:
@@ -206,18 +206,18 @@ def test_the_page_of_a_failed_conversion_shows_every_step(config: PostbackConfig
         "The event",
         row.message_id,
         "Ad clicks of this player",
-        "Won: the last paid click before the event",
+        "Attributed: the last paid click before the event",
         "Consent in force",
         "Full.",
         "Postbacks",
         config.pixel_id,
         "Failed",
         "Invalid value for data.0.user.email of grace@players.example",
-        "the event itself was refused",
+        "The event itself was refused",
         "Send again",
         "Sent under version 2, set by ada 5 hours ago (Trigger events: Purchase)",
         "Purchase → Purchase",
-        "no attempt starts after it",
+        "No attempt starts later.",
         "Upstream away",
         "40002",
         "req-77",
@@ -286,8 +286,8 @@ def test_a_conversion_without_a_click_names_the_remedy(game: Game, viewer: Clien
     row = factories.conversion(factories.person(game), fanned_out_at=NOW)
     page = read(viewer, row)
     assert "No ad click of this player." in page
-    assert "What to do: Nothing, if the player came by themselves." in page
-    assert "None: no paid click of this player is known. The last one within 28 days" in page
+    assert "What to do: Nothing to do if the player did not come from an ad." in page
+    assert "No paid clicks of this player. A conversion is attributed to the last paid click in the 28 days" in page
     assert "Not sent: no ad click is attributed to this conversion." in page
     assert factories.PIXELS["tiktok"] not in page
 
@@ -303,7 +303,7 @@ def test_the_postback_of_the_clicks_network_comes_first(game: Game, viewer: Clie
     factories.delivery(other, conversion=row, state="skipped", reason="other_network")
     factories.delivery(PostbackConfig.objects.get(network="tiktok"), conversion=row, state="delivered")
     page = read(viewer, row)
-    said = "The click that won came from TikTok Ads, so this postback has no part in it"
+    said = "The attributed click is from TikTok Ads, so this postback does not send the conversion"
     assert page.index("Accepted by the network") < page.index(said)
 
 

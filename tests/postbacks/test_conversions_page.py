@@ -458,7 +458,7 @@ def test_a_search_is_exact(game: Game, viewer: Client, url: str, query: str) -> 
     page = searched(viewer, url, query)
     assert listed(page) == []
     assert "No results" in page
-    assert "a message ID, a click ID" in words(page)
+    assert "message ID, click ID" in words(page)
 
 
 def test_a_search_stays_in_the_game(game: Game, other_game: Game, viewer: Client, url: str) -> None:

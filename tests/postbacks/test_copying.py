@@ -79,7 +79,7 @@ def test_a_trigger_event_of_which_only_the_object_id_is_set_is_a_ticked_one() ->
 
 def test_what_could_not_be_copied_is_said() -> None:
     assert copied("tiktok", "snapchat", goal("vip", "Gold player", condition=BIG), goal("x", "Subscribe")).notes == [
-        "Not copied: the credential and the pixel code. Enter those of Snapchat Ads.",
+        "The credential and the pixel code were not copied. Enter those of Snapchat Ads.",
         "Snapchat Ads has no event for “vip, if value is more than 10”: select one, or clear the goal.",
     ]
     assert copied("tiktok", "reddit", goal("x", "Subscribe")).notes[1:] == [
@@ -90,7 +90,7 @@ def test_what_could_not_be_copied_is_said() -> None:
     ]
     assert copied("tiktok", "x").notes[1:] == ["Enter the Event ID of each event: X Ads has its own."]
     assert copied("custom", "tiktok").notes == [
-        "Not copied: the credential, the request, the click parameters and the name. Enter those of TikTok Ads."
+        "The credential, the request, the click parameters and the name were not copied. Enter those of TikTok Ads."
     ]
 
 
@@ -127,7 +127,7 @@ def test_the_other_networks_form_is_filled_and_nothing_is_saved(
     assert not re.search(r'name="triggers" value="game_launch"[^>]* checked', page)
     assert not re.search(r'name="enabled"[^>]* checked', page)
     assert "Copied from TikTok Ads" in page
-    assert "Not copied: the credential and the pixel code. Enter those of Reddit Ads." in page
+    assert "The credential and the pixel code were not copied. Enter those of Reddit Ads." in page
     assert config.credential["token"] not in page
     assert not re.search(r'name="pixel_id" value', page)
     assert hub.inline_code(page) == []

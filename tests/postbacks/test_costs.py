@@ -37,7 +37,7 @@ def stored() -> list[tuple[object, ...]]:
 def test_an_upload_is_stored_listed_and_recorded(url: str, game: Game, marketer: Client) -> None:
     text = HEADER + '2026-11-01,TikTok Ads,autumn,"1,120.50",usd,310,"20,400"\n02.11.2026,reddit,spring,80,EUR,,\n'
     page = upload(marketer, url, text).content.decode()
-    assert "2 lines of costs.csv are stored." in page
+    assert "2 lines of costs.csv were saved." in page
     assert stored() == [
         (date(2026, 11, 1), "tiktok", "autumn", Decimal("1120.5"), "USD", 310, 20400),
         (date(2026, 11, 2), "reddit", "spring", Decimal(80), "EUR", None, None),
@@ -65,7 +65,7 @@ def test_lines_that_cannot_be_read_are_named_and_nothing_is_stored(url: str, mar
         "2026-11-01,tiktok,autumn,2,USD,,",
     ]
     page = hub.normalized_html(upload(marketer, url, HEADER + "\n".join(lines)).content.decode())
-    assert "Nothing was stored: 7 of 8 lines cannot be read." in page
+    assert "Nothing was saved: 7 of 8 lines have errors." in page
     for problem in (
         "Line 3: yesterday is not a date such as 2026-11-01.",
         "Line 4: nobody is not a network: it is one of",
@@ -109,7 +109,7 @@ def test_columns_of_other_names_are_selected_by_the_member(url: str, marketer: C
 def test_the_sample_can_be_uploaded(url: str, viewer: Client, marketer: Client) -> None:
     sample = viewer.get(f"{url}sample/").content
     assert sample.decode() == cost_files.SAMPLE
-    assert "2 lines of costs.csv are stored." in upload(marketer, url, sample).content.decode()
+    assert "2 lines of costs.csv were saved." in upload(marketer, url, sample).content.decode()
 
 
 def test_costs_give_cpc_cost_per_launch_and_payer_and_roas(url: str, game: Game, marketer: Client) -> None:

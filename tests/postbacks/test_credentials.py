@@ -202,7 +202,7 @@ def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> 
     check.refresh_from_db()
     assert (check.state, check.message) == (
         "unverified",
-        "We could not verify this in time: nothing was saved, try again in a minute.",
+        "The credential could not be verified in time: nothing was saved. Try again in a minute.",
     )
     assert sandbox.received("tiktok") == []
     assert stored_credential("postbacks_credentialcheck") == [""]
@@ -370,7 +370,7 @@ def test_a_check_whose_worker_was_killed_before_its_call_is_closed_without_one(
     check.refresh_from_db()
     assert (check.state, check.message) == (
         "unverified",
-        "We could not verify this in time: nothing was saved, try again in a minute.",
+        "The credential could not be verified in time: nothing was saved. Try again in a minute.",
     )
     assert sandbox.received("tiktok") == sandbox.received("tiktok", test=True) == []
     assert PostbackConfig.objects.count() == 0

@@ -84,14 +84,19 @@ def test_a_url_that_answers_is_saved_with_its_click_parameters(sandbox: Sandbox,
 @pytest.mark.parametrize(
     ("parts", "fault", "state", "sentence"),
     [
-        ({"token": "wrong"}, "", "refused", "The server does not let this request in (“Unknown token”)"),
-        ({"token": ACCOUNTS.foreign_token}, "", "refused", "The server does not let this request in (“No access"),
-        ({"pixel_id": "somebody"}, "", "refused", "The server does not let this request in (“No access to account"),
-        ({}, "bad_request", "refused", "The server refused the test event (“Unknown click ID”): check the URL,"),
-        ({}, "unavailable", "unverified", "The server could not verify this just now (“Try again later”): nothing"),
-        ({}, "redirect", "unverified", "The server could not verify this just now (“It answered with a redirect"),
+        ({"token": "wrong"}, "", "refused", "The server denied access (“Unknown token”)"),
+        ({"token": ACCOUNTS.foreign_token}, "", "refused", "The server denied access (“No access"),
+        ({"pixel_id": "somebody"}, "", "refused", "The server denied access (“No access to account"),
+        ({}, "bad_request", "refused", "The server refused the test event (“Unknown click ID”). Check the URL,"),
+        ({}, "unavailable", "unverified", "The server could not verify the request now (“Try again later”): nothing"),
+        (
+            {},
+            "redirect",
+            "unverified",
+            "The server could not verify the request now (“The server responded with a redirect",
+        ),
         ({"success_path": "status=ok"}, "refused_as_200", "refused", "The server refused the test event"),
-        ({"success_path": "status=ok"}, "page_as_200", "unverified", "The server could not verify this just now"),
+        ({"success_path": "status=ok"}, "page_as_200", "unverified", "The server could not verify the request now"),
     ],
 )
 def test_nothing_is_saved_unless_the_server_accepts_the_test_event(

@@ -64,14 +64,14 @@ def test_a_postback_is_added_by_the_form(sandbox: Sandbox, game: Game, marketer:
     [
         ("credential_url", "http://partner.example/", "This address cannot be called: it must start with https://."),
         ("credential_url", "https://127.0.0.1/", "This address cannot be called: this address is not on the public"),
-        ("credential_url", "https://partner.example/?c={clickid}", "There is no macro {clickid}."),
+        ("credential_url", "https://partner.example/?c={clickid}", "The macro {clickid} does not exist."),
         ("credential_url", "https://partner.example/a b", "This url contains a space, a line break or another"),
         ("credential_method", "DELETE", "Select one of the choices."),
-        ("credential_body", '{"a": }', "This is not JSON (line 1, character 7)."),
+        ("credential_body", '{"a": }', "The body is not valid JSON (line 1, character 7)."),
         ("credential_headers", "Host: a", "The header Host is set by Afterclick."),
         ("credential", "", "Enter the secret that replaces {secret}."),
         ("credential_click_parameters", "", "This field is required."),
-        ("credential_success_statuses", "ok", "Enter statuses such as 200, 2xx or 400-404, with commas"),
+        ("credential_success_statuses", "ok", "Enter statuses such as 200, 2xx or 400-404, separated by commas"),
         ("pixel_id", "<b>", "This does not look like a Custom URL name."),
     ],
 )
@@ -141,7 +141,7 @@ def test_the_preview_names_what_is_wrong_and_shows_what_it_can() -> None:
     ]
     assert result.url == "https://partner.example/order-1001"
     broken = preview_request(CUSTOM, {**ACCOUNTS.credential, "body": "{"}, pixel_id="impact")
-    assert (broken.url, broken.problems) == ("", ["Body template: This is not JSON (line 1, character 2)."])
+    assert (broken.url, broken.problems) == ("", ["Body template: The body is not valid JSON (line 1, character 2)."])
 
 
 def test_the_body_is_shown_with_line_breaks() -> None:

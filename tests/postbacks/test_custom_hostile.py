@@ -96,7 +96,7 @@ def test_a_macro_in_the_name_of_a_member_is_refused() -> None:
     ],
 )
 def test_a_macro_in_another_spelling_is_not_sent_as_it_is(parts: dict[str, str], name: str, macro: str) -> None:
-    assert CUSTOM.refusals({**GET, **parts}) == {name: f"There is no macro {macro}."}
+    assert CUSTOM.refusals({**GET, **parts}) == {name: f"The macro {macro} does not exist."}
 
 
 def test_a_template_has_a_limited_number_of_macros() -> None:
@@ -137,7 +137,7 @@ def test_a_stored_secret_is_not_sent_to_another_host(part: str) -> None:
     config = PostbackConfig(network="custom", credential=stored)
     entered = {"url": "https://elsewhere.example/?k={secret}", "token": SECRET, "headers": stored["headers"]}
     without = {name: value for name, value in entered.items() if name != part}
-    with pytest.raises(SettingsRefused, match=r"^Enter the \w+ again: what is stored is for partner\.example\.$"):
+    with pytest.raises(SettingsRefused, match=r"^Enter the \w+ again: the stored value is for partner\.example\.$"):
         credential_to_check(without, network="custom", config=config)
     assert credential_to_check(entered, network="custom", config=config)["token"] == SECRET
     same = {"url": "https://partner.example/v2?k={secret}"}
@@ -149,8 +149,8 @@ def test_the_form_names_the_secrets_that_another_host_needs() -> None:
     given = posted(credential="", credential_headers="", credential_url="https://elsewhere.example/?k={secret}")
     errors = PostbackForm(given, network=CUSTOM, editing=True, stored=stored).errors
     assert errors == {
-        "credential": ["Enter the secret again: what is stored is for partner.example."],
-        "credential_headers": ["Enter the headers again: what is stored is for partner.example."],
+        "credential": ["Enter the secret again: the stored value is for partner.example."],
+        "credential_headers": ["Enter the headers again: the stored value is for partner.example."],
     }
 
 
@@ -205,7 +205,7 @@ def test_the_postbacks_of_a_game_name_a_limited_number_of_parameters(game: Game)
     credentials.request_check(game=game, proposed=proposed, requested_by=None)
     versions.record(config=config, change="Created", set_by=None)
     PostbackConfig.objects.update(click_parameters=["newest"], deleted_at=timezone.now())
-    with pytest.raises(SettingsRefused, match="^The postbacks of a game name at most 50 click parameters"):
+    with pytest.raises(SettingsRefused, match="^The postbacks of a game can have at most 50 click parameters"):
         credentials.request_check(game=game, proposed=proposed, requested_by=None)
     assert CredentialCheck.objects.count() == 1
 
@@ -309,6 +309,6 @@ def test_no_page_says_that_a_test_event_counts_nowhere(game: Game, marketer: Cli
     factories.config(game, network="custom")
     pages = f"/g/{game.slug}/integrations/custom/"
     form, page = (marketer.get(pages + name).content.decode() for name in ("add/", ""))
-    assert "it routes only" not in form
-    assert "with one it is a game launch, which the server may count." in form
-    assert ("not there and not here" in page, "The server may count it" in page) == (False, True)
+    assert "It applies only" not in form
+    assert "With a click ID, the event is a game launch, which the server may count." in form
+    assert ("neither by" in page, "The server may count it" in page) == (False, True)

@@ -111,7 +111,7 @@ def test_a_value_of_a_path_leads_to_no_other_path() -> None:
     request = built(replace(PURCHASE, click_id="a/b?c"), url=template)
     assert request.url == "https://partner.example/a%2Fb%3Fc/purchase"
     for step in (".", ".."):
-        with pytest.raises(templates.TemplateError, match="would lead to another path"):
+        with pytest.raises(templates.TemplateError, match="would change the path"):
             built(replace(PURCHASE, click_id=step), url=template)
     with pytest.raises(templates.TemplateError, match=r"The address needs \{click_id\}"):
         built(NOBODY, url=template)
@@ -184,29 +184,33 @@ def test_an_empty_template_is_what_a_form_begins_with() -> None:
 REFUSED = [
     ({"url": "https://{click_id}.example/"}, "url", "Enter a complete URL, such as https://partner.example/postback."),
     ({"url": "partner.example/x"}, "url", "Enter a complete URL, such as https://partner.example/postback."),
-    ({"url": f"{URL}?a={{clickid}}"}, "url", "There is no macro {clickid}."),
+    ({"url": f"{URL}?a={{clickid}}"}, "url", "The macro {clickid} does not exist."),
     ({"url": f"{URL}/{{order_id}}"}, "url", "{order_id} is not available for every event. Use it only after the “?”."),
     ({"headers": "Authorization"}, "headers", "Enter one header per line, such as Authorization: Bearer {secret}."),
     ({"headers": "X-A: é"}, "headers", "The header X-A has no value, or a character that is not allowed in headers."),
     ({"headers": "Host: a.example"}, "headers", "The header Host is set by Afterclick."),
-    ({"headers": "X-A: {macro}"}, "headers", "There is no macro {macro}."),
+    ({"headers": "X-A: {macro}"}, "headers", "The macro {macro} does not exist."),
     ({"headers": "\n".join(f"X-{n}: a" for n in range(11))}, "headers", "A request has at most 10 headers."),
     ({"body": "{}"}, "body", "Select JSON or Form above, or clear the body."),
     ({"body_format": "json", "body": "{}"}, "body_format", "A GET request has no body: select POST, or “No body”."),
     ({"method": "POST", "body_format": "json"}, "body", "Enter the body."),
-    ({"method": "POST", "body_format": "json", "body": "{"}, "body", "This is not JSON (line 1, character 2)."),
+    (
+        {"method": "POST", "body_format": "json", "body": "{"},
+        "body",
+        "The body is not valid JSON (line 1, character 2).",
+    ),
     ({"method": "POST", "body_format": "json", "body": "1"}, "body", "The body must be a JSON object or array."),
-    ({"method": "POST", "body_format": "json", "body": '{"a": {b}}'}, "body", "There is no macro {b}."),
-    ({"method": "POST", "body_format": "form", "body": "a={b}"}, "body", "There is no macro {b}."),
+    ({"method": "POST", "body_format": "json", "body": '{"a": {b}}'}, "body", "The macro {b} does not exist."),
+    ({"method": "POST", "body_format": "form", "body": "a={b}"}, "body", "The macro {b} does not exist."),
     (
         {"click_parameters": "utm_source"},
         "click_parameters",
-        "utm_source cannot be a click parameter: enter names",
+        "utm_source cannot be a click parameter. Enter names",
     ),
-    ({"click_parameters": "a b, *"}, "click_parameters", "a cannot be a click parameter: enter names such"),
-    ({"click_parameters": "transaction_id"}, "click_parameters", "transaction_id is the name of a usual property"),
+    ({"click_parameters": "a b, *"}, "click_parameters", "a cannot be a click parameter. Enter names such"),
+    ({"click_parameters": "transaction_id"}, "click_parameters", "transaction_id is the name of a common property"),
     ({"click_parameters": "cl1,cl2,cl3,cl4,cl5,cl6"}, "click_parameters", "A postback has at most 5 click parameters."),
-    ({"success_statuses": "2x"}, "success_statuses", "Enter statuses such as 200, 2xx or 400-404, with commas"),
+    ({"success_statuses": "2x"}, "success_statuses", "Enter statuses such as 200, 2xx or 400-404, separated by commas"),
     ({"success_path": "a..b"}, "success_path", "Enter a path such as data.status, or with its value: data.status=ok."),
     ({"url": f"{URL}?t={{secret}}"}, "token", "Enter the secret that replaces {secret}."),
 ]

@@ -263,7 +263,7 @@ def test_an_event_that_cannot_be_built_fails_and_says_so(sandbox: Sandbox, monke
     drain()
     row.refresh_from_db()
     assert (row.state, row.leased_until) == ("failed", None)
-    said = "This event cannot be turned into a TikTok Ads event (KeyError). Nothing was sent."
+    said = "This event cannot be converted to a TikTok Ads event (KeyError). Nothing was sent."
     assert log() == [(1, "failed", "payload", None, said)]
 
 

@@ -247,7 +247,7 @@ def test_invalid_settings_get_no_dry_run(
 
 def test_without_conversions_it_says_so(config: PostbackConfig, marketer: Client, url: str) -> None:
     page = marketer.get(f"{url}{config.pk}/dry-run/").content.decode()
-    assert "No conversion in the last 7 days" in page
+    assert "No conversions in the last 7 days" in page
 
 
 def test_it_is_for_marketers_of_the_game(config: PostbackConfig, other_game: Game, url: str) -> None:

@@ -68,7 +68,7 @@ def test_a_change_changes_the_copies_and_keeps_each_networks_name_and_id(
     assert (configs["meta"].goals, configs["meta"].version) == (before, 1)
     for network in ("tiktok", "snapchat", "x"):
         version = configs[network].versions.get()
-        assert (version.number, version.change) == (2, "Goal of the game changed: Whale")
+        assert (version.number, version.change) == (2, "Goal of this game changed: Whale")
         assert version.set_by.email == "changer@studio.example"
         assert version.goals == configs[network].goals
     entries = LogEntry.objects.filter(action=LogEntry.Action.UPDATE)
@@ -92,8 +92,14 @@ def test_a_conversion_is_matched_by_the_copy(game: Game, goal: GameGoal, configs
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"event": "ünlock"}, "TikTok Ads CABC cannot use it like this. Goal 1: TikTok Ads takes no event named"),
-        ({"event": "level_up", "condition": None}, "TikTok Ads CABC cannot use it like this. Goal 2: This is goal 1"),
+        (
+            {"event": "ünlock"},
+            "TikTok Ads CABC cannot use the goal with this change. Goal 1: TikTok Ads does not accept an event named",
+        ),
+        (
+            {"event": "level_up", "condition": None},
+            "TikTok Ads CABC cannot use the goal with this change. Goal 2: This is goal 1",
+        ),
     ],
 )
 def test_a_change_that_a_network_does_not_take_is_refused_and_changes_nothing(
@@ -116,7 +122,7 @@ def test_a_change_that_a_network_does_not_take_is_refused_and_changes_nothing(
 
 def test_an_older_version_of_the_goal_changes_nothing(goal: GameGoal, configs: dict[str, PostbackConfig]) -> None:
     change(goal, condition=AT_LEAST_99)
-    with pytest.raises(GameGoalRefused, match="This goal was changed in the meantime: nothing was saved"):
+    with pytest.raises(GameGoalRefused, match="This goal was changed by someone else, so nothing was saved"):
         game_goals.change(goal=goal, name="Other", definition=definition(), version=1, changed_by=None)
     goal.refresh_from_db()
     assert (goal.name, goal.condition, goal.version) == ("VIP", AT_LEAST_99, 2)
@@ -152,11 +158,11 @@ def test_a_goal_in_use_is_not_deleted(goal: GameGoal, configs: dict[str, Postbac
 
 
 def test_a_name_is_used_once_in_a_game_and_a_game_has_fifty_goals(game: Game, other_game: Game, goal: GameGoal) -> None:
-    with pytest.raises(GameGoalRefused, match="This game has a goal of this name"):
+    with pytest.raises(GameGoalRefused, match="This game already has a goal with this name"):
         game_goals.add(game=game, name="VIP", definition=definition(), added_by=None)
     game_goals.add(game=other_game, name="VIP", definition=definition(), added_by=None)
     another = game_goals.add(game=game, name="Other", definition=definition(), added_by=None)
-    with pytest.raises(GameGoalRefused, match="This game has a goal of this name"):
+    with pytest.raises(GameGoalRefused, match="This game already has a goal with this name"):
         game_goals.change(goal=another, name="VIP", definition=definition(), version=1, changed_by=None)
     GameGoal.objects.bulk_create([GameGoal(game=game, name=f"g{number}", event="a") for number in range(48)])
     with pytest.raises(GameGoalRefused, match="A game has at most 50 goals"):
@@ -200,7 +206,7 @@ def test_a_check_with_a_goal_that_was_deleted_saves_nothing(game: Game, goal: Ga
     credentials.run_check(check_id=str(check.pk))
     check.refresh_from_db()
     assert check.state == CheckState.REFUSED
-    assert check.message.startswith("A goal of the game that this postback uses was deleted in the meantime")
+    assert check.message.startswith("A goal that this postback uses was deleted")
     assert not PostbackConfig.objects.exists()
 
 
@@ -213,13 +219,13 @@ def test_a_check_with_a_goal_that_the_network_no_longer_takes_saves_nothing(
     credentials.run_check(check_id=str(check.pk))
     check.refresh_from_db()
     assert (check.state, PostbackConfig.objects.count()) == (CheckState.REFUSED, 0)
-    assert check.message.startswith("Goal 1: TikTok Ads takes no event named “ünlock”")
+    assert check.message.startswith("Goal 1: TikTok Ads does not accept an event named “ünlock”")
 
 
 def test_a_goal_of_another_game_is_no_goal_of_this_one(game: Game, other_game: Game) -> None:
     foreign = game_goals.add(game=other_game, name="VIP", definition=definition(), added_by=None)
     config = factories.config(game)
-    with pytest.raises(lifecycle.SettingsRefused, match="A goal of the game that this postback uses was deleted"):
+    with pytest.raises(lifecycle.SettingsRefused, match="A goal that this postback uses was deleted"):
         lifecycle.change(config=config, proposed=proposed(foreign, pixel_id=config.pixel_id), changed_by=None)
 
 

@@ -98,9 +98,9 @@ def test_a_typed_custom_name_is_used_without_selecting_it() -> None:
             {"event": "a", "sent_as": "Search", "custom": "b"},
             "Select “A custom name” or clear the custom name.",
         ),
-        ({"event": "a", "custom": "x" * 51}, f"TikTok Ads takes no event named “{'x' * 51}”."),
-        ({"event": "a", "custom": "naïve"}, "TikTok Ads takes no event named “naïve”."),
-        ({"event": "größer"}, "TikTok Ads takes no event named “größer”."),
+        ({"event": "a", "custom": "x" * 51}, f"TikTok Ads does not accept an event named “{'x' * 51}”."),
+        ({"event": "a", "custom": "naïve"}, "TikTok Ads does not accept an event named “naïve”."),
+        ({"event": "größer"}, "TikTok Ads does not accept an event named “größer”."),
     ],
 )
 def test_an_invalid_row_shows_the_reason(given: dict[str, str], problem: str) -> None:
@@ -116,7 +116,7 @@ def test_a_goal_twice_is_refused_at_the_second_row() -> None:
     same = {"event": "a", "path": "x", "op": "gt", "value": "1"}
     refused = form(same, {}, same)
     assert refused.errors == {"goals": ["Check goal 3."]}
-    assert refused.rows.forms[2].problems == ["This is goal 1 again."]
+    assert refused.rows.forms[2].problems == ["This goal is the same as goal 1."]
 
 
 def test_more_than_twenty_goals_are_refused_at_the_rows_beyond() -> None:
@@ -148,7 +148,7 @@ def test_a_new_form_offers_three_blank_rows_and_the_networks_names(url: str, mar
     assert re.findall(r"<legend>(Goal \d+)</legend>", page) == ["Goal 1", "Goal 2", "Goal 3"]
     assert '<option value="CompletePayment">Complete payment</option>' in page
     assert '<option value="custom">A custom name</option>' in page
-    assert "TikTok cannot optimise on custom events" in page
+    assert "TikTok cannot optimize for custom events" in page
     assert re.search(r'<details class="disclosure">\s*<summary>More goals</summary>', page)
     assert hub.inline_code(page) == []
 

@@ -172,7 +172,7 @@ def test_a_short_goal_is_filled_up_and_trimmed() -> None:
         ),
         (
             {"event": "a", "condition": {"property": "x", "op": "in", "value": [str(n) for n in range(51)]}},
-            "List at most 50 values.",
+            "Enter at most 50 values.",
             "value",
         ),
         (
@@ -191,9 +191,9 @@ def test_what_cannot_be_a_goal_is_refused_with_a_sentence(raw: Any, sentence: st
 @pytest.mark.parametrize(
     ("first", "second", "sentence"),
     [
-        (BIG, {**BIG}, "This is goal 1 again."),
-        (BIG, {**BIG, "sent_as": "Big"}, "Goal 1 already takes “purchase” under this condition."),
-        ({"event": "purchase"}, BIG, "Goal 1 takes every “purchase”: put the one with a condition before it."),
+        (BIG, {**BIG}, "This goal is the same as goal 1."),
+        (BIG, {**BIG, "sent_as": "Big"}, "Goal 1 already counts “purchase” with this condition."),
+        ({"event": "purchase"}, BIG, "Goal 1 counts every “purchase”. Put the goal with a condition before it."),
     ],
 )
 def test_a_goal_that_could_never_count_is_refused(first: Any, second: Any, sentence: str) -> None:
@@ -276,6 +276,6 @@ NAMING = [kind for kind, network in NETWORKS.items() if network.custom_events an
 def test_a_name_that_the_network_does_not_take_is_refused(network: str) -> None:
     label = NETWORKS[network].label
     for goal in ({"event": "ö"}, {"event": "a", "sent_as": "ö"}):
-        with pytest.raises(rules.SettingsRefused, match=f"^Goal 1: {label} takes no event named “ö”"):
+        with pytest.raises(rules.SettingsRefused, match=f"^Goal 1: {label} does not accept an event named “ö”"):
             rules.refuse_invalid([], [goal], network=network)
     rules.refuse_invalid([], [{"event": "ö", "sent_as": "o"}, {"event": "purchase"}], network=network)

@@ -51,7 +51,7 @@ def test_the_empty_page_says_what_a_goal_is_for(url: str, marketer: Client, view
 
 def test_a_goal_is_added_listed_and_recorded(url: str, game: Game, marketer: Client) -> None:
     answer = marketer.post(url + "add/", {**VIP, "name": " VIP "}, follow=True)
-    assert "VIP is saved. Select it in the form of each postback that should send it." in answer.content.decode()
+    assert "VIP was saved. Select it in the form of each postback that should send it." in answer.content.decode()
     goal = GameGoal.objects.get()
     assert (goal.game, goal.name, goal.event, goal.condition, goal.once) == (
         *(game, "VIP", "purchase", AT_LEAST_50),
@@ -113,7 +113,7 @@ def test_a_change_says_how_many_postbacks_changed(url: str, game: Game, goal: Ga
     config.refresh_from_db()
     assert (config.goals[0]["condition"]["value"], config.version) == ("99", 2)
     page = text(marketer, f"/g/{game.slug}/integrations/tiktok/{config.pk}/history/")
-    assert "Goal of the game changed: VIP" in page
+    assert "Goal of this game changed: VIP" in page
     assert f"marketer-of-{game.slug}@studio.example" in page
 
 
@@ -123,7 +123,7 @@ def test_a_form_that_is_out_of_date_is_refused(url: str, goal: GameGoal, markete
         answer = marketer.post(f"{url}{goal.pk}/edit/", {**VIP, "value": "10", "version": version})
         assert answer.status_code == 200
     answer = marketer.post(f"{url}{goal.pk}/edit/", {**VIP, "value": "10", "version": "1"})
-    assert "This goal was changed in the meantime: nothing was saved." in answer.content.decode()
+    assert "This goal was changed by someone else, so nothing was saved." in answer.content.decode()
     goal.refresh_from_db()
     assert (goal.condition["value"], goal.version) == ("99", 2)
 
@@ -134,7 +134,8 @@ def test_a_change_that_a_network_does_not_take_is_shown_in_the_form(
     config = factories.config(game, network="snapchat", triggers=[], goals=[used(goal)])
     answer = marketer.post(f"{url}{goal.pk}/edit/", {**VIP, "event": "vip", "version": "1"})
     problem = (
-        f"Snapchat Ads {config.pixel_id} cannot use it like this. Goal 1: Snapchat Ads takes no event named “vip”."
+        f"Snapchat Ads {config.pixel_id} cannot use the goal with this change. Goal 1: Snapchat Ads does not accept "
+        "an event named “vip”."
     )
     assert problem in answer.content.decode()
     goal.refresh_from_db()
@@ -229,7 +230,7 @@ def test_a_row_with_a_goal_of_the_game_has_no_definition_of_its_own(
 ) -> None:
     for extra in ({"event": "purchase"}, {"path": "x", "op": "exists"}, {"once": "on"}, {"server_only": "on"}):
         answer = marketer.post(form, posted({"use": f"game:{goal.pk}", **extra}))
-        assert "This row uses a goal of the game: clear the event name, the condition and the boxes" in (
+        assert "This row uses a goal of this game. Clear the event name, the condition and the checkboxes" in (
             answer.content.decode()
         )
     assert PostbackConfig.objects.get().version == 1

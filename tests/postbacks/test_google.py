@@ -359,7 +359,7 @@ def test_an_error_names_its_field_and_the_address_that_helps() -> None:
         ("token_expired", "Google Ads does not accept this service account key"),
         ("account_not_shared", "Google Ads refused the test event for customer ID 1234567890"),
         ("bad_hash", "Google Ads refused the test event for customer ID 1234567890"),
-        ("internal", "Google Ads could not verify this just now"),
+        ("internal", "Google Ads could not verify the credential now"),
         ("validate_only_ok", "Google Ads accepted the test event for customer ID 1234567890."),
     ],
 )
@@ -408,7 +408,7 @@ def test_a_duplicate_click_is_this_event_only_if_it_was_sent_before(repeated: bo
             "FAILED",
             ["PROCESSING_ERROR_REASON_SOMETHING_NEW"],
             "SOMETHING_NEW",
-            "Google Ads did not count the event, with a reason that is not known here: SOMETHING_NEW.",
+            "Google Ads did not count the event, for an unknown reason: SOMETHING_NEW.",
         ),
         ("PARTIAL_SUCCESS", ["PROCESSING_ERROR_REASON_EVENT_TOO_OLD"], "EVENT_TOO_OLD", None),
         (

@@ -153,7 +153,7 @@ def test_a_postback_that_google_accepts_with_a_warning_is_saved_and_the_page_has
     page = marketer.get(f"{url}checks/{check.pk}/", follow=True).content.decode()
     assert (
         "Google Ads accepted the test event for customer ID 1234567890 with a warning (“Received without "
-        "events[0].custom_variables[0]: Custom variable is not enabled”). The postback for 1234567890 is saved."
+        "events[0].custom_variables[0]: Custom variable is not enabled”). The postback for 1234567890 was saved."
     ) in html.unescape(page)
 
 
@@ -691,7 +691,7 @@ def test_health_shows_accepted_and_confirmed_apart_and_counts_an_unmatched_click
     status = evaluate_configs([config])[config.pk]
     assert (status.health, status.figures) == (
         "healthy",
-        "6 of 7 sends accepted. 3 confirmed, 3 not confirmed yet. 1 unmatched: Google Ads knows no such click. "
+        "6 of 7 sends accepted. 3 confirmed, 3 not confirmed yet. 1 unmatched: Google Ads does not know the click. "
         "1 conversion is too recent for Google Ads and will be sent later.",
     )
 
@@ -712,7 +712,7 @@ def test_the_cause_of_failures_is_not_that_of_unmatched_clicks(game: Game, confi
         factories.attempt(row, payload={})
         factories.attempt(row, number=2, status="failed", verdict="payload", message=message, ago=timedelta())
     status = evaluate_configs([config])[config.pk]
-    assert (status.health, status.cause) == ("degraded", "Google Ads says: “The player denied consent”.")
+    assert (status.health, status.cause) == ("degraded", "Google Ads responded: “The player denied consent”.")
 
 
 def test_later_refusals_open_the_health_of_failures(game: Game, config: PostbackConfig) -> None:

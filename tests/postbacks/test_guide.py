@@ -81,7 +81,7 @@ def test_the_two_curl_commands_produce_a_conversion(game: Game, key: NewKey) -> 
         "purchase from player-7",
         "A TikTok Ads click, first-clic…",
     )
-    assert "Purchase came, but was not delivered yet." in found["delivery"].problem
+    assert "Purchase was received, but is not delivered yet." in found["delivery"].problem
     # Pasted twice, it is the same event.
     assert send(client, code(page, "purchase")).json()["accepted"] == 1
     assert Event.objects.filter(game_id=game.pk, name="purchase").count() == 1
@@ -269,8 +269,8 @@ def test_staff_create_a_game_and_are_redirected_to_its_guide(standing: str) -> N
 def test_a_new_game_needs_a_unique_slug(game: Game) -> None:
     client = hub.signed_in(hub.user("founder", is_staff=True))
     for name, slug, says in (
-        ("Other", game.slug, "Another game has this address."),
-        ("SKY raiders", "", "Another game has this address."),
+        ("Other", game.slug, "Another game has this URL name."),
+        ("SKY raiders", "", "Another game has this URL name."),
         ("東京", "", "Enter a URL name with letters or digits."),
         ("", "fine", "This field is required."),
     ):
@@ -353,10 +353,11 @@ def test_another_network_is_told_what_to_run_again(game: Game, key: NewKey) -> N
     reddit = chosen_steps(game, "reddit")
     assert [step.done for step in reddit.values()] == [True, True, False, False, False]
     assert reddit["event"].again == "Run this again for Reddit Ads. Its code now includes such a click."
-    assert reddit["click"].problem == "The newest click is of TikTok Ads. Run step 2 again for Reddit Ads."
+    assert reddit["click"].problem == "The newest click is from TikTok Ads. Run step 2 again for Reddit Ads."
     assert reddit["postback"].problem == "The newest one is for TikTok Ads."
     assert reddit["delivery"].problem == (
-        "Purchase came, but followed a click of TikTok Ads. Run step 2 again for Reddit Ads, then this step."
+        "Purchase was received, but it followed a click from TikTok Ads. Run step 2 again for Reddit Ads, then this "
+        "step."
     )
     page = client.get(f"/g/{game.slug}/start/?network=reddit").content.decode()
     assert reddit["event"].again in page
@@ -379,7 +380,7 @@ def test_another_network_is_told_what_to_run_again(game: Game, key: NewKey) -> N
 def test_the_custom_url_takes_the_click_parameter_that_its_postback_names(game: Game) -> None:
     client, url = hub.member(game, Role.MARKETER), f"/g/{game.slug}/start/?network=custom"
     page = client.get(url).content.decode()
-    assert "Custom URL has no click parameter until its postback names one" in page
+    assert "Custom URL has no click parameter until you enter one in its postback" in page
     assert code(page, "landing") == "https://your-game.example/"
     factories.config(game, network="custom")
     page = client.get(url).content.decode()

@@ -112,7 +112,8 @@ def test_a_hold_says_since_when_what_the_network_said_and_what_to_do() -> None:
     assert (found.since, found.explanation, found.next_step) == (
         ago(hours=1),
         "Nothing is sent; 12 conversions are held. The token (“expired”) is refused.",
-        "Rotate the access token: choose Edit, then Rotate credentials. What is held goes out once it is accepted.",
+        "Rotate the access token: choose Edit, then Rotate credentials. Conversions on hold are sent after it is "
+        "accepted.",
     )
 
 
@@ -129,7 +130,7 @@ def test_failures_are_shown_as_a_share_of_ended_deliveries() -> None:
     assert (found.since, found.figures, found.cause, found.next_step) == (
         ago(hours=3),
         "31 % of 420 sends failed.",
-        "TikTok Ads says: “Invalid currency”.",
+        "TikTok Ads responded: “Invalid currency”.",
         "Open the failed attempts in the delivery log, fix the problems that the network names, and send them again.",
     )
 
@@ -140,7 +141,7 @@ def test_a_silent_postback_shows_the_most_frequent_reasons() -> None:
     )
     assert (found.since, found.explanation, found.considered) == (
         ago(hours=5),
-        "38 conversions came, none could be sent: 35 had no ad click, 2 lacked the player's consent, "
+        "38 conversions were received, none could be sent: 35 had no ad click, 2 lacked the player's consent, "
         "1 had no match key.",
         38,
     )
@@ -150,7 +151,7 @@ def test_a_silent_postback_shows_the_most_frequent_reasons() -> None:
 def test_a_quiet_postback_shows_that_conversions_are_missing() -> None:
     assert evaluate(counts()).explanation == "No conversion was attributed to TikTok Ads in 24 h."
     assert evaluate(counts(skipped={"other_network": 1})).explanation == (
-        "No conversion was attributed to TikTok Ads in 24 h. 1 conversion came from other networks' clicks."
+        "No conversion was attributed to TikTok Ads in 24 h. 1 conversion was attributed to other networks."
     )
     assert evaluate(counts(enabled=False)).explanation == "The postback is disabled. Nothing is sent."
 
@@ -182,10 +183,10 @@ def test_a_quiet_postback_counts_the_conversions_of_its_network() -> None:
 def test_retrying_says_what_waits_and_quotes_the_network() -> None:
     found = evaluate(counts(attempts=1, waiting=20, failing_since=ago(seconds=9), retried_message="Gateway down"))
     assert found.explanation == (
-        "20 conversions wait: TikTok Ads failed or did not answer. TikTok Ads says: “Gateway down”."
+        "20 conversions wait: TikTok Ads failed or did not answer. TikTok Ads responded: “Gateway down”."
     )
     assert (found.since, found.dot) == (ago(seconds=9), "warn")
-    assert found.next_step.startswith("Nothing to do: it is tried again by itself.")
+    assert found.next_step.startswith("Nothing to do. Failed calls are retried automatically.")
 
 
 def test_attributed_conversions_are_counted_with_those_from_before_the_postback(game: Game) -> None:
@@ -291,7 +292,7 @@ def test_a_rotation_alone_does_not_clear_the_warning(config: PostbackConfig) -> 
     config.save()
     found = evaluate_configs([config])[config.pk]
     assert found.health == Health.CREDENTIAL_PROBLEM
-    assert found.cause == "TikTok Ads says: “said credential”."
+    assert found.cause == "TikTok Ads responded: “said credential”."
     assert found.since == DeliveryAttempt.objects.get(number=2).started_at
 
 

@@ -345,7 +345,7 @@ def test_every_change_is_a_version_with_who_made_it(
     versions = ConfigVersion.objects.filter(config=config).order_by("number")
     assert list(versions.values_list("number", "change", "set_by__username", "enabled")) == [
         (2, "Trigger events changed", "ada", True),
-        (3, "Switched off", "ada", False),
+        (3, "Disabled", "ada", False),
         (4, "Credential rotated, switched on", None, True),
     ]
     assert [version.triggers for version in versions] == [["purchase"]] * 3
@@ -370,7 +370,7 @@ def test_the_previous_credential_is_deleted_after_a_day(sandbox: Sandbox, config
     rotate(config)
     with time_machine.travel(timezone.now() + timedelta(hours=24, seconds=1)):
         config.refresh_from_db()
-        with pytest.raises(rules.SettingsRefused, match="no longer kept"):
+        with pytest.raises(rules.SettingsRefused, match="no longer stored"):
             lifecycle.roll_back(config=config, requested_by=None)
         upkeep.reconcile()
     config.refresh_from_db()

@@ -49,7 +49,7 @@ def test_saving_checks_the_credential_with_the_network_and_then_lists_the_postba
     assert not PostbackConfig.objects.exists()
     assert answered(check).state == CheckState.PASSED
     page = marketer.get(asked["Location"], follow=True).content.decode()
-    assert f"TikTok Ads accepted the credentials: the postback for {TIKTOK_ACCOUNTS.pixel} is saved." in page
+    assert f"TikTok Ads accepted the credentials. The postback for {TIKTOK_ACCOUNTS.pixel} was saved." in page
     assert "No recent activity" in page
     config = PostbackConfig.objects.get()
     assert (config.triggers, config.enabled, config.created_by.username) == (

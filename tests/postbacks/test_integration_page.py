@@ -114,7 +114,7 @@ def test_a_filter_by_a_rare_event_stops_at_the_scan_limit_and_continues_from_the
     for minutes in range(5):
         factories.attempt(bought, ago=timedelta(minutes=minutes))
     first = viewer.get(url + "?event=game_launch").content.decode()
-    assert "None among the newest 3 attempts" in first
+    assert "No matches in the newest 3 attempts" in first
     second = viewer.get(url + older(first)).content.decode()
     assert shown(second) == [rare.pk]
     third = viewer.get(url + older(second)).content.decode() if older(second) else ""
@@ -225,7 +225,7 @@ def test_a_network_without_a_postback_shows_the_first_steps(
     game: Game, viewer: Client, marketer: Client, url: str
 ) -> None:
     page = words(marketer.get(url).content.decode())
-    assert "Have two things at hand: the access token and the pixel code of your pixel." in page
+    assert "Prepare two things: the access token and the pixel code of your pixel." in page
     assert "then Settings, then Generate Access Token." in page
     assert "Marketers and admins of the game can add one." in words(viewer.get(url).content.decode())
 
@@ -334,7 +334,7 @@ def test_a_slow_check_shows_what_it_waits_for(game: Game, marketer: Client, url:
     where = f"{url}checks/{check.pk}/"
     assert marketer.get(where, headers={"HX-Request": "true", "HX-Target": "answer"}).status_code == 204
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(seconds=16))
-    assert "the check waits for a worker" in part(marketer, where, "answer")
+    assert "the check is waiting for a worker" in part(marketer, where, "answer")
 
 
 # Queries ------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def test_an_answer_that_can_never_be_written_is_set_aside_and_still_not_sent_aga
 
     said = (
         "The network answered, but the answer could not be stored, so the conversion is not sent again: DataError: "
-        "poisoned. It was set aside after 8 attempts: an admin of the game can have it tried again on the Overview."
+        "poisoned. It was set aside after 8 attempts. An admin of the game can try again on the Overview."
     )
     page = viewer.get(f"/g/{game.slug}/conversions/{bad.conversion_id}/").content.decode()
     assert said in page

@@ -125,6 +125,6 @@ def test_the_overview_shows_the_end_in_its_last_week(game: Game, ending: NewKey,
     clock.move_to(END - timedelta(days=6))
     assert titles(game) == [("Key ends soon", "Contractor")]
     (item,) = items(game)
-    assert item.cause == f"The key {ending.key.prefix}… was given an end, which is in 6\xa0days, and was never used."
+    assert item.cause == f"The key {ending.key.prefix}… ends in 6\xa0days and was never used."
     clock.move_to(END)
     assert titles(game) == []

@@ -409,18 +409,19 @@ def test_a_dataset_that_can_be_read_is_a_success_of_a_check_and_of_no_event():
         (
             400,
             {"error": {"code": 190, "message": "Bad token."}},
-            "Meta Ads does not accept this access token (“Bad token”): copy all of it again or generate a new one.",
+            "Meta Ads does not accept this access token (“Bad token”). Copy the complete access token again or "
+            "generate a new one.",
         ),
         (
             400,
             {"error": {"code": 100, "error_subcode": 33, "message": "No object."}},
-            "This access token has no access to dataset ID 1 (“No object”): check that the two belong together, or "
-            "have an admin of this pixel generate the token.",
+            "This access token has no access to dataset ID 1 (“No object”). Check that the two belong together, or "
+            "ask an admin of this pixel to generate the token.",
         ),
         (
             500,
             {"error": {"code": 1, "message": "Oops"}},
-            "Meta Ads could not verify this just now (“Oops”): try again.",
+            "Meta Ads could not verify the credential now (“Oops”): try again.",
         ),
     ],
 )

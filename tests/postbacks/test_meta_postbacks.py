@@ -125,7 +125,7 @@ def test_a_token_that_may_not_read_the_dataset_is_proved_by_an_event_that_is_too
     sandbox.state.add_fault("meta", fault, 1)
     check = save()
     assert (check.state, check.provider_code) == ("passed", "100/2804003")
-    assert "refused a deliberately old event only for its age, so that nothing was recorded" in check.message
+    assert "refused a deliberately old event only for its age, so nothing was recorded" in check.message
     (old,) = events(sandbox)
     assert old["event_name"] == "PageView"
     assert timezone.now().timestamp() - old["event_time"] > timedelta(days=62).total_seconds()
@@ -148,7 +148,7 @@ def test_a_failed_connection_is_not_a_refusal(sandbox: Sandbox, save: Any, fault
     sandbox.state.add_fault("meta", fault, 1)
     check = save()
     assert check.state == "unverified"
-    assert check.message.startswith("Meta Ads could not verify this just now")
+    assert check.message.startswith("Meta Ads could not verify the credential now")
     assert PostbackConfig.objects.count() == 0
 
 
@@ -174,11 +174,11 @@ def test_a_refused_test_conversion_asks_nothing_else(sandbox: Sandbox, config: P
 def test_the_pages_say_what_a_check_and_a_test_conversion_send(config: PostbackConfig, marketer: Client) -> None:
     url = f"/g/{config.game.slug}/integrations/meta/"
     form = " ".join(marketer.get(f"{url}add/").content.decode().split())
-    assert "Meta Ads is asked for the dataset before anything is saved, and no event is sent." in form
+    assert "The dataset is requested from Meta Ads before anything is saved, and no event is sent." in form
     assert '<option value="once">Do not send again</option>' in form
     page = " ".join(marketer.get(url).content.decode().split())
-    assert "One page view goes to Test Events of Meta Ads, whatever event you select" in page
-    assert "It counts nowhere: not there and not here." not in page
+    assert "One page view is sent to Test Events of Meta Ads, whatever event you select" in page
+    assert "It is not counted, neither by Meta Ads nor here." not in page
 
 
 # Deliveries -----------------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ def test_a_call_without_an_answer_is_repeated_unless_the_postback_says_otherwise
     row.refresh_from_db()
     assert (row.state, row.may_have_arrived) == (states[0], True)
     message = row.attempts.get().message
-    assert ("is not sent again: that is a setting of the postback." in message) is bool(setting)
+    assert ("It is not sent again because of a setting of the postback." in message) is bool(setting)
     drain()
     row.refresh_from_db()
     assert (row.state, len(events(sandbox))) == (states[1], calls)

@@ -103,9 +103,9 @@ def test_a_mail_that_only_went_to_the_log_is_not_sent(
         "This installation has no mail server (EMAIL_URL): the email was written to the log and was not sent."
     )
     page = hub.signed_in(admin).get(f"/g/{config.game.slug}/alerts/").content.decode()
-    assert '<span class="status warn">Not mailed</span>' in page
+    assert '<span class="status warn">Not emailed</span>' in page
     assert ">Sent<" not in page
-    assert "<strong>This installation has no mail server.</strong> Mails about alerts are written to its log" in page
+    assert "<strong>This installation has no mail server.</strong> Emails about alerts are written to its log" in page
 
 
 def test_a_hook_is_called_and_sent_without_a_mail_server(config: PostbackConfig, inside: Peer, settings: Any) -> None:

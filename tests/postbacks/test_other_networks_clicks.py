@@ -303,8 +303,8 @@ def test_older_deliveries_are_still_shown_and_exported(game: Game, viewer: Clien
     older(game)
     sent = Conversion.objects.get(reason="")
     html = viewer.get(f"/g/{game.slug}/conversions/{sent.pk}/").content.decode()
-    assert "The click that won came from TikTok Ads, so this postback has no part in it" in html
-    assert "so these postbacks have no part in it" not in html
+    assert "The attributed click is from TikTok Ads, so this postback does not send the conversion" in html
+    assert "so these postbacks do not send this conversion" not in html
     response: Any = viewer.get(f"/g/{game.slug}/conversions/export/")
     lines = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode(), newline="")))
     assert sorted((line["network"], line["state"], line["reason"]) for line in lines) == rows()
@@ -323,8 +323,8 @@ def test_the_page_of_a_conversion_names_the_postbacks_without_a_part_in_it(game:
     fan_out.fan_out_due()
     factories.config(game, network="google")
     html = " ".join(viewer.get(f"/g/{game.slug}/conversions/{row.pk}/").content.decode().split())
-    said = html[html.index("The click that won came from") : html.index("was added")]
-    assert "The click that won came from TikTok Ads, so these postbacks have no part in it:" in said
+    said = html[html.index("The attributed click is from") : html.index("was added")]
+    assert "The attributed click is from TikTok Ads, so these postbacks do not send this conversion:" in said
     for kind, is_named in (("reddit", True), ("meta", True), ("x", False), ("snapchat", False)):
         assert (f"{NETWORKS[kind].label} {factories.PIXELS[kind]}</span>" in said) is is_named, kind
     assert f"Google Ads {factories.PIXELS['google']} " in said
@@ -343,7 +343,7 @@ def test_a_click_of_a_network_without_a_postback_names_the_next_step(game: Game,
     row = clicked(game, "tiktok")
     fan_out.fan_out_due()
     html = " ".join(viewer.get(f"/g/{game.slug}/conversions/{row.pk}/").content.decode().split())
-    assert "This game had no postback for a click of TikTok Ads when this conversion was decided." in html
+    assert "This game had no postback for TikTok Ads clicks when this conversion was processed." in html
     assert f"Reddit Ads {factories.PIXELS['reddit']}</span>" in html
 
 
@@ -381,7 +381,7 @@ def test_conversions_from_before_a_postback_was_added_do_not_make_it_silent(game
     Conversion.objects.filter(pk=earlier.pk).update(fanned_out_at=timezone.now() - HOUR)
     found = evaluate_configs([config])[config.pk]
     assert (found.health, found.since) == (Health.SILENT, Conversion.objects.get().fanned_out_at)
-    assert found.explanation == "1 conversion came, none could be sent: 1 had no ad click."
+    assert found.explanation == "1 conversion was received, none could be sent: 1 had no ad click."
     assert found.considered == 1
 
 

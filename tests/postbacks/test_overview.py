@@ -329,8 +329,8 @@ def test_the_overview_is_not_green_while_conversions_wait_in_an_outage(
     factories.attempt(rows[0], ago=timedelta(seconds=5), status="retried", verdict="transient", message="Gateway down")
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
     assert "Retrying: <a" in page.replace("<a", " <a").replace("  ", " ")
-    assert "20 conversions wait: TikTok Ads failed or did not answer. TikTok Ads says: “Gateway down”." in page
-    for green in ("Keeping up", "Nothing needs attention", '<span class="status good">Healthy'):
+    assert "20 conversions wait: TikTok Ads failed or did not answer. TikTok Ads responded: “Gateway down”." in page
+    for green in ("On time", "Nothing needs attention", '<span class="status good">Healthy'):
         assert green not in page
 
 
@@ -338,7 +338,7 @@ def test_a_late_digest_has_a_notice_with_its_duration_and_next_step(game: Game, 
     batch(game, timezone.now() - timedelta(hours=2, minutes=5, seconds=3), accepted=1, state="pending")
     (item,) = items(game)
     assert (item.title, item.tone) == ("Processing delayed", "warn")
-    assert item.cause == "Events are stored, but the oldest has waited 2 h 5 min to be looked at."
+    assert item.cause == "Events are stored, but the oldest event has waited 2 h 5 min to be processed."
     assert "Check that a worker and the beat are running" in item.next_step
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
     assert "Behind</span>The oldest event waits for 2 h 5 min. What to do stands above." in page
@@ -352,8 +352,8 @@ def test_late_sending_has_a_notice_with_the_postback(game: Game, config: Postbac
     factories.delivery(other, next_attempt_at=timezone.now() - timedelta(minutes=2))
     (item,) = items(game)
     assert (item.title, item.subject, item.since) == ("Sending delayed", f"TikTok Ads {config.pixel_id}", since)
-    assert item.cause == "The oldest postback that could go is 3 min past its time."
-    assert "The oldest postback is 3 min past its time." in viewer.get(f"/g/{game.slug}/").content.decode()
+    assert item.cause == "The oldest delivery that could be sent is 3 min overdue."
+    assert "The oldest delivery is 3 min overdue." in viewer.get(f"/g/{game.slug}/").content.decode()
 
 
 def test_a_postback_on_hold_is_not_reported_as_late(game: Game, config: PostbackConfig) -> None:
@@ -389,7 +389,7 @@ def test_the_notice_of_batches_set_aside_quotes_the_error_without_addresses(game
     )
     (item,) = items(game)
     assert (item.tone, item.title, item.since) == ("bad", "Events set aside", NOW + timedelta(hours=1))
-    assert "2 requests were stored, but could not be digested." in item.cause
+    assert "2 requests were stored, but could not be processed." in item.cause
     assert "ada@example.com" not in item.cause
     assert "a…@example.com" in item.cause
 

@@ -71,7 +71,7 @@ def test_the_history_shows_each_change_with_its_time_and_user(sandbox: Sandbox, 
     marketer.post(at(config, "check"))
     run_pending()
     page = member(config.game, Role.VIEWER).get(at(config, "history")).content.decode()
-    assert "Switched off" in page
+    assert "Disabled" in page
     assert "Before releasing deliveries on hold" in page
     assert "TikTok Ads accepted the test event" in page
     assert page.count("marketer-of-sky-raiders@studio.example") == 2
@@ -98,7 +98,7 @@ def test_the_history_explains_an_inconclusive_check(
     check.refresh_from_db()
     assert (check.state, check.message) == (
         "unverified",
-        f"TikTok Ads could not verify this just now (“System error”): {end}",
+        f"TikTok Ads could not verify the credential now (“System error”): {end}",
     )
     page = member(config.game, Role.VIEWER).get(at(config, "history")).content.decode()
     assert check.message in page
@@ -111,7 +111,7 @@ def test_the_history_explains_a_check_that_no_worker_ran(config: PostbackConfig,
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=5, seconds=1))
     upkeep.run_lost_checks()
     check.refresh_from_db()
-    assert (check.state, check.message) == ("unverified", f"We could not verify this in time: {end}")
+    assert (check.state, check.message) == ("unverified", f"The credential could not be verified in time: {end}")
     page = member(config.game, Role.VIEWER).get(at(config, "history")).content.decode()
     assert check.message in page
 

@@ -152,7 +152,7 @@ def test_a_preview_names_an_event_that_cannot_be_built(config: PostbackConfig) -
     found = preview.build_preview(conversion, config, addresses=True)
     assert (found.body, found.problem) == (
         None,
-        "This event cannot be turned into a TikTok Ads event (ValueError).",
+        "This event cannot be converted to a TikTok Ads event (ValueError).",
     )
 
 

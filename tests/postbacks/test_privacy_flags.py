@@ -180,8 +180,16 @@ def test_a_delivery_asks_for_limited_data_use_by_its_event_or_by_the_rule(
 @pytest.mark.parametrize(
     ("rule", "properties", "text"),
     [
-        (False, {"limited_data_use": True}, "are asked for it, as the event states."),
-        (True, {}, "are asked for it, as for every conversion of this game."),
+        (
+            False,
+            {"limited_data_use": True},
+            "Limited data use is requested from networks that support it, as the event states.",
+        ),
+        (
+            True,
+            {},
+            "Limited data use is requested from networks that support it, as for every conversion of this game.",
+        ),
         (False, {"limited_data_use": False}, "The event states that networks can use its data without limits."),
     ],
 )
@@ -210,7 +218,7 @@ def test_an_admin_sets_the_rule_and_the_audit_log_has_it(game: Game) -> None:
     admin = hub.member(game, Role.ADMIN)
     url = f"/g/{game.slug}/privacy/consent/"
     answer = admin.post(url, {"unstated": "send", "limited_data_use": "on"}, follow=True).content.decode()
-    assert "Limited data use is asked for with every conversion." in answer
+    assert "Limited data use is requested with every conversion." in answer
     game.refresh_from_db()
     assert (game.limited_data_use, game.strict_consent) == (True, False)
     assert LogEntry.objects.get_for_object(game).latest("pk").changes == {"limited_data_use": ["False", "True"]}

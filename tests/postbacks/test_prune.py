@@ -92,7 +92,7 @@ def test_the_page_of_a_conversion_says_where_the_calls_are(config: PostbackConfi
     row = ended(config)
     address = f"/g/{config.game.slug}/conversions/{row.conversion_id}/"
     marketer: Client = hub.member(config.game, Role.MARKETER)
-    gone = "The calls to the network were deleted"
+    gone = "The attempts were deleted"
     assert gone not in marketer.get(address).content.decode()
     game_settings.set_kept_days(game=config.game, days=31)
     prune.prune()

@@ -185,7 +185,7 @@ def test_the_match_quality_page_names_the_key_to_add(game: Game) -> None:
     assert "<strong>60</strong>" in page
     assert "Email on every event would raise the score to" in page
     assert "60 → 80" in page
-    assert "The points are ours" in page
+    assert "The points are estimates by Afterclick" in page
     assert hub.inline_code(page) == []
 
 

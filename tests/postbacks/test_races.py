@@ -148,7 +148,7 @@ def test_an_older_check_does_not_switch_a_postback_on_again(sandbox: Sandbox, co
     config.refresh_from_db()
     check.refresh_from_db()
     assert (config.enabled, config.credential["token"]) == (False, TIKTOK_ACCOUNTS.token)
-    assert (check.state, check.message[:44]) == ("refused", "The settings of this postback were changed in"[:44])
+    assert (check.state, check.message[:44]) == ("refused", "The settings of this postback were changed by"[:44])
 
 
 @pytest.mark.django_db(transaction=True)

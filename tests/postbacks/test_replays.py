@@ -234,7 +234,7 @@ def test_cancelling_restores_waiting_deliveries_but_not_calls_in_flight(config: 
         ({"enabled": False}, "The postback is disabled. Enable it first."),
         ({"deleted_at": NOW}, "The postback was deleted, so nothing can be sent."),
         ({"held_at": NOW}, "The postback is on hold. Rotate the credential first."),
-        ({"suspected_at": NOW}, "is being asked again"),
+        ({"suspected_at": NOW}, "is being checked again"),
     ],
 )
 def test_a_postback_that_cannot_send_refuses_a_replay(
@@ -248,13 +248,13 @@ def test_a_postback_that_cannot_send_refuses_a_replay(
 
 
 def test_a_replay_of_nothing_is_refused_and_says_why(config: PostbackConfig) -> None:
-    with pytest.raises(replays.ReplayRefused, match="No failed delivery matches"):
+    with pytest.raises(replays.ReplayRefused, match="No failed deliveries match"):
         start(config)
     row = failure(config, safe_until=NOW)
-    with pytest.raises(replays.ReplayRefused, match="None of the 1 can be sent any more"):
+    with pytest.raises(replays.ReplayRefused, match="None of the 1 can be sent"):
         start(config)
     failure(config, trigger="level_complete")
-    with pytest.raises(replays.ReplayRefused, match="or the postback is off for their event"):
+    with pytest.raises(replays.ReplayRefused, match="or the postback is disabled for their event"):
         start(config)
     row.refresh_from_db()
     assert (Replay.objects.count(), row.state) == (0, "failed")
@@ -486,7 +486,7 @@ def test_the_refresh_is_the_section_alone(config: PostbackConfig, marketer: Clie
     assert "Running" in section
     replays.cancel(replay=replay)
     section = marketer.get(url + "replays/", headers={"HX-Request": "true"}).content.decode()
-    assert "Cancelled" in section
+    assert "Canceled" in section
     assert "hx-trigger" not in section
 
 
@@ -504,7 +504,7 @@ def test_cancelling_from_the_page(config: PostbackConfig, marketer: Client, url:
     replay = start(config)
     replays.advance()
     page = marketer.post(f"{url}replays/{replay.pk}/cancel/", follow=True).content.decode()
-    assert "Stopped before they were sent: 1." in page
+    assert "Deliveries that were not sent: 1." in page
     assert states() == {"failed": 1}
 
 

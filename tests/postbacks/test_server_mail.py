@@ -68,7 +68,7 @@ def test_a_trouble_is_mailed_once_when_it_begins_and_once_when_it_ends() -> None
     for seconds in (3610, 3625, 4100, 4201, 7200):
         look(after=timedelta(seconds=seconds))
     assert subjects()[1:] == ["[Afterclick] Over: Work set aside on afterclick.example"]
-    assert f"What it was: {SENTENCE}" in mail.outbox[1].body
+    assert f"Problem: {SENTENCE}" in mail.outbox[1].body
     (known,) = ServerTrouble.objects.all()
     assert known.ended_at == known.seen_at
     assert known.begin_mailed_at is not None

@@ -161,7 +161,7 @@ def test_a_box_without_its_event_is_refused() -> None:
 def test_a_box_behind_a_goal_that_takes_everything_is_refused() -> None:
     filled = form({"event": "purchase"}, triggers=["purchase"], server_only=["purchase"])
     assert filled.errors == {
-        "server_only": ["Goal 1 already takes “purchase” under this condition."],
+        "server_only": ["Goal 1 already counts “purchase” with this condition."],
     }
 
 
@@ -234,7 +234,7 @@ def test_the_origin_is_shown_after_the_key_was_deleted(player: Person) -> None:
 
 def test_the_guide_has_real_purchases_come_with_a_server_key(game: Game, marketer: Client) -> None:
     shown = marketer.get(f"/g/{game.slug}/start/").content.decode()
-    assert "have your own server report the real purchases" in " ".join(shown.split())
+    assert "Report real purchases from your own server" in " ".join(shown.split())
     assert "x-immutable-api-key: YOUR_SERVER_KEY" in shown
 
 

@@ -95,12 +95,12 @@ TROUBLES: dict[TroubleKind, tuple[Callable[[Game], None], int, str]] = {
     TroubleKind.NO_WORKER: (
         silence("worker"),
         1,
-        "No worker has reported for over a minute. What comes in is still stored, but nothing is digested or sent.",
+        "No worker has reported for over a minute. New events are still stored, but nothing is processed or sent.",
     ),
     TroubleKind.IDLE_WORKERS: (
         idle,
         1,
-        "Workers and the beat run, but no worker has taken up a task for over a minute.",
+        "Workers and the beat run, but no worker has started a task for over a minute.",
     ),
     TroubleKind.DIGEST_BEHIND: (
         late_batches,
@@ -273,7 +273,7 @@ def test_a_worker_that_was_never_started_is_reported() -> None:
     assert (trouble.kind, trouble.since) == (TroubleKind.NO_WORKER, None)
 
 
-@pytest.mark.parametrize(("queue", "stopped"), [("digest", "nothing is digested"), ("delivery", "nothing is sent")])
+@pytest.mark.parametrize(("queue", "stopped"), [("digest", "nothing is processed"), ("delivery", "nothing is sent")])
 def test_the_queue_without_a_worker_is_named(queue: str, stopped: str) -> None:
     all_well()
     seen = timezone.now() - LONG
@@ -293,7 +293,7 @@ def test_the_queue_whose_worker_starts_no_task_is_named(queue: str) -> None:
     (trouble,) = found()
     assert trouble.kind == TroubleKind.IDLE_WORKERS
     assert trouble.sentence == (
-        f"Workers and the beat run, but no worker has taken up a task of the queue {queue} for over a minute."
+        f"Workers and the beat run, but no worker has started a task of the queue {queue} for over a minute."
     )
 
 

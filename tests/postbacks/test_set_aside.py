@@ -74,7 +74,7 @@ def test_many_rows_of_one_queue_have_one_notice(game: Game) -> None:
     (item,) = items(game)
     assert (item.href, item.cause.partition(".")[0]) == (
         f"/g/{game.slug}/alerts/",
-        "3 messages were written, but could not be sent",
+        "3 messages were created, but could not be sent",
     )
 
 
@@ -101,7 +101,7 @@ def test_an_admin_can_retry_work_set_aside(game: Game, other_game: Game) -> None
     assert f'action="{retry(game.slug, "fan_out")}"' in page
 
     answer = admin.post(retry(game.slug, "fan_out"), follow=True)
-    assert [str(message) for message in answer.context["messages"]] == ["To be tried again: 1."]
+    assert [str(message) for message in answer.context["messages"]] == ["Queued again: 1."]
     mine.refresh_from_db()
     assert (mine.attempts, mine.set_aside_at) == (0, None)
     assert FailedWork.objects.set_aside().count() == len(others)
@@ -112,10 +112,10 @@ def test_an_admin_can_retry_work_set_aside(game: Game, other_game: Game) -> None
 def test_an_admin_can_retry_batches_set_aside(game: Game, other_game: Game) -> None:
     admin, mine, other = hub.member(game, Role.ADMIN), batch(game), batch(other_game)
     (item,) = items(game)
-    assert (item.title, item.button) == ("Events set aside", "Digest again")
+    assert (item.title, item.button) == ("Events set aside", "Process again")
 
     answer = admin.post(item.action, follow=True)
-    assert [str(message) for message in answer.context["messages"]] == ["To be digested again: 1."]
+    assert [str(message) for message in answer.context["messages"]] == ["Queued again: 1."]
     mine.refresh_from_db()
     other.refresh_from_db()
     assert (mine.state, mine.attempts, other.state) == ("pending", 0, "failed")
@@ -125,7 +125,7 @@ def test_an_admin_can_retry_batches_set_aside(game: Game, other_game: Game) -> N
 def test_a_marketer_sees_work_set_aside_without_a_button(marketer: Client, game: Game) -> None:
     failed(game, Queue.FAN_OUT)
     page = marketer.get(f"/g/{game.slug}/").content.decode()
-    assert "could not be given to the postbacks" in page
+    assert "could not be assigned to postbacks" in page
     assert "set-aside/retry" not in page
     assert marketer.post(retry(game.slug, "fan_out")).status_code == 403
     assert FailedWork.objects.set_aside().count() == 1

@@ -373,23 +373,24 @@ def test_retry_after_is_read_where_the_network_may_ask_for_a_wait(status: int, b
         (
             401,
             "Invalid access token",
-            "Snapchat Ads does not accept this access token (“Invalid access token”): copy all of it again or generate "
-            "a new one. Snapchat may refuse a new token for up to an hour, and accepts one only for the pixels of the "
+            "Snapchat Ads does not accept this access token (“Invalid access token”). Copy the complete access token "
+            "again or generate a new one. Snapchat may refuse a new token for up to an hour, and accepts one only "
+            "for the pixels of the "
             "organization that generated it.",
         ),
         (
             403,
             "Unauthorized resources",
-            "This access token has no access to pixel ID X (“Unauthorized resources”): check that the two belong "
-            "together, or have an admin of this pixel generate the token.",
+            "This access token has no access to pixel ID X (“Unauthorized resources”). Check that the two belong "
+            "together, or ask an admin of this pixel to generate the token.",
         ),
         (
             400,
             "At least one of the events is invalid.",
-            "Snapchat Ads did not accept pixel ID X (“At least one of the events is invalid”): copy it again from "
+            "Snapchat Ads did not accept pixel ID X (“At least one of the events is invalid”). Copy it again from "
             "Events Manager.",
         ),
-        (500, "Down.", "Snapchat Ads could not verify this just now (“Down”): nothing was saved."),
+        (500, "Down.", "Snapchat Ads could not verify the credential now (“Down”): nothing was saved."),
     ],
 )
 def test_a_failed_check_is_explained_in_four_different_ways(status: int, reason: str, sentence: str):
@@ -428,7 +429,7 @@ def test_a_goal_with_a_name_that_is_not_in_the_list_is_refused_with_the_way_out(
     filled = form(**{f"goals-0-{name}": value for name, value in row.items()})
     assert not filled.is_valid()
     assert filled.rows.forms[0].problems == [
-        "Snapchat Ads takes no event named “boss_defeated”. Select a name from Snapchat's "
+        "Snapchat Ads does not accept an event named “boss_defeated”. Select a name from Snapchat's "
         "list. For your own events, use Custom event 1 to 5."
     ]
 

@@ -71,5 +71,5 @@ def test_the_page_of_a_conversion_says_that_the_level_was_stated_with_an_event(k
     found = consent_of(factories.conversion(person, event_at=at(3)))
     assert (found.level, found.decided_at) == (Level.NONE, at(5))
     assert found.explanation == (
-        "The player’s decision at the time of the event, stated with an event. Withdrawn since, stated with an event."
+        "The player’s decision at the time of the event, stated with an event. Withdrawn later, stated with an event."
     )

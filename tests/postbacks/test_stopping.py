@@ -113,20 +113,21 @@ def test_the_menu_asks_only_when_something_would_not_be_sent(
 def test_after_disabling_the_page_says_what_is_not_sent(config: PostbackConfig, marketer: Client, url: str) -> None:
     waiting(config, 2)
     page = marketer.post(f"{url}disable/", follow=True).content.decode()
-    assert "is disabled: nothing is sent while it is off. 2 conversions wait; they will not be sent." in page
+    assert "was disabled. Nothing is sent while it is disabled. 2 conversions are waiting" in page
+    assert "they will not be sent." in page
 
 
 def test_after_deleting_the_page_says_what_is_not_sent(config: PostbackConfig, marketer: Client, url: str) -> None:
     waiting(config, 2)
     page = marketer.post(f"{url}delete/", {"confirmation": config.pixel_id}, follow=True).content.decode()
-    assert "is deleted, and so are its credentials. 2 conversions wait; they will not be sent." in page
+    assert "and its credentials were deleted. 2 conversions are waiting; they will not be sent." in page
 
 
 def test_the_form_names_them_beside_its_switch(config: PostbackConfig, marketer: Client, url: str) -> None:
-    assert "If you switch it off" not in marketer.get(f"{url}edit/").content.decode()
+    assert "If you disable it" not in marketer.get(f"{url}edit/").content.decode()
     waiting(config, 2)
     page = marketer.get(f"{url}edit/").content.decode()
-    assert "If you switch it off: 2 conversions wait; they will not be sent." in page
+    assert "If you disable it: 2 conversions wait; they will not be sent." in page
 
 
 def test_a_viewer_sees_no_counts_and_cannot_disable(config: PostbackConfig, viewer: Client, url: str) -> None:
@@ -297,7 +298,7 @@ def test_the_alert_ends_with_what_ended_it_and_never_says_recovered(
     assert payload["alert"]["ending"] == f"{how}d"
     page = hub.signed_in(admin).get(f"/g/{game.slug}/alerts/").content.decode()
     assert page.count(headline) == 2
-    for text in (ended.subject, ended.body, payload["text"], page.replace("once more when it has recovered", "")):
+    for text in (ended.subject, ended.body, payload["text"], page.replace("again when it recovers", "")):
         assert "has recovered" not in text
         assert ">Recovered<" not in text
 

@@ -47,7 +47,7 @@ def test_a_test_conversion_goes_to_the_test_view_and_is_counted_nowhere(
     assert (request["body"]["test_event_code"], request["body"]["data"][0]["event"]) == (TEST_CODE, "Purchase")
     assert sandbox.received("tiktok") == []
     page = marketer.get(where, follow=True).content.decode()
-    assert f"TikTok Ads accepted the test conversion for {config.pixel_id}: look for it in its test view." in page
+    assert f"TikTok Ads accepted the test conversion for {config.pixel_id}. Check the test view of the network." in page
     assert "is saved" not in page
     assert (Delivery.objects.count(), Conversion.objects.count()) == (0, 0)
     before, after = config, PostbackConfig.objects.get()

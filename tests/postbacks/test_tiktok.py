@@ -353,22 +353,22 @@ def test_a_partial_success_of_one_event_is_a_refusal_of_it_and_does_not_prove_a_
     [
         (
             {"code": 40105, "message": "Access token is incorrect or has been revoked."},
-            "TikTok Ads does not accept this access token (“Access token is incorrect or has been revoked”): "
-            "copy all of it again or generate a new one.",
+            "TikTok Ads does not accept this access token (“Access token is incorrect or has been revoked”). Copy "
+            "the complete access token again or generate a new one.",
         ),
         (
             {"code": 40001, "message": "No permission to operate pixel code: X."},
-            "This access token has no access to pixel code X (“No permission to operate pixel code: X”): "
-            "check that the two belong together, or have an admin of this pixel generate the token.",
+            "This access token has no access to pixel code X (“No permission to operate pixel code: X”). Check that "
+            "the two belong together, or ask an admin of this pixel to generate the token.",
         ),
         (
             {"code": 40002, "message": "Invalid value for event_source_id: not a valid string."},
-            "TikTok Ads did not accept pixel code X (“Invalid value for event_source_id: not a valid string”): "
-            "copy it again from Events Manager, and check the Test event code if you entered one.",
+            "TikTok Ads did not accept pixel code X (“Invalid value for event_source_id: not a valid string”). Copy "
+            "it again from Events Manager, and check the Test event code if you entered one.",
         ),
         (
             {"code": 50000, "message": "System error"},
-            "TikTok Ads could not verify this just now (“System error”): nothing was saved.",
+            "TikTok Ads could not verify the credential now (“System error”): nothing was saved.",
         ),
         ({"code": 0, "message": "OK"}, "TikTok Ads accepted the test event for pixel code X."),
     ],

@@ -55,10 +55,11 @@ def test_a_time_is_written_with_the_day_if_it_is_another_one(moment: datetime, t
 def test_a_wait_that_is_longer_than_ours_is_written_with_both_ends() -> None:
     asked, until = NOW + timedelta(hours=24), NOW + timedelta(hours=12)
     assert (
-        asked_wait("TikTok Ads", asked_until=until, until=until, now=NOW) == "TikTok Ads asks to wait until 18:40 UTC."
+        asked_wait("TikTok Ads", asked_until=until, until=until, now=NOW) == "TikTok Ads requested to wait until "
+        "18:40 UTC."
     )
     assert asked_wait("TikTok Ads", asked_until=asked, until=until, now=NOW) == (
-        "TikTok Ads asks to wait until Nov 30, 2026, 06:40 UTC; it is asked again at 18:40 UTC."
+        "TikTok Ads requested to wait until Nov 30, 2026, 06:40 UTC; the next attempt is at 18:40 UTC."
     )
 
 
@@ -107,7 +108,7 @@ def test_a_limited_pixel_tells_its_end_on_the_page_of_the_network(limited: Postb
     assert flow.next_slot_at
     end = clock_time(flow.next_slot_at, timezone.now())
     assert f"for Reddit Ads to take more, until {end}." in page.split("Rate limited")[1][:400]
-    assert f"it is asked again at {end}. Nothing to do: sending goes on by itself then" in page
+    assert f"the next attempt is at {end}. Nothing to do. Sending then continues automatically" in page
     assert f"/g/{limited.game.slug}/integrations/reddit/{limited.pk}/try-now/" in page
 
 
@@ -162,7 +163,7 @@ def test_an_open_breaker_tells_its_end(config: PostbackConfig, marketer: Client)
     assert text in page_of(marketer, row)
     status = evaluate_configs([config])[config.pk]
     assert status.health == Health.DEGRADED
-    assert f"TikTok Ads fails again and again and is left alone until {end}; 1 conversion waits." in status.figures
+    assert f"TikTok Ads failed repeatedly and is not called until {end}; 1 conversion waits." in status.figures
 
 
 def test_a_limit_without_a_stated_wait_tells_its_end(config: PostbackConfig) -> None:
@@ -194,7 +195,7 @@ def test_a_suspected_credential_is_named_without_an_end(config: PostbackConfig) 
     found = wait(factories.delivery(PostbackConfig.objects.get()))
     assert found is not None
     assert (found.until, found.can_end) == (None, False)
-    assert found.cause.startswith("The network has just refused the credential of this postback")
+    assert found.cause.startswith("The network just refused the credential of this postback")
 
 
 def test_of_several_causes_the_one_that_ends_last_is_told(config: PostbackConfig) -> None:
@@ -226,7 +227,7 @@ def test_a_wait_that_an_outage_asks_for_is_told_on_the_delivery(game: Game, mark
         sending.drain(network="tiktok", max_in_flight=1, seconds=5)
     row.refresh_from_db()
     assert row.asked_until is not None
-    text = f"TikTok Ads asks to wait until {clock_time(row.asked_until, timezone.now())}."
+    text = f"TikTok Ads requested to wait until {clock_time(row.asked_until, timezone.now())}."
     found = wait(row)
     assert found == Wait(until=row.next_attempt_at, cause=text, can_end=True)
     page = page_of(marketer, row)

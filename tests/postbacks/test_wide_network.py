@@ -100,8 +100,8 @@ def test_the_form_has_an_input_for_each_part_of_the_credential() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("credential_key", "not JSON", "This is not the whole service account key: paste the file as it is."),
-        ("credential_key", '{"private_key": 1}', "This is not the whole service account key: paste the file as it is."),
+        ("credential_key", "not JSON", "The service account key is incomplete. Paste the whole file."),
+        ("credential_key", '{"private_key": 1}', "The service account key is incomplete. Paste the whole file."),
         ("credential_key", "", "This field is required."),
         ("credential_account", "12", "This does not look like a customer id. Ten digits."),
         ("object_id_purchase", "", "Enter the Conversion action ID. The digits after ctId=."),
@@ -249,7 +249,7 @@ def test_a_network_without_test_events_offers_no_test_conversion(
 
 def test_a_refused_check_names_the_test_code_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = Outcome(Verdict.PAYLOAD, None, "No such tag.")
-    start = "Wide Ads did not accept tag ID w-1 (“No such tag”): copy it again from Events Manager"
+    start = "Wide Ads did not accept tag ID w-1 (“No such tag”). Copy it again from Events Manager"
     explained = wide.Wide().explain(refused, "w-1", undecided="")
     assert explained == f"{start}, and check the Test code if you entered one."
     monkeypatch.setattr(wide.Wide, "test_code_label", "")
@@ -366,7 +366,7 @@ def test_a_network_that_shows_each_check_is_not_checked_daily(optional: wide.Ser
 
 
 def test_a_network_without_test_events_gets_no_test_conversion(optional: wide.Server, game: Game) -> None:
-    with pytest.raises(rules.SettingsRefused, match=r"^Wide Ads has no test events: this would count\.$"):
+    with pytest.raises(rules.SettingsRefused, match=r"^Wide Ads has no test events, so the event would count\.$"):
         credentials.request_test(config=new_config(game), test_code="T1", trigger="purchase", requested_by=None)
 
 

@@ -500,8 +500,8 @@ def test_a_good_credential_is_saved_after_one_conversion_for_each_event_id(sandb
     [
         (
             {"credential": {"token": "wrong-token"}},
-            "X Ads does not accept this pixel access token (“This request is not properly authenticated”): copy all of "
-            "it again or generate a new one.",
+            "X Ads does not accept this pixel access token (“This request is not properly authenticated”). Copy the "
+            "complete pixel access token again or generate a new one.",
         ),
         (
             {"pixel_id": ACCOUNTS.foreign_pixel, "goals": [goal_with(PURCHASE_ID)]},
@@ -537,7 +537,7 @@ def test_while_x_cannot_be_asked_nothing_is_saved(sandbox: Sandbox, game: Game, 
     sandbox.state.add_fault("x", fault, 1)
     check = save(game)
     assert check.state == "unverified"
-    assert check.message.startswith("X Ads could not verify this just now (“")
+    assert check.message.startswith("X Ads could not verify the credential now (“")
     assert PostbackConfig.objects.count() == 0
 
 
@@ -546,7 +546,7 @@ def test_while_x_cannot_be_asked_nothing_is_saved(sandbox: Sandbox, game: Game, 
     ("goals", "sentence"),
     [
         ([goal_with("")], "Enter the Event ID of at least one event."),
-        ([goal_with("tw-other-ol288")], "The Event ID tw-other-ol288 is of another pixel than afc01."),
+        ([goal_with("tw-other-ol288")], "The Event ID tw-other-ol288 belongs to another pixel than afc01."),
         (
             [goal_with("OL288")],
             "Goal 1: Enter the Event ID. It looks like ol288 or tw-o8z6j-ol288 and is shown in Events Manager next "
@@ -569,7 +569,7 @@ def test_a_marketer_adds_x_on_the_form_and_leaves_an_event_unmapped(
 ) -> None:
     url = f"/g/{game.slug}/integrations/x/"
     page = hub.normalized_html(marketer.get(f"{url}add/").content.decode())
-    assert "X has no test mode: the check is one conversion for each Event ID" in page
+    assert "X has no test mode. The check sends one conversion for each Event ID" in page
     assert "Without it, these events are not sent and are listed as not mapped." in page
     assert 'name="test_code"' not in page
     marketer.post(
@@ -688,10 +688,10 @@ def test_a_goal_without_an_event_id_is_not_mapped_which_the_pages_say(
     assert (row.state, row.reason, conversion.reason) == ("skipped", "not_mapped", "not_mapped")
     assert sandbox.received("x") == []
     page = hub.normalized_html(marketer.get(f"/g/{game.slug}/conversions/{conversion.pk}/").content.decode())
-    assert "The goal has no ID of the network&#x27;s event" in page
+    assert "The goal has no event ID of the network" in page
     assert "Event not mapped" in marketer.get(f"/g/{game.slug}/conversions/").content.decode()
     preview = marketer.get(f"/g/{game.slug}/integrations/x/preview/?conversion={conversion.pk}").content.decode()
-    assert "The goal has no ID of the network&#x27;s event." in preview
+    assert "The goal has no event ID of the network." in preview
 
 
 @pytest.mark.django_db
@@ -842,7 +842,7 @@ def test_a_failed_conversion_is_replayed_under_its_id_while_x_would_count_it_onc
     )
     row.refresh_from_db()
     if not sent_again:
-        with pytest.raises(replays.NotSendable, match="the network would count it twice"):
+        with pytest.raises(replays.NotSendable, match="the network would count the event twice"):
             replays.send_again(row)
         return
     replays.send_again(row)

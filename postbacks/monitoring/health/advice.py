@@ -31,9 +31,9 @@ def top_reasons(skipped: Mapping[str, int]) -> str:
 
 
 def quote(counts: HealthCounts, message: str) -> str:
-    """Return `TikTok Ads says: “...”.`, or '' if the network sent no text."""
+    """Return `TikTok Ads responded: “...”.`, or '' if the network sent no text."""
     quoted = without_personal_data(message, keep=counts.pixel_id).rstrip(" .")
-    return f"{counts.kind.label} says: “{quoted}”." if quoted else ""
+    return f"{counts.kind.label} responded: “{quoted}”." if quoted else ""
 
 
 def without_personal_data(message: str, *, keep: str = "") -> str:
