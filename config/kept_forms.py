@@ -49,7 +49,7 @@ MAIN = re.compile(r"<main\b[^>]*>")
 
 
 class KeptFormMiddleware:
-    """Keeps forms that are redirected to the sign-in page, and fills them in afterwards.
+    """Keeps forms that are redirected to the sign-in page, and fills them in afterward.
 
     Answers 405 with a page, since a person sees it who opens the address of a form.
     """

@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
         "reset_password": "config.account_forms.NewPasswordLinkForm",
         "reset_password_from_key": "config.account_forms.NewPasswordForm",
     },
-    # An address is confirmed before an account gets it (audience/accounts/addresses.py), not afterwards.
+    # An address is confirmed before an account gets it (audience/accounts/addresses.py), not afterward.
     "ACCOUNT_EMAIL_VERIFICATION": "none",
     "ACCOUNT_EMAIL_SUBJECT_PREFIX": "[Afterclick] ",
     # Mail the owner when the password or a second factor changes.

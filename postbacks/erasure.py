@@ -29,13 +29,13 @@ OWN_MESSAGES = {*answers.FAILURES.values(), STOPPED, STOPPED_AND_SENT_AGAIN}
 def erase_deliveries(person_ids: Iterable[uuid.UUID], conversion_ids: Iterable[uuid.UUID] = ()) -> int:
     """Cancel all waiting deliveries of these people, and of these conversions, and return their number.
 
-    Called by an erasure before it deletes. A call in progress is not interrupted; its worker finds the row cancelled
+    Called by an erasure before it deletes. A call in progress is not interrupted; its worker finds the row canceled
     and does not repeat it.
     """
     person_ids = list(person_ids)
     erased = Q(person_id__in=person_ids) | Q(pk__in=list(conversion_ids))
     conversions = Conversion.objects.filter(erased).order_by("pk")
-    # The lock waits for a fan-out in progress, so that its rows are cancelled too.
+    # The lock waits for a fan-out in progress, so that its rows are canceled too.
     ids = list(conversions.select_for_update().values_list("pk", flat=True))
     # Deliveries of every state, so that a late worker or a replay finds the row without its player and writes no body
     # after they are cleared.

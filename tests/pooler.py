@@ -47,7 +47,7 @@ def _serve(client: socket.socket, url: str) -> None:
     with contextlib.ExitStack() as stack, contextlib.suppress(ConnectionError):
         stack.enter_context(client)
         _handshake(client)
-        # libpq connects and authenticates; afterwards this module uses its sockets.
+        # libpq connects and authenticates; afterward this module uses its sockets.
         connections = [stack.enter_context(psycopg.connect(url, autocommit=True)) for _ in range(SERVERS)]
         sockets = [socket.socket(fileno=os.dup(server.pgconn.socket)) for server in connections]
         for server in itertools.cycle(sockets):

@@ -28,7 +28,7 @@ UNREAD = {"audience_batch": {"game_id", "key_id"}, "audience_rejection": {"key_i
 @pytest.mark.django_db
 @pytest.mark.parametrize("table", TABLES)
 def test_a_foreign_key_without_an_index_of_its_own_leads_another(table: str) -> None:
-    """Read from the catalogue: which of two indexes a plan takes would hang on the statistics of the moment."""
+    """Read from the catalog: which of two indexes a plan takes would hang on the statistics of the moment."""
     (model,) = [model for model in apps.get_models() if model._meta.db_table == table]
     keys = {field.column for field in model._meta.fields if isinstance(field, ForeignKey)}
     with connection.cursor() as cursor:

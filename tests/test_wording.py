@@ -1,5 +1,6 @@
-"""What stands on every page, in every mail and in every CSV: one format for dates, amounts and articles."""
+"""The texts of every page, mail and CSV: one format for dates, amounts and articles, and no banned phrase."""
 
+import ast
 import csv
 import io
 import re
@@ -29,7 +30,7 @@ from postbacks.models import Alert, AlertEnding, Notice, NoticeKind, PostbackCon
 from postbacks.monitoring.alerts import notices
 from postbacks.monitoring.server import mail as server_mail
 from postbacks.networks import NETWORKS
-from tests import factories, hub, reading
+from tests import banned_phrases, factories, hub, reading
 from tests.browser import operators, pages, rows
 
 AT = datetime(2026, 3, 1, 4, 5, 6, tzinfo=UTC)
@@ -183,6 +184,69 @@ def test_dates_amounts_and_articles_are_right_on_every_page(game: Game, other_ga
 
 
 RULES = (OTHER_DATES, WRONG_ARTICLE, WRONG_AMOUNT)
+
+# Phrases ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("Digest lag", "Processing delay"),
+        ("Every event is looked at", "All events processed"),
+        ("It is well again", "Back to normal"),
+        ("How far they came", "Funnel"),
+        ("54 % of the step before", "54% of previous step"),
+        ("The same as a table", "View as table"),
+        ("Rehearsal", "Test and preview"),
+        ("Called off", "Canceled"),
+        ("Tell me of alerts", "Email me about alerts"),
+        ("Look into your mail", "Check your email"),
+        ("Whose words the shared routes answer in", "Response format on shared routes"),
+        ("On how many events", "Coverage"),
+        ("Worth", "Points"),
+        ("the old one is kept for 24 hours, to go back to", "you can roll back for 24 hours"),
+        ("what stands around it", "the batch envelope"),
+        ("of two words at one moment the greater stays", "ties are broken by value"),
+        ("the desk", "network drain"),
+        ("lanes", "worker threads"),
+        ("rows land here", "rows on the landing page"),
+        ("people are told", "members are notified"),
+        ("house", "package"),
+        ("rooms", "folders"),
+        ("asks for part of it", "is_partial_request"),
+        ("colour", "color"),
+        ("behaviour", "behavior"),
+        ("cancelled", "canceled"),
+        ("organisation", "organization"),
+        ("not recognised", "not recognized"),
+        ("optimise", "optimize"),
+        ("licenced", "licensed"),
+        ("{} % of sends failed", "{}% of sends failed"),
+    ],
+)
+def test_a_banned_phrase_is_found_and_the_better_one_is_not(wrong: str, right: str) -> None:
+    assert banned_phrases.problems(wrong) != []
+    assert banned_phrases.problems(wrong.upper()) != []
+    assert banned_phrases.problems(right) == []
+
+
+def test_the_texts_of_a_module_are_those_that_its_users_read() -> None:
+    module = ast.parse(
+        '@figure("Sent")\ndef sent():\n    """Of the page."""\n    return f"{x} % of all"\n'
+        '# Comment\ndef other():\n    """Docstring."""\n    return "One " "text"\n'
+    )
+    found = {text for _, text in banned_phrases.python_strings(module)}
+    assert found == {"Sent", "Of the page.", "\x00 % of all", "One text"}
+
+
+def test_no_text_of_the_product_has_a_banned_phrase() -> None:
+    found = list(banned_phrases.texts())
+    places = {place.partition(":")[0] for place, _ in found}
+    assert {"templates/base.html", "templates/mail/invitation.txt", "docs/goals.md", "README.md"} <= places
+    assert {"postbacks/reporting/figures.py", "postbacks/outbox/reasons.py", "CHANGELOG.md"} <= places
+    wrong = [f"{place}: {problem}" for place, text in found for problem in banned_phrases.problems(text)]
+    assert "\n".join(wrong) == ""
+
 
 # Mails ------------------------------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class PermissionGroupAdmin(ChangedBySuperusers, DeclaredFilters, GroupAdmin):
 
 
 class NewAccountForm(forms.ModelForm[User]):
-    """Creates an account without a password. It is set by a link created afterwards."""
+    """Creates an account without a password. It is set by a link created afterward."""
 
     class Meta:
         model = User

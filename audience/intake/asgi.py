@@ -120,7 +120,7 @@ async def _refuse_page(scope: Scope, error: BodyAborted, send: Send) -> None:
 
 
 async def _send_text(scope: Scope, status: int, text: str, send: Send) -> None:
-    """Answer without Django. The connection is closed afterwards, since more of the body may arrive."""
+    """Answer without Django. The connection is closed afterward, since more of the body may arrive."""
     body = f"{text}\n".encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     headers += [(b"retry-after", str(RETRY_AFTER_SECONDS).encode())] if status == 503 else []

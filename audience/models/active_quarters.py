@@ -1,4 +1,4 @@
-"""ActiveQuarter: when players who clicked an ad were active afterwards."""
+"""ActiveQuarter: when players who clicked an ad were active afterward."""
 
 from django.db import models
 

@@ -29,11 +29,11 @@ class Owners(models.TextChoices):
     has another id that decides the player.
     """
 
-    NONE = "", "Nobody"
-    OTHER = "other", "Nobody; another ID decides"
+    NONE = "", "No player"
+    OTHER = "other", "No player; another ID decides"
     ONE = "one", "One player"
     SEVERAL = "several", "Several players"
-    CROWD = "crowd", "Too many players to tell"
+    CROWD = "crowd", "Too many players"
 
 
 class OwnershipSource(models.TextChoices):

@@ -1,7 +1,7 @@
 """Erasing a player: requested by the API or the Privacy page, done by a worker, with a receipt.
 
 Deleted are events, traits, identities, devices, group memberships, touches, consent decisions, rejections and
-conversions. Waiting deliveries are cancelled by the ERASURE_HOOK; delivered ones cannot be retracted. A user id names a
+conversions. Waiting deliveries are canceled by the ERASURE_HOOK; delivered ones cannot be retracted. A user id names a
 player, and so does an anonymous id that was named with one user. If several players share the anonymous id, only the
 events are erased whose player no other id determines.
 """

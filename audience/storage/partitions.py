@@ -85,7 +85,7 @@ class Partition:
     bytes: int
 
     def count_rows(self) -> int:
-        """Return the estimated number of rows, or the exact one if the table was never analysed and so is small."""
+        """Return the estimated number of rows, or the exact one if the table was never analyzed and so is small."""
         if self.rows:
             return self.rows
         with connection.cursor() as cursor:

@@ -104,7 +104,7 @@ def _batch_steps(now: datetime) -> Iterator[PruneStep]:
     for part in partitions.list_partitions(BATCHES):
         if part.end is None:
             done = "state = 'done' AND received_at < %s"
-            yield StaleRows("digested batches", part.name, done, [now - BATCH_RETENTION], "digested batches")
+            yield StaleRows("processed batches", part.name, done, [now - BATCH_RETENTION], "processed batches")
         elif _is_past(part, now):
             yield WholePartition(f"batches of the week from {part.start}", part, keep="state <> 'done'")
 

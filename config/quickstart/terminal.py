@@ -23,5 +23,5 @@ def print_error(text: str) -> None:
 
 
 def paint(text: str, code: int) -> str:
-    """Return the text in a colour if stdout shows colours: a terminal, and no NO_COLOR (https://no-color.org)."""
+    """Return the text in a color if stdout shows colors: a terminal, and no NO_COLOR (https://no-color.org)."""
     return f"\x1b[{code}m{text}\x1b[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text

@@ -90,7 +90,7 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
     """Send the request of the check, store the answer and apply its consequences.
 
     Does nothing if another worker runs the check or it is finished. With a test code an event is sent to the
-    network's test view; without one a page view, which no campaign optimises on, or no event at all. A check that was
+    network's test view; without one a page view, which no campaign optimizes on, or no event at all. A check that was
     requested with a code sends nothing without it.
     """
     taken = _take(check_id)

@@ -142,7 +142,7 @@ def hold_waiting(*, config: PostbackConfig) -> None:
 
 @transaction.atomic
 def make_open_due(*, config: PostbackConfig) -> None:
-    """Make the waiting and held deliveries of a disabled or deleted postback due, so that they are cancelled.
+    """Make the waiting and held deliveries of a disabled or deleted postback due, so that they are canceled.
 
     The next claim cancels them with the reason (postbacks/delivery/claims.py). Leased ones end with their call.
     Failed work of these deliveries is tried again, also when it was set aside, so that they end too.

@@ -50,7 +50,7 @@ def sweep() -> None:
 
 
 def close_attempts_of_finished_deliveries() -> None:
-    """Close the attempts of killed workers whose delivery an erasure cancelled meanwhile."""
+    """Close the attempts of killed workers whose delivery an erasure canceled meanwhile."""
     attempts = list(DeliveryAttempt.objects.of_finished_deliveries().values_list("pk", flat=True))
     DeliveryAttempt.objects.filter(pk__in=attempts).close_abandoned()
 

@@ -1,6 +1,6 @@
 """The versions of a config: applies accepted settings as the next version, and records the change of each.
 
-Applying is atomic: afterwards nothing is sent with the old settings. The config is locked, as by claims, until no
+Applying is atomic: afterward nothing is sent with the old settings. The config is locked, as by claims, until no
 attempt of it is open. Sending pauses before that, to keep the lock short.
 """
 

@@ -19,7 +19,7 @@ from postbacks.outbox.goals import Goal, match_goal
 
 logger = structlog.get_logger(__name__)
 
-# The step that is retried for a cancelled delivery (postbacks/delivery/unstored_answers.py).
+# The step that is retried for a canceled delivery (postbacks/delivery/unstored_answers.py).
 SET_REASON = "explain_skipped"
 
 
@@ -42,7 +42,7 @@ class SendableDelivery:
 
 
 def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDelivery], list[Delivery]]:
-    """Return the sendable ones of these locked due deliveries of one config, and those that were cancelled and saved.
+    """Return the sendable ones of these locked due deliveries of one config, and those that were canceled and saved.
 
     A delivery that the network does not accept yet (its postback was disabled for a moment) waits for `not_before`.
     """

@@ -30,7 +30,7 @@ from postbacks.outbox import conversion_facts
 
 logger = structlog.get_logger(__name__)
 
-MAX_CANCELLED = 320  # rows of a disabled config that are cancelled in one transaction
+MAX_CANCELLED = 320  # rows of a disabled config that are canceled in one transaction
 # When a claim fails, its halves are tried for at most this long, since the other pixels of the network wait meanwhile.
 MAX_ISOLATION_SECONDS = 1.0
 MAX_RETRIES_PER_SWEEP = 100  # failed deliveries that are claimed alone, before the others
@@ -47,7 +47,7 @@ def claim(*, network: str, limit: int = 1) -> Iterator[Claim]:
         if limit <= 0:
             return
         claimed, cancelled = _claim_isolated(network, config_id, limit)
-        while cancelled and not claimed:  # more may be due after those that were cancelled
+        while cancelled and not claimed:  # more may be due after those that were canceled
             claimed, cancelled = _claim_isolated(network, config_id, limit)
         limit -= len(claimed)
         yield from claimed
@@ -77,7 +77,7 @@ def seconds_until_claimable(network: str) -> float | None:
 def _seconds_by_config(network: str) -> list[tuple[UUID, float]]:
     """The configs with claimable deliveries, each with the seconds until the rate limiter allows a call.
 
-    0 for a disabled config, whose due deliveries are only cancelled.
+    0 for a disabled config, whose due deliveries are only canceled.
     """
     now = clock.now()
     return [
@@ -116,7 +116,7 @@ def _claim_isolated(network: str, config_id: UUID, limit: int) -> tuple[list[Cla
 
 
 def _claim(config_id: UUID, limit: int, *, only: Sequence[UUID] = ()) -> tuple[list[Claim], list[Delivery]]:
-    """Return the claims and the cancelled deliveries, of all due ones or of `only` these."""
+    """Return the claims and the canceled deliveries, of all due ones or of `only` these."""
     claimed, cancelled = _claim_due(config_id, limit, only)
     # Outside of the transaction: an erasure locks the conversion before its deliveries, and the reverse order could
     # deadlock.

@@ -9,7 +9,7 @@ from postbacks.delivery.recording import answer_columns
 from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryState
 from postbacks.networks.interface.call import Verdict
 
-# Since the network first took the event. Afterwards what would be sent again is refused.
+# Since the network first took the event. Afterward what would be sent again is refused.
 MAX_RESENDING = timedelta(days=3)
 
 

@@ -1,7 +1,7 @@
 """The rate limiter: when the next calls to one pixel may start, for all workers together.
 
 Each call has its own time slot, one interval after the previous slot, stored on the pixel's locked Flow row. Without
-bursts no window of a second has more calls than the rate. A process that stalled does not send a burst afterwards:
+bursts no window of a second has more calls than the rate. A process that stalled does not send a burst afterward:
 `CallSpacing` keeps the interval between its calls.
 """
 

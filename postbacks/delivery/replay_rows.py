@@ -33,7 +33,7 @@ def sendable(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
 
 @transaction.atomic
 def requeue(rows: QuerySet[Delivery], **changes: Any) -> int:
-    """Queue failed deliveries; return how many. Does not change the verdict, since a cancelled replay needs it."""
+    """Queue failed deliveries; return how many. Does not change the verdict, since a canceled replay needs it."""
     return rows.update(
         state=DeliveryState.WAITING,
         reason="",

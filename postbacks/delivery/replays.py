@@ -1,6 +1,6 @@
 """Sends failed deliveries again, one or all that match a filter, with the same event id.
 
-A replay queues its deliveries a few at a time, so that it can be cancelled; the limiter sets the pace. Its progress is
+A replay queues its deliveries a few at a time, so that it can be canceled; the limiter sets the pace. Its progress is
 the state of its deliveries, so it may be advanced twice or interrupted. A delivery or a replay that fails stops no
 other (audience/background/isolation.py).
 """

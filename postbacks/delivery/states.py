@@ -36,7 +36,7 @@ def apply_outcome(delivery: Delivery, claim: Claim, outcome: Outcome, now: datet
 
 def _accept(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
     if delivery.state == DeliveryState.CANCELLED:
-        delivery.may_have_arrived = True  # accepted after an erasure cancelled it: it stays cancelled
+        delivery.may_have_arrived = True  # accepted after an erasure canceled it: it stays canceled
         return
     delivery.may_have_arrived = False
     delivery.confirmation, delivery.confirm_after = "", None  # that of an earlier call may have been refused
@@ -63,7 +63,7 @@ def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime
     if refused and delivery.config.version != claim.config_version:
         delivery.next_attempt_at = now  # with the settings that were changed meanwhile
     elif not delivery.config.enabled:
-        delivery.next_attempt_at = now  # to be cancelled now, not at a retry hours ahead
+        delivery.next_attempt_at = now  # to be canceled now, not at a retry hours ahead
     elif refused:
         delivery.next_attempt_at = min(next_at or delivery.deadline, delivery.deadline)
     elif outcome.final or next_at is None or next_at > delivery.deadline:

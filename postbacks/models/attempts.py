@@ -48,7 +48,7 @@ class AttemptQuerySet(models.QuerySet["DeliveryAttempt"]):
         return still_open.update(status=status, finished_at=clock.now(), message=message)
 
     def of_finished_deliveries(self) -> "AttemptQuerySet":
-        """Abandoned attempts of deliveries that an erasure cancelled meanwhile, which claims do not read."""
+        """Abandoned attempts of deliveries that an erasure canceled meanwhile, which claims do not read."""
         abandoned = self.filter(finished_at=None, started_at__lt=clock.now() - ABANDONED_AFTER)
         return abandoned.exclude(delivery__state__in=(DeliveryState.WAITING, DeliveryState.HELD))
 

@@ -165,7 +165,7 @@ class CredentialCheck(models.Model):
     """A request to the network to find out whether a credential works for a pixel.
 
     SAVE proposes settings that are applied if it passes; other purposes check a config as it is. The credential is
-    deleted afterwards. The test code is encrypted in the task's argument and not stored here; the row only states that
+    deleted afterward. The test code is encrypted in the task's argument and not stored here; the row only states that
     there is one, so that nothing is sent without it if it is lost.
     """
 

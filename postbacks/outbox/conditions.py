@@ -71,7 +71,7 @@ class Condition:
     def from_json(cls, raw: Any) -> "Condition":
         """The condition of such an object; GoalRefused if invalid. Numbers and booleans become text."""
         if not isinstance(raw, Mapping):
-            raise GoalRefused("A condition names a property, an operator and a value.", field="property")
+            raise GoalRefused("A condition needs a property, an operator and a value.", field="property")
         name, op = raw.get("property"), raw.get("op")
         if not isinstance(name, str) or not name.strip():
             raise GoalRefused("Enter the property that the condition reads.", field="property")

@@ -62,7 +62,7 @@ def _closest(
 ) -> tuple[list[str], str | None, str | None]:
     """Return (contacts, hash, canonical hash): hashes only of sources that are closer than the contacts.
 
-    The contacts are of one source. Without any that `read` recognises, the first text that is no hash either.
+    The contacts are of one source. Without any that `read` recognizes, the first text that is no hash either.
     """
     stated: str | None = None
     hashed: str | None = None

@@ -36,7 +36,7 @@ def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> st
 
 @transaction.atomic
 def set_reason(*, conversion_id: uuid.UUID, reason: Reason) -> None:
-    """Set the reason of a conversion whose last open postback was cancelled right before it was sent.
+    """Set the reason of a conversion whose last open postback was canceled right before it was sent.
 
     Totals then count a purchase of its order that was sent instead.
     """
@@ -50,5 +50,5 @@ def set_reason(*, conversion_id: uuid.UUID, reason: Reason) -> None:
 
 
 def clear_reasons(*, conversion_ids: Sequence[uuid.UUID]) -> None:
-    """Clear the reasons of conversions whose postback was accepted, after it was cancelled during its call."""
+    """Clear the reasons of conversions whose postback was accepted, after it was canceled during its call."""
     Conversion.objects.filter(pk__in=conversion_ids).exclude(reason__in=("", *FINAL)).update(reason="")

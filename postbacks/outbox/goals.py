@@ -61,7 +61,7 @@ class Goal:
     def from_json(cls, raw: Any) -> "Goal":
         """The goal of such an entry. Raises GoalRefused with a sentence for the form."""
         if not isinstance(raw, Mapping):
-            raise GoalRefused("A goal names an event.", field="event")
+            raise GoalRefused("A goal needs an event.", field="event")
         event, sent_as, once = raw.get("event"), raw.get("sent_as", ""), raw.get("once", False)
         if not isinstance(event, str) or not event.strip():
             raise GoalRefused("Enter the name of the event.", field="event")
@@ -109,7 +109,7 @@ def _properties(conversion: Conversion) -> Any:
 def parse(raw: Any) -> list[Goal]:
     """The goals of a list of JSON objects. GoalRefused, with the `row`, for the first invalid one."""
     if not isinstance(raw, Sequence) or isinstance(raw, str):
-        raise GoalRefused("Goals come as a list.")
+        raise GoalRefused("Goals must be a list.")
     goals: list[Goal] = []
     for row, entry in enumerate(raw):
         try:

@@ -51,7 +51,7 @@ TEXTS: dict[str, ReasonText] = {
         remedy="Nothing to do if the player did not come from an ad. Otherwise, check that the ad link keeps its click "
         "ID up to your landing page, that the page sends an event with the click ID, and that signing in links the "
         "page visit to the player.",
-        next_step="Check that the ad links carry {click_param} and that the landing page or game reports it.",
+        next_step="Check that the ad links contain {click_param} and that the landing page or game reports it.",
     ),
     Reason.OUTSIDE_WINDOW: ReasonText(
         short="Click older than the window",
@@ -70,7 +70,7 @@ TEXTS: dict[str, ReasonText] = {
         short="No postback for the click’s network",
         clause="were attributed to another network",
         remedy="Add a postback for the network of this click under Integrations, if you advertise there.",
-        next_step="Check that the ad links carry {click_param} and that the landing page or game reports it.",
+        next_step="Check that the ad links contain {click_param} and that the landing page or game reports it.",
         total="Attributed to another network",
     ),
     Reason.CONFIG_DELETED: ReasonText(

@@ -67,7 +67,7 @@ REPEATS = """
 class BalanceRow:
     """One game, network and UTC day of events. `erased` is the part of `eligible` that belongs to erased players.
 
-    `may_have_arrived`: skipped, cancelled or failed after a call without an answer. `accepted` and `confirmed` are the
+    `may_have_arrived`: skipped, canceled or failed after a call without an answer. `accepted` and `confirmed` are the
     delivered of networks that say later whether they counted an event.
     """
 

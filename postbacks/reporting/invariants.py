@@ -47,7 +47,7 @@ ATTEMPTS = f"FROM postbacks_deliveryattempt a JOIN postbacks_delivery d ON d.id 
 INVARIANTS = (
     Invariant(
         "events_converted",
-        "Every digested launch, purchase and goal event has its conversion.",
+        "Every processed launch, purchase and goal event has its conversion.",
         # Without batches in the queue or set aside. The ten seconds are for goals that are committed while a digest
         # reads, which may miss them.
         """
@@ -77,7 +77,7 @@ INVARIANTS = (
     Invariant(
         "conversions_explained",
         "Every conversion that was fanned out is waiting, was sent, or has a reason.",
-        # Cancelling a row right before it is sent updates its conversion in a later transaction.
+        # Canceling a row right before it is sent updates its conversion in a later transaction.
         f"""
         SELECT c.id::text FROM audience_conversion c
         WHERE {CONVERSIONS} AND c.fanned_out_at < %(now)s - interval '1 minute' AND c.reason = ''
@@ -133,7 +133,7 @@ INVARIANTS = (
     ),
     Invariant(
         "held_have_a_cause",
-        "Every held row belongs to a postback whose credential is on hold or suspected.",
+        "Every row on hold belongs to a postback whose credential is on hold or suspected.",
         f"""
         SELECT d.id::text FROM postbacks_delivery d JOIN postbacks_postbackconfig p ON p.id = d.config_id
         WHERE {DELIVERIES} AND d.state = 'held' AND p.held_at IS NULL AND p.suspected_at IS NULL
@@ -160,7 +160,7 @@ INVARIANTS = (
     ),
     Invariant(
         "one_attempt_open",
-        "No delivery has two attempts under way.",
+        "No delivery has two attempts in progress.",
         f"SELECT a.delivery_id::text {ATTEMPTS} AND a.finished_at IS NULL GROUP BY a.delivery_id HAVING count(*) > 1",
     ),
     Invariant(

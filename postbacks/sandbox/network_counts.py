@@ -47,7 +47,7 @@ class NetworkCounts:
             self.faults[fault] += 1
 
     def count_event(self, pixel: str, event_id: str, *, duplicate: bool) -> None:
-        """Count an accepted event, new or recognised as a duplicate."""
+        """Count an accepted event, new or recognized as a duplicate."""
         if duplicate:
             self.duplicates += 1
             return

@@ -543,7 +543,7 @@ def test_a_failing_erasure_is_rolled_back_logged_and_retried(key: NewKey, secret
     assert traces() == []
 
 
-# Again, unknown, and afterwards
+# Again, unknown, and afterward
 
 
 def test_a_second_erase_is_202_too_and_finds_nothing(played: None, secret_key: NewKey) -> None:

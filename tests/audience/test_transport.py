@@ -1,4 +1,4 @@
-"""The behaviour common to all four dialects: bodies, encodings, text, numbers, methods, limits, outages."""
+"""The behavior common to all four dialects: bodies, encodings, text, numbers, methods, limits, outages."""
 
 import gzip
 import random

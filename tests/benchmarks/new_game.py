@@ -1,7 +1,7 @@
 """The digest of a new game's first events, compared with a game for which PostgreSQL has statistics.
 
 `python -m tests.benchmarks.new_game` prints one JSON line (`make bench` runs it too). The full game has 200,000 players
-(BENCH_FULL_GAME_PLAYERS) and is analysed once; autovacuum is off, since it does not run in the first minutes of a game.
+(BENCH_FULL_GAME_PLAYERS) and is analyzed once; autovacuum is off, since it does not run in the first minutes of a game.
 In turns, 30,000 events (BENCH_NEW_GAME_EVENTS) of new players are digested in the full game and in a game that was just
 created. `value` is the new game's time per event divided by the full game's; the exit code is 1 above ALLOWED.
 
@@ -132,7 +132,7 @@ def digest_us(key: str, prefix: str, events: int) -> float:
 
 
 def run_in_new_database(env: dict[str, str]) -> int:
-    """Run this module in a new database on the server of `env`, dropped afterwards; return the exit code."""
+    """Run this module in a new database on the server of `env`, dropped afterward; return the exit code."""
     url = env["DATABASE_URL"]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE bench_new_game")

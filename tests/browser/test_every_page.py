@@ -20,7 +20,7 @@ from tests.browser import axe, operators, pages, rows
 from tests.sdk.conftest import packages as packages
 
 WIDTHS = {1440: 900, 768: 1024, 390: 844}
-# (px, scheme, which rules): structure where there is most of it and where there is least room, colour in both schemes.
+# (px, scheme, which rules): structure where there is most of it and where there is least room, color in both schemes.
 Look = tuple[int, Literal["light", "dark"], dict[str, Any]]
 LOOKS: list[Look] = [
     (1440, "light", {}),

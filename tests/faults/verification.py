@@ -189,7 +189,7 @@ def _network(verification: Verification, installation: Installation, network: st
     unknown = {event_id for (event_id,) in installation.rows(UNKNOWN_OUTCOME, network)}
     verification.figures[f"{network}: accepted with an unknown outcome, then disabled"] = len(accepted_ids & unknown)
     verification.must_be(0, f"{network}: delivered in the tables only", delivered - accepted_ids)
-    # The deliveries of erased players have no event ids any more. Some of the cancelled ones were accepted.
+    # The deliveries of erased players have no event ids any more. Some of the canceled ones were accepted.
     unaccounted = len(accepted_ids - delivered - cancelled - checks - unknown)
     erased = "SELECT count(*) FROM postbacks_delivery WHERE network = %s AND state = %s AND event_id = ''"
     forgotten = {state: installation.number(erased, network, state) for state in ("delivered", "cancelled")}

@@ -78,7 +78,7 @@ def test_the_default_alert_frequency_depends_on_the_role(game: Game, url: str, r
 def test_a_viewer_may_change_their_own_alert_frequency(game: Game, other_game: Game, url: str) -> None:
     viewer = hub.member(game, Role.VIEWER)
     answer = viewer.post(f"{url}choice/", {"told": "both"}, follow=True)
-    assert "Saved: at once and in a daily digest." in answer.content.decode()
+    assert "Saved: immediately and in a daily digest." in answer.content.decode()
     row = AlertChoice.objects.get()
     assert (row.game, row.user.username, row.told) == (game, "viewer-of-sky-raiders", "both")
     assert re.findall(r'value="(\w+)"[^>]*checked', answer.content.decode()) == ["both"]

@@ -1,4 +1,4 @@
-"""Deliveries of an erased player: cancelled in every state, without personal data, and still counted."""
+"""Deliveries of an erased player: canceled in every state, without personal data, and still counted."""
 
 import importlib
 from datetime import timedelta

@@ -147,13 +147,13 @@ def test_a_short_goal_is_filled_up_and_trimmed() -> None:
 @pytest.mark.parametrize(
     ("raw", "sentence", "field"),
     [
-        ("level_up", "A goal names an event.", "event"),
+        ("level_up", "A goal needs an event.", "event"),
         ({}, "Enter the name of the event.", "event"),
         ({"event": " "}, "Enter the name of the event.", "event"),
         ({"event": "x" * 101}, "An event name has at most 100 characters.", "event"),
         ({"event": "a", "sent_as": "x" * 65}, "The network's event name has at most 64 characters.", "sent_as"),
         ({"event": "a", "once": "yes"}, "“Once per player” is on or off.", "once"),
-        ({"event": "a", "condition": "x > 1"}, "A condition names a property, an operator and a value.", "property"),
+        ({"event": "a", "condition": "x > 1"}, "A condition needs a property, an operator and a value.", "property"),
         ({"event": "a", "condition": {"op": "gt"}}, "Enter the property that the condition reads.", "property"),
         (
             {"event": "a", "condition": {"property": "x", "op": "like", "value": "1"}},
@@ -214,7 +214,7 @@ def test_more_than_twenty_goals_are_refused() -> None:
 
 @pytest.mark.parametrize("raw", ["level_up", {"event": "a"}, None, 7])
 def test_goals_come_as_a_list(raw: Any) -> None:
-    with pytest.raises(GoalRefused, match="Goals come as a list."):
+    with pytest.raises(GoalRefused, match="Goals must be a list."):
         goals.parse(raw)
 
 

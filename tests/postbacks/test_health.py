@@ -145,7 +145,7 @@ def test_a_silent_postback_shows_the_most_frequent_reasons() -> None:
         "1 had no match key.",
         38,
     )
-    assert found.next_step == "Check that the ad links carry ttclid and that the landing page or game reports it."
+    assert found.next_step == "Check that the ad links contain ttclid and that the landing page or game reports it."
 
 
 def test_a_quiet_postback_shows_that_conversions_are_missing() -> None:

@@ -98,7 +98,7 @@ def counts() -> list[Counted]:
 
 
 class Play:
-    """One game's random traffic of two days, and everything that changes it afterwards."""
+    """One game's random traffic of two days, and everything that changes it afterward."""
 
     def __init__(self, game: Game, seed: int) -> None:
         self.game, self.pick = game, random.Random(seed)

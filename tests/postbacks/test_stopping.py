@@ -1,4 +1,4 @@
-"""Disabling or deleting a postback: waiting and held deliveries are listed before, cancelled, and have a reason."""
+"""Disabling or deleting a postback: waiting and held deliveries are listed before, canceled, and have a reason."""
 
 from datetime import timedelta
 from typing import Any

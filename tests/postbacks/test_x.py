@@ -26,7 +26,7 @@ from postbacks.monitoring.health.types import Health
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Response, Target, Verdict
 from postbacks.networks.interface.facts import Facts, Hashes, Item
-from postbacks.networks.x.imitation import ACCOUNTS, Behaviour, imitation
+from postbacks.networks.x.imitation import ACCOUNTS, Behavior, imitation
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox, all_imitations
 from tests import factories, hub
@@ -413,21 +413,21 @@ def test_the_imitation_counts_a_conversion_id_once_for_each_event(sandbox: Sandb
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "token", "event", "access"),
+    ("behavior", "token", "event", "access"),
     [
-        (Behaviour(), "wrong", "zzzzz", "token"),
-        (Behaviour(checks_token_first=False), "wrong", "zzzzz", "pixel"),
-        (Behaviour(checks_token_first=False), "wrong", PURCHASE_ID, "token"),
-        (Behaviour(numbers_token_errors=True), "wrong", PURCHASE_ID, "token"),
-        (Behaviour(), ACCOUNTS.foreign_token, PURCHASE_ID, "pixel"),
-        (Behaviour(answers_404_to_a_foreign_pixel=False), ACCOUNTS.foreign_token, PURCHASE_ID, "pixel"),
-        (Behaviour(checks_token_first=False), ACCOUNTS.token, PURCHASE_ID, None),
+        (Behavior(), "wrong", "zzzzz", "token"),
+        (Behavior(checks_token_first=False), "wrong", "zzzzz", "pixel"),
+        (Behavior(checks_token_first=False), "wrong", PURCHASE_ID, "token"),
+        (Behavior(numbers_token_errors=True), "wrong", PURCHASE_ID, "token"),
+        (Behavior(), ACCOUNTS.foreign_token, PURCHASE_ID, "pixel"),
+        (Behavior(answers_404_to_a_foreign_pixel=False), ACCOUNTS.foreign_token, PURCHASE_ID, "pixel"),
+        (Behavior(checks_token_first=False), ACCOUNTS.token, PURCHASE_ID, None),
     ],
 )
 def test_the_sender_relies_on_nothing_that_is_not_known_of_requests_with_a_token(
-    behaviour: Behaviour, token: str, event: str, access: str | None
+    behavior: Behavior, token: str, event: str, access: str | None
 ) -> None:
-    with Sandbox(imitations={**all_imitations(), "x": imitation(behaviour)}) as running:
+    with Sandbox(imitations={**all_imitations(), "x": imitation(behavior)}) as running:
         facts = replace(PURCHASE, object_id=event)
         outcome = X.classify(post(X.build(destination(running, token=token), facts)))
     assert outcome.access == access

@@ -79,7 +79,7 @@ class RestrictionsForm(forms.Form):
         label="Last day",
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        help_text="The key works until the end of this day (UTC). The game’s admins get a mail a week before.",
+        help_text="The key works until the end of this day (UTC). The game’s admins get an email a week before.",
     )
 
     def clean_ends_on(self) -> Any:

@@ -29,7 +29,7 @@ def shortened(value: Any) -> str:
 def masked(value: Any, *, addresses: bool, name: str = "") -> Any:
     """Return a JSON value without secrets and, unless `addresses`, without email addresses and phone numbers.
 
-    `name` is the key of the value: numbers are recognised as phone numbers by name only.
+    `name` is the key of the value: numbers are recognized as phone numbers by name only.
     """
     if isinstance(value, dict):
         return {

@@ -1,4 +1,4 @@
-"""MetaRouter's answers: JSON with capitalised keys, 207 for a partly rejected batch, 413 for a body that is too large.
+"""MetaRouter's answers: JSON with capitalized keys, 207 for a partly rejected batch, 413 for a body that is too large.
 
 Never 401, 403 or 404: its mobile SDKs delete their queue after those.
 """

@@ -29,7 +29,7 @@ LATEST = datetime(2101, 1, 1, tzinfo=UTC)
 # The range of `Event.day`, both included.
 FIRST_DAY = EARLIEST.date()
 LAST_DAY = date(2100, 12, 31)
-# Synchronised clocks differ by less.
+# Synchronized clocks differ by less.
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
 

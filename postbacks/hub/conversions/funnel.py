@@ -7,7 +7,7 @@ from postbacks.reporting.statuses import Status
 
 # The length of the longest bar, and the minimum length of a piece, in thousandths of the width.
 BAR_LENGTH, MIN_PIECE = 1000, 6
-# Patterns of pieces, so that they are not distinguished by colour alone.
+# Patterns of pieces, so that they are not distinguished by color alone.
 TONES: dict[str, str] = {
     Status.FAILED: "failed",
     Status.HELD: "held",

@@ -15,7 +15,7 @@ HEIGHT, MIN_HEIGHT = 120, 2
 # Width of a column as a share of the space for it.
 COLUMN_SHARE = 0.72
 TICKS = 6
-# The tones of pieces: fills and patterns of static/css/charts.css, so that no tone is distinguished by colour alone.
+# The tones of pieces: fills and patterns of static/css/charts.css, so that no tone is distinguished by color alone.
 SOLID, HATCHED, DOTTED = "solid", "hatched", "dotted"
 
 

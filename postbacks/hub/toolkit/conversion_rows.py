@@ -101,7 +101,7 @@ def folded(rows: Sequence[ConversionRow]) -> list[ConversionRow | RepeatLaunches
 
 
 def outcomes(conversion: Conversion, *, addresses: bool) -> list[PostbackOutcome]:
-    """Return an outcome per postback that was tried or cancelled, else the reason why there was none."""
+    """Return an outcome per postback that was tried or canceled, else the reason why there was none."""
     # The conversion's reason explains a skipped delivery, unless a call was made for it before.
     tried = [row for row in conversion.deliveries.all() if row.state != DeliveryState.SKIPPED or row.is_unknown]
     if tried:

@@ -71,7 +71,7 @@ class HealthCounts:
     confirmed: int = 0
     unconfirmed: int = 0
     unmatched: int = 0
-    may_have_arrived: int = 0  # skipped or cancelled after a call without an answer; not counted in `skipped`
+    may_have_arrived: int = 0  # skipped or canceled after a call without an answer; not counted in `skipped`
     failed: int = 0
     failed_by: Mapping[str, int] = field(default_factory=dict)  # by verdict
     first_failed_at: datetime | None = None

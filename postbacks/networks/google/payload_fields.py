@@ -22,7 +22,7 @@ MATCH_KEYS = (
         "Email",
         20,
         ((*CONTACT, "emailAddress"),),
-        "Identify players with the trait email, and switch on “Send email and phone” here and at Google.",
+        "Identify players with the trait email, and enable “Send email and phone” here and at Google.",
     ),
     MatchKey(
         "gclid",
@@ -36,7 +36,7 @@ MATCH_KEYS = (
         "Phone number",
         10,
         ((*CONTACT, "phoneNumber"),),
-        "Identify players with the trait phone, and switch on “Send email and phone” here and at Google.",
+        "Identify players with the trait phone, and enable “Send email and phone” here and at Google.",
     ),
     MatchKey(
         "browser",

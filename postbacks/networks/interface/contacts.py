@@ -1,6 +1,6 @@
 """Recognises emails, phone numbers, addresses and hashes as people and SDKs write them.
 
-What is not recognised is None: a value that is cleaned until it fits belongs to nobody, or to somebody else.
+What is not recognized is None: a value that is cleaned until it fits belongs to nobody, or to somebody else.
 """
 
 import hashlib

@@ -20,7 +20,7 @@ STATED_FACTS = {
 }
 # Key -> what the studio should send.
 ACCEPTED_FORMS = {
-    "email": "Send one address, such as name@example.com, or its SHA-256 if the network takes that.",
+    "email": "Send one address, such as name@example.com, or its SHA-256 if the network accepts that.",
     "phone": "Send the number with + and its country code, such as +442079460958.",
     "connection": "The player's public IP address is needed, not one of a private network.",
     "browser_id": "Send the cookie unchanged.",

@@ -29,7 +29,7 @@ def text(value: object) -> str | None:
 
 
 def sha256(value: str | None) -> str | None:
-    """SHA-256 of normalised text as 64 lower-case hex digits; a value that is a hash already is lower-cased."""
+    """SHA-256 of normalized text as 64 lower-case hex digits; a value that is a hash already is lower-cased."""
     if not value:
         return None
     if is_hashed(value):

@@ -71,7 +71,7 @@ class Reddit(Network):
         return self._request(target, payload.event_type(facts), facts)
 
     def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
-        # No campaign optimises on PAGE_VISIT; with a test id the event reaches Event Testing only.
+        # No campaign optimizes on PAGE_VISIT; with a test id the event reaches Event Testing only.
         kind = payload.TYPES[trigger] if target.test_code else {"tracking_type": "PAGE_VISIT"}
         facts = Facts(
             trigger=trigger,

@@ -126,7 +126,7 @@ def is_matchable(user: dict[str, Any]) -> bool:
 
 
 def hashes(read: Callable[[str | None], str | None], first: str | None, more: Iterable[str] = ()) -> list[str]:
-    """The hashes of what `read` recognises, each once."""
+    """The hashes of what `read` recognizes, each once."""
     hashed = (values.sha256(read(raw)) for raw in (first, *more))
     return list(dict.fromkeys(filter(None, hashed)))
 

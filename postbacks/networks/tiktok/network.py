@@ -75,7 +75,7 @@ class TikTok(Network):
         return self._request(target, payload.event_name(facts), facts)
 
     def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
-        # No campaign optimises on Pageview; with a test code the event reaches Test Events only.
+        # No campaign optimizes on Pageview; with a test code the event reaches Test Events only.
         name = payload.EVENTS[trigger] if target.test_code else "Pageview"
         facts = Facts(
             trigger=trigger,

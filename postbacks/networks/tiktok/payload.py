@@ -9,7 +9,7 @@ from postbacks.networks.interface import values
 from postbacks.networks.interface.call import Target
 from postbacks.networks.interface.facts import Address, Facts, Item, Name
 
-# TikTok cannot optimise on custom events, so a launch is sent as the nearest standard event (many integrations).
+# TikTok cannot optimize on custom events, so a launch is sent as the nearest standard event (many integrations).
 EVENTS = {"game_launch": "CompleteRegistration", "purchase": "Purchase"}
 # Web events of TikTok's list; both names of a purchase are in use.
 STANDARD_EVENTS = {

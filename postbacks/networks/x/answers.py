@@ -69,7 +69,7 @@ def classify(response: Response, *, sent: int = 1) -> Outcome:
 
 
 def _judge(status: int, body: dict[str, Any] | None, errors: list[dict[str, Any]], sent: int) -> tuple[str, Judgement]:
-    """(code, judgement) of the most serious error; without a known code the first code, and the judgement by status."""
+    """(code, judgment) of the most serious error; without a known code the first code, and the judgment by status."""
     judged = [(_code(error), judgement) for error in errors if (judgement := _of_error(error))]
     if judged:
         return min(judged, key=lambda pair: SERIOUSNESS.index(pair[1]))

@@ -1,6 +1,6 @@
 """X's `measurement/conversions` v12 as the server behaves: all conversions of a request or none.
 
-What is not known of requests with a pixel access token is a field of Behaviour. The sender relies on none of them.
+What is not known of requests with a pixel access token is a field of Behavior. The sender relies on none of them.
 """
 
 import re
@@ -30,7 +30,7 @@ EVENTS = frozenset({*ACCOUNTS.object_ids.values(), "sign1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
+class Behavior:
     """`checks_token_first`: before the body. `numbers_token_errors`: a wrong token is code 89 of the older envelope.
 
     `answers_404_to_a_foreign_pixel`: as for an account without access, else 403.
@@ -41,28 +41,28 @@ class Behaviour:
     answers_404_to_a_foreign_pixel: bool = True
 
 
-def answer(call: ImitationRequest, *, behaviour: Behaviour = Behaviour()) -> ImitationResponse:
+def answer(call: ImitationRequest, *, behavior: Behavior = Behavior()) -> ImitationResponse:
     target = pixel(call.path, None)
     if not target:
         return error(404, "ROUTE_NOT_FOUND", "The requested resource could not be found")
     if call.method != "POST":
         return error(405, "METHOD_NOT_ALLOWED", "This route takes POST")
-    refusals = [partial(refuse_token, call, target, behaviour), partial(refuse_body, call, target)]
-    for refuse in refusals if behaviour.checks_token_first else reversed(refusals):
+    refusals = [partial(refuse_token, call, target, behavior), partial(refuse_body, call, target)]
+    for refuse in refusals if behavior.checks_token_first else reversed(refusals):
         if refusal := refuse():
             return refusal
     return accept(target, call.json()["conversions"])
 
 
-def refuse_token(call: ImitationRequest, target: str, behaviour: Behaviour) -> ImitationResponse | None:
+def refuse_token(call: ImitationRequest, target: str, behavior: Behavior) -> ImitationResponse | None:
     pixels = call.accounts.get(call.headers.get("x-pixel-token", ""))
     if pixels is None:
-        if behaviour.numbers_token_errors:
+        if behavior.numbers_token_errors:
             return ImitationResponse(401, {"errors": [{"code": 89, "message": "Invalid or expired token."}]})
         return error(401, "UNAUTHORIZED_ACCESS", "This request is not properly authenticated")
     if target in pixels:
         return None
-    return no_account(target) if behaviour.answers_404_to_a_foreign_pixel else forbid(target)
+    return no_account(target) if behavior.answers_404_to_a_foreign_pixel else forbid(target)
 
 
 def refuse_body(call: ImitationRequest, target: str) -> ImitationResponse | None:
@@ -149,12 +149,12 @@ def pixel(path: str, body: Any) -> str:
     return match[1] if match else ""
 
 
-def imitation(behaviour: Behaviour) -> Imitation:
+def imitation(behavior: Behavior) -> Imitation:
     return Imitation(
         prefixes=("/12/measurement/",),
         endpoints=("POST /12/measurement/conversions/<pixel>",),
         accounts=ACCOUNTS,
-        answer=partial(answer, behaviour=behaviour),
+        answer=partial(answer, behavior=behavior),
         pixel=pixel,
         is_test=lambda body: False,
         faults={
@@ -175,4 +175,4 @@ def imitation(behaviour: Behaviour) -> Imitation:
     )
 
 
-IMITATION = imitation(Behaviour())
+IMITATION = imitation(Behavior())

@@ -1,7 +1,7 @@
 """Computes the figures of the quarter hours that changed, and of their days.
 
 Triggers mark a quarter hour in the transaction that changes its clicks, conversions, deliveries or activity. A refresh
-removes the marks first and reads afterwards: a change that it does not see yet has a mark that it does not see either.
+removes the marks first and reads afterward: a change that it does not see yet has a mark that it does not see either.
 """
 
 import time
