@@ -22,11 +22,7 @@ class Touch(models.Model):
     click_key = models.TextField()
     click_id = models.TextField(blank=True)
     parameter = models.CharField(
-        max_length=32,
-        blank=True,
-        default="",
-        db_default="",
-        help_text="The parameter of the click ID: gclid, gbraid, ...",
+        max_length=32, blank=True, default="", db_default="", help_text="Of the click ID: gclid, gbraid, ..."
     )
     clicked_at = models.DateTimeField()
     message_id = models.CharField(max_length=256)
@@ -40,9 +36,7 @@ class Touch(models.Model):
     # The first of the network's own cookies, for programs that read this column; not used here.
     browser_id = models.CharField(max_length=256, blank=True)
     is_repeated = models.BooleanField(
-        default=False,
-        db_default=False,
-        help_text="Only stated next to the URL of another page: this may be an earlier click.",
+        default=False, db_default=False, help_text="Only stated next to the URL of another page: an earlier click."
     )
     # {fact: [event time, message id]} of the facts that another event than the earliest stated.
     fact_times = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True, editable=False)
@@ -105,10 +99,7 @@ class Reason(models.TextChoices):
     CONFIG_DELETED = "config_deleted", "The postback was deleted"
     TEST_TRAFFIC = "test_traffic", "Test traffic is never sent"
     FILTERED = "filtered", "The event does not meet the goal's condition"
-    NOT_FROM_SERVER = (
-        "not_from_server",
-        "The goal counts only events from a server key, and this event was sent with another key",
-    )
+    NOT_FROM_SERVER = "not_from_server", "The goal counts only events that were sent with a server key"
     NOT_MAPPED = "not_mapped", "The goal has no event ID of the network"
     REPEAT_LAUNCH = "repeat_launch", "Only a player's first launch counts"
     REFUND = "refund", "A negative amount is a refund, not a purchase"
@@ -170,7 +161,7 @@ class Conversion(models.Model):
     event_at = models.DateTimeField()
     created_at = models.DateTimeField(default=clock.now)
     user_id = models.TextField(blank=True)
-    anonymous_id = models.TextField(blank=True, db_default="", help_text="The user ID of its event, in canonical form.")
+    anonymous_id = models.TextField(blank=True, db_default="", help_text="The anonymous ID of its event, canonical.")
     # What is shown, summed, exported and sent: both, or neither with the problem (audience/digest/money.py). Rows of
     # version 0.2 may have one of them.
     value = models.DecimalField(max_digits=20, decimal_places=6, null=True, blank=True)
@@ -188,7 +179,7 @@ class Conversion(models.Model):
     key_id = models.BigIntegerField(null=True, blank=True)
     # Whether that was a server key. None (conversions of version 0.1.0) counts as False.
     from_server = models.BooleanField(null=True, blank=True)
-    origin = models.CharField(max_length=300, blank=True, db_default="", help_text="The properties of its event.")
+    origin = models.CharField(max_length=300, blank=True, db_default="", help_text="The origin of its event.")
     # Whose its event is by now, if it was handed to a postback before that changed: what was sent keeps its player.
     moved_to = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversions")

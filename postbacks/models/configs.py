@@ -183,9 +183,7 @@ class CredentialCheck(models.Model):
         help_text="The postback being changed or checked. None if one is being added.",
     )
     config_version = models.PositiveIntegerField(
-        null=True,
-        blank=True,
-        help_text="The version of the postback when the check was requested. A later version is not overwritten.",
+        null=True, blank=True, help_text="The version when the check was requested. A later one is not overwritten."
     )
     pixel_id = models.CharField(max_length=64)
     credential = EncryptedJSONField(default=dict, editable=False)

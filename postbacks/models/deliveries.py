@@ -73,7 +73,7 @@ class Delivery(models.Model):
     # The network's object that the goal reports to (Network.object_id).
     object_id = models.CharField(max_length=64, blank=True, db_default="")
     event_id = models.CharField(
-        max_length=128, help_text="The key by which the network detects duplicates. It is the same on every retry."
+        max_length=128, help_text="How the network detects duplicates: the same on every retry."
     )
     event_at = models.DateTimeField()
     config_version = models.PositiveIntegerField()
@@ -85,13 +85,9 @@ class Delivery(models.Model):
     # Attempts counted by the retry schedule, without those refused for the credential.
     attempts_counted = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
-    not_before = models.DateTimeField(
-        null=True, blank=True, help_text="The network does not accept the event before this time."
-    )
+    not_before = models.DateTimeField(null=True, blank=True, help_text="The network accepts no event before this time.")
     asked_until = models.DateTimeField(
-        null=True,
-        blank=True,
-        help_text="The end of the wait that the network requested, which may be later than the next attempt.",
+        null=True, blank=True, help_text="The wait that the network requested, which may be longer than the pause."
     )
     leased_until = models.DateTimeField(null=True, blank=True)
     first_attempt_at = models.DateTimeField(null=True, blank=True)
@@ -99,8 +95,7 @@ class Delivery(models.Model):
     # Written with every answer, so that pages need not read the attempts.
     may_have_arrived = models.BooleanField(
         default=False,
-        help_text="A call ended without an answer (connection closed, timeout, worker stopped), so the network may "
-        "have received it.",
+        help_text="A call ended without an answer (closed connection, timeout): the network may have received it.",
     )
     confirmation = models.CharField(max_length=9, choices=Confirmation.choices, blank=True, db_default="")
     # When to query the network; None unless the confirmation is awaited.
@@ -204,9 +199,7 @@ class Flow(models.Model):
     # The breaker (postbacks/delivery/breaker.py): consecutive transient failures, and until when no call is made.
     failures = models.PositiveIntegerField(default=0)
     open_until = models.DateTimeField(null=True, blank=True)
-    probing = models.BooleanField(
-        default=False, help_text="A call is in progress to check whether the network is available again."
-    )
+    probing = models.BooleanField(default=False, help_text="A call checks whether the network is available again.")
     # When the network last answered 429, and until when it asked to wait: `next_slot_at` may be earlier.
     limited_at = models.DateTimeField(null=True, blank=True)
     asked_until = models.DateTimeField(null=True, blank=True)

@@ -124,8 +124,7 @@ TEXTS: dict[str, ReasonText] = {
         short="Data use limited",
         clause="allowed only a limited use of their data, which the network does not support",
         remedy="Nothing to do. The event or a setting of the game limits the use of the player’s data, and this "
-        "network "
-        "does not support that.",
+        "network does not support that.",
         next_step="Check “Limited data use” on the Privacy page: this network does not support it.",
     ),
     Reason.NO_MATCH_KEY: ReasonText(

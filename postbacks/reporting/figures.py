@@ -46,8 +46,7 @@ def attributed(filters: ConversionFilter) -> QuerySet[Conversion]:
 
 @figure("Eligible for a postback")
 def eligible(filters: ConversionFilter) -> QuerySet[Conversion]:
-    """Attributed conversions for which the game had a postback of the click's network, whether or not they were "
-    "sent."""
+    """Attributed conversions for which the game had a postback of the click's network, sent or not."""
     return selected(filters, ELIGIBLE)
 
 

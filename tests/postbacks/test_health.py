@@ -153,7 +153,7 @@ def test_a_quiet_postback_shows_that_conversions_are_missing() -> None:
     assert evaluate(counts(skipped={"other_network": 1})).explanation == (
         "No conversion was attributed to TikTok Ads in 24 h. 1 conversion was attributed to other networks."
     )
-    assert evaluate(counts(enabled=False)).explanation == "The postback is disabled. Nothing is sent."
+    assert evaluate(counts(enabled=False)).explanation == "The postback is disabled."
 
 
 NORMAL = "No recent activity: normal for a new postback."

@@ -101,8 +101,7 @@ def test_a_goal_that_the_network_has_no_event_for_is_not_offered_and_refused() -
             "reddit",
             [
                 "Reddit Ads has no standard event for these, so they are sent under their own names: tutorial "
-                "completed, "
-                "level completed, achievement unlocked, subscription started."
+                "completed, level completed, achievement unlocked, subscription started."
             ],
         ),
         ("google", ["Each goal needs its own Conversion action ID."]),

@@ -375,8 +375,7 @@ def test_retry_after_is_read_where_the_network_may_ask_for_a_wait(status: int, b
             "Invalid access token",
             "Snapchat Ads does not accept this access token (“Invalid access token”). Copy the complete access token "
             "again or generate a new one. Snapchat may refuse a new token for up to an hour, and accepts one only "
-            "for the pixels of the "
-            "organization that generated it.",
+            "for the pixels of the organization that generated it.",
         ),
         (
             403,

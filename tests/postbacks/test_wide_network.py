@@ -829,8 +829,7 @@ def test_an_event_whose_answer_cannot_be_read_is_not_repeated_either(
     assert (row.state, row.may_have_arrived) == ("failed", True)
     assert row.attempts.get().message == (
         "The answer could not be read (KeyError). The event may have arrived. It is not sent again because of a "
-        "setting "
-        "of the postback."
+        "setting of the postback."
     )
 
 

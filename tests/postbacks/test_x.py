@@ -517,8 +517,7 @@ def test_a_good_credential_is_saved_after_one_conversion_for_each_event_id(sandb
             {"goals": [goal_with(PURCHASE_ID), goal_with("zzzzz", "sign_up")]},
             "X Ads does not accept pixel ID afc01 with this token and these Event IDs (“event_id tw-afc01-zzzzz is not "
             "of this account event_id tw-afc01-zzzzz is no single event tag”). Check that the token and each event "
-            "belong "
-            "to this pixel.",
+            "belong to this pixel.",
         ),
     ],
     ids=["wrong token", "wrong pixel", "no right", "unknown event"],

@@ -59,8 +59,7 @@ class RestrictionsForm(forms.Form):
         parse=parse_event_name,
         help_text="One name per line, in the exact spelling. The key can then send track events with these names "
         "only. Leave out “purchase” so that nobody can report a purchase with this key. Pages, identify, alias and "
-        "groups "
-        "are not restricted, because they do not create conversions.",
+        "groups are not restricted, because they do not create conversions.",
     )
     allowed_origins = LinesField(
         label="Origins",

@@ -33,7 +33,7 @@ class ConsentForm(forms.Form):
     )
     limited_data_use = forms.BooleanField(
         required=False,
-        label="Limited data use forevery conversion",
+        label="Limited data use for every conversion",
         help_text="Every conversion is sent with a request to limit the use of its data, as laws of US states "
         "require for players who opted out. If this is off, only events that state it are sent with the request.",
     )

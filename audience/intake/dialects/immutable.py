@@ -112,10 +112,7 @@ class ImmutableView(IngestView):
 
 def reject_reused(message: Message) -> Rejected:
     """The rejection of a valid message whose id another event has."""
-    text = (
-        "Another event with this messageId is already stored. Each event needs its own messageId. A retry must "
-        "repeat the whole event."
-    )
+    text = "Another event has this messageId. Each event needs its own messageId. A retry must repeat the whole event."
     errors = [Violation("messageId", MESSAGE_ID_REUSED, text)]
     return Rejected(message.raw["messageId"], errors, message.raw, request_ip=message.request_ip, origin=message.origin)
 

@@ -98,9 +98,7 @@ def _credential_problem(counts: HealthCounts) -> HealthStatus | None:
 def _disabled(counts: HealthCounts) -> HealthStatus | None:
     if counts.enabled:
         return None
-    return _status(
-        counts, Health.QUIET, None, "", "The postback is disabled. Nothing is sent.", "Enable it to send again."
-    )
+    return _status(counts, Health.QUIET, None, "", "The postback is disabled.", "Enable it to send conversions again.")
 
 
 def _rate_limited(counts: HealthCounts) -> HealthStatus | None:
@@ -190,10 +188,8 @@ def _silent(counts: HealthCounts) -> HealthStatus | None:
     if counts.eligible or not reasons or ((other_networks or counts.is_new) and not attributed):
         return None
     total = sum(counts.skipped.values())
-    figures = (
-        f"{conversions(total, 'was received', 'were received')}, none could be sent: "
-        f"{advice.top_reasons(counts.skipped)}."
-    )
+    received = conversions(total, "was received", "were received")
+    figures = f"{received}, none could be sent: {advice.top_reasons(counts.skipped)}."
     top = max(reasons, key=lambda reason: reasons[reason])
     return _status(counts, Health.SILENT, counts.first_conversion_at, figures, "", advice.unsent_step(counts, top))
 

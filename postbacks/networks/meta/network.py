@@ -83,8 +83,7 @@ class Meta(Network):
         "the next step is not shown.",
         "Open your dataset (pixel), then Settings, then Conversions API, then Generate access token.",
         "Copy the complete token immediately: Meta shows it only once. It needs no app review, and is valid until "
-        "someone "
-        "revokes it.",
+        "someone revokes it.",
     )
     pixel_steps = (
         "Open Meta Events Manager, then Data sources, and select your dataset (pixel).",

@@ -29,8 +29,8 @@ MATCH_KEYS = (
 )
 MATCH_KEY_HELP = (
     "Snapchat does not accept events with only a click ID. Send page events from the player’s browser, so that the "
-    "click "
-    "has its IP address and user agent, or identify players with an email or phone number. For a player who consents "
+    "click has its IP address and user agent, or identify players with an email or phone number. For a player who "
+    "consents "
     "to anonymous tracking only, nothing can be sent to Snapchat."
 )
 SECRET = ("Parameter access_token", "The access token, never shown")
