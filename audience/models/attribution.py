@@ -36,7 +36,7 @@ class Touch(models.Model):
     # The first of the network's own cookies, for programs that read this column; not used here.
     browser_id = models.CharField(max_length=256, blank=True)
     is_repeated = models.BooleanField(
-        default=False, db_default=False, help_text="Only stated next to the URL of another page: an earlier click."
+        default=False, db_default=False, help_text="Possibly repeated from an earlier URL."
     )
     # {fact: [event time, message id]} of the facts that another event than the earliest stated.
     fact_times = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True, editable=False)

@@ -72,9 +72,7 @@ class Delivery(models.Model):
     sent_as = models.CharField(max_length=64, blank=True)
     # The network's object that the goal reports to (Network.object_id).
     object_id = models.CharField(max_length=64, blank=True, db_default="")
-    event_id = models.CharField(
-        max_length=128, help_text="How the network detects duplicates: the same on every retry."
-    )
+    event_id = models.CharField(max_length=128, help_text="How the network detects duplicates: equal on every retry.")
     event_at = models.DateTimeField()
     config_version = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=DeliveryState.choices, default=DeliveryState.WAITING)
