@@ -132,7 +132,7 @@ def test_every_label_of_a_network_has_its_article(game: Game, kind: str) -> None
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
 def test_a_refusal_names_the_roles_with_their_articles(game: Game, role: Role) -> None:
     page = hub.member(game, role).get(f"/g/{game.slug}/keys/new/").content.decode()
-    assert f"You are a {role.value} of Sky Raiders, and this takes an admin." in page
+    assert f"You are a {role.value} of Sky Raiders. This page requires an admin." in page
 
 
 # Every page -------------------------------------------------------------------------------------------------------

@@ -12,8 +12,7 @@ from audience.models.people import Person
 
 
 class Touch(models.Model):
-    """A paid click of one person. Events with the same click id are one click: at the time of the earliest, with what
-    any of them states (audience/digest/touches.py)."""
+    """A paid click. Events with the same click id are one, at the earliest time (audience/digest/touches.py)."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="touches", db_index=False)
@@ -33,7 +32,7 @@ class Touch(models.Model):
     ip = models.CharField(max_length=45, blank=True)
     user_agent = models.CharField(max_length=1024, blank=True)
     cookies = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True)  # of all networks
-    # The first of the network's own cookies, for programs that read this column; not used here.
+    # The first of the network's own cookies, for other programs; not used here.
     browser_id = models.CharField(max_length=256, blank=True)
     is_repeated = models.BooleanField(
         default=False, db_default=False, help_text="Possibly repeated from an earlier URL."

@@ -45,7 +45,7 @@ def test_an_admin_creates_rotates_and_revokes_a_key(admin: Page, game: Game) -> 
     expect(page.get_by_text("The key still works.")).to_be_visible()
     page.get_by_label("Enter Payment backend to confirm").fill("Payment backend")
     page.get_by_role("button", name="Revoke key").click()
-    expect(page.get_by_text("Payment backend is revoked")).to_be_visible()
+    expect(page.get_by_text("Payment backend was revoked")).to_be_visible()
     assert sorted(key.is_live for key in ApiKey.objects.all()) == [False, True]
 
 

@@ -42,7 +42,7 @@ def test_from_a_missing_number_to_its_reasons_and_rows(marketer: Page, game: Gam
     expect(section).to_contain_text("Expect 7 in the report of TikTok Ads. It accepted 7 of 42 eligible conversions")
     findings = section.get_by_role("listitem")
     expect(findings).to_have_count(4)
-    expect(findings.nth(0)).to_contain_text("20 not sent: nothing to match by")
+    expect(findings.nth(0)).to_contain_text("20 not sent: no match key")
     expect(findings.nth(1)).to_contain_text("12 not sent: no consent")
     expect(findings.nth(2)).to_contain_text("3 on hold: TikTok Ads refused the credential")
     expect(findings.nth(3)).to_contain_text("3 sent without value: no currency")

@@ -46,7 +46,7 @@ def test_a_goal_is_defined_once_used_changed_and_copied(
     page.get_by_role("link", name="Edit VIP").click()
     page.get_by_label("Value").fill("99")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("VIP is saved. 1 postback changed with it.")).to_be_visible()
+    expect(page.get_by_text("VIP was saved. 1 postback changed with it.")).to_be_visible()
     assert PostbackConfig.objects.get().goals[0]["condition"]["value"] == "99"
 
     page.goto(f"/g/{game.slug}/integrations/tiktok/")

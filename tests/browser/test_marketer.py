@@ -78,7 +78,7 @@ def adds_a_postback(product: Product, page: Page) -> None:
 
     panel.get_by_label("Access token").fill(TIKTOK_ACCOUNTS.token)
     panel.get_by_role("button", name="Save").click()
-    expect(page.get_by_text(f"the postback for {SECOND} is saved.")).to_be_visible()
+    expect(page.get_by_text(f"The postback for {SECOND} was saved.")).to_be_visible()
     expect(row_of(page, SECOND)).to_contain_text("None yet")
 
 
@@ -116,7 +116,7 @@ def rotates_after_a_revocation(product: Product, page: Page) -> None:
     row.get_by_role("link", name="Rotate credentials").click()
     panel.get_by_label("Access token").fill(TIKTOK_ACCOUNTS.rotated_token)
     panel.get_by_role("button", name="Save").click()
-    expect(page.get_by_text(f"the postback for {SECOND} is saved.")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(f"The postback for {SECOND} was saved.")).to_be_visible(timeout=30_000)
     product.wait_for(lambda: states(product, "second-buyer") == {"delivered"})
 
 
@@ -129,7 +129,7 @@ def sends_again_what_failed(product: Product, page: Page) -> None:
     page.reload()
     failed = page.get_by_role("region", name="Failed deliveries")
     failed.get_by_role("button", name="Send 1 again").click()
-    expect(page.get_by_text("Sending again: 1.")).to_be_visible()
+    expect(page.get_by_text("Queued again: 1.")).to_be_visible()
     product.wait_for(lambda: states(product, "third-buyer") == {"delivered"})
 
 

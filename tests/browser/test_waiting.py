@@ -129,7 +129,7 @@ def test_a_form_closed_during_a_check_is_kept(marketer: Page, game: Game, sandbo
     panel.get_by_role("button", name="Close").click()
     expect(line).to_contain_text("Asking TikTok Ads…")
     credentials.run_check(check_id=str(CredentialCheck.objects.order_by("-created_at")[0].pk))
-    expect(page.locator("#said")).to_contain_text(f"the postback for {TIKTOK_ACCOUNTS.pixel} is saved.")
+    expect(page.locator("#said")).to_contain_text(f"The postback for {TIKTOK_ACCOUNTS.pixel} was saved.")
     expect(page.locator("#state").get_by_role("row").filter(has_text=TIKTOK_ACCOUNTS.pixel)).to_be_visible()
     expect(line).to_be_empty()
 

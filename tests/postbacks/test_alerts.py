@@ -52,7 +52,7 @@ def test_a_hold_opens_one_alert_that_says_why_and_what_to_do(config: PostbackCon
     assert watch() == 0
     alert = Alert.objects.get()
     assert (alert.config, alert.game, alert.health, alert.recovered_at) == (config, config.game, "on_hold", None)
-    assert alert.cause == ("Nothing is sent; 0 conversions are held. TikTok Ads does not accept this access token.")
+    assert alert.cause == ("Nothing is sent; 0 conversions are on hold. TikTok Ads does not accept this access token.")
     assert alert.next_step == "Rotate the access token: choose Edit, then Rotate credentials."
 
 

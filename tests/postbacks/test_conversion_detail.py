@@ -215,7 +215,7 @@ def test_the_page_of_a_failed_conversion_shows_every_step(config: PostbackConfig
         "Invalid value for data.0.user.email of grace@players.example",
         "The event itself was refused",
         "Send again",
-        "Sent under version 2, set by ada 5 hours ago (Trigger events: Purchase)",
+        "Sent with version 2, set by ada 5 hours ago (Trigger events: Purchase)",
         "Purchase → Purchase",
         "No attempt starts later.",
         "Upstream away",

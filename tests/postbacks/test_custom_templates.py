@@ -113,7 +113,7 @@ def test_a_value_of_a_path_leads_to_no_other_path() -> None:
     for step in (".", ".."):
         with pytest.raises(templates.TemplateError, match="would change the path"):
             built(replace(PURCHASE, click_id=step), url=template)
-    with pytest.raises(templates.TemplateError, match=r"The address needs \{click_id\}"):
+    with pytest.raises(templates.TemplateError, match=r"The URL needs \{click_id\}"):
         built(NOBODY, url=template)
 
 

@@ -98,7 +98,7 @@ def test_a_conversion_is_matched_by_the_copy(game: Game, goal: GameGoal, configs
         ),
         (
             {"event": "level_up", "condition": None},
-            "TikTok Ads CABC cannot use the goal with this change. Goal 2: This is goal 1",
+            "TikTok Ads CABC cannot use the goal with this change. Goal 2: This goal is the same as goal 1",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_change_that_a_network_does_not_take_is_refused_and_changes_nothing(
     reddit = factories.config(game, network="reddit", triggers=[], goals=[copy(goal, sent_as="LEAD")])
     with pytest.raises(GameGoalRefused) as refused:
         change(goal, **given)
-    expected = problem.replace("This is goal 1", "Goal 1 already takes")
+    expected = problem.replace("This goal is the same as goal 1", "Goal 1 already counts")
     assert str(refused.value).startswith(expected)
     for row in (goal, config, reddit):
         before = row.version

@@ -109,7 +109,7 @@ def test_a_change_says_how_many_postbacks_changed(url: str, game: Game, goal: Ga
     assert f'Used by<a href="/g/{game.slug}/integrations/tiktok/">TikTok Ads {config.pixel_id}</a>' in page
     assert 'name="value" value="50"' in page
     answer = marketer.post(f"{url}{goal.pk}/edit/", {**VIP, "value": "99", "version": "1"}, follow=True)
-    assert "VIP is saved. 1 postback changed with it." in answer.content.decode()
+    assert "VIP was saved. 1 postback changed with it." in answer.content.decode()
     config.refresh_from_db()
     assert (config.goals[0]["condition"]["value"], config.version) == ("99", 2)
     page = text(marketer, f"/g/{game.slug}/integrations/tiktok/{config.pk}/history/")
@@ -155,7 +155,7 @@ def test_a_goal_in_use_lists_its_postbacks_instead_of_a_button(
     config.save()
     assert "Delete goal</button>" in marketer.get(f"{url}{goal.pk}/delete/").content.decode()
     answer = marketer.post(f"{url}{goal.pk}/delete/", follow=True)
-    assert "The goal VIP is deleted." in answer.content.decode()
+    assert "The goal VIP was deleted." in answer.content.decode()
     assert not GameGoal.objects.exists()
     actions = LogEntry.objects.filter(content_type__model="gamegoal").values_list("action", flat=True)
     assert set(actions) == {LogEntry.Action.CREATE, LogEntry.Action.DELETE}

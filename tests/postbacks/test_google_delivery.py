@@ -701,7 +701,7 @@ def test_an_unmatched_click_does_not_lower_the_success_rate_of_the_overview(game
     now = timezone.now()
     rows = delivery_totals.by_network(game, [], since=now - timedelta(days=1), until=now)
     (row,) = [row for row in rows if row.network.kind == "google"]
-    assert (row.delivered, row.failed, row.unmatched, row.rate) == (6, 1, 1, "100 %")
+    assert (row.delivered, row.failed, row.unmatched, row.rate) == (6, 1, 1, "100%")
 
 
 def test_the_cause_of_failures_is_not_that_of_unmatched_clicks(game: Game, config: PostbackConfig) -> None:

@@ -111,7 +111,7 @@ def test_a_hold_says_since_when_what_the_network_said_and_what_to_do() -> None:
     found = evaluate(counts(**HELD))
     assert (found.since, found.explanation, found.next_step) == (
         ago(hours=1),
-        "Nothing is sent; 12 conversions are held. The token (“expired”) is refused.",
+        "Nothing is sent; 12 conversions are on hold. The token (“expired”) is refused.",
         "Rotate the access token: choose Edit, then Rotate credentials. Conversions on hold are sent after it is "
         "accepted.",
     )
@@ -121,7 +121,7 @@ def test_a_hold_for_the_pixel_names_the_pixel() -> None:
     found = evaluate(counts(**{**HELD, "held": 0, "held_for": "pixel"}))
     assert found.next_step == (
         f"Give the access token access to pixel code {PIXEL}. "
-        "Else rotate the access token: choose Edit, then Rotate credentials."
+        "Otherwise, rotate the access token: choose Edit, then Rotate credentials."
     )
 
 
@@ -129,7 +129,7 @@ def test_failures_are_shown_as_a_share_of_ended_deliveries() -> None:
     found = evaluate(counts(**FAILING, failed_message="Invalid currency", failed_by={"payload": 131}))
     assert (found.since, found.figures, found.cause, found.next_step) == (
         ago(hours=3),
-        "31 % of 420 sends failed.",
+        "31% of 420 sends failed.",
         "TikTok Ads responded: “Invalid currency”.",
         "Open the failed attempts in the delivery log, fix the problems that the network names, and send them again.",
     )

@@ -196,7 +196,7 @@ def test_a_postback_shows_its_rate_and_its_last_delivery(config: PostbackConfig,
         status = {"failed": "failed", "delivered": "success"}[state]
         factories.attempt(row, status=status, verdict="payload" if number == 0 else "success", ago=timedelta(hours=2))
     row_of_config = part(viewer, url, "state").split("<tbody>")[1].split("</tbody>")[0]
-    assert "66.6 % of 3 in 24 h 2 hours ago" in words(row_of_config)
+    assert "66.6% of 3 in 24 h 2 hours ago" in words(row_of_config)
 
 
 def test_the_last_delivery_is_shown_however_old_it_is(config: PostbackConfig, viewer: Client, url: str) -> None:

@@ -153,7 +153,7 @@ def test_success_rate_and_latency_are_shown_per_network(game: Game, config: Post
     tiktok, reddit, *_ = delivery_totals.by_network(game, config_rows(game), since=since, until=now)
     assert (tiktok.accepted, tiktok.failed, tiktok.waiting, tiktok.held) == (20, 1, 1, 0)
     # 20 of 21, rounded down; the 19th of 20 latencies is 190, in the bucket from 176 to 200.
-    assert (tiktok.rate, tiktok.p95) == ("95.2 %", 200)
+    assert (tiktok.rate, tiktok.p95) == ("95.2%", 200)
     assert tiktok.due_since == now - timedelta(minutes=3)
     assert (reddit.rate, reddit.p95, reddit.due_since, reddit.accepted) == ("", None, None, 0)
 
@@ -396,9 +396,9 @@ def test_the_notice_of_batches_set_aside_quotes_the_error_without_addresses(game
 
 def test_an_open_alert_of_a_healthy_postback_has_a_notice(game: Game, config: PostbackConfig) -> None:
     factories.attempt(factories.delivery(config, state="delivered"))
-    Alert.objects.create(game=game, config=config, health="degraded", cause="12 % of 100 sends failed.")
+    Alert.objects.create(game=game, config=config, health="degraded", cause="12% of 100 sends failed.")
     (item,) = items(game)
-    assert (item.title, item.cause) == ("Alert open", "12 % of 100 sends failed.")
+    assert (item.title, item.cause) == ("Alert open", "12% of 100 sends failed.")
 
 
 def test_an_alert_of_an_unhealthy_postback_has_no_second_notice(game: Game, config: PostbackConfig) -> None:

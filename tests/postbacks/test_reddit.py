@@ -351,8 +351,8 @@ def test_a_check_does_not_pass_on_a_200_that_accepts_nothing(body: Any):
 @pytest.mark.parametrize(
     ("status", "message", "start"),
     [
-        (401, "UNAUTHORIZED", "Reddit Ads does not accept this conversion access token (“UNAUTHORIZED”): copy all"),
-        (403, "Not yours.", "This conversion access token has no access to pixel ID a2_x (“Not yours”): check that"),
+        (401, "UNAUTHORIZED", "Reddit Ads does not accept this conversion access token (“UNAUTHORIZED”). Copy the"),
+        (403, "Not yours.", "This conversion access token has no access to pixel ID a2_x (“Not yours”). Check that"),
         (404, "Not Found", "Reddit Ads did not accept pixel ID a2_x (“Not Found”). Copy it again from Events Manager"),
         (500, "Down.", "Reddit Ads could not verify the credential now (“Down”): nothing was saved."),
     ],

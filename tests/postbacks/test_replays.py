@@ -358,7 +358,7 @@ def test_the_page_offers_what_can_still_be_sent_with_its_counts(
         "marketer-of-sky-raiders",
     )
     page = marketer.get(url).content.decode()
-    assert "Sending again: 2." in page
+    assert "Queued again: 2." in page
     assert "can still be sent" not in page
     assert f'hx-get="{url}replays/" hx-trigger="every 5s"' in page
     assert '<progress max="3" value="1">' in page

@@ -48,7 +48,7 @@ def test_a_test_conversion_goes_to_the_test_view_and_is_counted_nowhere(
     assert sandbox.received("tiktok") == []
     page = marketer.get(where, follow=True).content.decode()
     assert f"TikTok Ads accepted the test conversion for {config.pixel_id}. Check the test view of the network." in page
-    assert "is saved" not in page
+    assert "was saved" not in page
     assert (Delivery.objects.count(), Conversion.objects.count()) == (0, 0)
     before, after = config, PostbackConfig.objects.get()
     assert (after.version, after.validated_at) == (before.version, before.validated_at)

@@ -107,7 +107,7 @@ def test_a_limited_pixel_tells_its_end_on_the_page_of_the_network(limited: Postb
     flow = Flow.objects.get()
     assert flow.next_slot_at
     end = clock_time(flow.next_slot_at, timezone.now())
-    assert f"for Reddit Ads to take more, until {end}." in page.split("Rate limited")[1][:400]
+    assert f"because of the rate limit of Reddit Ads, until {end}." in page.split("Rate limited")[1][:400]
     assert f"the next attempt is at {end}. Nothing to do. Sending then continues automatically" in page
     assert f"/g/{limited.game.slug}/integrations/reddit/{limited.pk}/try-now/" in page
 
@@ -180,10 +180,10 @@ def test_settings_being_changed_tell_their_end_and_cannot_be_skipped(config: Pos
     PostbackConfig.objects.update(paused_until=until)
     row = factories.delivery(PostbackConfig.objects.get())
     end = clock_time(until, timezone.now())
-    text = f"Its settings are being changed. Nothing is sent until {end}."
+    text = f"The settings of the postback are being changed. Nothing is sent until {end}."
     assert wait(row) == Wait(until=until, cause=text, can_end=False)
     page = viewer.get(f"/g/{config.game.slug}/integrations/tiktok/").content.decode()
-    assert f"Its settings are being changed. Nothing is sent until {dates.exact(until)}." in normalized_html(page)
+    assert f"The settings of the postback are being changed. Nothing is sent until {dates.exact(until)}." in normalized_html(page)
     with pytest.raises(
         try_now.NotTryable, match="The settings of the postback are being changed. Try again in a minute."
     ):
