@@ -3,7 +3,7 @@
 "use strict";
 
 const MESSAGES = {
-  NotAllowedError: "The browser got no answer: it was cancelled, or took too long. Try again.",
+  NotAllowedError: "The browser got no answer: it was canceled, or took too long. Try again.",
   InvalidStateError: "This device has a passkey for this account already.",
   SecurityError: "Passkeys need an https:// address with a domain name, or localhost.",
   ConstraintError: "This device cannot check that it is you. Use another, or an authenticator app.",
@@ -39,7 +39,7 @@ document.querySelectorAll("form[data-passkey]").forEach((form) => {
     event.preventDefault();
     form.querySelector("[role=alert]").hidden = true;
     if (!webauthnJSON.supported()) {
-      return showError(form, `This browser knows no passkeys here. ${MESSAGES.SecurityError}`);
+      return showError(form, `This browser does not support passkeys here. ${MESSAGES.SecurityError}`);
     }
     try {
       const options = await loadOptions(form);

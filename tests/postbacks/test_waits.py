@@ -183,7 +183,10 @@ def test_settings_being_changed_tell_their_end_and_cannot_be_skipped(config: Pos
     text = f"The settings of the postback are being changed. Nothing is sent until {end}."
     assert wait(row) == Wait(until=until, cause=text, can_end=False)
     page = viewer.get(f"/g/{config.game.slug}/integrations/tiktok/").content.decode()
-    assert f"The settings of the postback are being changed. Nothing is sent until {dates.exact(until)}." in normalized_html(page)
+    assert (
+        f"The settings of the postback are being changed. Nothing is sent until {dates.exact(until)}."
+        in normalized_html(page)
+    )
     with pytest.raises(
         try_now.NotTryable, match="The settings of the postback are being changed. Try again in a minute."
     ):
