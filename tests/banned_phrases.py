@@ -95,12 +95,10 @@ def texts() -> Iterator[tuple[str, str]]:
                 yield from _python_texts(path)
     for path in (*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
         yield _place(path), _prose(path.read_text(encoding="utf-8"))
-    for path in (
-        ROOT / "audience/intake/openapi.yaml",
-        ROOT / ".env.example",
-        *sorted((ROOT / "static/js").glob("*.js")),
-    ):
+    for path in (ROOT / "audience/intake/openapi.yaml", ROOT / ".env.example"):
         yield _place(path), _prose(path.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / "static/js").glob("*.js")):
+        yield _place(path), " | ".join(re.findall(r'"[^"\n]* [^"\n]*"|`[^`]* [^`]*`', path.read_text(encoding="utf-8")))
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     yield "CHANGELOG.md", _prose(changes.split("\n## ")[1])
 

@@ -50,7 +50,7 @@ for (const failure of ["htmx:responseError", "htmx:sendError"]) {
   document.addEventListener(failure, (event) => {
     if (!event.detail.elt.matches("form")) return;
     const notice = Object.assign(document.createElement("p"), { className: "notice bad", role: "alert" });
-    notice.textContent = "The server could not answer this. Nothing was saved: reload the page and try again.";
+    notice.textContent = "The server could not answer the request. Nothing was saved. Reload the page and try again.";
     event.detail.target.replaceChildren(notice);
   });
 }

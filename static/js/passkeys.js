@@ -3,10 +3,10 @@
 "use strict";
 
 const MESSAGES = {
-  NotAllowedError: "The browser got no answer: it was canceled, or took too long. Try again.",
-  InvalidStateError: "This device has a passkey for this account already.",
+  NotAllowedError: "The browser got no answer: the request was canceled or took too long. Try again.",
+  InvalidStateError: "This device already has a passkey for this account.",
   SecurityError: "Passkeys need an https:// address with a domain name, or localhost.",
-  ConstraintError: "This device cannot check that it is you. Use another, or an authenticator app.",
+  ConstraintError: "This device cannot verify your identity. Use another device or an authenticator app.",
 };
 
 function showError(form, text) {
