@@ -239,6 +239,13 @@ def test_the_texts_of_a_module_are_those_that_its_users_read() -> None:
     assert found == {"Sent", "Of the page.", "\x00 % of all", "One text"}
 
 
+def test_a_tag_of_a_template_is_on_one_line() -> None:
+    """Django shows a tag with a line break as text."""
+    broken = re.compile(r"\{[{%](?:(?![}%]\}).)*\n", re.DOTALL)
+    templates = [path for path in OWN.rglob("*.*") if broken.search(re.sub(r"\{[{%].*?[}%]\}", "", path.read_text()))]
+    assert templates == []
+
+
 def test_no_text_of_the_product_has_a_banned_phrase() -> None:
     found = list(banned_phrases.texts())
     places = {place.partition(":")[0] for place, _ in found}
