@@ -233,7 +233,7 @@ def test_players_are_erased_once_confirmed(game: Game, admin_client: Client) -> 
     answer = admin_client.post(url, chosen(named, nameless, action="erase", confirmed="yes"), follow=True)
     erasure = Erasure.objects.get()
     assert (erasure.namespace, erasure.subject, erasure.requested_by) == ("user", "player-1", "admin")
-    assert f"Player {nameless.pk} has no user ID or anonymous ID" in answer.content.decode()
+    assert f"Player {nameless.pk} cannot be erased because it has no user ID or anonymous ID" in answer.content.decode()
 
 
 def test_an_action_accepts_a_hundred_rows_at_most(game: Game, admin_client: Client) -> None:

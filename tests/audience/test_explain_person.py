@@ -114,7 +114,7 @@ def test_the_timeline_links_the_event_that_named_the_id_first(family: None, game
     timeline = section(page_of(game, person_of(BOB)), "linked-ids")
     naming = Event.objects.get(user_id=BOB)
     assert f'href="/g/{game.slug}/events/{naming.day}/{naming.pk}/"' in timeline
-    assert "Named with a user" in timeline
+    assert "Sent with a user ID" in timeline
     assert BROWSER in timeline
 
 

@@ -118,7 +118,7 @@ def test_the_list_shows_what_a_key_is_restricted_to_and_how_long_it_works(game: 
     assert "Events: progression, shop_opened" in page
     assert "Origins: https://shop.example, https://*.game.example" in page
     assert "Addresses: 192.0.2.0/24, 2001:db8::1" in page
-    assert '<span class="status good">Live</span><span class="second">Works 1 d' in page
+    assert '<span class="status good">Live</span><span class="second">Works for 1 d' in page
     assert "Rotating" not in page.split("</thead>")[1]
 
 

@@ -52,8 +52,8 @@ def test_the_overview_names_the_most_frequent_and_links_to_exactly_these(
     digest(key, message(userId="null", anonymousId="a-1"), message(userId="user-1", eventName="other"))
 
     page = viewer.get(f"/g/{game.slug}/").content.decode()
-    assert "3 events with the user id `undefined`" in page
-    assert "1 event with the user id `null`" in page
+    assert "3 events with the user ID `undefined`" in page
+    assert "1 event with the user ID `null`" in page
     href = f"/g/{game.slug}/events/?placeholder=user_id%3Aundefined"
     assert f'href="{href}"' in page
     listed = viewer.get(href).content.decode()

@@ -218,7 +218,7 @@ def test_an_admin_sees_what_a_shorter_retention_deletes_and_types_the_name(key: 
 
     page = edit(admin, game, kept_days="90", confirmation="Sky Raiders")
     assert "Events of Sky Raiders are now kept for 90 days. Older events are deleted within a few minutes." in page
-    assert f"those of the days before {dates.day(KEPT)} are deleted" in " ".join(page.split())
+    assert f"Events of the days before {dates.day(KEPT)} are deleted" in " ".join(page.split())
     game.refresh_from_db()
     assert game.kept_days == 90
     entry = LogEntry.objects.get_for_object(game).latest("pk")

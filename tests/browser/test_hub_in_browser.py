@@ -34,7 +34,7 @@ def test_a_postback_is_refused_with_a_wrong_token_and_listed_with_a_valid_one(
     page.get_by_role("group", name="Trigger events").get_by_label("Purchase (purchase)").check()
     page.get_by_label("Test event code").fill("TEST12345")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Asking TikTok Ads…")).to_be_visible()
+    expect(page.get_by_text("Checking with TikTok Ads…")).to_be_visible()
 
     refusal = page.get_by_role("alert")
     expect(refusal).to_contain_text("TikTok Ads refused")

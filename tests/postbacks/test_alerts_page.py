@@ -106,7 +106,7 @@ def test_the_secret_of_a_new_hook_is_shown_once(game: Game, url: str) -> None:
 
 def test_a_hook_url_on_a_private_address_is_refused_with_the_reason(game: Game, url: str) -> None:
     page = hub.member(game, Role.ADMIN).post(f"{url}hooks/add/", {"url": "https://169.254.169.254/"}).content.decode()
-    assert "This address cannot be called: this address is not on the public internet." in page
+    assert "This URL cannot be called: this address is not on the public internet." in page
     assert not AlertHook.objects.exists()
 
 
@@ -148,7 +148,7 @@ def test_a_member_sees_messages_to_hooks_and_to_themselves(
         assert page.count('data-label="To"') == 2
         assert words(page).count("You Alert") == 1
         assert "chat.example Alert" in words(page)
-        assert "Waiting It answered 500. Tried 2 times, again" in words(page)
+        assert "Waiting It answered 500. Tried 2 times, next attempt" in words(page)
 
 
 def test_no_alert_page_contains_inline_code(game: Game, config: PostbackConfig, url: str, hook: AlertHook) -> None:

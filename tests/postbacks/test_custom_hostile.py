@@ -56,7 +56,7 @@ def test_a_deeply_nested_body_is_refused_with_a_sentence(depth: int) -> None:
     body = "[" * depth + "]" * depth
     assert CUSTOM.refusals({**POST, "body": body})["body"] in (
         "The body has more than 20 levels.",
-        "This is not JSON.",
+        "The body is not valid JSON.",
     )
     assert preview_request(CUSTOM, {**POST, "body": body}, pixel_id="impact").url == ""
 

@@ -205,7 +205,7 @@ def test_the_guides_polling_announces_a_step_only_when_it_is_new(game: Game, key
     news = client.get(f"/g/{game.slug}/start/?sdk=curl&done=1", headers=htmx).content.decode()
     assert 'id="progress" role="status" hx-swap-oob="true"' in news
     assert "<strong>2 of 5 done.</strong> Next: Capture an ad click." in news
-    assert 'id="seen-event" hx-swap-oob="true"><span class="status good">Seen</span><span>' in hub.normalized_html(news)
+    assert 'id="seen-event" hx-swap-oob="true"><span class="status good">Done</span><span>' in hub.normalized_html(news)
     assert f'hx-get="/g/{game.slug}/start/?sdk=curl&amp;done=2&amp;network=tiktok"' in news
 
 

@@ -346,7 +346,7 @@ def test_every_change_is_a_version_with_who_made_it(
     assert list(versions.values_list("number", "change", "set_by__username", "enabled")) == [
         (2, "Trigger events changed", "ada", True),
         (3, "Disabled", "ada", False),
-        (4, "Credential rotated, switched on", None, True),
+        (4, "Credential rotated, enabled", None, True),
     ]
     assert [version.triggers for version in versions] == [["purchase"]] * 3
 

@@ -45,7 +45,7 @@ def test_saving_checks_the_credential_with_the_network_and_then_lists_the_postba
     asked = marketer.post(url + "add/", GIVEN)
     check = CredentialCheck.objects.get()
     assert asked["Location"] == f"{url}checks/{check.pk}/"
-    assert "Asking TikTok Ads…" in marketer.get(asked["Location"]).content.decode()
+    assert "Checking with TikTok Ads…" in marketer.get(asked["Location"]).content.decode()
     assert not PostbackConfig.objects.exists()
     assert answered(check).state == CheckState.PASSED
     page = marketer.get(asked["Location"], follow=True).content.decode()

@@ -26,7 +26,7 @@ from tests.postbacks.test_alerts import heal, hold
 from tests.postbacks.test_http import Peer, peer
 
 OK = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
-CAUSE = "Nothing is sent; 0 conversions are held. TikTok Ads does not accept this access token."
+CAUSE = "Nothing is sent; 0 conversions are on hold. TikTok Ads does not accept this access token."
 
 
 @pytest.fixture
@@ -363,8 +363,8 @@ def test_a_test_is_sent_once_and_never_tried_again(game: Game, inside: Peer) -> 
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("http://chat.example/", "This address cannot be called: it must start with https://."),
-        ("https://10.0.0.1/", "This address cannot be called: this address is not on the public internet."),
+        ("http://chat.example/", "This URL cannot be called: it must start with https://."),
+        ("https://10.0.0.1/", "This URL cannot be called: this address is not on the public internet."),
         ("https://taken.example/", "A webhook with this URL already exists."),
     ],
 )
@@ -379,6 +379,6 @@ def test_an_address_that_cannot_be_called_is_not_added(game: Game, url: str, why
 def test_a_game_has_at_most_ten_hooks(game: Game) -> None:
     for number in range(10):
         hook(game, f"https://chat.example/{number}")
-    with pytest.raises(hooks.HookRefused, match="at most 10 hooks"):
+    with pytest.raises(hooks.HookRefused, match="at most 10 webhooks"):
         hook(game, "https://chat.example/10")
     assert AlertHook.objects.count() == 10

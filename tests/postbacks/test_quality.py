@@ -214,8 +214,8 @@ def test_unusable_match_keys_are_counted_and_named_with_the_form_that_is_accepte
         "connection": (0.0, 3),
     }
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/integrations/tiktok/quality/").content.decode()
-    assert "Unusable on 1 event: what" in " ".join(page.split())
-    assert "Unusable on 3 events: what" in " ".join(page.split())
+    assert "Unusable on 1 event: the value" in " ".join(page.split())
+    assert "Unusable on 3 events: the value" in " ".join(page.split())
     assert "Send the number with + and its country code, such as +442079460958." in page
 
 

@@ -310,8 +310,8 @@ def test_what_cannot_be_sent_again_says_why_and_stays(
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"enabled": False}, "switched off"),
-        ({"deleted_at": NOW}, "switched off"),
+        ({"enabled": False}, "is disabled for this event"),
+        ({"deleted_at": NOW}, "is disabled for this event"),
         ({"held_at": NOW}, "The postback is on hold. Rotate the credential first."),
     ],
 )

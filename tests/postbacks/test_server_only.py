@@ -120,7 +120,7 @@ def test_server_only_is_stored_with_a_goal_only_where_it_is_set() -> None:
 
 def test_a_goal_behind_one_that_takes_servers_events_only_is_reached() -> None:
     assert len(goals.parse([FROM_SERVER, {"event": "purchase"}])) == 2
-    with pytest.raises(GoalRefused, match="takes every"):
+    with pytest.raises(GoalRefused, match="counts every"):
         goals.parse([{"event": "purchase"}, {**FROM_SERVER, "condition": {"property": "value", "op": "exists"}}])
     with pytest.raises(GoalRefused, match="on or off"):
         goals.parse([{"event": "purchase", "server_only": "yes"}])

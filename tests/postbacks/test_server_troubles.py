@@ -191,9 +191,9 @@ def test_the_overview_shows_troubles_to_everybody_and_links_operators_to_the_row
 def test_the_overview_does_not_say_that_all_is_done_while_the_server_is_in_trouble(game: Game) -> None:
     all_well()
     client = hub.member(game, Role.VIEWER)
-    assert b"Keeping up" in client.get(f"/g/{game.slug}/").content
+    assert b"On time" in client.get(f"/g/{game.slug}/").content
     undecided(game)
-    assert b"Keeping up" not in client.get(f"/g/{game.slug}/").content
+    assert b"On time" not in client.get(f"/g/{game.slug}/").content
 
 
 def test_a_member_who_is_not_staff_reads_the_sentence_without_the_link(game: Game) -> None:

@@ -60,14 +60,14 @@ def ends() -> set[tuple[str, str]]:
     ("counts", "words"),
     [
         ((0, 0, 0), ""),
-        ((1, 0, 0), "1 conversion waits; it will not be sent."),
-        ((0, 1, 0), "1 conversion is held; it will not be sent."),
-        ((0, 3, 0), "3 conversions are held; they will not be sent."),
-        ((12, 3, 0), "12 conversions wait and 3 are held; they will not be sent."),
-        ((1, 1, 0), "1 conversion waits and 1 is held; they will not be sent."),
+        ((1, 0, 0), "1 conversion is waiting; it will not be sent."),
+        ((0, 1, 0), "1 conversion is on hold; it will not be sent."),
+        ((0, 3, 0), "3 conversions are on hold; they will not be sent."),
+        ((12, 3, 0), "12 conversions are waiting and 3 are on hold; they will not be sent."),
+        ((1, 1, 0), "1 conversion is waiting and 1 is on hold; they will not be sent."),
         (
             (1200, 0, 1),
-            "1,200 conversions wait; they will not be sent. 1 conversion is being sent now and may still arrive.",
+            "1,200 conversions are waiting; they will not be sent. 1 conversion is being sent now and may still arrive.",
         ),
         ((0, 0, 2), "2 conversions are being sent now and may still arrive."),
     ],
@@ -89,7 +89,7 @@ def test_the_confirmation_page_names_exactly_what_would_not_be_sent(
         waiting(config, state=state)
     waiting(factories.config(game, pixel_id=TIKTOK_ACCOUNTS.second_pixel), 5)
     page = marketer.get(f"{url}{how}/").content.decode()
-    assert "12 conversions wait and 3 are held; they will not be sent." in page
+    assert "12 conversions are waiting and 3 are on hold; they will not be sent." in page
     assert "1 conversion is being sent now and may still arrive." in page
     config.refresh_from_db()
     assert (config.enabled, config.deleted_at, config.version) == (True, None, 1)
@@ -127,7 +127,7 @@ def test_the_form_names_them_beside_its_switch(config: PostbackConfig, marketer:
     assert "If you disable it" not in marketer.get(f"{url}edit/").content.decode()
     waiting(config, 2)
     page = marketer.get(f"{url}edit/").content.decode()
-    assert "If you disable it: 2 conversions wait; they will not be sent." in page
+    assert "If you disable it: 2 conversions are waiting; they will not be sent." in page
 
 
 def test_a_viewer_sees_no_counts_and_cannot_disable(config: PostbackConfig, viewer: Client, url: str) -> None:
@@ -262,7 +262,7 @@ def test_disabling_in_the_form_or_with_a_rotation_cancels_them_too(sandbox: Sand
 
 def test_deleting_counts_the_rows_of_that_moment_and_is_idempotent(config: PostbackConfig) -> None:
     waiting(config, 2)
-    assert lifecycle.delete(config=config).text == "2 conversions wait; they will not be sent."
+    assert lifecycle.delete(config=config).text == "2 conversions are waiting; they will not be sent."
     drain()
     assert lifecycle.delete(config=config).text == ""
     assert ConfigVersion.objects.filter(config=config, change="Deleted").count() == 1

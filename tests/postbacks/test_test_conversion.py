@@ -41,7 +41,7 @@ def test_a_test_conversion_goes_to_the_test_view_and_is_counted_nowhere(
     assert "Send a test conversion" in marketer.get(url).content.decode()
     where = marketer.post(url + "test/", asked(config))["Location"]
     assert where == f"{url}checks/{CredentialCheck.objects.get().pk}/"
-    assert "Asking TikTok Ads…" in marketer.get(where).content.decode()
+    assert "Checking with TikTok Ads…" in marketer.get(where).content.decode()
     assert answered().state == "passed"
     (request,) = sandbox.received("tiktok", test=True)
     assert (request["body"]["test_event_code"], request["body"]["data"][0]["event"]) == (TEST_CODE, "Purchase")

@@ -328,8 +328,8 @@ def test_a_postback_of_which_one_may_have_arrived_is_not_silent(config: Postback
 def test_older_rows_are_migrated_by_the_messages_of_their_attempts(config: PostbackConfig) -> None:
     said = {
         "No answer within 10 s": True,
-        "The connection was closed before an answer arrived": True,
-        "The worker stopped before the answer arrived.": True,
+        "The connection was closed before an answer came": True,
+        "The worker stopped before the answer came.": True,
         "The connection was refused": False,
     }
     rows = {}

@@ -1079,7 +1079,7 @@ def test_a_click_that_the_network_does_not_know_is_unmatched(network: wide.Serve
     row = ask_again(delivered(network, game))
     assert (row.state, row.confirmation) == ("failed", "unmatched")
     assert violations() == []
-    with pytest.raises(replays.NotSendable, match="knows no such click"):
+    with pytest.raises(replays.NotSendable, match="does not know this click"):
         replays.send_again(row)
 
 

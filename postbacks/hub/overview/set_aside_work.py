@@ -37,8 +37,8 @@ QUEUE_TEXTS: dict[str, tuple[str, str, str, str]] = {
     Queue.ALERT_DIGEST: ("message", "messages", "due, but could not be created", "alerts"),
     Queue.REPLAY: ("replay", "replays", "stopped by an error", "conversions"),
     Queue.ERASURE: ("erasure", "erasures", "requested, but could not be completed", "privacy"),
-    Queue.ROLLUP: ("count", "counts", "not counted in the charts", "overview"),
-    Queue.PRUNE: ("step", "steps", "of deleting old rows not completed because of an error", "overview"),
+    Queue.ROLLUP: ("count", "counts", "not added to the charts", "overview"),
+    Queue.PRUNE: ("deletion step", "deletion steps", "not completed because of an error", "overview"),
     Queue.PARTITION: ("partition", "partitions", "not created in advance because of an error", "overview"),
 }
 

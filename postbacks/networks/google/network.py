@@ -22,7 +22,7 @@ class Google(Network):
     label = "Google Ads"
     summary = (
         "Ads on Google Search and YouTube. "
-        "Conversions are sent to the conversion action of their goal, six hours after the click."
+        "Conversions are sent to the conversion action of their goal six hours after the click."
     )
     document = "google"
     events = payload.EVENTS
