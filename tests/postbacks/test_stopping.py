@@ -67,7 +67,8 @@ def ends() -> set[tuple[str, str]]:
         ((1, 1, 0), "1 conversion is waiting and 1 is on hold; they will not be sent."),
         (
             (1200, 0, 1),
-            "1,200 conversions are waiting; they will not be sent. 1 conversion is being sent now and may still arrive.",
+            "1,200 conversions are waiting; they will not be sent. 1 conversion is being sent now and may still "
+            "arrive.",
         ),
         ((0, 0, 2), "2 conversions are being sent now and may still arrive."),
     ],
