@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audience', '0045_changed_quarters'),
+        ('audience', '0046_time_zones_of_accounts'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('postbacks', '0036_changed_deliveries'),
+        ('postbacks', '0037_no_index_of_unknown_outcomes'),
     ]
 
     operations = [
