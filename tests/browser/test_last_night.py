@@ -91,7 +91,7 @@ def test_last_nights_outage_in_tokyos_time_zone(marketer: Page, game: Game) -> N
     moment.focus()
     assert f"{day}, {yesterday.year}, 22:15:00 JST" in moment.evaluate(AFTER)
     page.get_by_role("link", name="Calls of that time").click()
-    expect(log.locator("tbody tr")).to_have_count(6)
+    expect(log.locator("tbody tr")).to_have_count(3)
 
 
 def test_a_tap_shows_the_exact_moment_without_javascript(browser: Any, live_server: Any, game: Game) -> None:
