@@ -74,7 +74,10 @@ class DateRange:
     @property
     def parameters(self) -> dict[str, str]:
         """The parameters by which another page shows the same period."""
-        return self.entered.parameters if self.entered else {"range": self.filter.chosen}
+        if self.entered:
+            return self.entered.parameters
+        zone = {} if self.zone == time_zones.current() else {"zone": self.zone.key}
+        return {"range": self.filter.chosen, **zone}
 
     @property
     def query(self) -> str:
