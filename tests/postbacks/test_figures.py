@@ -200,7 +200,7 @@ def test_figures_of_one_name_agree_on_the_overview_and_the_conversions_page(
                 if url in overview:
                     assert (url, overview[url]) == (url, int(number.replace(",", "")))
                     seen += 1
-        assert seen >= 4 or not game.conversions.exists()
+        assert seen >= 2 or not game.conversions.exists()
 
 
 def test_every_definition_is_a_sentence_for_a_marketer() -> None:
