@@ -47,5 +47,5 @@ def _quarters(game: Game, person: Person, clicked_at: datetime) -> set[datetime]
     last = clicked_at + timedelta(days=max(RETENTION_DAYS) + 2)
     events = owned_ids.events_of(game.pk, owned_ids.owned_ids(person))
     events = events.filter(event_at__range=(clicked_at, last), day__gte=(clicked_at - MAX_DELAY).date())
-    times = events.exclude(context__active=False).values_list("event_at", flat=True)
+    times = events.exclude(context__contains={"active": False}).values_list("event_at", flat=True)
     return {active_quarters.quarter_of(moment) for moment in times}

@@ -93,7 +93,7 @@ def plain_cohorts(scope: Scope) -> dict[date, dict[str, Any]]:
 
 def activity(game: Game, person_id: Any, since: datetime) -> list[datetime]:
     person = Person.objects.get(pk=person_id)
-    events = owned_ids.events_of(game.pk, owned_ids.owned_ids(person)).exclude(context__active=False)
+    events = owned_ids.events_of(game.pk, owned_ids.owned_ids(person)).exclude(context__contains={"active": False})
     return [event.event_at for event in events if event.event_at >= since]
 
 
