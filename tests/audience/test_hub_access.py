@@ -243,7 +243,7 @@ def test_an_unknown_network_is_not_found(game: Game) -> None:
 
 def test_a_viewer_is_shown_no_action_that_changes_something(game: Game, addresses: dict[str, str]) -> None:
     client = hub.member(game, Role.VIEWER)
-    files = {"conversions-export", "campaigns-export", "cost-sample", "rates-sample"}
+    files = {"conversions-export", "campaigns-export", "cost-sample", "rates-sample", "delivery-log-export"}
     for name in READ - files:
         page = client.get(addresses[name]).content.decode()
         offered = [addresses[other] for other in POSTED if f'"{addresses[other]}"' in page]
