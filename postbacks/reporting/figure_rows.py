@@ -21,7 +21,7 @@ def find(name: str) -> Figure | None:
 
 def conversions_of(key: str, filters: ConversionFilter) -> QuerySet[Conversion]:
     """Return the conversions of a figure; of a status without one, and of ALL, by its key."""
-    figure = FIGURES.get(key) if hasattr(figures, key) else None
+    figure = find(key)
     return figure.define(filters) if figure else selected(filters, key)
 
 

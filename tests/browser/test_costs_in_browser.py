@@ -41,7 +41,7 @@ def test_from_an_upload_of_costs_to_the_return_on_ad_spend(admin: Page, game: Ga
     file.write_text(f"date,network,campaign,spend,currency\n{at(9).date()},tiktok,autumn,20,USD\n")
     page.get_by_label("CSV file").set_input_files(file)
     page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("1 line of report.csv is stored.")).to_be_visible()
+    expect(page.get_by_text("1 line of report.csv was saved.")).to_be_visible()
     page.get_by_role("link", name="Campaigns", exact=True).last.click()
     cells = page.get_by_role("row").filter(has_text="autumn").get_by_role("cell")
     # Clicks, players, launches, payers, purchases; revenue; spend, CPC, per launch, per payer; ROAS D0, D7, D30.

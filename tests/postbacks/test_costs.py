@@ -49,7 +49,7 @@ def test_an_upload_is_stored_listed_and_recorded(url: str, game: Game, marketer:
 def test_uploading_again_replaces_the_same_days_and_campaigns(url: str, marketer: Client) -> None:
     upload(marketer, url, HEADER + "2026-11-01,tiktok,autumn,1,USD,,\n2026-11-02,tiktok,autumn,2,USD,,\n")
     page = upload(marketer, url, HEADER + "2026-11-02,tiktok,autumn,5,USD,,\n").content.decode()
-    assert "1 line of costs.csv is stored. It replaces 1 earlier one." in page
+    assert "1 line of costs.csv was saved. It replaces 1 earlier one." in page
     assert [row[3] for row in stored()] == [1, 5]
 
 
@@ -65,7 +65,7 @@ def test_lines_that_cannot_be_read_are_named_and_nothing_is_stored(url: str, mar
         "2026-11-01,tiktok,autumn,2,USD,,",
     ]
     page = hub.normalized_html(upload(marketer, url, HEADER + "\n".join(lines)).content.decode())
-    assert "Nothing was saved: 7 of 8 lines have errors." in page
+    assert "Nothing was saved: 7 of 8 lines cannot be read." in page
     for problem in (
         "Line 3: yesterday is not a date such as 2026-11-01.",
         "Line 4: nobody is not a network: it is one of",
@@ -102,7 +102,7 @@ def test_columns_of_other_names_are_selected_by_the_member(url: str, marketer: C
     assert "Select the column with the network, or the network of all lines below." in page
     assert stored() == []
     form |= {"all_network": "tiktok", "all_currency": "EUR"}
-    assert "1 line of bericht.csv is stored." in marketer.post(f"{url}columns/", form, follow=True).content.decode()
+    assert "1 line of bericht.csv was saved." in marketer.post(f"{url}columns/", form, follow=True).content.decode()
     assert stored() == [(date(2026, 11, 1), "tiktok", "autumn", Decimal(12), "EUR", None, None)]
 
 

@@ -70,8 +70,8 @@ def _store(
     """Store the rows and go back to the page; nothing is stored if a line has an error, which is shown."""
     read = cost_files.read_rows(membership.game, file, mapped, defaults=defaults)
     if read.errors or not read.rows:
-        problem = f"Nothing was stored: {len(read.errors):,} of {_lines(len(file.lines))} cannot be read."
-        problem = problem if read.errors else "Nothing was stored: the file has lines with totals only."
+        problem = f"Nothing was saved: {len(read.errors):,} of {_lines(len(file.lines))} cannot be read."
+        problem = problem if read.errors else "Nothing was saved: the file has only lines with totals."
         context = {"problem": problem, "errors": read.errors[:MAX_ERRORS], "more": len(read.errors) - MAX_ERRORS}
         return _show(request, membership, CostUploadForm(), **context)
     upload = costs.store(
@@ -82,7 +82,7 @@ def _store(
 
 
 def _result(upload: CostUpload, totals: int) -> str:
-    verb, pronoun = ("is stored", "It replaces") if upload.rows == 1 else ("are stored", "They replace")
+    verb, pronoun = ("was saved", "It replaces") if upload.rows == 1 else ("were saved", "They replace")
     parts = [f"{_lines(upload.rows)} of {upload.name} {verb}."]
     parts += [f"{pronoun} {upload.replaced:,} earlier {'one' if upload.replaced == 1 else 'ones'}."] * bool(
         upload.replaced
