@@ -39,17 +39,17 @@ def test_the_guide_of_a_studio_with_reddit_only(
     page.locator("#network-reddit").click()
     expect(page.get_by_text("Steps 2, 3 and 5 are about Reddit Ads.")).to_be_visible()
     page.get_by_role("button", name="Create a publishable key").click()
-    expect(page.locator("#seen-key")).to_contain_text("Seen", timeout=SOON)
+    expect(page.locator("#seen-key")).to_contain_text("Done", timeout=SOON)
     expect(page.locator("#landing-code")).to_contain_text("?rdt_cid=first-click")
 
     run(page, "first")
-    expect(page.locator("#seen-event")).to_contain_text("Seen", timeout=SOON)
+    expect(page.locator("#seen-event")).to_contain_text("Done", timeout=SOON)
     expect(page.locator("#seen-click")).to_contain_text("A Reddit Ads click", timeout=SOON)
     assert Touch.objects.get().network == "reddit"
 
     add_postback(page, game)
     page.goto(f"/g/{game.slug}/start/")
-    expect(page.locator("#seen-postback")).to_contain_text("Seen")
+    expect(page.locator("#seen-postback")).to_contain_text("Done")
     run(page, "purchase")
     expect(page.locator("#seen-delivery")).to_contain_text("Purchase accepted by Reddit Ads", timeout=SOON)
     expect(page.get_by_role("heading", name="All five steps are done")).to_be_visible()

@@ -90,7 +90,7 @@ def test_last_nights_outage_in_tokyos_time_zone(marketer: Page, game: Game) -> N
     assert moment.evaluate(AFTER) == "none"
     moment.focus()
     assert f"{day}, {yesterday.year}, 22:15:00 JST" in moment.evaluate(AFTER)
-    page.get_by_role("link", name="Calls of that time").click()
+    page.get_by_role("link", name="Calls during this time").click()
     expect(log.locator("tbody tr")).to_have_count(3)
 
 
