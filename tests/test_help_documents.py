@@ -173,7 +173,7 @@ def test_data_is_kept_as_long_as_listed() -> None:
     assert "(31 or more)" in kept["events, and the calls in the delivery log"]
     assert timedelta(days=7) == prune.REJECTION_RETENTION
     assert prune.REJECTIONS_PER_GAME == 10_000
-    assert kept["refused messages"] == "7 days, at most 10,000 per game"
+    assert kept["rejected messages"] == "7 days, at most 10,000 per game"
     assert (prune.BATCH_RETENTION, kept["counts of requests for charts"]) == (timedelta(days=31), "31 days")
 
 
