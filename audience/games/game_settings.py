@@ -70,7 +70,7 @@ def set_consent(*, game: Game, strict_consent: bool, limited_data_use: bool, see
 
 
 def set_kept_days(*, game: Game, days: int | None, seen: str = "") -> None:
-    """Set how many days events are kept, None for ever. Raises SettingsChanged.
+    """Set how many days events are kept, None forever. Raises SettingsChanged.
 
     The database refuses less than MIN_RETENTION_DAYS. The next pruning deletes older events.
     """
@@ -101,4 +101,4 @@ def _sentence(game: Game, section: str) -> str:
             f"conversions of players who never stated a consent level are now {sent}, "
             f"and limited data use applies to {scope}."
         )
-    return f"events are now kept {f'for {game.kept_days} days' if game.kept_days else 'for ever'}."
+    return f"events are now kept {f'for {game.kept_days} days' if game.kept_days else 'forever'}."

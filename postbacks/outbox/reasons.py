@@ -55,8 +55,9 @@ TEXTS: dict[str, ReasonText] = {
     ),
     Reason.OUTSIDE_WINDOW: ReasonText(
         short="Click older than the window",
-        clause="came too long after the ad click",
-        remedy="Nothing for this one. For later ones, an admin can lengthen the attribution window in Game settings.",
+        clause="were too long after the ad click",
+        remedy="Nothing to do for this conversion. For future conversions, an admin can increase the "
+        "attribution window in Game settings.",
         next_step="Check the attribution window of the game.",
     ),
     Reason.SHARED_ID: ReasonText(

@@ -46,7 +46,8 @@ def attributed(filters: ConversionFilter) -> QuerySet[Conversion]:
 
 @figure("Eligible for a postback")
 def eligible(filters: ConversionFilter) -> QuerySet[Conversion]:
-    """Attributed conversions for which the game had a postback of the click's network, sent or not."""
+    """Attributed conversions for which the game had a postback of the click's network, whether or not they were
+    sent."""
     return selected(filters, ELIGIBLE)
 
 
@@ -71,7 +72,7 @@ def waiting(filters: ConversionFilter) -> QuerySet[Conversion]:
 
 @figure("On hold")
 def held(filters: ConversionFilter) -> QuerySet[Conversion]:
-    """Conversions that wait for a credential that the network accepts: it refused the one of their postback."""
+    """Conversions that wait until the network accepts the credential of their postback."""
     return selected(filters, Status.HELD)
 
 
@@ -101,27 +102,27 @@ def accepted(filters: ConversionFilter) -> QuerySet[Conversion]:
 
 @figure("Failed: unmatched")
 def unmatched(filters: ConversionFilter) -> QuerySet[Conversion]:
-    """Failed conversions whose click the network does not know. The success rate leaves them out."""
+    """Failed conversions whose click the network does not know. The success rate does not include them."""
     return selected(filters, Acknowledged.UNMATCHED)
 
 
 @figure("Success rate")
 def success_rate(delivered: int, ended: int) -> str:
     """Delivered conversions divided by those that were delivered, delivered to some postbacks, or failed. Conversions
-    whose click the network does not know are not included. Rounded down, so 100% means that none is missing."""
+    whose click the network does not know are not included. Rounded down, so 100% means that none are missing."""
     return f"{delivered * 1000 // ended / 10:g}%" if ended else ""
 
 
 @figure("Success rate of a postback")
 def success_rate_of_postback(delivered: int, ended: int) -> str:
-    """Deliveries of this postback that the network accepted, among those accepted or failed that were created in the
-    last 24 hours, at most the newest 1,000. Rounded down."""
+    """Deliveries of this postback that the network accepted, divided by those that were accepted or failed. Only
+    deliveries created in the last 24 hours, at most the newest 1,000. Rounded down."""
     return success_rate(delivered, ended)
 
 
 @figure("Eligible")
 def postback_eligible() -> Q:
-    """Conversions of the network’s ad clicks that this postback had to send or to leave out, by the day of the event.
+    """Conversions of the network’s ad clicks that this postback had to send or left out, by the day of the event.
     Test traffic, repeated launches, further events of an order and refunds are not counted."""
     is_skipped = Q(state=DeliveryState.SKIPPED)
     return ~(is_skipped & Q(reason__in=NOT_DUE)) & ~(is_skipped & UNCOUNTED_CONVERSION)
@@ -129,13 +130,13 @@ def postback_eligible() -> Q:
 
 @figure("Sent")
 def postback_sent() -> Q:
-    """Conversions for which at least one call was made to the network, whatever its answer."""
+    """Conversions for which at least one call was made to the network, whatever its response."""
     return postback_eligible() & Q(attempts_made__gt=0)
 
 
 @figure("Accepted")
 def postback_accepted() -> Q:
-    """Conversions that the network accepted: the number to compare with its own report."""
+    """Conversions that the network accepted. Compare this number with the network's report."""
     return Q(state=DeliveryState.DELIVERED)
 
 
@@ -153,7 +154,7 @@ def postback_confirmed() -> Q:
 
 @figure("Refused")
 def postback_refused() -> Q:
-    """Conversions that the network refused for good: the event, the credential or, later, the click."""
+    """Conversions that the network permanently refused, because of the event, the credential or, later, the click."""
     return Q(state=DeliveryState.FAILED, verdict__in=REFUSALS)
 
 
@@ -171,7 +172,7 @@ def postback_waiting() -> Q:
 
 @figure("On hold")
 def postback_held() -> Q:
-    """Conversions that wait for a credential that the network accepts."""
+    """Conversions that wait until the network accepts the credential."""
     return Q(state=DeliveryState.HELD)
 
 

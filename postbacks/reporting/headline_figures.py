@@ -12,14 +12,15 @@ from postbacks.reporting.figures import attributed
 @figure("Revenue attributed")
 def revenue(filters: ConversionFilter) -> QuerySet[Conversion]:
     """The sum of the values of attributed conversions, in the reporting currency of the game. Currencies without an
-    exchange rate are left out. The change is against as long a time before. Updated within 15 seconds."""
+    exchange rate are not included. The change is compared with the previous period of the same length. Updated
+    within 15 seconds."""
     return attributed(filters).filter(value__isnull=False)
 
 
 @figure("Conversions sent")
 def sent(filters: ConversionFilter) -> QuerySet[Conversion]:
-    """Attributed conversions for which at least one call was made to a network, whatever its answer. The change is
-    against as long a time before. Updated within 15 seconds."""
+    """Attributed conversions for which at least one call was made to a network, whatever its response. The change is
+    compared with the previous period of the same length. Updated within 15 seconds."""
     return attributed(filters).filter(has_delivery(filters, Q(attempts_made__gt=0)))
 
 

@@ -51,7 +51,7 @@ def test_from_a_missing_number_to_its_reasons_and_rows(marketer: Page, game: Gam
     page.wait_for_url("**/integrations/tiktok/compare/")
     expect(page.get_by_text("Asia/Tokyo").first).to_be_visible()
     page.get_by_label("What “Accepted” counts").first.click()
-    expect(page.get_by_text("the number to compare with its own report").first).to_be_visible()
+    expect(page.get_by_text("Compare this number with the network's report.").first).to_be_visible()
     page.get_by_role("listitem").filter(has_text="no consent").get_by_role("link", name="12").click()
     page.wait_for_url("**/integrations/tiktok/deliveries/**")
     expect(page.get_by_role("heading", name="Not sent: No consent")).to_be_visible()

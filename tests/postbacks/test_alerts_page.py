@@ -37,13 +37,14 @@ def test_an_alert_is_listed_open_and_then_recovered(game: Game, config: Postback
     watch()
     page = words(viewer.get(url).content.decode())
     assert (
-        f"TikTok Ads {config.pixel_id} Calls of that time On hold Open Nothing is sent; 0 conversions are held." in page
+        f"TikTok Ads {config.pixel_id} Calls during this time On hold Open Nothing is sent; 0 conversions are held."
+        in page
     )
     assert "Rotate the access token" in page
     heal(config)
     watch(now=timezone.now() + timedelta(minutes=1))
     watch(now=timezone.now() + timedelta(minutes=3))
-    assert f"{config.pixel_id} Calls of that time Recovered On hold" in words(viewer.get(url).content.decode())
+    assert f"{config.pixel_id} Calls during this time Recovered On hold" in words(viewer.get(url).content.decode())
 
 
 def test_a_refresh_returns_only_the_rows(game: Game, config: PostbackConfig, url: str) -> None:
@@ -197,5 +198,5 @@ def test_the_alerts_of_a_period_are_those_that_were_on_in_it(game: Game, config:
     ):
         page = viewer.get(f"{url}?{query}").content.decode()
         assert set(re.findall(r"cause (\d+ \d+)\.", page)) == expected, query
-    assert "No alert in this period" in page
+    assert "No alerts in this period" in page
     assert "The first day is after the last day." in viewer.get(f"{url}?from=2026-11-25&to=2026-11-24").content.decode()

@@ -189,7 +189,7 @@ def test_a_campaign_in_another_zone_keeps_it_in_its_links(url: str, viewer: Clie
     assert "zone=Asia%2FKathmandu" in page
     assert "is not a time zone" in viewer.get(f"{url}?zone=Mars/Olympus").content.decode()
     hours = viewer.get(f"{url}?from=2026-11-20&from_time=22:00&to=2026-11-21").content.decode()
-    assert "Reports of campaigns have whole days: leave out the times." in hours
+    assert "Campaign reports cover whole days. Remove the times." in hours
 
 
 def test_equal_rows_are_in_order_of_their_names(url: str, game: Game, viewer: Client) -> None:

@@ -166,7 +166,7 @@ def test_the_reasons_add_up_to_what_is_missing(config: PostbackConfig, viewer: C
     page = viewer.get(f"/g/{config.game.slug}/integrations/tiktok/compare/").content.decode()
     said, reasons = missing_on(page)
     assert (said, sorted(reasons)) == (4, [1, 1, 2])
-    assert "1 about to be decided, so not among the eligible yet" in texts(page)
+    assert "1 being processed, so not eligible yet" in texts(page)
     assert "It accepted 2 of 6 eligible conversions" in texts(page)
 
 

@@ -282,7 +282,7 @@ def test_a_long_period_is_listed_and_the_newest_conversions_of_it_are_counted(
     page = viewer.get(url).content.decode()
     assert listed(page) == [str(row.pk) for row in rows]
     assert counts(page)["conversions"] == 3
-    assert "This period has more than 3 conversions: only the newest are counted here" in " ".join(page.split())
+    assert "Only the newest 3 conversions are counted here" in " ".join(page.split())
     for key in ("step-conversions", "piece-no_click"):
         link = re.search(rf'id="{key}" data-figure="3"\s+href="([^"]+)"', page)
         assert link is not None
@@ -306,7 +306,7 @@ def test_the_overview_counts_the_conversions_of_a_network_as_the_list_does(
     assert "conversions, since" in page
     rows = viewer.get(delivered[2].replace("&amp;", "&")).content.decode()
     assert len(listed(rows)) == 3
-    assert "Of the newest 3 conversions, since" in rows
+    assert "This list covers only the newest 3 conversions, since" in rows
     every = re.search(r'data-figure="4" href="([^"]+only=conversions)"', page)
     assert every is not None
     assert len(listed(viewer.get(every[1].replace("&amp;", "&")).content.decode())) == 4

@@ -49,11 +49,11 @@ def test_amounts_are_read_as_the_file_writes_them(
     [
         (
             '2026-11-01,tiktok,a,"1,234",USD',
-            "1,234 may be a thousand times as much: write it without a separator of thousands.",
+            "1,234 can mean two amounts. Write it without a thousands separator.",
         ),
         ("2026-11-01,tiktok,a,€5,USD", "€5 is not in USD."),
-        ("01/11/2026,tiktok,a,5,USD", "01/11/2026 may be of two months: write it as 2026-11-01."),
-        ("46327,tiktok,a,5,USD", "46327 is how a spreadsheet stores a date: format the column as a date."),
+        ("01/11/2026,tiktok,a,5,USD", "01/11/2026 can mean two dates. Write it as 2026-11-01."),
+        ("46327,tiktok,a,5,USD", "46327 is a spreadsheet’s number for a date. Format the column as a date."),
         (f"2026-11-01,tiktok,{'a' * 201},5,USD", "The campaign’s name is too long."),
         (f"{'x' * 5000},tiktok,a,5,USD", f"{'x' * 60}… is not a date such as 2026-11-01."),
     ],
@@ -61,7 +61,7 @@ def test_amounts_are_read_as_the_file_writes_them(
 def test_a_cell_with_two_meanings_is_refused(url: str, marketer: Client, cell: str, problem: str) -> None:
     page = hub.normalized_html(upload(marketer, url, lines(f"{cell},,")).content.decode())
     assert f"Line 2: {problem}" in page
-    assert "Nothing was stored: 1 of 1 line cannot be read." in page
+    assert "Nothing was saved: 1 of 1 line has errors." in page
     assert stored() == []
 
 
@@ -83,9 +83,9 @@ def test_days_are_read_as_the_file_writes_them(
 
 def test_files_of_excel_and_google_ads_are_read(url: str, marketer: Client) -> None:
     rows = "Day\tNetwork\tCampaign\tCost\tCurrency code\tImpr.\n2026-11-01\tGoogle Ads\tautumn\t5\tUSD\t1,204\n"
-    assert "1 line of costs.csv is stored." in upload(marketer, url, rows.encode("utf-16")).content.decode()
+    assert "1 line of costs.csv was saved." in upload(marketer, url, rows.encode("utf-16")).content.decode()
     rows = "sep=;\r\nDate;Source;Campaign_Name;Amount spent;Currency\r\n2026-11-02;Facebook;autumn;6;USD\r\n"
-    assert "1 line of costs.csv is stored." in upload(marketer, url, b"\xef\xbb\xbf" + rows.encode()).content.decode()
+    assert "1 line of costs.csv was saved." in upload(marketer, url, b"\xef\xbb\xbf" + rows.encode()).content.decode()
     assert stored() == [
         (date(2026, 11, 1), "google", "autumn", Decimal(5), "USD", None, 1204),
         (date(2026, 11, 2), "meta", "autumn", Decimal(6), "USD", None, None),
@@ -99,7 +99,7 @@ def test_costs_of_networks_without_postbacks_are_stored(url: str, marketer: Clie
 
 def test_a_line_with_totals_is_left_out_and_mentioned(url: str, marketer: Client) -> None:
     page = upload(marketer, url, lines("2026-11-01,tiktok,Total War,5,USD,,", "Total of 1 result,,,5,USD,,"))
-    assert "1 line of costs.csv is stored. 1 line with totals was left out." in page.content.decode()
+    assert "1 line of costs.csv was saved. 1 line with totals was left out." in page.content.decode()
     assert [row[2] for row in stored()] == ["Total War"]
 
 
@@ -123,7 +123,7 @@ def test_uploading_again_replaces_in_any_case_and_with_another_id(url: str, mark
     rows = ["2026-11-01,tiktok,Autumn,1,1,USD", "2026-11-01,tiktok,Autumn,2,2,USD"]
     assert "2 lines of" in upload(marketer, url, lines(*rows, header=with_ids)).content.decode()
     page = upload(marketer, url, lines("2026-11-01,tiktok,AUTUMN ,9,USD,,")).content.decode()
-    assert "1 line of costs.csv is stored. It replaces 2 earlier ones." in page
+    assert "1 line of costs.csv was saved. It replaced 2 earlier ones." in page
     assert [row[2:4] for row in stored()] == [("AUTUMN", Decimal(9))]
     page = upload(marketer, url, lines("2026-11-01,tiktok,autumn,1,USD,,", "2026-11-01,tiktok,AUTUMN,2,USD,,"))
     assert "Line 3: A second line for AUTUMN on 2026-11-01." in page.content.decode()

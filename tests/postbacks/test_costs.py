@@ -49,7 +49,7 @@ def test_an_upload_is_stored_listed_and_recorded(url: str, game: Game, marketer:
 def test_uploading_again_replaces_the_same_days_and_campaigns(url: str, marketer: Client) -> None:
     upload(marketer, url, HEADER + "2026-11-01,tiktok,autumn,1,USD,,\n2026-11-02,tiktok,autumn,2,USD,,\n")
     page = upload(marketer, url, HEADER + "2026-11-02,tiktok,autumn,5,USD,,\n").content.decode()
-    assert "1 line of costs.csv was saved. It replaces 1 earlier one." in page
+    assert "1 line of costs.csv was saved. It replaced 1 earlier one." in page
     assert [row[3] for row in stored()] == [1, 5]
 
 
@@ -65,12 +65,12 @@ def test_lines_that_cannot_be_read_are_named_and_nothing_is_stored(url: str, mar
         "2026-11-01,tiktok,autumn,2,USD,,",
     ]
     page = hub.normalized_html(upload(marketer, url, HEADER + "\n".join(lines)).content.decode())
-    assert "Nothing was saved: 7 of 8 lines cannot be read." in page
+    assert "Nothing was saved: 7 of 8 lines have errors." in page
     for problem in (
         "Line 3: yesterday is not a date such as 2026-11-01.",
-        "Line 4: nobody is not a network: it is one of",
+        "Line 4: nobody is not a network. Use one of",
         "Line 5: The campaign is missing.",
-        "Line 6: -1 is negative: it is not what a day cost.",
+        "Line 6: -1 is negative, so it cannot be the cost of a day.",
         "Line 7: DOLLAR is not a currency code such as USD.",
         "Line 8: many is not a number of clicks.",
         "Line 9: A second line for autumn on 2026-11-01.",

@@ -80,7 +80,7 @@ def test_the_log_is_searched_by_player_message_click_and_order(
     sold(config, "bob")
     page = get(viewer, f"{url}?q={kind}ada")
     assert shown(page) == [again.pk, old.pk]
-    assert "A search looks at all times." in page
+    assert "A search covers all periods." in page
     assert [line["attempt_id"] for line in exported(viewer, url, f"?q={kind}ada")] == [str(again.pk), str(old.pk)]
     nothing = get(viewer, f"{url}?q={kind}carol")
     assert "No delivery has this ID" in nothing

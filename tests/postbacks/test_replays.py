@@ -423,7 +423,7 @@ def test_failures_are_grouped_by_reason_the_newest_first_with_what_to_do(
         ("Click not known to the network", 1, ""),
     ]
     assert found[0].next_step == (
-        "Fix what TikTok Ads names in the events that your game sends, then send these again."
+        "Fix the problems that TikTok Ads names in the events of your game, then send these again."
     )
     page = words(marketer.get(url).content.decode())
     assert page.count("Send 3 again") == 1

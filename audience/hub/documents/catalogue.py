@@ -10,7 +10,7 @@ from django.conf import settings
 FOLDER: Path = settings.BASE_DIR / "docs"
 NETWORKS = "networks"
 SUMMARY = (
-    "Afterclick is a self-hosted portal for game studios: it takes in player events over HTTP, attributes launches, "
+    "Afterclick is a self-hosted portal for game studios: it receives player events over HTTP, attributes launches, "
     "purchases and other goals to ad clicks, and reports them to the ad networks."
 )
 
@@ -45,13 +45,13 @@ SUMMARIES = {
         "campaigns": "What the figures of campaigns, cohorts and costs count, and how an ad is named.",
         "goals": "Which events count as conversions, and under which name a network receives them.",
         "values": "Amounts and currencies, refunds, orders that count once, and the CSV export.",
-        "identity": "How events are joined to one player, on shared computers too.",
+        "identity": "How events are linked to one player, including on shared computers.",
         "contacts": "Which email addresses, phone numbers, names and addresses a network receives.",
     },
     "For backends": {
         "migrating": "The line to change in the SDK that your game has.",
         "events": "The messages of each format, and the names of events and properties that Afterclick reads.",
-        "errors": "Each error answer of the API: what it means and what to do.",
+        "errors": "Each error response of the API, what it means and what to do.",
         "keys": "Kinds of API keys, restrictions, rotation and expiry.",
         "match-keys": "What TikTok and Reddit receive, compared with Segment's and RudderStack's destinations.",
     },

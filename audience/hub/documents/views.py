@@ -47,7 +47,7 @@ def llms(request: HubRequest) -> HttpResponse:
         lines += [f"- [{each.title}]({_source_url(each)}): {each.summary}" for each in topic.documents]
     lines += ["", "## API", ""]
     schema = settings.PUBLIC_URL + reverse("schema")
-    lines += [f"- [OpenAPI document]({schema}): Each route of the API with its requests and answers.", ""]
+    lines += [f"- [OpenAPI document]({schema}): Each route of the API with its requests and responses.", ""]
     return _text("\n".join(lines), "text/plain")
 
 
@@ -56,13 +56,13 @@ def earlier_page(request: HubRequest, slug: str, name: str) -> HttpResponse:
     """The address that a document had in earlier versions."""
     document = dict(catalogue.earlier_addresses()).get(name)
     if document is None:
-        raise Http404("There is no such document.")
+        raise Http404("This document does not exist.")
     return HttpResponsePermanentRedirect(reverse("help-page", kwargs={"name": document.name}))
 
 
 def _document(name: str) -> Document:
     if name not in catalogue.documents():
-        raise Http404("There is no such document.")
+        raise Http404("This document does not exist.")
     return catalogue.documents()[name]
 
 

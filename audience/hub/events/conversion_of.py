@@ -8,7 +8,7 @@ NOT_TRACKED = "None: only track events become conversions."
 NOT_NAMED = (
     "None: no goal counts this event. Conversions are made of game_launch, purchase and the events that goals count."
 )
-GOAL_IS_LATER = "None: no goal counted this event when it came in. A goal counts the events that arrive after it."
+GOAL_IS_LATER = "None: no goal counted this event when it was received. A goal counts the events that arrive after it."
 PENDING = "Not processed yet: reload the page in a moment."
 SET_ASIDE = "None: the request could not be processed and was set aside. The Overview says what to do."
 NONE_STORED = "None is stored."

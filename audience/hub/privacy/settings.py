@@ -109,8 +109,8 @@ def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     except SettingsChanged as changed:
         form.add_error(None, str(changed))
         return _page(request, membership, game_settings.RETENTION, form=form)
-    duration = f"for {days} days. Older ones are deleted within the next minutes" if days else "for ever"
-    messages.success(request, f"Events of {game} are kept {duration}.")
+    duration = f"for {days} days. Older events are deleted within a few minutes" if days else "forever"
+    messages.success(request, f"Events of {game} are now kept {duration}.")
     return _return(request, game, game_settings.RETENTION)
 
 

@@ -107,7 +107,7 @@ def read_period(request: HubRequest, days: int, *, zone: ZoneInfo | None) -> tup
             entered = read_entered(request.GET, zone=zone, now=now, max_days=MAX_DAYS)
             if entered.days:
                 return Period(entered.days.first, entered.days.last, zone), ""
-            error = "Reports of campaigns have whole days: leave out the times."
+            error = "Campaign reports cover whole days. Remove the times."
     except RangeError as problem:
         error = str(problem)
     today = now.astimezone(zone).date()

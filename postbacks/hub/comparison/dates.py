@@ -16,5 +16,5 @@ def read_days(request: HttpRequest, zone: ZoneInfo) -> Days:
     """Return the days of the URL. Raises RangeError."""
     entered = read_entered(request.GET, zone=zone, now=clock.now(), max_days=MAX_DAYS)
     if entered.days is None:
-        raise RangeError("A comparison has whole days: leave out the times.")
+        raise RangeError("A comparison covers whole days. Remove the times.")
     return replace(entered.days, zone=zone)

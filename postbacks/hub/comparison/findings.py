@@ -14,7 +14,7 @@ NOT_MISSING = ("unconfirmed", *ValueProblem.values, UNDECIDED)
 VALUE_STEP = "Send the amount as a number from 0 up, with its currency as ISO 4217 letters, such as 9.99 and USD."
 # {label}: the network. Each follows a number.
 TEXTS = {
-    "refused": ("refused by {label}", "Open one of them to read what {label} answered."),
+    "refused": ("refused by {label}", "Open one of them to see the response of {label}."),
     "expired": (
         "not accepted in time: {label} could not be reached, or they were too old for it",
         "Send them again under Failed deliveries before their deadline.",
@@ -27,7 +27,7 @@ TEXTS = {
         "accepted, but not confirmed by {label} yet",
         "Nothing to do. {label} reports later what it counted.",
     ),
-    UNDECIDED: ("about to be decided, so not among the eligible yet", "Reload this page in a moment."),
+    UNDECIDED: ("being processed, so not eligible yet", "Reload this page in a moment."),
 }
 
 

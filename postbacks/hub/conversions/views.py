@@ -183,7 +183,7 @@ def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     network = choice(request, "network", label="Ad click", choices=[("", "All networks"), *networks])
     keys = (statuses.ALL, statuses.UNCOUNTED, *statuses.STEPS, *statuses.STATUSES, *statuses.Acknowledged)
     keys += tuple(statuses.HEADLINES)
-    only = choice(request, "only", label="Standing", choices=[("", ""), *((key, funnel.LABELS[key]) for key in keys)])
+    only = choice(request, "only", label="Status", choices=[("", ""), *((key, funnel.LABELS[key]) for key in keys)])
     sources = [(kind or conversion_status.NO_PAID_CLICK, label) for kind, label in CLICK_LABELS.items()]
     click = choice(request, "click", label="Click", choices=[("", "All"), *sources])
     problem = choice(request, "problem", label="Value", choices=[("", ""), *ValueProblem.choices])

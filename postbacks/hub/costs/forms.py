@@ -26,7 +26,7 @@ HELP = {
     "currency": "A code such as USD.",
     "clicks": "As the network counts them.",
     "impressions": "As the network counts them.",
-    "campaign_id": "If your links have it, such as in campaign_id: it is found even if the name changes.",
+    "campaign_id": "If your links have it, such as in campaign_id. Costs then match even if the name changes.",
 }
 
 
@@ -81,13 +81,13 @@ class ColumnsForm(forms.Form):
             label="Network of all lines",
             choices=[("", "None")] + networks,
             required=False,
-            help_text="If the file has no column for it, or where the column is blank.",
+            help_text="Used if the file has no network column, or where it is blank.",
         )
         self.fields["all_currency"] = forms.CharField(
             label="Currency of all lines",
             max_length=3,
             required=False,
-            help_text="If the file has no column for it, or where the column is blank.",
+            help_text="Used if the file has no currency column, or where it is blank.",
         )
 
     @property

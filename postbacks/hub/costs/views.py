@@ -70,7 +70,8 @@ def _store(
     """Store the rows and go back to the page; nothing is stored if a line has an error, which is shown."""
     read = cost_files.read_rows(membership.game, file, mapped, defaults=defaults)
     if read.errors or not read.rows:
-        problem = f"Nothing was saved: {len(read.errors):,} of {_lines(len(file.lines))} cannot be read."
+        wrong = len(read.errors)
+        problem = f"Nothing was saved: {wrong:,} of {_lines(len(file.lines))} {'has' if wrong == 1 else 'have'} errors."
         problem = problem if read.errors else "Nothing was saved: the file has only lines with totals."
         context = {"problem": problem, "errors": read.errors[:MAX_ERRORS], "more": len(read.errors) - MAX_ERRORS}
         return _show(request, membership, CostUploadForm(), **context)
@@ -82,7 +83,7 @@ def _store(
 
 
 def _result(upload: CostUpload, totals: int) -> str:
-    verb, pronoun = ("was saved", "It replaces") if upload.rows == 1 else ("were saved", "They replace")
+    verb, pronoun = ("was saved", "It replaced") if upload.rows == 1 else ("were saved", "They replaced")
     parts = [f"{_lines(upload.rows)} of {upload.name} {verb}."]
     parts += [f"{pronoun} {upload.replaced:,} earlier {'one' if upload.replaced == 1 else 'ones'}."] * bool(
         upload.replaced

@@ -60,14 +60,14 @@ class ReportSettingsForm(forms.Form):
     reporting_currency = forms.ChoiceField(
         label="Reporting currency",
         choices=_currency_choices,
-        help_text="Revenue and costs are added up in this currency. If you change it, change the exchange rates too.",
+        help_text="Totals of revenue and costs are in this currency. If you change it, change the exchange rates too.",
     )
     rates = forms.CharField(
         required=False,
         label="Exchange rates",
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "placeholder": "EUR 1.08"}),
-        help_text="One per line: EUR 1.08 means that one euro is worth 1.08 in the reporting currency. "
-        "Amounts in currencies without a rate are shown, but not added up.",
+        help_text="One per line: EUR 1.08 means that one euro equals 1.08 in the reporting currency. "
+        "Amounts in currencies without a rate are shown, but not included in totals.",
     )
 
     def __init__(self, *args: Any, settings: ReportSettings, **kwargs: Any) -> None:
@@ -93,8 +93,8 @@ class RatesFileForm(forms.Form):
 
     file = forms.FileField(
         label="Exchange rates as a CSV file",
-        help_text="With the columns currency and rate. The rates of its currencies are replaced, the others stay. "
-        "At most 100 KB.",
+        help_text="With the columns currency and rate. Rates of the currencies in the file are replaced, all others "
+        "are kept. At most 100 KB.",
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
         error_messages={"required": "Choose a file.", "empty": "The file is empty."},
     )

@@ -42,10 +42,10 @@ TITLES = {
 # `{label}` is the network, `{token}` its credential.
 STEPS = {
     Verdict.CREDENTIAL.value: "Rotate the {token} under Edit, then send these again.",
-    Verdict.TRANSIENT.value: "Nothing to fix: send these again once {label} answers.",
-    Verdict.PAYLOAD.value: "Fix what {label} names in the events that your game sends, then send these again.",
+    Verdict.TRANSIENT.value: "Nothing to fix. Send these again when {label} is available.",
+    Verdict.PAYLOAD.value: "Fix the problems that {label} names in the events of your game, then send these again.",
     UNMATCHED: "Sending again does not help. Check that the click IDs are those of this ad account.",
-    "": "They may have arrived: compare with {label}’s own report before you send them again.",
+    "": "They may have arrived. Check the report of {label} before you send them again.",
 }
 
 

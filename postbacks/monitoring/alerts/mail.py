@@ -25,7 +25,7 @@ def send(notice: Notice) -> str:
         raise NoReceiver("The receiver is no longer a member of the game.")
     with timezone.override(zone_of(user, notice.game)):
         subject, body = _subject_and_body(notice)
-    footer = f"Choose how you are told: {labels.page_url('alerts', notice.game)}"
+    footer = f"Change your notifications: {labels.page_url('alerts', notice.game)}"
     message = EmailMessage(
         subject=f"[Afterclick] {subject}",
         body=f"{body}\n\n-- \n{footer}\n",

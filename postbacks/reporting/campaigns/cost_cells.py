@@ -50,7 +50,7 @@ def read_day(text: str, day_first: bool | None) -> date:
     if day is not None and 2000 <= day.year <= 2100:
         return day
     if EXCEL_NUMBER.fullmatch(text):
-        raise ValueError(f"{text} is how a spreadsheet stores a date: format the column as a date.")
+        raise ValueError(f"{text} is a spreadsheet’s number for a date. Format the column as a date.")
     raise ValueError(f"{quoted(text) or 'The date'} is not a date such as 2026-11-01.")
 
 
@@ -65,7 +65,7 @@ def _short_day(text: str, day_first: bool | None) -> date | None:
         return None
     first, second, year = match.groups()
     if day_first is None and first != second:
-        raise ValueError(f"{text} may be of two months: write it as 2026-11-01.")
+        raise ValueError(f"{text} can mean two dates. Write it as 2026-11-01.")
     return _date(f"20{year[-2:]}" if len(year) == 2 else year, *((second, first) if day_first else (first, second)))
 
 
@@ -94,7 +94,7 @@ def read_network(text: str) -> str:
         if wanted and (names.get(wanted) == kind or wanted in {kind, label.casefold().removesuffix(" ads")}):
             return kind
     known = ", ".join(sorted(COST_NETWORKS))
-    raise ValueError(f"{quoted(text) or 'The network'} is not a network: it is one of {known}.")
+    raise ValueError(f"{quoted(text) or 'The network'} is not a network. Use one of {known}.")
 
 
 def read_currency(text: str) -> str:
@@ -113,13 +113,15 @@ def decimal_sign(amounts: Iterable[str]) -> str:
 def read_spend(text: str, currency: str, sign: str) -> Decimal:
     """`sign`: see decimal_sign."""
     if not sign and THOUSANDS.fullmatch(text):
-        raise ValueError(f"{text} may be a thousand times as much: write it without a separator of thousands.")
+        raise ValueError(f"{text} can mean two amounts. Write it without a thousands separator.")
     stated = money.read_amount(_with_point(text, sign))
     if stated is None:
         raise ValueError(f"{quoted(text) or 'The spend'} is not an amount such as 120.50.")
     spend, mark = stated
     if spend < 0 or spend > MAX_SPEND:
-        raise ValueError(f"{quoted(text)} is {'negative' if spend < 0 else 'too large'}: it is not what a day cost.")
+        raise ValueError(
+            f"{quoted(text)} is {'negative' if spend < 0 else 'too large'}, so it cannot be the cost of a day."
+        )
     beside = money.SIGNS.get(mark.upper(), mark.upper())
     if mark and mark not in money.SHARED_SIGNS and beside != currency:
         raise ValueError(f"{quoted(text)} is not in {currency}.")
