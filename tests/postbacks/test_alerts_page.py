@@ -37,7 +37,7 @@ def test_an_alert_is_listed_open_and_then_recovered(game: Game, config: Postback
     watch()
     page = words(viewer.get(url).content.decode())
     assert (
-        f"TikTok Ads {config.pixel_id} Calls during this time On hold Open Nothing is sent; 0 conversions are held."
+        f"TikTok Ads {config.pixel_id} Calls during this time On hold Open Nothing is sent; 0 conversions are on hold."
         in page
     )
     assert "Rotate the access token" in page

@@ -194,7 +194,7 @@ def test_a_deleted_postback_with_conversions_can_still_be_compared(config: Postb
     factories.config(config.game, pixel_id="C0SECONDPIXEL0000000")
     factories.config(config.game, pixel_id="C0NEVERUSED000000000", deleted_at=timezone.now())
     beside = marketer.get(f"{url}compare/").content.decode()
-    assert "No conversion of a TikTok Ads click was eligible for C0SECONDPIXEL0000000" in texts(beside)
+    assert "No conversions of TikTok Ads clicks were eligible for C0SECONDPIXEL0000000" in texts(beside)
     assert f"{config.pixel_id} (deleted)" in texts(beside)
     assert "C0NEVERUSED" not in beside
     chosen = marketer.get(f"{url}compare/?postback={config.pk}").content.decode()

@@ -186,7 +186,7 @@ def test_an_upload_of_rates_is_refused_after_the_reporting_currency_changed(game
         ("reports", {**REPORTS, "rates": "EUR 2"}, "Line 1: EUR is the reporting currency, so its rate is 1."),
         ("reports", {**REPORTS, "rates": "USD 2\nusd 3"}, "Line 2: A second rate for USD."),
         ("reports", {**REPORTS, "rates": "USD NaN"}, "Line 1: write a currency and a number"),
-        ("retention", {"kept_days": "30"}, "Keep them at least 31 days"),
+        ("retention", {"kept_days": "30"}, "Keep events for at least 31 days"),
         ("consent", {"unstated": "maybe"}, "Select a valid choice"),
     ],
 )

@@ -80,7 +80,7 @@ def test_the_page_says_how_to_give_the_browser_pixel_the_same_event_id(
     page = viewer.get(f"/g/{game.slug}/integrations/{kind}/").content.decode()
     text = unescape(words(page.split('id="pixel"')[1].partition("</p>")[0]))
     assert call in text
-    assert 'In the event that you send to Afterclick, use the property event_id: "evt-8f14e45f".' in text
+    assert 'In the event that you send to Afterclick, use the property event_id: "evt-8f14e45f"' in text
 
 
 # The log ------------------------------------------------------------------------------------

@@ -272,9 +272,9 @@ def test_the_guide_is_first_only_while_the_game_has_no_events(game: Game, viewer
 
 def test_the_success_rate_is_100_percent_only_without_failures() -> None:
     network = factories.unsaved_configs()[0].kind
-    assert delivery_totals.NetworkTotals(network, [], accepted=9_999, failed=1).rate == "99.9 %"
-    assert delivery_totals.NetworkTotals(network, [], accepted=10_000).rate == "100 %"
-    assert delivery_totals.NetworkTotals(network, [], accepted=10, partly_delivered=1).rate == "90 %"
+    assert delivery_totals.NetworkTotals(network, [], accepted=9_999, failed=1).rate == "99.9%"
+    assert delivery_totals.NetworkTotals(network, [], accepted=10_000).rate == "100%"
+    assert delivery_totals.NetworkTotals(network, [], accepted=10, partly_delivered=1).rate == "90%"
 
 
 def items(game: Game) -> list[AttentionItem]:
