@@ -300,7 +300,7 @@ def test_a_digest_counts_each_network_and_names_open_alerts(game: Game, config: 
         "Sky Raiders on Sun, Mar 1, 2026 (UTC).\n\n"
         "TikTok Ads: 4 attributed conversions, 2 delivered, 1 failed.\n"
         f"  Open alert: {config.pixel_id}, On hold since Mar 2, 2026, 08:05 UTC. Nothing is sent; 0 conversions are"
-        " held. TikTok Ads does not accept this access token. Rotate the access token: choose Edit, then Rotate"
+        " on hold. TikTok Ads does not accept this access token. Rotate the access token: choose Edit, then Rotate"
         " credentials.\n"
         "  http://127.0.0.1:8000/g/sky-raiders/integrations/tiktok/\n\n"
         "Reddit Ads: 1 attributed conversion, 1 delivered, 0 failed."
