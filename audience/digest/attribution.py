@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from audience.database import bulk, clock
@@ -42,18 +42,20 @@ def attribute(*, game: Game, events: Sequence[Event], people: ResolvedPlayers) -
     return decided + again + orders.choose_purchases(person_ids=converted, order_ids=[c.order_id for c in new])
 
 
-def winner(*, event_at: datetime, touches: Iterable[Touch], window: timedelta) -> tuple[Touch | None, str]:
-    """Return the last paid click at or before the event and inside the window, or None and the Reason.
+def winner(
+    *, event_at: datetime, touches: Iterable[Touch], window_of: Callable[[str], timedelta]
+) -> tuple[Touch | None, str]:
+    """Return the last paid click at or before the event and inside the window of its network, or None and the Reason.
 
     Ties are broken by the greater (network, click key), so that the order of arrival does not matter.
     """
     before = [touch for touch in touches if touch.clicked_at <= event_at]
     if not before:
         return None, Reason.NO_CLICK
-    last = max(before, key=lambda touch: (touch.clicked_at, touch.network, touch.click_key))
-    if event_at - last.clicked_at > window:
+    inside = [touch for touch in before if event_at - touch.clicked_at <= window_of(touch.network)]
+    if not inside:
         return None, Reason.OUTSIDE_WINDOW
-    return last, ""
+    return max(inside, key=lambda touch: (touch.clicked_at, touch.network, touch.click_key)), ""
 
 
 def _decide(game: Game, to_decide: Sequence[Conversion], *, newly_counted: Container[uuid.UUID]) -> set[uuid.UUID]:
@@ -67,7 +69,6 @@ def _decide(game: Game, to_decide: Sequence[Conversion], *, newly_counted: Conta
     for touch in stored:
         if touch.pk not in left_out:
             by_person[touch.person_id].append(touch)
-    window = timedelta(days=game.attribution_window_days)
     # An event that names a user is that user's, and no crowd's.
     unnamed = {conversion.person_id for conversion in to_decide if not is_id(conversion.user_id)}
     identities = Identity.objects.filter(person_id__in=unnamed, owners=Owners.CROWD)
@@ -76,7 +77,9 @@ def _decide(game: Game, to_decide: Sequence[Conversion], *, newly_counted: Conta
     for conversion in to_decide:
         before = (conversion.touch_id, conversion.reason)
         clicks_of_person = by_person[conversion.person_id]
-        conversion.touch, reason = winner(event_at=conversion.event_at, touches=clicks_of_person, window=window)
+        conversion.touch, reason = winner(
+            event_at=conversion.event_at, touches=clicks_of_person, window_of=game.window_of
+        )
         if conversion.person_id in crowds:
             conversion.touch, reason = None, Reason.SHARED_ID
         conversion.reason = Reason.TEST_TRAFFIC if conversion.test else reason

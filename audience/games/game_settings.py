@@ -5,20 +5,21 @@ that nobody overwrites what they have not read. '' skips this check. Each change
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
 
 from audience.models import Game
+from audience.models.games import MAX_WINDOW_DAYS
 
 GENERAL, ATTRIBUTION, CONSENT, RETENTION = "general", "attribution", "consent", "retention"
 COLUMNS = {
     GENERAL: ("name",),
-    ATTRIBUTION: ("attribution_window_days",),
+    ATTRIBUTION: ("attribution_window_days", "network_windows"),
     CONSENT: ("strict_consent", "limited_data_use"),
     RETENTION: ("kept_days",),
 }
-MAX_WINDOW_DAYS = 365
 
 
 class SettingsChanged(Exception):
@@ -54,14 +55,18 @@ def rename_game(*, game: Game, name: str, seen: str = "") -> None:
     _change(game, GENERAL, seen, name=name)
 
 
-def set_attribution_window(*, game: Game, days: int, seen: str = "") -> None:
+def set_attribution_windows(
+    *, game: Game, days: int, network_days: Mapping[str, int] | None = None, seen: str = ""
+) -> None:
     """Set how many days after a paid click a conversion is attributed to it; for conversions decided from now on.
 
-    Raises SettingsChanged, and ValueError unless `days` is 1 to MAX_WINDOW_DAYS.
+    `network_days`: {network of the click: days}, for networks with another window than the others. Raises
+    SettingsChanged, and ValueError unless each is 1 to MAX_WINDOW_DAYS.
     """
-    if not 1 <= days <= MAX_WINDOW_DAYS:
+    if not all(1 <= number <= MAX_WINDOW_DAYS for number in (days, *(network_days or {}).values())):
         raise ValueError(f"An attribution window is 1 to {MAX_WINDOW_DAYS} days.")
-    _change(game, ATTRIBUTION, seen, attribution_window_days=days)
+    own = {network: number for network, number in sorted((network_days or {}).items()) if number != days}
+    _change(game, ATTRIBUTION, seen, attribution_window_days=days, network_windows=own)
 
 
 def set_consent(*, game: Game, strict_consent: bool, limited_data_use: bool, seen: str = "") -> None:
@@ -92,8 +97,7 @@ def _sentence(game: Game, section: str) -> str:
     if section == GENERAL:
         return f"the name is now “{game.name}”."
     if section == ATTRIBUTION:
-        days = game.attribution_window_days
-        return f"the attribution window is now {days} {'day' if days == 1 else 'days'}."
+        return f"the attribution window is now {game.window_text}."
     if section == CONSENT:
         sent = "not sent" if game.strict_consent else "sent"
         scope = "every conversion" if game.limited_data_use else "conversions whose event says so"

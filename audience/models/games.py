@@ -1,11 +1,13 @@
 """Games and their members."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import JSONField, Q, Value
 
 from audience.database import clock
 
@@ -13,6 +15,14 @@ from audience.database import clock
 # the Hub is 30 days too.
 MIN_RETENTION_DAYS = 31
 MAX_SLUG_LENGTH = 60
+MAX_WINDOW_DAYS = 365
+
+
+def validate_windows(value: Any) -> None:
+    """Raise ValidationError unless `value` is {network: days}, with 1 to MAX_WINDOW_DAYS days."""
+    days = list(value.values()) if isinstance(value, dict) else [0]
+    if not all(type(number) is int and 1 <= number <= MAX_WINDOW_DAYS for number in days):
+        raise ValidationError(f'Write {{"tiktok": 7}}: for each ad network 1 to {MAX_WINDOW_DAYS} days.')
 
 
 class GameQuerySet(models.QuerySet["Game"]):
@@ -28,6 +38,13 @@ class Game(models.Model):
     slug = models.SlugField(max_length=MAX_SLUG_LENGTH, unique=True, help_text="Part of its URL in the Hub: /g/<slug>/")
     attribution_window_days = models.PositiveSmallIntegerField(
         default=28, help_text="A conversion is attributed to the last paid click at most this many days before it."
+    )
+    network_windows = models.JSONField(
+        default=dict,
+        db_default=Value({}, JSONField()),
+        blank=True,
+        validators=[validate_windows],
+        help_text='Attribution windows in days of single ad networks, by the network of the click: {"tiktok": 7}.',
     )
     strict_consent = models.BooleanField(
         default=False, help_text="Treat players without a recorded decision as if they had declined."
@@ -68,6 +85,17 @@ class Game(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def window_of(self, network: str) -> timedelta:
+        """Return the attribution window of clicks of an ad network."""
+        return timedelta(days=self.network_windows.get(network, self.attribution_window_days))
+
+    @property
+    def window_text(self) -> str:
+        """The attribution window: "28 days", or "7 to 28 days" where networks differ."""
+        days = {self.attribution_window_days, *self.network_windows.values()}
+        text = f"{min(days)} to {max(days)}" if len(days) > 1 else f"{max(days)}"
+        return f"{text} {'day' if days == {1} else 'days'}"
 
     def get_additional_data(self) -> dict[str, int]:
         """Stored with each audit log entry, so that entries can be filtered by game."""

@@ -35,7 +35,6 @@ def touches_of(conversion: Conversion) -> list[Touch]:
 
 def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[ConsideredClick]:
     """Return the player's clicks, explained. The last paid click before the event, in the window, is attributed."""
-    window = timedelta(days=conversion.game.attribution_window_days)
     touches = touches_of(conversion)
     left_out = repeated_clicks.left_out(conversion.game, touches)
     return [
@@ -45,14 +44,15 @@ def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[Consid
             click_id=masked(touch.click_id, addresses=addresses),
             page_url=masked(touch.page_url, addresses=addresses),
             is_attributed=touch.pk == conversion.touch_id,
-            explanation=_explanation(conversion, touch, window) if touch.pk not in left_out else REPEATED,
+            explanation=_explanation(conversion, touch) if touch.pk not in left_out else REPEATED,
         )
         for touch in touches
     ]
 
 
-def _explanation(conversion: Conversion, touch: Touch, window: timedelta) -> str:
+def _explanation(conversion: Conversion, touch: Touch) -> str:
     age, winner = conversion.event_at - touch.clicked_at, conversion.touch
+    window = conversion.game.window_of(touch.network)
     if touch.pk == conversion.touch_id:
         return f"Attributed: the last paid click before the event, {_age_text(age)}"
     if age < timedelta(0):

@@ -240,6 +240,26 @@ def test_a_game_may_have_a_window_of_its_own(key: NewKey) -> None:
     assert reasons("purchase") == ["outside_window", ""]
 
 
+def test_the_last_click_inside_the_window_of_its_own_network_wins(key: NewKey) -> None:
+    game = key.key.game
+    game.attribution_window_days, game.network_windows = 7, {"tiktok": 1, "reddit": 20}
+    game.save()
+    for player, clicks in {
+        "a-1": (("rdt_cid", "R1", 40), ("ttclid", "T1", 25)),
+        "a-2": (("rdt_cid", "R2", 15 * 24), ("ttclid", "T2", 25)),
+        "a-3": (("ttclid", "T3", 25), ("fbclid", "F3", 8 * 24)),
+        "a-4": (("fbclid", "F4", 6 * 24), ("rdt_cid", "R4", 21 * 24)),
+        "a-5": (("rdt_cid", "R5", 15 * 24), ("ttclid", "T5", 23)),
+    }.items():
+        for parameter, value, hours in clicks:
+            url = f"https://g.example/?{parameter}={value}"
+            digest(key, page(player, url, eventTimestamp=ago(hours=hours)))
+        digest(key, purchase(ABSENT, anonymousId=player))
+
+    found = [(row.touch.click_id if row.touch else "", row.reason) for row in conversions("purchase")]
+    assert found == [("R1", ""), ("R2", ""), ("", "outside_window"), ("F4", ""), ("T5", "")]
+
+
 def test_a_click_id_seen_again_keeps_its_earliest_time(key: NewKey) -> None:
     digest(key, click("a-1", eventTimestamp=ago(minutes=5)))
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)))
@@ -262,10 +282,12 @@ def test_two_clicks_at_the_same_time_have_one_winner_in_either_order() -> None:
         Touch(network="reddit", click_key="a", clicked_at=now),
         Touch(network="tiktok", click_key="b", clicked_at=now),
     ]
-    window = timedelta(days=28)
+
+    def window_of(network: str) -> timedelta:
+        return timedelta(days=28)
 
     for order in (touches, touches[::-1]):
-        assert winner(event_at=now, touches=order, window=window) == (touches[1], "")
+        assert winner(event_at=now, touches=order, window_of=window_of) == (touches[1], "")
 
 
 # Test traffic

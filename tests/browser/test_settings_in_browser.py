@@ -15,7 +15,7 @@ def test_an_admin_changes_the_settings_and_is_told_of_a_change_by_someone_else(a
     page = admin
     page.get_by_role("link", name="Game settings", exact=True).click()
     expect(page.get_by_role("heading", name="Game settings")).to_be_visible()
-    game_settings.set_attribution_window(game=game, days=14)
+    game_settings.set_attribution_windows(game=game, days=14)
     window = page.get_by_label("Attribution window in days")
     window.fill("7")
     page.get_by_role("button", name="Save window").click()

@@ -1,5 +1,6 @@
 """The settings of a game: who reads and changes them, errors, the audit log, and two admins who edit at once."""
 
+import json
 import re
 from datetime import timedelta
 from decimal import Decimal
@@ -24,7 +25,10 @@ REPORTS = {"time_zone": "Asia/Tokyo", "reporting_currency": "EUR", "rates": "usd
 # Section -> (what is posted, the columns that it sets).
 CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "general": ({"name": "Sea Raiders"}, {"name": "Sea Raiders"}),
-    "attribution": ({"attribution_window_days": "7"}, {"attribution_window_days": 7}),
+    "attribution": (
+        {"attribution_window_days": "7", "window_tiktok": "28", "window_reddit": "7"},
+        {"attribution_window_days": 7, "network_windows": {"tiktok": 28}},
+    ),
     "reports": (REPORTS, {"time_zone": "Asia/Tokyo", "reporting_currency": "EUR"}),
 }
 ELSEWHERE = {"consent": "privacy/consent/", "retention": "privacy/retention/"}
@@ -42,6 +46,10 @@ def url(game: Game) -> str:
 @pytest.fixture
 def admin(game: Game) -> Client:
     return hub.member(game, Role.ADMIN)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def target(game: Game, section: str) -> str:
@@ -86,7 +94,7 @@ def test_an_admin_changes_each_section_with_one_audit_entry(game: Game, admin: C
     assert (answer.status_code, answer["Location"]) == (302, f"/g/{game.slug}/settings/#{section}")
     assert stored(game, expected) == expected
     (entry,) = LogEntry.objects.filter(content_type__model__in=("game", "exchangerate")).exclude(action=0)
-    changed = {name: [str(before[name]), str(value)] for name, value in expected.items() if before[name] != value}
+    changed = {name: [_text(before[name]), _text(value)] for name, value in expected.items() if before[name] != value}
     if section == "reports":
         changed["exchange_rates"] = ["JPY none, USD none", "JPY 0.006, USD 0.5"]
     assert entry.changes == changed
@@ -157,7 +165,7 @@ def test_an_error_of_a_form_does_not_hide_a_change_by_someone_else(game: Game, a
 
 def test_another_section_may_be_changed_at_the_same_time(game: Game, admin: Client) -> None:
     version = seen(admin, game, "general")
-    game_settings.set_attribution_window(game=game, days=3)
+    game_settings.set_attribution_windows(game=game, days=3)
     admin.post(target(game, "general"), {"name": "Sea Raiders", "seen": version})
     assert stored(game, ("name", "attribution_window_days")) == {"name": "Sea Raiders", "attribution_window_days": 3}
 
@@ -179,6 +187,8 @@ def test_an_upload_of_rates_is_refused_after_the_reporting_currency_changed(game
         ("attribution", {"attribution_window_days": "0"}, "Enter 1 to 365 days."),
         ("attribution", {"attribution_window_days": "366"}, "Enter 1 to 365 days."),
         ("attribution", {"attribution_window_days": "x"}, "Enter a whole number of days."),
+        ("attribution", {"attribution_window_days": "7", "window_meta": "0"}, "Enter 1 to 365 days."),
+        ("attribution", {"attribution_window_days": "7", "window_other": "366"}, "Enter 1 to 365 days."),
         ("reports", {**REPORTS, "time_zone": "Mars/Base"}, "Select a valid choice"),
         ("reports", {**REPORTS, "reporting_currency": "XYZ"}, "Select a valid choice"),
         ("reports", {**REPORTS, "rates": "USD\nXYZ 1"}, "Line 1: write a currency and a number, such as EUR 1.08."),
@@ -230,11 +240,25 @@ def test_the_slug_is_shown_and_cannot_be_changed(game: Game, url: str, admin: Cl
     assert stored(game, ("name", "slug")) == {"name": "Sea Raiders", "slug": "sky-raiders"}
 
 
-def test_every_network_of_the_registry_is_listed_with_the_window(game: Game, url: str, admin: Client) -> None:
-    text = text_of(admin.get(url))
-    for network in NETWORKS.values():
-        assert f'<td data-label="Ad network">{network.label}</td>' in text
-    assert text.count('class="number">28 days</td>') == len(NETWORKS)
+def test_every_network_that_clicks_are_of_is_listed_with_its_window(game: Game, url: str, viewer: Client) -> None:
+    game_settings.set_attribution_windows(game=game, days=28, network_days={"reddit": 7, "tiktok": 28})
+    text = text_of(viewer.get(url))
+    labels = [network.label for network in NETWORKS.values() if network.click_param]
+    for label in (*labels, "Amazon", "Another ad network"):
+        days = 7 if label == "Reddit Ads" else 28
+        cell = f'<td data-label="Attribution window" class="number">{days} days</td>'
+        assert f'<td data-label="Ad network">{label}</td>{cell}' in text
+    assert "the last paid click in the 7 to 28 days before it, by ad network." in text_of(viewer.get(f"/g/{game.slug}/"))
+
+
+def test_the_window_of_a_click_is_explained_by_its_network(game: Game, viewer: Client) -> None:
+    player = factories.person(game, user="ada")
+    for network, days in (("tiktok", 3), ("reddit", 5)):
+        factories.touch(player, network=network, clicked_at=timezone.now() - timedelta(days=days, hours=1))
+    conversion = factories.conversion(player, reason="outside_window")
+    game_settings.set_attribution_windows(game=game, days=2, network_days={"reddit": 4})
+    text = text_of(viewer.get(f"/g/{game.slug}/conversions/{conversion.pk}/"))
+    assert ("Outside the 2-day window" in text, "Outside the 4-day window" in text) == (True, True)
 
 
 def test_uploaded_rates_replace_those_of_their_currencies(game: Game, admin: Client) -> None:
@@ -296,7 +320,7 @@ def test_the_services_refuse_what_the_forms_refuse(game: Game) -> None:
     with pytest.raises(ValueError, match="1 to 100 characters"):
         game_settings.rename_game(game=game, name=" ")
     with pytest.raises(ValueError, match="1 to 365 days"):
-        game_settings.set_attribution_window(game=game, days=0)
+        game_settings.set_attribution_windows(game=game, days=0)
     with pytest.raises(ValueError, match="no such time zone"):
         settings.set_report_settings(game=game, time_zone="Mars/Base", reporting_currency="USD", rates={})
     with pytest.raises(ValueError, match="no such time zone or currency"):
@@ -345,6 +369,6 @@ def test_a_conversion_that_was_decided_keeps_its_click_under_a_shorter_window(ga
     person = factories.person(game, user="ada")
     touch = factories.touch(person, clicked_at=timezone.now() - timedelta(days=10))
     conversion = factories.conversion(person, touch=touch)
-    game_settings.set_attribution_window(game=game, days=1)
+    game_settings.set_attribution_windows(game=game, days=1)
     conversion.refresh_from_db()
     assert conversion.touch == touch

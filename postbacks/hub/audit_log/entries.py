@@ -66,7 +66,13 @@ LABELS = {
     "repeat_orders": "Every event of an order",
 }
 # Of fields that mean something else in this kind of row.
-LABELS_OF = {"game": {"time_zone": "Time zone", "attribution_window_days": "Attribution window in days"}}
+LABELS_OF = {
+    "game": {
+        "time_zone": "Time zone",
+        "attribution_window_days": "Attribution window in days",
+        "network_windows": "Attribution windows in days by ad network",
+    }
+}
 EMPTY_TEXTS = {"", "None", "[]", "{}"}
 DAY = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])")
 MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")

@@ -29,18 +29,18 @@ class Column:
     model: str = ""
 
 
-def columns(report: Report, *, window_days: int) -> list[Column]:
+def columns(report: Report, *, window: str) -> list[Column]:
     """Return the columns of figures: goals and costs only where there are any."""
-    return [replace(column, model=_model(column.key, window_days)) for column in _columns(report)]
+    return [replace(column, model=_model(column.key, window)) for column in _columns(report)]
 
 
-def _model(key: str, window_days: int) -> str:
+def _model(key: str, window: str) -> str:
     """Return how a figure is attributed, in a few words."""
     if key == "spend":
         return "uploaded"
     if key in ("clicks", "per_click"):
         return "by day of click"
-    return "first click" if key == "players" or key.startswith("roas") else f"last click, {window_days} d"
+    return "first click" if key == "players" or key.startswith("roas") else f"last click, {window}"
 
 
 def _columns(report: Report) -> list[Column]:

@@ -36,7 +36,7 @@ PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accept
 def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
     filters = read_filter(request, membership.game)
     report = build(filters.scope, depth=filters.depth, compare=filters.compare, selected=filters.selects)
-    shown = columns.columns(report, window_days=membership.game.attribution_window_days)
+    shown = columns.columns(report, window=membership.game.window_text)
     by, ascending = _order(request)
     days = (min(filters.period.last, cohorts.today(filters.scope)) - filters.period.first).days + 1
     lines = table.Lines(
@@ -59,7 +59,7 @@ def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
         "metric": metric,
         "chart": _chart(filters, metric.chosen, METRICS[metric.chosen]),
         "level_names": [LEVEL_LABELS[name] for name in LEVELS[: filters.depth]],
-        "window_days": membership.game.attribution_window_days,
+        "window": membership.game.window_text,
     }
     return page(request, "hub/campaigns/page.html", membership, **context)
 
@@ -69,8 +69,8 @@ def campaigns_export(request: HubRequest, membership: Membership) -> StreamingHt
     """Return all rows of the table as CSV, with the same filters and order."""
     filters = read_filter(request, membership.game)
     report = build(filters.scope, depth=filters.depth, compare=filters.compare, selected=filters.selects)
-    window_days = membership.game.attribution_window_days
-    shown = columns.columns(report, window_days=window_days)
+    game = membership.game
+    shown = columns.columns(report, window=game.window_text)
     by, ascending = _order(request)
     rows = table.ordered(report.rows, shown, by=by, ascending=ascending)
     originals = _original_columns(report.rows)
@@ -78,12 +78,13 @@ def campaigns_export(request: HubRequest, membership: Membership) -> StreamingHt
     header += ["first_day", "last_day", "time_zone", "attribution_window_days"]
     header += [f"{column.key}_before" for column in shown if column.before] if filters.compare else []
     period = filters.period
-    fixed = [period.first, period.last, period.zone.key, window_days]
+    fixed = [period.first, period.last, period.zone.key]
 
     def cells(row: ReportRow) -> list[Any]:
         figures = [_exported(column.value(row)) for column in shown]
         amounts = [_exported(original(row)) for original in originals.values()]
-        return [*row.names, *figures, report.currency, *amounts, *fixed, *_earlier(row, shown)]
+        window_days = game.window_of(row.names[0]).days
+        return [*row.names, *figures, report.currency, *amounts, *fixed, window_days, *_earlier(row, shown)]
 
     name = f"campaigns-{membership.game.slug}-{period.first}-{period.last}.csv"
     return spreadsheet.streamed(

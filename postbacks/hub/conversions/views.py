@@ -158,7 +158,7 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
         "properties": as_json(masked(row.properties, addresses=addresses)),
         "remedy": reasons.remedy(row.reason, row.touch.network if row.touch else "") if row.reason else "",
         "campaign": _campaign(row),
-        "window_days": membership.game.attribution_window_days,
+        "window": membership.game.window_text,
         "max_clicks": clicks.MAX_CLICKS,
     }
     return page(request, "hub/conversions/conversion.html", membership, **context)

@@ -7,13 +7,27 @@ from typing import Any
 from django import forms
 from iso4217 import Currency
 
-from audience.games.game_settings import MAX_WINDOW_DAYS
 from audience.models import Game
+from audience.models.games import MAX_WINDOW_DAYS
+from postbacks.networks import NETWORKS
 from postbacks.reporting.campaigns import rates
 from postbacks.reporting.campaigns.settings import ReportSettings, rates_text, time_zones
+from postbacks.reporting.labels import CLICK_LABELS
 
 MAX_FILE_BYTES = 100_000
 WINDOW_RANGE = f"Enter 1 to {MAX_WINDOW_DAYS} days."
+WINDOW_ERRORS = {
+    "required": WINDOW_RANGE,
+    "min_value": WINDOW_RANGE,
+    "max_value": WINDOW_RANGE,
+    "invalid": "Enter a whole number of days.",
+}
+# The networks that clicks are of, in the order of the registry; a custom URL sends the clicks of others.
+CLICK_NETWORKS = {
+    kind: CLICK_LABELS[kind]
+    for kind in (*NETWORKS, *CLICK_LABELS)
+    if kind and (kind not in NETWORKS or NETWORKS[kind].click_param)
+}
 
 
 class GeneralForm(forms.ModelForm[Game]):
@@ -27,20 +41,37 @@ class GeneralForm(forms.ModelForm[Game]):
 
 
 class WindowForm(forms.Form):
-    """The attribution window."""
+    """The attribution window, and those of the clicks of single ad networks; an empty one is that of the game."""
 
     attribution_window_days = forms.IntegerField(
         label="Attribution window in days",
         min_value=1,
         max_value=MAX_WINDOW_DAYS,
         help_text="A conversion is attributed to the last paid click at most this many days before it.",
-        error_messages={
-            "required": WINDOW_RANGE,
-            "min_value": WINDOW_RANGE,
-            "max_value": WINDOW_RANGE,
-            "invalid": "Enter a whole number of days.",
-        },
+        error_messages=WINDOW_ERRORS,
     )
+
+    def __init__(self, *args: Any, game: Game, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["attribution_window_days"] = game.attribution_window_days
+        for kind, label in CLICK_NETWORKS.items():
+            self.fields[f"window_{kind}"] = forms.IntegerField(
+                label=f"Attribution window of {label} in days",
+                min_value=1,
+                max_value=MAX_WINDOW_DAYS,
+                required=False,
+                initial=game.network_windows.get(kind),
+                error_messages=WINDOW_ERRORS,
+            )
+
+    def of_network(self, kind: str) -> forms.BoundField:
+        return self[f"window_{kind}"]
+
+    @property
+    def network_days(self) -> dict[str, int]:
+        """The valid windows of single networks: {network: days}."""
+        entered = {kind: self.cleaned_data.get(f"window_{kind}") for kind in CLICK_NETWORKS}
+        return {kind: days for kind, days in entered.items() if days}
 
 
 def _zone_choices() -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The page of a game's settings: all members read it, admins change one section at a time."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,13 @@ from audience.hub.privacy.settings import RetentionForm, consent_form
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
 from audience.models import Game, Membership, Role
 from audience.storage.retention import first_kept_day
-from postbacks.hub.game_settings.forms import GeneralForm, RatesFileForm, ReportSettingsForm, WindowForm
+from postbacks.hub.game_settings.forms import (
+    CLICK_NETWORKS,
+    GeneralForm,
+    RatesFileForm,
+    ReportSettingsForm,
+    WindowForm,
+)
 from postbacks.networks import NETWORKS
 from postbacks.reporting.campaigns import rates
 from postbacks.reporting.campaigns import settings as reports
@@ -85,14 +92,15 @@ def settings_rates(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def settings_attribution(request: HubRequest, membership: Membership) -> HttpResponse:
-    game, seen, form = membership.game, request.POST.get("seen", ""), WindowForm(request.POST)
+    game, seen = membership.game, request.POST.get("seen", "")
+    form = WindowForm(request.POST, game=game)
 
     def save() -> None:
-        changes.set_attribution_window(game=game, days=form.cleaned_data["attribution_window_days"], seen=seen)
+        days = form.cleaned_data["attribution_window_days"]
+        changes.set_attribution_windows(game=game, days=days, network_days=form.network_days, seen=seen)
 
     if form.is_valid() and _is_saved(form, save):
-        days = game.attribution_window_days
-        messages.success(request, f"The attribution window is {days} {'day' if days == 1 else 'days'} from now on.")
+        messages.success(request, f"The attribution window is {game.window_text} from now on.")
         return _return(game, "attribution")
     return _show(request, membership, section="attribution", form=form)
 
@@ -117,7 +125,6 @@ def _show(
         "admins": admins_of(game),
         "report_settings": of_reports,
         "rates": reports.rates_text(of_reports.rates, separator=", "),
-        "networks": [(network.label, _age(network.max_age)) for network in NETWORKS.values()],
         "kept_from": first_kept_day(game.kept_days) if game.kept_days else None,
     }
     if has_role(membership, Role.ADMIN):
@@ -129,6 +136,7 @@ def _show(
         if not form.non_field_errors():
             # Not read again: it may have changed since the editor saw it, of which no error told them.
             context["seen"][section] = request.POST.get("seen", "")
+    context["windows"] = _windows(game, context.get("attribution"))
     return page(request, "hub/game_settings/page.html", membership, **context)
 
 
@@ -138,10 +146,32 @@ def _forms(game: Game, of_reports: reports.ReportSettings) -> dict[str, forms.Ba
         "general": GeneralForm(instance=game),
         "reports": ReportSettingsForm(settings=of_reports),
         "rates_file": RatesFileForm(currency=game.reporting_currency),
-        "attribution": WindowForm(initial={"attribution_window_days": game.attribution_window_days}),
+        "attribution": WindowForm(game=game),
         "consent": consent_form(game),
         "retention": RetentionForm(initial={"kept_days": game.kept_days}),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """The window of a network's clicks; `field` for those who may change it. `max_age`: of events that it accepts."""
+
+    label: str
+    days: int
+    field: forms.BoundField | None
+    max_age: str
+
+
+def _windows(game: Game, form: WindowForm | None) -> list[WindowRow]:
+    return [
+        WindowRow(
+            label,
+            game.window_of(kind).days,
+            form.of_network(kind) if form else None,
+            _age(NETWORKS[kind].max_age) if kind in NETWORKS else "",
+        )
+        for kind, label in CLICK_NETWORKS.items()
+    ]
 
 
 def _age(age: timedelta) -> str:
