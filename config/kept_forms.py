@@ -60,7 +60,7 @@ class KeptFormMiddleware:
     def __call__(self, request: HubRequest) -> HttpResponse:
         kept = _kept_for(request)
         response = self.get_response(request)
-        if request.method == "POST" and _leads_to_sign_in(response) and request.path not in _sign_in_pages():
+        if request.method == "POST" and _leads_to_sign_in(response) and _has_lost_its_session(request):
             return _to_sign_in(request)
         if kept and response.status_code == 200 and not response.streaming:
             _restore(request, response, kept)
@@ -105,6 +105,11 @@ def _remember_user(request: HubRequest, response: HttpResponse) -> None:
 def _last_user(request: HttpRequest) -> str:
     """Return the id of the user who was signed in last on this browser; '' if that is not known."""
     return request.get_signed_cookie(USER_COOKIE, default="", salt=USER_COOKIE) or ""
+
+
+def _has_lost_its_session(request: HubRequest) -> bool:
+    """Whether nobody is signed in any more. A user without the right to a page of the admin is led away too."""
+    return request.path not in _sign_in_pages() and not (request.user and request.user.is_authenticated)
 
 
 def _leads_to_sign_in(response: HttpResponse) -> bool:

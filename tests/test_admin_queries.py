@@ -37,7 +37,7 @@ from audience.models import (
     PrunePosition,
     Role,
 )
-from audience.models.accounts import SignInPace
+from audience.models.accounts import AccountSettings, SignInPace
 from audience.models.erasure import subject_hash
 from consent.models import ConsentDecision
 from postbacks.models import (
@@ -65,7 +65,7 @@ WITHIN = {"identity", "groupmembership", "deliveryattempt"}
 # What charts read: sums of rows that are listed.
 SUMS = {"requestcount", "conversioncount", "placeholdercount", "clickmacrocount", "deliverycount", "attemptcount"}
 # What the reports of campaigns read: figures that can be computed again from rows that are listed.
-SUMS |= {"activequarter", "advertquarter", "advertday", "cohortquarter", "cohortday"}
+SUMS |= {"activequarter", "advertquarter", "advertday", "cohortquarter", "cohortday", "campaignid"}
 OURS = [model for app in ("audience", "postbacks", "consent") for model in apps.get_app_config(app).get_models()]
 LISTED = [model for model in OURS if model._meta.model_name not in WITHIN | SUMS]
 
@@ -78,6 +78,7 @@ def one_more_of_everything(number: int) -> None:
     invite(game=game, email=f"new-{number}@studio.example", role=Role.VIEWER, invited_by=user)
     key = create_key(game=game, name=f"key {number}", created_by=user).key
     addresses.request_change(user=user, email=f"newer-{number}@studio.example")
+    AccountSettings.objects.create(user=user, time_zone="Asia/Tokyo")
     SignInPace.objects.create(account=f"{number:064}", attempts=3, last_at=now, free_at=now)
     FailedWork.objects.create(game=game, queue="fan_out", row=str(number), error="ValueError")
     GoalEvent.objects.create(game=game, name="tutorial_done")

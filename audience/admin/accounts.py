@@ -21,6 +21,7 @@ from audience.accounts.members import free_username
 from audience.admin import account_links
 from audience.admin.base import DeclaredFilters, ReadOnly
 from audience.models import AddressChange, SignInPace
+from audience.models.accounts import AccountSettings
 
 # Importing the modules above registered these.
 admin.site.unregister([Authenticator, Group, User, UserSession])
@@ -158,6 +159,16 @@ class AddressChangeAdmin(DeleteOnly):
     fields = ["email", "user", "created_at", "expires_at"]
     search_fields = ["email", "user__email"]
     ordering = ["-created_at"]
+
+
+@admin.register(AccountSettings)
+class AccountSettingsAdmin(DeleteOnly):
+    """What owners chose for their pages. Deleting a row restores the defaults."""
+
+    list_display = ["user", "time_zone"]
+    fields = ["user", "time_zone"]
+    search_fields = ["user__email", "user__username"]
+    ordering = ["-pk"]
 
 
 @admin.register(SignInPace)

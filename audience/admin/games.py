@@ -85,7 +85,7 @@ class ExchangeRateAdmin(ReadOnly):
     list_filter = ["currency", "game"]
     list_select_related = ["game"]
     ordering = ["game__name", "currency", "pk"]
-    view_on_site = hub_page("report-settings")
+    view_on_site = hub_page("game-settings")
 
 
 @admin.register(GoalEvent)

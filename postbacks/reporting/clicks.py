@@ -7,6 +7,7 @@ from audience.digest import repeated_clicks
 from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Touch
 from audience.models.attribution import UNCOUNTED_REASONS
+from audience.wording.durations import duration
 from postbacks.reporting import labels
 
 # Maximum number of clicks shown, besides the attributed one.
@@ -56,7 +57,7 @@ def _explanation(conversion: Conversion, touch: Touch) -> str:
     if touch.pk == conversion.touch_id:
         return f"Attributed: the last paid click before the event, {_age_text(age)}"
     if age < timedelta(0):
-        return f"After the event, by {labels.duration(-age)}"
+        return f"After the event, by {duration(-age)}"
     if conversion.reason in UNCOUNTED_REASONS and winner is None:
         return "Not used: this conversion does not count"
     if age > window:
@@ -66,9 +67,9 @@ def _explanation(conversion: Conversion, touch: Touch) -> str:
         winner.network,
         winner.click_key,
     ):
-        return f"Earlier than the attributed click, by {labels.duration(winner.clicked_at - touch.clicked_at)}"
+        return f"Earlier than the attributed click, by {duration(winner.clicked_at - touch.clicked_at)}"
     return "Received after this conversion was processed"
 
 
 def _age_text(age: timedelta) -> str:
-    return f"{labels.duration(age)} before" if age >= timedelta(seconds=1) else "at the same time"
+    return f"{duration(age)} before" if age >= timedelta(seconds=1) else "at the same time"

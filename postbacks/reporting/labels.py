@@ -39,7 +39,8 @@ CLICK_LABELS = {
     "amazon": "Amazon",
     "other": "Another ad network",
     "": "No paid click",
-    **{kind: network.label for kind, network in NETWORKS.items()},
+    # A network without a label stops the start with a sentence (check_networks).
+    **{kind: getattr(network, "label", kind) for kind, network in NETWORKS.items()},
 }
 UNANSWERED = "a call ended without an answer, so the conversion may have arrived"
 
@@ -98,16 +99,6 @@ def conversions(number: int, singular: str, plural: str) -> str:
     return f"{number:,} conversion{'' if number == 1 else 's'} {singular if number == 1 else plural}"
 
 
-def duration(length: timedelta) -> str:
-    """Return a duration in its largest unit: `3 hours`, `2 days`, `40 seconds`."""
-    seconds = int(length.total_seconds())
-    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        count = seconds // size
-        if count:
-            return f"{count} {name}{'' if count == 1 else 's'}"
-    return "the same second"
-
-
 def clock_time(moment: datetime, now: datetime) -> str:
     """Return `14:05 UTC`, with seconds within the next two minutes, with the day if that is not today."""
     local, is_soon = dates.local(moment), abs(moment - now) < timedelta(minutes=2)
@@ -121,14 +112,3 @@ def asked_wait(label: str, *, asked_until: datetime, until: datetime, now: datet
     asked = f"{label} requested to wait until {clock_time(asked_until, now)}"
     is_shortened = asked_until - until > timedelta(minutes=1)
     return f"{asked}; the next attempt is at {clock_time(until, now)}." if is_shortened else f"{asked}."
-
-
-def short_duration(length: timedelta) -> str:
-    """Return `12 s`, `3 min`, `2 h 5 min`, `4 d`."""
-    seconds = max(int(length.total_seconds()), 0)
-    minutes, hours = seconds // 60, seconds // 3600
-    if hours >= 48:
-        return f"{hours // 24} d"
-    if hours:
-        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
-    return f"{minutes} min" if minutes else f"{seconds} s"

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from audience.wording.durations import short_duration
 from postbacks.models import DeliveryState
 from postbacks.reporting.balance import BalanceRow
 from postbacks.reporting.invariants import Finding
-from postbacks.reporting.labels import short_duration
 
 STATES = (
     DeliveryState.DELIVERED,

@@ -80,12 +80,14 @@ def test_the_entry_of_a_new_game_lists_its_values_without_reverse_relations(game
     html = page(admin, game, kind="game")
     labels = re.findall(r"<dt>([^<]+)</dt>", html)
     assert sorted(labels) == [
+        "Attribution window in days",
         "Count an fbclid without UTM tags as a paid click",
-        "Attribution window days",
+        "Do not send conversions of players without a stated consent level",
         "Limited data use for every conversion",
         "Name",
-        "Do not send conversions of players without a stated consent level",
+        "Reporting currency",
         "Slug",
+        "Time zone",
     ]
     assert ".None" not in html
 

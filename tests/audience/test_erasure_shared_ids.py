@@ -546,7 +546,7 @@ def test_the_receipt_says_which_of_the_two_was_done(
 def test_the_privacy_page_says_what_an_erasure_of_a_shared_id_removes(game: Game) -> None:
     page = " ".join(hub.member(game, Role.ADMIN).get(f"/g/{game.slug}/privacy/").content.decode().split())
     assert "An ID that several players share is kept for the others." in page
-    assert "their own events stay, without the ID." in page
+    assert "the players and their own events are kept without the ID." in page
 
 
 def test_activity_that_only_erased_events_show_is_forgotten(key: NewKey, secret_key: NewKey) -> None:

@@ -26,7 +26,7 @@ def pruned() -> dict[str, int]:
     """Rows by the first word of what they were."""
     found: Counter[str] = Counter()
     for one in pruning.prune():
-        found[one.what.removeprefix("digested ").split()[0]] += one.rows
+        found[one.what.removeprefix("processed ").split()[0]] += one.rows
     return dict(found)
 
 

@@ -59,6 +59,7 @@ def methods(url: str) -> tuple[str, ...]:
 
 # Pages without a game: they take a POST at their own address, if at all.
 UNLISTED = {"games", "game-new", "account", "account_email", "imitations", "invitation", "address-confirm"}
+UNLISTED |= {"account_time_zone", "help", "help-page", "help-source", "llms"}
 
 
 def posting(game: Game, key: ApiKey) -> dict[str, str]:
@@ -66,7 +67,14 @@ def posting(game: Game, key: ApiKey) -> dict[str, str]:
     kwargs: dict[str, dict[str, Any]] = {**kwargs_of_pages(game, key), "alert-choice": {"slug": game.slug}}
     named = {name: reverse(name, kwargs=given) for name, given in kwargs.items()}
     found = {name: url for name, url in named.items() if "POST" in methods(url)}
-    names = ("game-new", "account_email", "account_change_password", "mfa_activate_totp", "usersessions_list")
+    names = (
+        "game-new",
+        "account_email",
+        "account_time_zone",
+        "account_change_password",
+        "mfa_activate_totp",
+        "usersessions_list",
+    )
     found |= {name: reverse(name) for name in (*names, "admin:audience_game_add", "admin:auth_user_add")}
     return found
 

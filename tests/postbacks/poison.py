@@ -20,6 +20,7 @@ from audience.privacy import erasure
 from config.task_settings import BEAT
 from postbacks.delivery import replays, sending
 from postbacks.models import (
+    AdvertQuarter,
     Alert,
     AlertChoice,
     CredentialCheck,
@@ -209,6 +210,18 @@ def roll_up_postbacks() -> Poison:
     )
 
 
+def refresh_figures() -> Poison:
+    touches = [factories.touch(factories.person(factories.game())) for _ in range(2)]
+    bad, good = (touch.game_id for touch in touches)
+    repair = refuse("postbacks_advertquarter", f"NEW.game_id = {bad}", on="INSERT")
+
+    def has_figures(game: int) -> bool:
+        return AdvertQuarter.objects.filter(game_id=game).exists()
+
+    row = "campaign figures"
+    return Poison("figures", Queue.ROLLUP, row, POISONED, lambda: has_figures(good), repair, lambda: has_figures(bad))
+
+
 def prune_attempts() -> Poison:
     game, long_ago = factories.game(kept_days=31), timezone.now() - timedelta(days=60)
     config = factories.config(game)
@@ -363,6 +376,7 @@ CASES: dict[str, Callable[[], Poison]] = {
     "prune": prune,
     "roll-up-intake": roll_up_intake,
     "roll-up-postbacks": roll_up_postbacks,
+    "figures": refresh_figures,
     "prune-attempts": prune_attempts,
     "fan-out": fan_out,
     "deliver": deliver,

@@ -19,6 +19,7 @@ from audience.models import Conversion, Event, Game, GoalEvent, Reason, Role
 from postbacks.models import PostbackConfig
 from postbacks.outbox import fan_out
 from postbacks.reporting import conversion_status, export, funnel, statuses
+from postbacks.reporting.campaigns import refresh
 from tests import factories, hub
 
 NOW = timezone.now()
@@ -297,14 +298,16 @@ def test_the_overview_counts_the_conversions_of_a_network_as_the_list_does(
         player = factories.person(game)
         at = NOW - timedelta(minutes=ago)
         row = factories.conversion(player, touch=factories.touch(player), event_at=at, fanned_out_at=NOW)
-        factories.delivery(config, conversion=row, state="delivered")
+        factories.delivery(config, conversion=row, state="delivered", attempts_made=1)
+    refresh.refresh()
     monkeypatch.setattr(funnel, "MAX_CONVERSIONS", 3)
     page = viewer.get(f"/g/{game.slug}/").content.decode()
-    delivered = re.search(r'data-figure="(\d+)" href="([^"]+network=tiktok[^"]+only=delivered)"', page)
-    assert delivered is not None
-    assert delivered[1] == "3"
-    assert "conversions, since" in page
-    rows = viewer.get(delivered[2].replace("&amp;", "&")).content.decode()
+    for key in ("sent", "network_accepted"):
+        found = re.search(rf'data-figure="(\d+)" href="([^"]+click=tiktok[^"]+only={key})"', page)
+        assert found is not None
+        assert found[1] == "4"
+        assert len(listed(viewer.get(found[2].replace("&amp;", "&")).content.decode())) == 4
+    rows = viewer.get(f"{url}?network=tiktok&only=delivered").content.decode()
     assert len(listed(rows)) == 3
     assert "This list covers only the newest 3 conversions, since" in rows
     every = re.search(r'data-figure="4" href="([^"]+only=conversions)"', page)

@@ -192,8 +192,8 @@ def test_the_page_of_the_network_has_its_postback_and_no_match_quality(game: Gam
     page = marketer.get(url).content.decode()
     assert "partner-1" in page
     assert "Match quality" not in page
-    assert f"/g/{game.slug}/help/custom/" in page
-    assert marketer.get(f"/g/{game.slug}/help/custom/").status_code == 200
+    assert "/help/networks/custom/" in page
+    assert marketer.get("/help/networks/custom/").status_code == 200
     assert marketer.get(url + "quality/").status_code == 200
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from audience.models import Conversion, Game
 from audience.wording import dates
 from postbacks.models import PostbackConfig
+from postbacks.reporting.campaigns import refresh
 from tests import factories, hub
 
 NOW = timezone.now()
@@ -118,7 +119,7 @@ def test_a_postbacks_health_is_shown_beside_its_state(
 
 def _outcome(game: Game, viewer: Client) -> str:
     page = viewer.get(f"/g/{game.slug}/conversions/").content.decode()
-    cell = page.split('data-label="Outcome">')[1].split("</td>")[0]
+    cell = page.split('data-label="Outcome" class="outcome">')[1].split("</td>")[0]
     return " ".join(re.sub(r"<[^>]+>", " ", cell).split())
 
 
@@ -155,11 +156,12 @@ def test_a_skipped_delivery_shows_the_conversions_reason(config: PostbackConfig,
 
 
 def test_the_overview_counts_the_last_day(config: PostbackConfig, viewer: Client) -> None:
-    factories.delivery(config, state="delivered")
+    factories.delivery(config, state="delivered", attempts_made=1)
     factories.delivery(config, state="failed")
     player = factories.person(config.game)
     early = factories.conversion(player, touch=factories.touch(player), event_at=NOW - timedelta(days=2))
     factories.delivery(config, conversion=early, state="delivered")
+    refresh.refresh()
     page = hub.normalized_html(viewer.get(f"/g/{config.game.slug}/").content.decode())
-    numbers = re.findall(r'data-label="(Delivered|Waiting|Failed)" class="number"><a [^>]*>(\d+)<', page)
-    assert numbers[:3] == [("Delivered", "1"), ("Waiting", "0"), ("Failed", "1")]
+    numbers = re.findall(r'data-label="(Accepted|Waiting|Failed)" class="number"><a [^>]*>(\d+)<', page)
+    assert numbers[:3] == [("Accepted", "1"), ("Waiting", "0"), ("Failed", "1")]

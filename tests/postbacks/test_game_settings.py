@@ -248,7 +248,9 @@ def test_every_network_that_clicks_are_of_is_listed_with_its_window(game: Game, 
         days = 7 if label == "Reddit Ads" else 28
         cell = f'<td data-label="Attribution window" class="number">{days} days</td>'
         assert f'<td data-label="Ad network">{label}</td>{cell}' in text
-    assert "the last paid click in the 7 to 28 days before it, by ad network." in text_of(viewer.get(f"/g/{game.slug}/"))
+    assert "the last paid click in the 7 to 28 days before it, by ad network." in text_of(
+        viewer.get(f"/g/{game.slug}/")
+    )
 
 
 def test_the_window_of_a_click_is_explained_by_its_network(game: Game, viewer: Client) -> None:

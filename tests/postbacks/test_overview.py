@@ -15,12 +15,13 @@ from audience.games.keys import NewKey
 from audience.hub.toolkit.date_range import PRESETS, DateRange, preset_bounds, read_range
 from audience.models import ApiKey, Batch, Event, Game
 from audience.storage import rollups
+from audience.wording import durations
 from postbacks.hub.overview import attention, backlog, delivery_totals, figures, headline, views
 from postbacks.hub.overview.attention import AttentionItem
 from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.models import Alert, PostbackConfig
-from postbacks.reporting import labels, unsettled
+from postbacks.reporting import unsettled
 from postbacks.reporting.campaigns import refresh
 from postbacks.reporting.conversion_status import ConversionFilter, with_status
 from postbacks.reporting.funnel import Tally
@@ -369,7 +370,7 @@ def test_a_postback_on_hold_is_not_reported_as_late(game: Game, config: Postback
     [(0.4, "0 s"), (59, "59 s"), (60, "1 min"), (3600, "1 h"), (3660, "1 h 1 min"), (172_800, "2 d"), (-5, "0 s")],
 )
 def test_a_short_duration_has_at_most_two_units(seconds: float, words: str) -> None:
-    assert labels.short_duration(timedelta(seconds=seconds)) == words
+    assert durations.short_duration(timedelta(seconds=seconds)) == words
 
 
 def test_the_oldest_of_many_waiting_batches_is_found_among_those_due_first(

@@ -374,6 +374,7 @@ def test_the_form_accepts_both_forms_of_pixel_id_trimmed(pixel: str):
         "credential": {"token": REDDIT_ACCOUNTS.token},
         "triggers": ["game_launch", "purchase"],
         "goals": [],
+        "time_zone": "UTC",
         "enabled": False,
         "test_code": "",
     }

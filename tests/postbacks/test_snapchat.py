@@ -410,6 +410,7 @@ def test_the_form_has_no_test_code_and_trims_pixel_and_token():
         "credential": {"token": ACCOUNTS.token},
         "triggers": ["purchase"],
         "goals": [],
+        "time_zone": "UTC",
         "enabled": True,
     }
 

@@ -390,6 +390,7 @@ def test_the_form_trims_pixel_and_credential():
         "credential": {"token": "abc123"},
         "triggers": ["purchase"],
         "goals": [],
+        "time_zone": "UTC",
         "enabled": True,
         "test_code": "TEST12345",
     }
@@ -403,6 +404,7 @@ def test_the_form_has_the_labels_of_the_network():
         "triggers": "Trigger events",
         "server_only": "Only from a server key",
         "goals": "More goals",
+        "time_zone": "Time zone of the ad account",
         "enabled": "Enabled",
         "test_code": "Test event code",
     }

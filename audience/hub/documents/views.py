@@ -11,8 +11,9 @@ from django.views.decorators.http import require_safe
 from audience.hub.documents import catalogue, search
 from audience.hub.documents.catalogue import Document
 from audience.hub.documents.rendering import IMAGES, rendered
-from audience.hub.toolkit.access import HubRequest
+from audience.hub.toolkit.access import HubRequest, game_view
 from audience.hub.toolkit.filters import search_text
+from audience.models import Membership
 
 
 @require_safe
@@ -51,8 +52,8 @@ def llms(request: HubRequest) -> HttpResponse:
     return _text("\n".join(lines), "text/plain")
 
 
-@require_safe
-def earlier_page(request: HubRequest, slug: str, name: str) -> HttpResponse:
+@game_view()
+def earlier_page(request: HubRequest, membership: Membership, name: str) -> HttpResponse:
     """The address that a document had in earlier versions."""
     document = dict(catalogue.earlier_addresses()).get(name)
     if document is None:

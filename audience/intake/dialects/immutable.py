@@ -176,7 +176,7 @@ def parse(raw_messages: list[Any], *, now: datetime) -> tuple[list[Message], lis
         message_id = raw.get("messageId") if isinstance(raw.get("messageId"), str) else None
         errors = rules.violations(raw, now=now)
         if message_id and message_id.lower() in seen:
-            text = "This messageId is already in the batch. The first message with it was used."
+            text = "This messageId is already in the batch; the first message with it was taken."
             errors.append(Violation("messageId", "DUPLICATE_MESSAGE_ID", text))
         if errors:
             rejected.append(Rejected(message_id, errors, raw))

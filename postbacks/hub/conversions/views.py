@@ -33,7 +33,7 @@ MAX_QUERY_LENGTH = 2048
 CURRENCY_LENGTH = 3
 # What is listed of the whole period. Finding the rows of the others in a long one takes too long: of them, those are
 # listed that the funnel counts.
-UNCAPPED = {statuses.ALL, statuses.UNCOUNTED, statuses.CONVERSIONS, statuses.ATTRIBUTED}
+UNCAPPED = {statuses.ALL, statuses.UNCOUNTED, statuses.CONVERSIONS, statuses.ATTRIBUTED, *statuses.HEADLINES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from audience.hub.toolkit.masking import masked
+from audience.wording.durations import short_duration
 from postbacks.models import DeliveryAttempt
-from postbacks.reporting.labels import short_duration
 
 # A shorter time between the event and its postback is usual.
 MIN_WAIT = timedelta(minutes=10)

@@ -8,8 +8,8 @@ from django.db.models import Min
 
 from audience.database import clock
 from audience.models import Batch, BatchState, Game
+from audience.wording.durations import short_duration
 from postbacks.hub.toolkit.config_rows import ConfigRow
-from postbacks.reporting.labels import short_duration
 
 # Longer than the beat's sweep and a slow network's calls together.
 BEHIND_AFTER = timedelta(minutes=1)

@@ -7,9 +7,9 @@ from django.urls import reverse
 
 from audience.models import Game
 from audience.wording import dates
+from audience.wording.durations import short_duration
 from postbacks.models import Alert, AlertEnding, NoticeKind
 from postbacks.monitoring.health.types import Health
-from postbacks.reporting.labels import short_duration
 
 
 def one_line(text: str) -> str:
