@@ -31,11 +31,11 @@ def test_from_an_upload_of_costs_to_the_return_on_ad_spend(admin: Page, game: Ga
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_role("heading", name="Match columns")).to_be_visible()
     page.get_by_label("Date").select_option("Tag")
-    page.get_by_label("Campaign").select_option("Kampagne")
+    page.get_by_label("Campaign", exact=True).select_option("Kampagne")
     page.get_by_label("Spend").select_option("Kosten")
     page.get_by_label("Network of all lines").select_option("TikTok Ads")
     page.get_by_label("Currency of all lines").fill("USD")
-    page.get_by_role("button", name="Store").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Line 2: viel is not an amount such as 120.50.")).to_be_visible()
 
     file.write_text(f"date,network,campaign,spend,currency\n{at(9).date()},tiktok,autumn,20,USD\n")

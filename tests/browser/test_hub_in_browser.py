@@ -137,7 +137,7 @@ def test_a_rejection_is_validated_again_in_its_row(marketer: Page, game: Game) -
     page.locator(".entry summary").click()
     page.get_by_role("button", name="Validate again").click()
     expect(page.get_by_text("Accepted. The original time of receipt counts")).to_be_visible()
-    page.get_by_role("link", name="All", exact=True).click()
+    page.get_by_role("group", name="Status").get_by_role("link", name="All", exact=True).click()
     expect(page.locator(".entry").first).to_contain_text("won")
 
 

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from audience.models import Game
 from postbacks.models import Alert, AlertEnding, PostbackConfig
+from postbacks.reporting.campaigns import refresh
 from tests import factories
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -46,6 +47,7 @@ def outage(config: PostbackConfig) -> None:
 def test_last_nights_outage_in_tokyos_time_zone(marketer: Page, game: Game) -> None:
     page = marketer
     outage(factories.config(game))
+    refresh.refresh()
     yesterday = last_night(22, 15).astimezone(TOKYO)
     day = f"{yesterday:%b} {yesterday.day}"
 
@@ -57,7 +59,7 @@ def test_last_nights_outage_in_tokyos_time_zone(marketer: Page, game: Game) -> N
     page.goto(f"/g/{game.slug}/")
     page.get_by_role("link", name="Last night").click()
     row = page.get_by_role("row").filter(has_text="TikTok Ads")
-    expect(row.locator("td[data-label='Delivered']")).to_contain_text("3")
+    expect(row.locator("td[data-label='Accepted']")).to_contain_text("3")
     page.locator("#to-tiktok").click()
     page.wait_for_url("**/integrations/tiktok/")
 

@@ -97,7 +97,7 @@ def filters_and_opens_the_log(page: Page) -> None:
     success.click()
     page.wait_for_url("**status=success**")
     expect(success).to_be_focused()
-    attempt = logged(page).get_by_role("link")
+    attempt = logged(page).get_by_role("link").first
     attempt.click()
     expect(panel.get_by_role("heading", name="Purchase, attempt 1")).to_be_focused()
     expect(panel).to_contain_text("Event ID")

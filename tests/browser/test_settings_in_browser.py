@@ -46,7 +46,7 @@ def test_a_shorter_retention_asks_for_the_name_and_leads_back(admin: Page, game:
     page.goto(f"/g/{game.slug}/settings/")
     page.get_by_label("Days to keep events").fill("90")
     page.get_by_role("button", name="Save retention").click()
-    page.get_by_label(f"Type {game.name} to confirm").fill(game.name)
+    page.get_by_label(f"Enter {game.name} to confirm").fill(game.name)
     page.get_by_role("button", name="Keep 90 days, delete the rest").click()
     page.wait_for_url(f"**/g/{game.slug}/settings/#retention")
     expect(page.get_by_label("Days to keep events")).to_have_value("90")
