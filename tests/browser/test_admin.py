@@ -36,7 +36,9 @@ def test_an_admin_creates_rotates_and_revokes_a_key(admin: Page, game: Game) -> 
     expect(page.get_by_text("works for 6 d 23 h more")).to_be_visible()
     page.get_by_role("link", name="Done").click()
     page.get_by_role("link", name="Rotating 1").click()
-    expect(page.get_by_role("row").filter(has_text="Payment backend")).to_contain_text("Old key works for 6 d 23 h more")
+    expect(page.get_by_role("row").filter(has_text="Payment backend")).to_contain_text(
+        "Old key works for 6 d 23 h more"
+    )
 
     page.get_by_label("Menu of Payment backend").click()
     page.get_by_role("link", name="Revoke").click()
