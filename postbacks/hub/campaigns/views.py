@@ -26,7 +26,7 @@ from postbacks.reporting.campaigns.definitions import RETENTION_DAYS
 from postbacks.reporting.campaigns.figures import LEVELS
 from postbacks.reporting.campaigns.report import ReportRow, build
 
-MAX_ROWS = 300
+ROWS_PER_PAGE = 100
 ROWS_PER_LIST = 50
 METRICS = {"clicks": "Clicks", "players": "Players", "launches": "Launches", "payers": "Payers", "revenue": "Revenue"}
 PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accepted": "Accepted"}
@@ -43,17 +43,19 @@ def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
         columns=shown, filters=filters, currency=report.currency, days=days, url_of=partial(_url, membership)
     )
     rows = table.ordered(report.rows, shown, by=by, ascending=ascending)
+    offset = _offset(request) if _offset(request) < len(rows) else 0
     metric = choice(request, "metric", label="Chart", choices=METRICS.items(), default="clicks")
     context = {
         "filters": filters,
         "report": report,
         "columns": shown,
-        "lines": [lines.line(row) for row in rows[:MAX_ROWS]],
+        "lines": [lines.line(row) for row in rows[offset : offset + ROWS_PER_PAGE]],
         "total": lines.line(report.total),
         "by": by,
         "ascending": ascending,
         "row_count": len(rows),
-        "max_rows": MAX_ROWS,
+        "first_row": offset + 1,
+        "last_row": min(offset + ROWS_PER_PAGE, len(rows)),
         "has_costs": costs.has_any(membership.game),
         "has_clicks": bool(rows) or Touch.objects.filter(game=membership.game).exists(),
         "metric": metric,

@@ -61,6 +61,7 @@ class WindowForm(forms.Form):
                 max_value=MAX_WINDOW_DAYS,
                 required=False,
                 initial=game.network_windows.get(kind),
+                widget=forms.NumberInput(attrs={"placeholder": game.attribution_window_days}),
                 error_messages=WINDOW_ERRORS,
             )
 
