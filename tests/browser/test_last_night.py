@@ -67,8 +67,7 @@ def test_last_nights_outage_in_tokyos_time_zone(marketer: Page, game: Game) -> N
     log.get_by_role("link", name="Last night").click()
     bar = page.get_by_role("link", name=re.compile(rf"{day}, \d+, 22:00: 0 success, 3 retried, 0 failed"))
     expect(bar).to_have_count(1)
-    bar.focus()
-    page.keyboard.press("Enter")
+    bar.press("Enter")
     page.wait_for_url("**from_time=22%3A00**")
 
     expect(log.locator("#other-dates")).to_have_text(f"{day}, 22:00 – 23:00 JST")

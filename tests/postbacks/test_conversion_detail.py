@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.models import Conversion, Event, Game, Touch
+from audience.wording.durations import duration
 from consent.models import ConsentDecision, Level
 from postbacks.models import ConfigVersion, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
@@ -142,7 +143,7 @@ def test_every_state_has_a_remedy() -> None:
     ],
 )
 def test_a_duration_is_given_in_its_largest_unit(length: timedelta, said: str) -> None:
-    assert labels.duration(length) == said
+    assert duration(length) == said
 
 
 @pytest.mark.parametrize("network", sorted(kind for kind in NETWORKS if not NETWORKS[kind].has_templates))
