@@ -92,10 +92,11 @@ class Game(models.Model):
 
     @property
     def window_text(self) -> str:
-        """The attribution window: "28 days", or "7 to 28 days" where networks differ."""
+        """The attribution window: "28 days", or "7 to 28 days (depending on the ad network)"."""
         days = {self.attribution_window_days, *self.network_windows.values()}
-        text = f"{min(days)} to {max(days)}" if len(days) > 1 else f"{max(days)}"
-        return f"{text} {'day' if days == {1} else 'days'}"
+        if len(days) > 1:
+            return f"{min(days)} to {max(days)} days (depending on the ad network)"
+        return f"{max(days)} {'day' if days == {1} else 'days'}"
 
     def get_additional_data(self) -> dict[str, int]:
         """Stored with each audit log entry, so that entries can be filtered by game."""

@@ -246,9 +246,9 @@ def test_every_network_that_clicks_are_of_is_listed_with_its_window(game: Game, 
     labels = [network.label for network in NETWORKS.values() if network.click_param]
     for label in (*labels, "Amazon", "Another ad network"):
         days = 7 if label == "Reddit Ads" else 28
-        cell = f'<td data-label="Attribution window" class="number">{days} days</td>'
+        cell = f'<td data-label="Window" class="number">{days} days</td>'
         assert f'<td data-label="Ad network">{label}</td>{cell}' in text
-    assert "the last paid click in the 7 to 28 days before it, by ad network." in text_of(
+    assert "the last paid click in the 7 to 28 days (depending on the ad network) before it." in text_of(
         viewer.get(f"/g/{game.slug}/")
     )
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from audience.models import Trigger, trigger_label
+from audience.models import Game, Trigger, trigger_label
+from postbacks.reporting.campaigns.amounts import Converted
 from postbacks.reporting.campaigns.cost_report import ROAS_DAYS
 from postbacks.reporting.campaigns.report import Report, ReportRow
 
@@ -29,8 +30,9 @@ class Column:
     model: str = ""
 
 
-def columns(report: Report, *, window: str) -> list[Column]:
+def columns(report: Report, *, game: Game) -> list[Column]:
     """Return the columns of figures: goals and costs only where there are any."""
+    window = "in its window" if game.network_windows else game.window_text
     return [replace(column, model=_model(column.key, window)) for column in _columns(report)]
 
 
@@ -61,7 +63,7 @@ def _columns(report: Report) -> list[Column]:
         Column(
             "revenue",
             "Revenue",
-            lambda row: row.revenue.amount,
+            lambda row: _known(row.revenue),
             "money",
             (CONVERSIONS, {}),
             lambda row: row.revenue_before.amount if row.revenue_before else None,
@@ -70,6 +72,11 @@ def _columns(report: Report) -> list[Column]:
     if report.total.cost:
         found += _cost_columns()
     return [*found, _outcome("sent", "Sent"), _outcome("accepted", "Accepted")]
+
+
+def _known(revenue: Converted) -> Decimal | None:
+    """Return the sum; None if none of its currencies has an exchange rate."""
+    return None if revenue.missing and not revenue.amount else revenue.amount
 
 
 def _cost_columns() -> list[Column]:

@@ -36,7 +36,7 @@ PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accept
 def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
     filters = read_filter(request, membership.game)
     report = build(filters.scope, depth=filters.depth, compare=filters.compare, selected=filters.selects)
-    shown = columns.columns(report, window=membership.game.window_text)
+    shown = columns.columns(report, game=membership.game)
     by, ascending = _order(request)
     days = (min(filters.period.last, cohorts.today(filters.scope)) - filters.period.first).days + 1
     lines = table.Lines(
@@ -72,7 +72,7 @@ def campaigns_export(request: HubRequest, membership: Membership) -> StreamingHt
     filters = read_filter(request, membership.game)
     report = build(filters.scope, depth=filters.depth, compare=filters.compare, selected=filters.selects)
     game = membership.game
-    shown = columns.columns(report, window=game.window_text)
+    shown = columns.columns(report, game=game)
     by, ascending = _order(request)
     rows = table.ordered(report.rows, shown, by=by, ascending=ascending)
     originals = _original_columns(report.rows)

@@ -109,7 +109,8 @@ class Costs:
             return None
         keys = {(names, cost.day) for names, cost in known}
         cohort = cohorts.merged(self.cohorts[key] for key in keys if key in self.cohorts)
-        return float(self.rates.convert(cohort.revenue.get(days, {})).amount / spend.amount)
+        revenue = self.rates.convert(cohort.revenue.get(days, {}))
+        return None if revenue.missing and not revenue.amount else float(revenue.amount / spend.amount)
 
     def missing(self) -> set[str]:
         """Return the currencies of costs and of the revenue of ROAS that have no rate."""
