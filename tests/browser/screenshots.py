@@ -20,6 +20,7 @@ from config import demo
 from postbacks.delivery import sending
 from postbacks.models import DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
+from postbacks.reporting.campaigns import refresh
 from postbacks.sandbox.server import Sandbox
 from tests.browser import pages, rows
 from tests.browser.test_every_page import signed_in
@@ -39,6 +40,7 @@ def demo_game(live_server: Any, sandbox: Sandbox) -> Game:
     demo.load()
     for network in NETWORKS:
         sending.drain(network=network)
+    refresh.refresh()
     game = Game.objects.get(slug=demo.SLUG)
     if not README:
         rows.set_up(game, by=User.objects.get(username=demo.USERS["marketer"][0]))
