@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -10,6 +11,7 @@ from django.db import models
 from django.db.models import JSONField, Q, Value
 
 from audience.database import clock
+from audience.wording.time_zones import find_zone, zone_or_utc
 
 # Duplicates are detected by the stored event, and senders repeat events up to 30 days old. The longest period shown in
 # the Hub is 30 days too.
@@ -23,6 +25,12 @@ def validate_windows(value: Any) -> None:
     days = list(value.values()) if isinstance(value, dict) else [0]
     if not all(type(number) is int and 1 <= number <= MAX_WINDOW_DAYS for number in days):
         raise ValidationError(f'Write {{"tiktok": 7}}: for each ad network 1 to {MAX_WINDOW_DAYS} days.')
+
+
+def validate_time_zone(value: str) -> None:
+    """Raise ValidationError unless forms offer the time zone."""
+    if find_zone(value) is None:
+        raise ValidationError("Use the name of a time zone, such as Europe/Berlin.")
 
 
 class GameQuerySet(models.QuerySet["Game"]):
@@ -56,7 +64,11 @@ class Game(models.Model):
         default=False, db_default=False, help_text="Request limited data use from ad networks with every conversion."
     )
     time_zone = models.CharField(
-        max_length=64, default="UTC", db_default="UTC", help_text="Time zone of reports, such as Europe/Berlin."
+        max_length=64,
+        default="UTC",
+        db_default="UTC",
+        validators=[validate_time_zone],
+        help_text="Time zone of reports, such as Europe/Berlin.",
     )
     reporting_currency = models.CharField(
         max_length=3, default="USD", db_default="USD", help_text="Currency of the totals in reports."
@@ -85,6 +97,11 @@ class Game(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of reports; UTC if this computer does not know it any more."""
+        return zone_or_utc(self.time_zone)
 
     def window_of(self, network: str) -> timedelta:
         """Return the attribution window of clicks of an ad network."""

@@ -7,8 +7,8 @@ from typing import Any
 from django import forms
 
 from audience.models import Trigger
+from audience.wording import time_zones
 from audience.wording.articles import with_article
-from postbacks.configs import time_zones
 from postbacks.configs.credential_input import CredentialInput
 from postbacks.configs.goal_definition import NO_SUGGESTIONS
 from postbacks.configs.goal_forms import GoalRows, object_id_input

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audience.models import Game
-from postbacks.configs.time_zones import DEFAULT
+from audience.wording.time_zones import DEFAULT
 from postbacks.models import PostbackConfig
 
 

@@ -12,9 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience.hub.toolkit.days import Days, last_days
 from audience.models import Conversion, Game, Role
-from postbacks.configs import credentials, lifecycle, time_zones
+from audience.wording import time_zones
+from audience.wording.days import Days, last_days
+from postbacks.configs import credentials, lifecycle
 from postbacks.configs.forms import PostbackForm
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig

@@ -636,6 +636,15 @@ def test_successive_repeat_launches_are_one_row_that_expands_to_all_of_them(game
     assert words(fold).startswith("3 repeat launches, Nov 20 – Nov 22 Only the first launch of a player counts.")
 
 
+def test_the_days_of_folded_launches_are_those_of_the_page(game: Game, viewer: Client) -> None:
+    Game.objects.update(time_zone="Asia/Tokyo")
+    player = factories.person(game)
+    for hours in (-4, 0):  # 12:00 and 16:00 UTC on one day: 21:00, and 1:00 of the next day, in Tokyo
+        repeat_launch(player, hours)
+    page = viewer.get(f"/g/{game.slug}/people/{player.pk}/").content.decode()
+    assert "2 repeat launches, Nov 22 – Nov 23 Only" in words(page)
+
+
 def test_repeat_launches_of_several_players_are_folded_in_lists_but_not_in_that_of_repeat_launches(
     game: Game, viewer: Client, url: str
 ) -> None:

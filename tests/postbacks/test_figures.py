@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from audience.database import clock
 from audience.games.keys import create_key
-from audience.hub.toolkit.days import last_days
 from audience.models import Conversion, Game, Role
+from audience.wording.days import last_days
 from postbacks.hub.comparison.findings import findings
 from postbacks.models import Delivery, PostbackConfig
 from postbacks.networks import NETWORKS

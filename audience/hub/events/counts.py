@@ -10,9 +10,9 @@ from django.contrib.postgres.fields import ArrayField
 from django.db.models import DateTimeField, F, Func, IntegerField, Sum, Value
 
 from audience.database import clock
-from audience.hub.toolkit.days import Days, last_days
 from audience.models import ApiKey, Game, RequestCount
 from audience.wording import time_zones
+from audience.wording.days import Days, last_days
 
 DAYS = 7
 # The chart of one day, in SVG units: three bars side by side on a base line.

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 
-from audience.hub.toolkit.days import DAY, Days, last_days, midnight
 from audience.hub.toolkit.filters import Filter, choice
 from audience.hub.toolkit.range_input import (
     RANGE_PARAMETERS,
@@ -24,6 +23,7 @@ from audience.hub.toolkit.range_input import (
     read_zone,
 )
 from audience.wording import dates, time_zones
+from audience.wording.days import DAY, Days, last_days, midnight
 
 HOUR, WEEK = timedelta(hours=1), timedelta(days=7)
 MAX_DAYS = 366

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from audience.hub.toolkit.days import DAY, Days, midnight
+from audience.wording.days import DAY, Days, midnight
 from audience.wording.time_zones import find_zone
 
 RANGE_PARAMETERS = ("from", "from_time", "to", "to_time", "zone")

@@ -7,15 +7,15 @@ from urllib.parse import urlencode
 
 from django.http import HttpResponse
 
+from audience.digest.active_quarters import RETENTION_DAYS
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership
-from audience.wording.time_zones import zone_or_utc
 from postbacks.hub.campaigns.filters import CampaignFilter, read_filter
 from postbacks.hub.campaigns.table import figure_text
 from postbacks.reporting.campaigns import cohorts
 from postbacks.reporting.campaigns.amounts import Rates, rates_of
 from postbacks.reporting.campaigns.cohorts import Cohort
-from postbacks.reporting.campaigns.definitions import RETENTION_DAYS, REVENUE_DAYS
+from postbacks.reporting.campaigns.definitions import REVENUE_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class CohortRow:
 @game_view()
 def cohort_list(request: HubRequest, membership: Membership) -> HttpResponse:
     # The days of cohorts are computed in the time zone of the game.
-    filters = read_filter(request, membership.game, zone=zone_or_utc(membership.game.time_zone))
+    filters = read_filter(request, membership.game, zone=membership.game.zone)
     rates = rates_of(membership.game)
     by_day = cohorts.by_day(filters.scope)
     rows = [_row(filters, day, by_day[day], rates) for day in sorted(by_day, reverse=True)]

@@ -1,6 +1,7 @@
 """The Campaigns page: which ads bring paying players, with its CSV export and the lists behind its figures."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -9,10 +10,10 @@ from urllib.parse import urlencode
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 
+from audience.digest.active_quarters import RETENTION_DAYS
 from audience.hub.people.views import person_rows
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
-from audience.hub.toolkit.days import Days
 from audience.hub.toolkit.filters import choice
 from audience.models import Conversion, Membership, Person, Touch, trigger_label
 from audience.wording import dates
@@ -22,7 +23,6 @@ from postbacks.hub.toolkit import charts
 from postbacks.hub.toolkit.conversion_rows import conversion_row, with_outcomes
 from postbacks.reporting.campaigns import cohorts, costs, figures, listed
 from postbacks.reporting.campaigns.amounts import rates_of
-from postbacks.reporting.campaigns.definitions import RETENTION_DAYS
 from postbacks.reporting.campaigns.figures import LEVELS
 from postbacks.reporting.campaigns.report import ReportRow, build
 
@@ -102,10 +102,14 @@ def campaign_players(request: HubRequest, membership: Membership) -> HttpRespons
     found = listed.players(filters.scope, limit=ROWS_PER_LIST + 1, offset=offset, active=active)
     stored = Person.objects.filter(game=membership.game).in_bulk([pk for pk, _ in found[:ROWS_PER_LIST]])
     people = [stored[pk] for pk, _ in found[:ROWS_PER_LIST] if pk in stored]
-    context = _list_context(filters, offset, len(found))
-    context["active"] = active
-    context["rows"] = person_rows(people, addresses=sees_addresses(membership))
-    return page(request, "hub/campaigns/players.html", membership, **context)
+    counted = "Players whose first paid click is on these days"
+    context = {
+        "kind": "Players",
+        "counted": f"{counted} and who were active on day {active} after it" if active else counted,
+        "rows": person_rows(people, addresses=sees_addresses(membership)),
+        "row_template": "hub/people/_rows.html",
+    }
+    return page(request, "hub/campaigns/list.html", membership, **context, **_list_context(filters, offset, len(found)))
 
 
 @game_view()
@@ -118,10 +122,14 @@ def campaign_conversions(request: HubRequest, membership: Membership) -> HttpRes
     keys = [pk for pk, _ in found[:ROWS_PER_LIST]]
     stored = with_outcomes(Conversion.objects.filter(game=membership.game)).in_bulk(keys)
     addresses = sees_addresses(membership)
-    context = _list_context(filters, offset, len(found))
-    context |= {"event": trigger_label(trigger) if trigger else "", "part": part}
-    context["rows"] = [conversion_row(stored[pk], addresses=addresses) for pk in keys if pk in stored]
-    return page(request, "hub/campaigns/conversions.html", membership, **context)
+    events = trigger_label(trigger) if trigger else "All events"
+    context = {
+        "kind": "Conversions",
+        "counted": f"{events}{f', {PARTS[part.chosen].lower()}' if part.chosen else ''}, by the time of the event",
+        "rows": [conversion_row(stored[pk], addresses=addresses) for pk in keys if pk in stored],
+        "row_template": "hub/conversions/_rows.html",
+    }
+    return page(request, "hub/campaigns/list.html", membership, **context, **_list_context(filters, offset, len(found)))
 
 
 def _list_context(filters: CampaignFilter, offset: int, found: int) -> dict[str, Any]:
@@ -191,7 +199,7 @@ def _chart(filters: CampaignFilter, metric: str, label: str) -> charts.Chart:
         found = figures.total(by_day[day] for day in days if day in by_day)
         value = round(rates.convert(found.revenue).amount) if metric == "revenue" else getattr(found, metric)
         kept = {**filters.scope.names, "by": filters.level.chosen, "metric": metric}
-        href = f"?{urlencode({**kept, **Days(days[0], days[-1], period.zone).parameters})}"
+        href = f"?{urlencode({**kept, **replace(period, first=days[0], last=days[-1]).parameters})}"
         points.append(charts.Point(dates.short_day(days[0]), _title(days), [int(value)], href, [href]))
     series = f"Revenue, {rates.currency}" if metric == "revenue" else label
     return charts.stacked(points, series=[charts.Series(series)])

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 from django.http import HttpRequest
 
 from audience.database import clock
-from audience.hub.toolkit.days import Days
 from audience.hub.toolkit.range_input import RangeError, read_entered
+from audience.wording.days import Days
 
 MAX_DAYS = 92
 

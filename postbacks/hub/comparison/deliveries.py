@@ -9,13 +9,13 @@ from django.shortcuts import get_object_or_404, redirect
 
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
-from audience.hub.toolkit.days import Days, last_days
 from audience.hub.toolkit.filters import parse_uuid, search_text
 from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest
 from audience.hub.toolkit.range_input import RangeError, has_range
 from audience.models import Game, Membership, trigger_label
-from postbacks.configs.time_zones import zone_or_utc
+from audience.wording.days import Days, last_days
+from audience.wording.time_zones import zone_or_utc
 from postbacks.hub.comparison.dates import read_days
 from postbacks.hub.toolkit.network_pages import compared_configs, network_or_404
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig

@@ -10,11 +10,11 @@ from django.urls import reverse
 
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page
-from audience.hub.toolkit.days import Days, last_days
 from audience.hub.toolkit.filters import Filter, choice
 from audience.hub.toolkit.range_input import RANGE_PARAMETERS, RangeError, has_range
 from audience.models import Game, Membership, trigger_label
-from postbacks.configs.time_zones import zone_or_utc
+from audience.wording.days import Days, last_days
+from audience.wording.time_zones import zone_or_utc
 from postbacks.hub.comparison.dates import read_days
 from postbacks.hub.comparison.findings import Finding, findings
 from postbacks.hub.toolkit.network_pages import compared_configs, network_or_404

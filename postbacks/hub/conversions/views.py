@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
@@ -169,7 +168,7 @@ def _campaign(conversion: Conversion) -> dict[str, str]:
     if conversion.touch is None:
         return {}
     names = names_of(conversion.touch)
-    day = conversion.event_at.astimezone(ZoneInfo(conversion.game.time_zone)).date().isoformat()
+    day = conversion.event_at.astimezone(conversion.game.zone).date().isoformat()
     label = " › ".join(name_label(names, number) for number in range(len(names)))
     return {"label": label, "query": f"{names_query(names)}&{urlencode({'from': day, 'to': day})}"}
 

@@ -9,9 +9,10 @@ from iso4217 import Currency
 
 from audience.models import Game
 from audience.models.games import MAX_WINDOW_DAYS
+from audience.wording import time_zones
 from postbacks.networks import NETWORKS
 from postbacks.reporting.campaigns import rates
-from postbacks.reporting.campaigns.settings import ReportSettings, rates_text, time_zones
+from postbacks.reporting.campaigns.settings import ReportSettings, rates_text
 from postbacks.reporting.labels import CLICK_LABELS
 
 MAX_FILE_BYTES = 100_000
@@ -75,10 +76,6 @@ class WindowForm(forms.Form):
         return {kind: days for kind, days in entered.items() if days}
 
 
-def _zone_choices() -> list[tuple[str, str]]:
-    return [(name, name.replace("_", " ")) for name in time_zones()]
-
-
 def _currency_choices() -> list[tuple[str, str]]:
     return sorted((one.code, f"{one.code} · {one.currency_name}") for one in Currency)
 
@@ -87,7 +84,9 @@ class ReportSettingsForm(forms.Form):
     """`parsed` are the rates after validation: {currency: rate}."""
 
     time_zone = forms.ChoiceField(
-        label="Time zone", choices=_zone_choices, help_text="The days of Campaigns and Cohorts begin at midnight there."
+        label="Time zone",
+        choices=time_zones.choices,
+        help_text="The days of Campaigns and Cohorts begin at midnight there.",
     )
     reporting_currency = forms.ChoiceField(
         label="Reporting currency",

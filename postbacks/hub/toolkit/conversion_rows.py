@@ -9,6 +9,7 @@ from django.db.models import Prefetch, QuerySet
 
 from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Reason
+from audience.wording import dates
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import network_label, outcome_label
@@ -62,7 +63,7 @@ class RepeatLaunches:
 
     @property
     def is_one_day(self) -> bool:
-        return self.first_at.date() == self.last_at.date()
+        return dates.local(self.first_at).date() == dates.local(self.last_at).date()
 
     @property
     def players(self) -> int:

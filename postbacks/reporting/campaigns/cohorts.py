@@ -13,7 +13,8 @@ from typing import Any
 from django.db import connection
 
 from audience.database import clock
-from postbacks.reporting.campaigns.definitions import RETENTION_DAYS, REVENUE_DAYS
+from audience.digest.active_quarters import RETENTION_DAYS
+from postbacks.reporting.campaigns.definitions import REVENUE_DAYS
 from postbacks.reporting.campaigns.figures import LEVELS, Names, Scope
 
 QUERY = """

@@ -43,8 +43,7 @@ WHERE conversion.game_id = %(game)s
   AND audience_is_counted(conversion.test, conversion.repeats_order, conversion.reason)
 OFFSET 0
 """
-# How many days after that of the first click retention and revenue are reported.
-RETENTION_DAYS = (1, 7, 30)
+# How many days after that of the first click revenue is reported; for retention: active_quarters.RETENTION_DAYS.
 REVENUE_DAYS = (0, 1, 7, 30, 90)
 # Whether a player was active `days` after a day, in the time zone `zone`. The range, for the index, is an hour wider
 # than that day, since PostgreSQL takes the second of two midnights.

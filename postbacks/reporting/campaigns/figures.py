@@ -95,7 +95,7 @@ class Scope:
 
     @property
     def game_zone(self) -> ZoneInfo:
-        return ZoneInfo(self.game.time_zone)
+        return self.game.zone
 
     def adverts(self, selected: Callable[[Names], bool] | None = None, *, depth: int = 0) -> list[int]:
         """Return the ids of the ads of the path; with `selected` of those whose first `depth` names it selects."""
@@ -113,7 +113,7 @@ def rows_of(scope: Scope, *, depth: int) -> dict[Names, Figures]:
 
 def by_network(game: Game, *, since: datetime, until: datetime) -> dict[str, Figures]:
     """Return {network: figures} of the clicks and conversions of a span of whole quarter hours."""
-    parts = parts_between(since, until, ZoneInfo(game.time_zone))
+    parts = parts_between(since, until, game.zone)
     return {network: figures for (network,), figures in _rows(game, parts, names={}, depth=1).items()}
 
 

@@ -1,22 +1,18 @@
 """Period: whole days in a time zone, and how they are read from figures by day and by quarter hour."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from audience.database import clock
 from audience.models import Game
-
-DAY = timedelta(days=1)
+from audience.wording import days as whole_days
+from audience.wording.days import DAY, Days, midnight
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
-    """The days from `first` to `last`, both included, in `zone`."""
-
-    first: date
-    last: date
-    zone: ZoneInfo
+class Period(Days):
+    """Days of a report."""
 
     @property
     def days(self) -> int:
@@ -62,11 +58,5 @@ def parts_between(starts_at: datetime, ends_at: datetime, game_zone: ZoneInfo) -
 
 def last_days(game: Game, days: int) -> Period:
     """Return the last days until today, in the game's time zone."""
-    zone = ZoneInfo(game.time_zone)
-    today = clock.now().astimezone(zone).date()
-    return Period(today - timedelta(days=days - 1), today, zone)
-
-
-def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """Return the start of a day, in UTC."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    found = whole_days.last_days(days, game.zone, now=clock.now())
+    return Period(found.first, found.last, found.zone)

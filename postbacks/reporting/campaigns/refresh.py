@@ -15,9 +15,9 @@ from django.db import connection, transaction
 
 from audience.background import isolation
 from audience.models import Game, Queue
+from audience.wording.days import DAY, midnight
 from postbacks.models import AdvertDay, CohortDay
 from postbacks.reporting.campaigns import statements
-from postbacks.reporting.campaigns.periods import DAY, midnight
 
 logger = structlog.get_logger(__name__)
 
@@ -96,8 +96,8 @@ def _refresh_quarters(game_id: int, kind: str) -> int:
         cursor.execute(CHANGED, params)
         quarters: list[datetime] = [starts_at for (starts_at,) in cursor.fetchall()]
     if quarters:
-        zone = ZoneInfo(game.time_zone)
-        params |= {"quarters": quarters, "zone": game.time_zone, **days_of(quarters, zone)}
+        zone = game.zone
+        params |= {"quarters": quarters, "zone": game.zone.key, **days_of(quarters, zone)}
         _execute(NO_JIT, params)
         _execute(REMOVE, params)
         for statement in statements.OF_CAMPAIGNS if kind == CAMPAIGN else statements.OF_COHORTS:

@@ -7,8 +7,6 @@ audit log.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
-from zoneinfo import available_timezones
 
 from auditlog.context import disable_auditlog
 from auditlog.models import LogEntry
@@ -18,6 +16,7 @@ from audience.accounts.audit_log import record
 from audience.digest import money
 from audience.games.game_settings import SettingsChanged, lock, version_of
 from audience.models import ExchangeRate, Game
+from audience.wording.time_zones import find_zone
 from postbacks.reporting.campaigns import refresh
 
 # Of a rate that is not stored, in the audit log.
@@ -46,13 +45,6 @@ class ReportSettings:
         )
 
 
-@cache
-def time_zones() -> list[str]:
-    """Return the time zones of places, and UTC."""
-    names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
-    return ["UTC", *names]
-
-
 def rates_text(rates: Mapping[str, Decimal], *, separator: str = "\n") -> str:
     """Return "EUR 1.08", one rate a line by default."""
     return separator.join(f"{currency} {rate.normalize():f}" for currency, rate in sorted(rates.items()))
@@ -72,7 +64,7 @@ def set_report_settings(
     In another time zone the days of all figures are computed again. Raises SettingsChanged, and ValueError for an
     unknown time zone or currency.
     """
-    if time_zone not in time_zones() or money.digits_of(reporting_currency) is None:
+    if find_zone(time_zone) is None or money.digits_of(reporting_currency) is None:
         raise ValueError("There is no such time zone or currency.")
     _change(game, ReportSettings(time_zone, reporting_currency, dict(rates)), _before(game, seen))
 

@@ -5,7 +5,8 @@ computes these: where the clocks go back over midnight, the day begins at the fi
 takes the second.
 """
 
-from postbacks.reporting.campaigns.definitions import CLICKS, CONVERSIONS, IS_ACTIVE, RETENTION_DAYS, REVENUE_DAYS
+from audience.digest.active_quarters import RETENTION_DAYS
+from postbacks.reporting.campaigns.definitions import CLICKS, CONVERSIONS, IS_ACTIVE, REVENUE_DAYS
 
 NAMES = "network, campaign, ad_group, ad"
 QUARTERS = "unnest(%(quarters)s::timestamptz[]) AS quarter (starts_at)"
