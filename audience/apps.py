@@ -34,6 +34,7 @@ class AudienceConfig(AppConfig):
         auditlog.register(self.get_model("Invitation"), exclude_fields=["digest"])
         # The prefix identifies the key. The value is excluded, not masked: auditlog's mask shows half of it.
         auditlog.register(self.get_model("ApiKey"), exclude_fields=["digest", "value", "last_used_at", "remind_at"])
+        auditlog.register(self.get_model("ApiToken"), exclude_fields=["digest", "last_used_at", "expiry_recorded"])
         # An entry must not name the player; counts and linked hashes are on the receipt.
         auditlog.register(
             self.get_model("Erasure"), exclude_fields=["subject", "linked_hashes", "counts", "next_attempt_at"]

@@ -169,6 +169,14 @@ def audit_log_kept_days() -> int | None:
     return int(value)
 
 
+def requests_per_minute() -> int:
+    """API_REQUESTS_PER_MINUTE: how many requests to the management API a token may send; 600 by default."""
+    value = text("API_REQUESTS_PER_MINUTE", "600")
+    if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= 1_000_000):
+        _stop("API_REQUESTS_PER_MINUTE", f"{value!r} is not a number from 1 to 1000000.")
+    return int(value)
+
+
 def credential_keys() -> tuple[str, ...]:
     keys = items("CREDENTIAL_KEYS") or _stop("CREDENTIAL_KEYS", "is not set")
     for position, key in enumerate(keys, 1):

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+# The name of the security scheme, as in audience/api/toolkit/schema.py, which needs the settings.
+SECURITY_SCHEME = "managementToken"
+
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
@@ -21,6 +24,17 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "audience.intake.openapi.add_ingestion_routes",
     ],
+    # Answers of actions have other fields than their requests.
+    "COMPONENT_SPLIT_REQUEST": True,
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            SECURITY_SCHEME: {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A token of the management API, created on the Hub's page Tokens.",
+            }
+        }
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     # No validator badge: it would send the document to another server.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "defaultModelsExpandDepth": 0},

@@ -15,6 +15,7 @@ urlpatterns = [
     path("metrics", probes.metrics, name="metrics"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include("config.api_urls")),
     path("accounts/", include(account_urls)),
     path("accounts/", include("config.account_urls")),
     path("admin/", admin.site.urls),

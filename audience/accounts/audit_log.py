@@ -20,8 +20,8 @@ from audience.models import Game
 Changes = Mapping[str, tuple[str, str]]
 
 
-def record(*, game: Game, subject: Model, action: int, changes: Changes) -> LogEntry:
-    """Add an entry about the stored row `subject`; `action` is one of LogEntry.Action.
+def record(*, game: Game | None, subject: Model, action: int, changes: Changes) -> LogEntry:
+    """Add an entry about the stored row `subject`; `action` is one of LogEntry.Action, `game` None for an account.
 
     Entries are kept after an erasure, so `changes` may identify a player by the primary key of the Person only.
     """
@@ -30,7 +30,7 @@ def record(*, game: Game, subject: Model, action: int, changes: Changes) -> LogE
         force_log=True,
         action=action,
         changes={name: list(pair) for name, pair in changes.items()},
-        additional_data={"game": game.pk},
+        additional_data={"game": game.pk} if game else None,
     )
     return entry
 
@@ -42,9 +42,10 @@ def entries(game: Game) -> QuerySet[Any]:
 
 
 def set_actor(user: Any = None, *, email: str = "") -> None:
-    """Set the actor of the following changes of this request, for pages opened by a mailed link without signing in.
+    """Set the actor of the following changes of this request, where nobody is signed in: pages opened by a mailed link,
+    and requests with a token.
 
-    Pass only `email` while there is no account yet.
+    Pass only `email` while there is no account yet; of a game's token, pass its name.
     """
     context = auditlog_value.get(None)
     if context is not None:

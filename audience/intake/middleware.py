@@ -21,6 +21,8 @@ logger = structlog.get_logger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 # Paths that only programs request: an unknown one is answered in JSON.
 API_PATH = re.compile(r"/+(v1|api)(/|$)")
+# The management API's own answers (RFC 9457).
+PROBLEM = "application/problem+json"
 # What is repeated of a path in an answer and in the log.
 MAX_PATH_LENGTH = 200
 
@@ -65,7 +67,8 @@ class IntakeMiddleware:
             if not API_PATH.match(request.path_info):
                 return response
             log_refusal(request, response.status_code)
-            return with_headers(not_found(request)) if response.status_code == 404 else response
+            is_problem = response.headers.get("Content-Type") == PROBLEM
+            return with_headers(not_found(request)) if response.status_code == 404 and not is_problem else response
         start = time.perf_counter()
         response = view(request)
         observe(request, response, start)

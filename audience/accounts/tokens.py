@@ -1,0 +1,161 @@
+"""Tokens of the management API: creating, finding, rotating and revoking them.
+
+A token of a user acts with the user's role in each game; a token of a game has a role of its own, and stays when its
+creator leaves. `scopes` limit both.
+"""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from auditlog.models import LogEntry
+from django.db import transaction
+from django.db.models import Q
+
+from audience.accounts import audit_log
+from audience.database import clock
+from audience.models import ApiToken, Game, Role, Scope
+from audience.models.keys import sha256_hex
+
+# Every token begins with this, so that scanners of repositories recognize it.
+TOKEN_MARK = "aftk_"
+PREFIX_LENGTH = 12
+MAX_OVERLAP = timedelta(days=7)
+MAX_NAME = 80
+# The most live tokens of one user or game.
+MAX_TOKENS = 50
+# `last_used_at` is written at most this often.
+USE_INTERVAL = timedelta(minutes=1)
+
+
+class TokenRefused(Exception):
+    """The request is refused and nothing was changed. The message is shown; `field` names the value."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A stored token, and its value, which is not stored."""
+
+    token: ApiToken
+    value: str = field(repr=False)
+
+
+def create_user_token(
+    *, user: Any, name: str, scopes: Collection[Scope], expires_at: datetime | None = None
+) -> NewToken:
+    """Create a token that acts as `user`. Raises TokenRefused."""
+    return _create(user=user, name=name, scopes=scopes, expires_at=expires_at, created_by=user)
+
+
+def create_game_token(
+    *,
+    game: Game,
+    name: str,
+    role: Role,
+    scopes: Collection[Scope],
+    expires_at: datetime | None = None,
+    created_by: Any = None,
+) -> NewToken:
+    """Create a token of a game with a role of its own. Raises TokenRefused."""
+    return _create(game=game, role=role, name=name, scopes=scopes, expires_at=expires_at, created_by=created_by)
+
+
+@transaction.atomic
+def rotate_token(*, token: ApiToken, overlap: timedelta, rotated_by: Any = None) -> NewToken:
+    """Create the token's successor with the same name, role and scopes; the old one works for `overlap`.
+
+    The successor has the same length of life as the token had. Raises TokenRefused if the token no longer works or has
+    a successor, or unless `overlap` is 0 to 7 days.
+    """
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        raise TokenRefused("A token's overlap is 0 to 7 days.", "overlap_hours")
+    row = ApiToken.objects.select_for_update(of=("self",)).get(pk=token.pk)
+    if not row.is_live or row.replaced_by_id:
+        raise TokenRefused("This token was revoked, has expired, or was rotated before.")
+    now = clock.now()
+    successor = _create(
+        user=row.user,
+        game=row.game,
+        role=row.role,
+        name=row.name,
+        scopes=[Scope(scope) for scope in row.scopes],
+        expires_at=now + (row.expires_at - row.created_at) if row.expires_at else None,
+        created_by=rotated_by,
+    )
+    row.replaced_by = successor.token
+    row.expires_at = min(now + overlap, row.expires_at or now + overlap)
+    row.save(update_fields=["replaced_by", "expires_at"])
+    return successor
+
+
+def revoke_token(*, token: ApiToken) -> None:
+    """Revoke a token, effective at once. A second call does not change `revoked_at`."""
+    if token.revoked_at is None:
+        token.revoked_at = clock.now()
+        token.save(update_fields=["revoked_at"])
+
+
+def find_token(value: str) -> ApiToken | None:
+    """Return the token with this value, with its user and game; also if it was revoked or has expired."""
+    rows = ApiToken.objects.select_related("user", "game")
+    return rows.filter(digest=sha256_hex(value)).first() if value.startswith(TOKEN_MARK) else None
+
+
+def record_use(token: ApiToken) -> None:
+    """Store that the token was used, once in USE_INTERVAL."""
+    now = clock.now()
+    if token.last_used_at is None or now - token.last_used_at >= USE_INTERVAL:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+
+
+def record_expired() -> int:
+    """Add an entry to the audit log for each token that has expired since; return how many."""
+    due = Q(expiry_recorded=False, revoked_at=None, expires_at__lte=clock.now())
+    with transaction.atomic():
+        rows = list(ApiToken.objects.select_for_update(skip_locked=True, of=("self",)).filter(due)[:100])
+        ApiToken.objects.filter(pk__in=[row.pk for row in rows]).update(expiry_recorded=True)
+        for row in rows:
+            changes = {"state": ("live", "replaced" if row.replaced_by_id else "expired")}
+            audit_log.record(game=row.game, subject=row, action=LogEntry.Action.UPDATE, changes=changes)
+    return len(rows)
+
+
+@transaction.atomic
+def _create(
+    *,
+    name: str,
+    scopes: Collection[Scope],
+    expires_at: datetime | None,
+    created_by: Any,
+    user: Any = None,
+    game: Game | None = None,
+    role: str = "",
+) -> NewToken:
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME:
+        raise TokenRefused(f"A token's name has 1 to {MAX_NAME} characters.", "name")
+    if not scopes:
+        raise TokenRefused("Select at least one scope.", "scopes")
+    if expires_at and expires_at <= clock.now():
+        raise TokenRefused("The end is in the past.", "expires_at")
+    if ApiToken.objects.live().filter(user=user, game=game).count() >= MAX_TOKENS:
+        raise TokenRefused(f"There are already {MAX_TOKENS} tokens. Revoke one first.")
+    value = TOKEN_MARK + secrets.token_hex(20)
+    token = ApiToken.objects.create(
+        user=user,
+        game=game,
+        role=role,
+        name=name,
+        scopes=[scope.value for scope in Scope if scope in scopes],
+        digest=sha256_hex(value),
+        prefix=value[:PREFIX_LENGTH],
+        expires_at=expires_at,
+        created_by=created_by,
+    )
+    return NewToken(token=token, value=value)

@@ -1,0 +1,24 @@
+"""Addresses below /api/v1/ that do not exist."""
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework.views import APIView
+
+from audience.api.toolkit import problems
+from audience.api.toolkit.authentication import TokenAuthentication
+
+
+@extend_schema(exclude=True)
+class NotFoundView(APIView):
+    """Answers 404 as a problem; without a token 401."""
+
+    authentication_classes = (TokenAuthentication,)
+    permission_classes = ()
+
+    def get_exception_handler(self) -> Any:
+        return problems.handle
+
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        raise Http404

@@ -1,0 +1,37 @@
+"""Fields that several resources use."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from rest_framework import serializers
+
+MAX_OVERLAP_HOURS = 168
+
+
+class ParsedField(serializers.CharField):
+    """Text that `parse` reads, which raises ValueError with the sentence of the error."""
+
+    def __init__(self, parse: Callable[[str], str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parse = parse
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return self.parse(super().to_internal_value(data))
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+
+class OverlapHours(serializers.IntegerField):
+    """How many hours the old secret works beside the new one, 0 to 168; a timedelta when it is read."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        help_text = "How many hours the old one still works, 0 to 168. 0 ends it now."
+        defaults: dict[str, Any] = {"min_value": 0, "max_value": MAX_OVERLAP_HOURS, "default": 24}
+        super().__init__(**{**defaults, "help_text": help_text, **kwargs})
+
+
+def overlap_of(data: dict[str, Any]) -> timedelta:
+    """Return `overlap_hours` of a validated body."""
+    return timedelta(hours=data["overlap_hours"])

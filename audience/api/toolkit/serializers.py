@@ -1,0 +1,79 @@
+"""Base classes of the management API's serializers."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from audience.digest import money
+
+# The JSON types of a field's value. DRF would also accept "yes" for true, and numbers for text.
+JSON_TYPES: tuple[tuple[type["serializers.Field[Any, Any, Any, Any]"], tuple[type, ...], str], ...] = (
+    (serializers.BooleanField, (bool,), "true or false"),
+    (serializers.IntegerField, (int,), "a whole number"),
+    (serializers.ChoiceField, (str,), "text"),
+    (serializers.CharField, (str,), "text"),
+    (serializers.DateTimeField, (str,), "text"),
+    (serializers.DateField, (str,), "text"),
+    (serializers.UUIDField, (str,), "text"),
+)
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses fields that it does not have, and values of another JSON type."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors = self._shape_errors(data) if isinstance(data, Mapping) else {}
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            detail = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
+            raise serializers.ValidationError({**detail, **errors}) from None
+        if errors:
+            raise serializers.ValidationError(errors)
+        return value
+
+    def _shape_errors(self, data: Mapping[str, Any]) -> dict[str, list[ErrorDetail]]:
+        writable = {name: field for name, field in self.fields.items() if not field.read_only}
+        errors: dict[str, list[ErrorDetail]] = {}
+        for name, value in data.items():
+            if name not in writable:
+                known = ", ".join(writable) or "none"
+                errors[str(name)] = [ErrorDetail(f"There is no such field. The fields are: {known}.", "unknown_field")]
+            elif (wrong := _wrong_type(writable[name], value)) is not None:
+                errors[name] = [wrong]
+        return errors
+
+
+class ReadSerializer(serializers.Serializer[Any]):
+    """A representation that is only read; every field is read-only and always present."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:  # type: ignore[type-arg]
+        fields = super().get_fields()
+        for field in fields.values():
+            field.read_only = True
+        return fields
+
+
+class MoneySerializer(ReadSerializer):
+    """An amount as a decimal string with the currency's digits, and its currency (ISO 4217)."""
+
+    amount = serializers.CharField()
+    currency = serializers.CharField()
+
+
+def as_money(amount: Decimal | None, currency: str) -> dict[str, str] | None:
+    """Return {amount, currency} as in answers; None without an amount."""
+    return None if amount is None else {"amount": str(money.round_to(amount, currency)), "currency": currency}
+
+
+def _wrong_type(field: "serializers.Field[Any, Any, Any, Any]", value: Any) -> ErrorDetail | None:
+    if value is None:
+        return None  # allow_null decides
+    for kind, types, text in JSON_TYPES:
+        if isinstance(field, kind) and not isinstance(field, serializers.MultipleChoiceField):
+            is_right = isinstance(value, types) and (bool in types or not isinstance(value, bool))
+            return None if is_right else ErrorDetail(f"This must be {text}.", "invalid_type")
+    return None
