@@ -55,7 +55,7 @@ CROSS JOIN LATERAL (
   SELECT CASE WHEN n %% 2 = 0 THEN n * %(step)s ELSE n * %(step)s %% (%(clicks)s / 10) * 10 END AS near
 ) AS chosen
 JOIN audience_touch touch ON touch.id = near / 3 * 3 + 1
-CROSS JOIN LATERAL (SELECT least(now(), clicked_at + random() * interval '10 days') AS at) AS moment
+CROSS JOIN LATERAL (SELECT clicked_at + random() * least(interval '10 days', now() - clicked_at) AS at) AS moment
 ON CONFLICT DO NOTHING
 """
 MARKS = """

@@ -211,3 +211,21 @@ def test_days_on_which_the_clocks_change_have_all_their_clicks(game: Game, zone:
     assert sum(row.clicks for row in figures.by_day(elsewhere).values()) == 16 + hours * 4
     assert list(CohortDay.objects.values_list("day", "players", "active_1")) == [(days[0], 1, 1)]
     assert [pk for pk, _ in listed.players(scope, limit=9, active=1)] == [ada.pk]
+
+
+def test_the_list_behind_a_figure_is_in_order_over_a_long_period() -> None:
+    """It is read in parts of one day, two, four and so on."""
+    game, now = factories.game(), clock.now()
+    ages = [0.1, 0.6, 0.9, 1.2, 2.5, 3.4, 6, 7.1, 14, 15, 30, 31, 62, 80]
+    expected = []
+    for number, age in enumerate(ages):
+        person = factories.person(game, user=f"player {number}")
+        factories.touch(person, click_id=f"c{number}", clicked_at=now - timedelta(days=age))
+        expected.append(person.pk)
+    refresh.refresh()
+    today = now.astimezone(game.zone).date()
+    scope = Scope(game=game, period=Period(today - timedelta(days=89), today, game.zone))
+    for offset in range(len(ages) + 1):
+        read = listed.players(scope, limit=3, offset=offset)
+        assert [pk for pk, _ in read] == expected[offset : offset + 3]
+    assert [pk for pk, _ in listed.players(scope, limit=50)] == expected

@@ -26,7 +26,7 @@ from postbacks.reporting.campaigns.amounts import rates_of
 from postbacks.reporting.campaigns.figures import LEVELS
 from postbacks.reporting.campaigns.report import ReportRow, build
 
-ROWS_PER_PAGE = 100
+ROWS_PER_PAGE = 50
 ROWS_PER_LIST = 50
 METRICS = {"clicks": "Clicks", "players": "Players", "launches": "Launches", "payers": "Payers", "revenue": "Revenue"}
 PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accepted": "Accepted"}

@@ -1,7 +1,12 @@
-"""The clicks and conversions that a figure counts, newest first: read in the quarter hours that have any."""
+"""The clicks and conversions that a figure counts, newest first: read in the quarter hours that have any.
+
+The newest day is read first, then two days, four, and so on until there are enough rows: over a whole period PostgreSQL
+would sort every quarter hour of it.
+"""
 
 import uuid
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -17,7 +22,7 @@ QUARTERS = """(
 ) AS quarter"""
 QUERY = """
 SELECT {column}, {at} FROM {quarters} CROSS JOIN LATERAL ({rows}) AS counted
-WHERE {narrowed} AND {condition} ORDER BY starts_at DESC, {at} DESC, id LIMIT %(limit)s OFFSET %(offset)s
+WHERE {narrowed} AND {condition} ORDER BY starts_at DESC, {at} DESC, id LIMIT %(limit)s
 """
 # Which conversions a figure counts: all of a trigger, those that are a player's first, those sent or accepted.
 PARTS = {"": "true", "first": "is_first", "sent": "is_sent", "accepted": "is_accepted"}
@@ -29,31 +34,48 @@ Listed = list[tuple[uuid.UUID, datetime]]
 def players(scope: Scope, *, limit: int, offset: int = 0, active: int | None = None) -> Listed:
     """Return (person id, time of the first click) of the players that the scope counts, the newest first; of those who
     were active `active` days after the click."""
-    params: dict[str, Any] = {"limit": limit, "offset": offset, "zone": scope.period.zone.key}
+    params = {"zone": scope.period.zone.key}
     day = "(clicked_at AT TIME ZONE %(zone)s)::date"
     came_back = "true" if active is None else IS_ACTIVE.format(person="counted.person_id", day=day, days=active)
-    return _read(scope, CLICKS, {"column": "person_id", "at": "clicked_at"}, "first", "trigger = ''", came_back, params)
+    query = _query(scope, CLICKS, {"column": "person_id", "at": "clicked_at"}, "first", "trigger = ''", came_back)
+    return _read(scope, query, params, limit=limit, offset=offset)
 
 
 def conversions(scope: Scope, *, limit: int, offset: int = 0, trigger: str = "", part: str = "") -> Listed:
     """Return (conversion id, event time) of the conversions of a trigger, '' for all, that `part` of PARTS counts."""
     condition = "trigger = %(trigger)s" if trigger else "trigger <> ''"
-    params: dict[str, Any] = {"limit": limit, "offset": offset, "trigger": trigger}
-    return _read(scope, CONVERSIONS, {"column": "id", "at": "event_at"}, part, condition, condition, params)
+    query = _query(scope, CONVERSIONS, {"column": "id", "at": "event_at"}, part, condition, condition)
+    return _read(scope, query, {"trigger": trigger}, limit=limit, offset=offset)
 
 
-def _read(
-    scope: Scope, rows: str, names: dict[str, str], part: str, in_quarters: str, in_rows: str, params: dict[str, Any]
-) -> Listed:
-    query = QUERY.format(
+def _query(scope: Scope, rows: str, names: dict[str, str], part: str, in_quarters: str, in_rows: str) -> str:
+    return QUERY.format(
         **names,
         quarters=QUARTERS.format(trigger=in_quarters, counted=COUNTED[part]),
         rows=rows,
         narrowed=" AND ".join(f"{name} = %({name})s" for name in scope.names) or "true",
         condition=f"{PARTS[part]} AND {in_rows}",
     )
-    period = scope.period
+
+
+def _read(scope: Scope, query: str, params: dict[str, Any], *, limit: int, offset: int) -> Listed:
+    """Return `limit` rows after the first `offset`."""
     params = {**params, **scope.names, "game": scope.game.pk, "adverts": scope.adverts()}
+    found: Listed = []
     with connection.cursor() as cursor:
-        cursor.execute(query, {**params, "start": period.starts_at, "end": period.ends_at})
-        return list(cursor.fetchall())
+        for start, end in _slices(scope.period.starts_at, scope.period.ends_at):
+            missing = offset + limit - len(found)
+            if missing <= 0:
+                break
+            cursor.execute(query, {**params, "start": start, "end": end, "limit": missing})
+            found += cursor.fetchall()
+    return found[offset:]
+
+
+def _slices(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Yield parts of the period, the newest first, each twice as long as the one before."""
+    length = timedelta(days=1)
+    while end > start:
+        begin = max(start, end - length)
+        yield begin, end
+        end, length = begin, 2 * length
