@@ -63,7 +63,7 @@ SECRETS = ("the-old-token", "hook-secret", "fcm-secret", "a-typed-token", "gAAAA
 # Seen within their parent: the ids of a person and its groups, the attempts of a delivery.
 WITHIN = {"identity", "groupmembership", "deliveryattempt"}
 # What charts read: sums of rows that are listed.
-SUMS = {"requestcount", "conversioncount", "placeholdercount", "clickmacrocount", "deliverycount", "attemptcount"}
+SUMS = {"requestcount", "conversioncount", "placeholdercount", "clickmacrocount", "attemptcount"}
 # What the reports of campaigns read: figures that can be computed again from rows that are listed.
 SUMS |= {"activequarter", "advertquarter", "advertday", "cohortquarter", "cohortday", "campaignid"}
 OURS = [model for app in ("audience", "postbacks", "consent") for model in apps.get_app_config(app).get_models()]

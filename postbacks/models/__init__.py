@@ -30,6 +30,6 @@ from postbacks.models.configs import (
     PostbackConfig,
     Purpose,
 )
-from postbacks.models.deliveries import OUTCOME_UNKNOWN, Confirmation, Delivery, DeliveryCount, DeliveryState, Flow
+from postbacks.models.deliveries import OUTCOME_UNKNOWN, Confirmation, Delivery, DeliveryState, Flow
 from postbacks.models.game_goals import GameGoal
 from postbacks.models.replays import Replay, ReplayState

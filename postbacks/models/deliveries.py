@@ -8,7 +8,6 @@ from django.db.models import Q
 
 from audience.database import clock
 from audience.models import Conversion, Game, Reason, trigger_label
-from audience.wording import dates
 from postbacks.models.configs import PostbackConfig
 from postbacks.models.replays import Replay
 
@@ -165,23 +164,6 @@ class Delivery(models.Model):
     def is_unknown(self) -> bool:
         """Whether it ended without an acceptance, but may have arrived."""
         return self.may_have_arrived and self.state in (*UNSENT_STATES, DeliveryState.FAILED)
-
-
-class DeliveryCount(models.Model):
-    """Deliveries by minute of creation and current state."""
-
-    pk = models.CompositePrimaryKey("config_id", "starts_at", "state")
-    config_id = models.UUIDField()
-    starts_at = models.DateTimeField()
-    state = models.CharField(max_length=10)
-    number = models.IntegerField()
-
-    class Meta:
-        managed = False
-        db_table = "postbacks_deliverycount"
-
-    def __str__(self) -> str:
-        return f"{self.number} {self.state} from {dates.moment(self.starts_at)}"
 
 
 class Flow(models.Model):

@@ -138,7 +138,6 @@ def fill(game: int, configs: list[str], attempts: int) -> None:
     parameters = {"game": game, "configs": configs, "attempts": attempts, "days": DAYS}
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE postbacks_delivery, postbacks_deliveryattempt CASCADE")
-        cursor.execute("TRUNCATE postbacks_deliveryminute, postbacks_deliverytail")
         cursor.execute("TRUNCATE postbacks_attemptminute, postbacks_attempttail")
         rebuild = without_indexes(cursor)
         for last in range(attempts, 0, -ROWS_PER_STATEMENT):

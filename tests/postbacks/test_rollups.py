@@ -24,7 +24,7 @@ from audience.storage import prune, rollups
 from postbacks import tasks as postback_tasks
 from postbacks.delivery import replays, sending
 from postbacks.hub.overview import delivery_totals, figures
-from postbacks.models import AttemptCount, Delivery, DeliveryAttempt, DeliveryCount, PostbackConfig
+from postbacks.models import AttemptCount, Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.outbox import fan_out
 from postbacks.reporting import latency
 from postbacks.reporting.campaigns import refresh
@@ -35,6 +35,7 @@ from tests.audience.concurrency import in_thread
 from tests.audience.immutable import ago, click, digest, identify, purchase, send
 
 pytestmark = pytest.mark.django_db
+COUNTS = "counts_by_the_minute"
 EVERY = (*rollups.ROLLUPS, *ROLLUPS)
 STATES = ("waiting", "held", "delivered", "failed", "skipped", "cancelled")
 
@@ -75,7 +76,6 @@ def tables() -> list[Counted]:
     return [
         hourly(Batch.objects.all(), "received_at", "game_id", "key_id", n=Count("*"), **parts),
         {(at, game, network or "", code): found for (at, game, network, code), found in conversions.items()},
-        hourly(Delivery.objects.all(), "created_at", "config_id", "state", n=Count("*")),
         hourly(DeliveryAttempt.objects.exclude(status="sending"), "started_at", "config_id", "status", n=Count("*")),
     ]
 
@@ -90,7 +90,6 @@ def counts() -> list[Counted]:
     return [
         hourly(RequestCount.objects.all(), "starts_at", "game_id", "key_id", n=Sum("requests"), **parts),
         {key: (n, value if valued else None) for key, (n, value, valued) in conversions.items()},
-        hourly(DeliveryCount.objects.all(), "starts_at", "config_id", "state", **numbered),
         hourly(AttemptCount.objects.all(), "starts_at", "config_id", "status", **numbered),
     ]
 
@@ -354,21 +353,29 @@ def test_without_an_answer_there_is_no_time() -> None:
 # The migration ------------------------------------------------------------------------------
 
 
+def sql_of(app: str, part: str) -> RunSQL:
+    """The SQL of the migration whose name has this part."""
+    migrations = MigrationExecutor(connection).loader.disk_migrations
+    (migration,) = (found for (of, name), found in migrations.items() if of == app and part in name)
+    sql = migration.operations[0]
+    assert isinstance(sql, RunSQL)
+    return sql
+
+
 def test_an_upgrade_counts_existing_rows(game: Game) -> None:
     play = Play(game, 6)
     for _ in range(10):
         for step in (play.request, play.purchase, play.deliver):
             step()
     before = counts()
-    executor = MigrationExecutor(connection)
-    for app in ("postbacks", "audience"):
-        (name,) = (name for of, name in executor.loader.disk_migrations if of == app and "counts_by_the_minute" in name)
-        sql = executor.loader.disk_migrations[app, name].operations[0]
-        assert isinstance(sql, RunSQL)
+    for app, names in (("postbacks", (COUNTS, "no_counts_of_deliveries")), ("audience", (COUNTS,))):
+        statements = [sql_of(app, name) for name in names]
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            cursor.execute(str(sql.reverse_sql))
-            cursor.execute(str(sql.sql))
+            for sql in reversed(statements):
+                cursor.execute(str(sql.reverse_sql))
+            for sql in statements:
+                cursor.execute(str(sql.sql))
     assert (tails(), counts()) == (0, before)
     play.request()
     play.close()
