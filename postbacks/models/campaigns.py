@@ -85,7 +85,7 @@ class AdvertQuarter(AdvertFigures):
 
 
 class AdvertDay(AdvertFigures):
-    """By day in the game's time zone."""
+    """By day in the game's time zone. `advert_id` 0 is the sum of all ads."""
 
     pk = models.CompositePrimaryKey("game_id", "day", "advert_id", "trigger", "currency")
     day = models.DateField()

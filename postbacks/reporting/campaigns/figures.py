@@ -18,13 +18,18 @@ Names = tuple[str, ...]
 LEVELS = ("network", "campaign", "ad_group", "ad")
 SUMS = "sum(number)::bigint, sum(players)::bigint, sum(sent)::bigint, sum(accepted)::bigint, sum(value)"
 OF_DAYS = """SELECT advert_id, trigger, currency, number, players, sent, accepted, value FROM postbacks_advertday
-WHERE game_id = %(game)s AND day BETWEEN %(first)s AND %(last)s"""
+WHERE game_id = %(game)s AND advert_id <> 0 AND day BETWEEN %(first)s AND %(last)s"""
 OF_QUARTERS = """SELECT advert_id, trigger, currency, number, players, sent, accepted, value
 FROM postbacks_advertquarter
 WHERE game_id = %(game)s AND advert_id <> 0 AND starts_at >= %({edge}_start)s AND starts_at < %({edge}_end)s"""
+# Summed by ad first: hashing the names of every row takes half of the time.
 ROWS = f"""
 SELECT {{names}}, trigger, currency, {SUMS}
-FROM ({{figures}}) AS figures JOIN postbacks_advert AS advert ON advert.game_id = %(game)s AND advert.id = advert_id
+FROM (
+  SELECT advert_id, trigger, currency, sum(number) AS number, sum(players) AS players, sum(sent) AS sent,
+    sum(accepted) AS accepted, sum(value) AS value
+  FROM ({{figures}}) AS figures GROUP BY advert_id, trigger, currency
+) AS sums JOIN postbacks_advert AS advert ON advert.game_id = %(game)s AND advert.id = advert_id
 WHERE {{narrowed}} GROUP BY {{names}}, trigger, currency
 """
 BY_DAY = f"""
@@ -142,13 +147,13 @@ def by_day(scope: Scope, adverts: Sequence[int] | None = None) -> dict[date, Fig
         adverts = scope.adverts()
     params: dict[str, Any] = {"game": scope.game.pk, "first": period.first, "last": period.last, "adverts": adverts}
     if period.zone == scope.game_zone:
-        query, everything = BY_DAY, "true"
+        query = BY_DAY
     else:
-        query, everything = BY_DAY_OF_ZONE, "advert_id = 0"
+        query = BY_DAY_OF_ZONE
         params |= {"zone": period.zone.key, "start": period.starts_at, "end": period.ends_at}
     found: dict[date, Figures] = defaultdict(Figures)
     for day, trigger, currency, *sums in _fetch(
-        query.format(narrowed=everything if adverts is None else "advert_id = ANY(%(adverts)s)"), params
+        query.format(narrowed="advert_id = 0" if adverts is None else "advert_id = ANY(%(adverts)s)"), params
     ):
         found[day].add(trigger, currency, sums)
     return dict(found)

@@ -62,7 +62,7 @@ SUM_DAYS = f"""
 INSERT INTO postbacks_advertday (game_id, day, advert_id, trigger, currency, {FIGURES})
 SELECT game_id, day, advert_id, trigger, currency, {SUMS}
 FROM {DAYS} JOIN postbacks_advertquarter ON game_id = %(game)s AND starts_at >= first AND starts_at < last
-WHERE advert_id <> 0 GROUP BY game_id, day, advert_id, trigger, currency
+GROUP BY game_id, day, advert_id, trigger, currency
 """
 OF_CAMPAIGNS = (
     CLEAR_QUARTERS.format(table="postbacks_advertquarter"),
