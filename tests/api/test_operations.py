@@ -1,0 +1,132 @@
+"""Who may do what: every operation, with every kind of token, every role and scope, and objects of another tenant."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from audience.accounts import members, tokens
+from audience.games import keys
+from audience.models import Game, Role, Scope
+from tests import factories
+from tests.api.operations import Routed, routed
+from tests.management_api import Api, game_api, member_api, problem_of
+
+pytestmark = pytest.mark.django_db
+OPERATIONS = routed()
+NAMES = [f"{one.method} {one.path}" for one in OPERATIONS]
+RANK = list(Role)
+# {the address before an id: a function that makes such an object in a game and returns its id}. An address that is
+# missing here fails.
+OBJECTS: dict[str, Callable[[Game], Any]] = {
+    "games/{game}/keys/": lambda game: keys.create_key(game=game, name="Theirs").key.pk,
+}
+
+
+def of_game(ones: list[Routed]) -> Any:
+    chosen = [one for one in ones if one.operation.role is not None]
+    return pytest.mark.parametrize("one", chosen, ids=[f"{one.method} {one.path}" for one in chosen])
+
+
+def address(one: Routed, game: Game) -> str:
+    """The address in a game, with ids that do not exist."""
+    kind = one.view.id_schema.get("format")
+    missing = uuid4() if kind == "uuid" else 2_000_000_000
+    return one.url(game=game.slug, **dict.fromkeys(one.ids, missing))
+
+
+def send(api: Api, one: Routed, url: str) -> Any:
+    return api.send(one.method, url, {} if one.method in ("POST", "PUT", "PATCH") else None)
+
+
+def test_every_route_has_an_operation_and_every_operation_a_route() -> None:
+    routes: dict[Any, set[str]] = {}
+    for one in OPERATIONS:
+        routes.setdefault(one.view, set()).add(one.action)
+    assert {view: set(view.operations) for view in routes} == routes
+
+
+def test_every_name_is_one_operation() -> None:
+    names = [one.name for one in OPERATIONS]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_reading_never_needs_more_than_reading_except_for_personal_data() -> None:
+    closed = {one.name for one in OPERATIONS if one.method == "GET" and Scope.READ not in one.operation.scopes}
+    assert closed == READ_BY_THEIR_OWN_SCOPE
+
+
+def test_no_change_is_allowed_by_the_scope_read() -> None:
+    changes = [one for one in OPERATIONS if one.method != "GET" and one.name not in CHANGES_NOTHING]
+    assert [one.name for one in changes if Scope.READ in one.operation.scopes] == []
+
+
+@pytest.mark.parametrize("one", OPERATIONS, ids=NAMES)
+def test_without_a_token_or_with_an_ingestion_key_nothing_is_allowed(one: Routed) -> None:
+    game = factories.game()
+    key = keys.create_key(game=game, name="Key").value
+    for value in ("", key, "aftk_" + "0" * 40):
+        problem_of(send(Api(value), one, address(one, game)), 401)
+
+
+@pytest.mark.parametrize("one", OPERATIONS, ids=NAMES)
+def test_each_other_scope_is_refused(one: Routed) -> None:
+    game = factories.game()
+    others = tuple(scope for scope in Scope if scope not in one.operation.scopes)
+    for api in (game_api(game, scopes=others), member_api(game, Role.ADMIN, others)):
+        assert problem_of(send(api, one, address(one, game)), 403)["code"] == "missing_scope"
+
+
+@of_game(OPERATIONS)
+def test_each_lower_role_is_refused_and_each_other_allowed(one: Routed) -> None:
+    game = factories.game()
+    assert one.operation.role is not None
+    for role in RANK:
+        for api in (game_api(game, role), member_api(game, role)):
+            response = send(api, one, address(one, game))
+            if RANK.index(role) < RANK.index(one.operation.role):
+                assert problem_of(response, 403)["code"] == "missing_role"
+            else:
+                assert response.status_code not in (401, 403, 405, 500), response.content
+
+
+@of_game(OPERATIONS)
+def test_another_tenants_game_does_not_exist(one: Routed) -> None:
+    mine, other = factories.game(), factories.game()
+    for api in (game_api(mine), member_api(mine, Role.ADMIN)):
+        problem_of(send(api, one, address(one, other)), 404)
+
+
+@pytest.mark.parametrize("one", [one for one in OPERATIONS if one.ids and one.has_game], ids=lambda one: one.path)
+def test_another_tenants_object_does_not_exist(one: Routed) -> None:
+    mine, other = factories.game(), factories.game()
+    start, _, _ = one.path.partition("{" + one.ids[0] + "}")
+    found = OBJECTS[start](other)
+    values = found if isinstance(found, dict) else {one.ids[0]: found}
+    response = send(game_api(mine), one, one.url(game=mine.slug, **values))
+    # A body that is not valid may be refused before the object is looked up.
+    assert response.status_code in ((404, 400, 422) if one.method in ("POST", "PUT", "PATCH") else (404,))
+
+
+# Reading what a member may not read without a reason: personal data.
+READ_BY_THEIR_OWN_SCOPE: set[str] = set()
+# They are sent by POST because of their body, and store nothing.
+CHANGES_NOTHING: set[str] = set()
+
+
+def test_a_revoked_member_loses_the_games_of_their_token() -> None:
+    game = factories.game()
+    api = member_api(game, Role.ADMIN)
+    member_api(game, Role.VIEWER)  # a second member, and an admin is left below
+    membership = game.memberships.get(role=Role.ADMIN)
+    members.change_role(membership=game.memberships.get(role=Role.VIEWER), role=Role.ADMIN)
+    assert api.get(f"games/{game.slug}/keys").status_code == 200
+    members.remove(membership=membership)
+    problem_of(api.get(f"games/{game.slug}/keys"), 404)
+
+
+def test_the_role_of_a_games_token_outlives_its_creator() -> None:
+    game = factories.game()
+    made = tokens.create_game_token(game=game, name="CI", role=Role.VIEWER, scopes=[Scope.READ], created_by=None)
+    assert Api(made.value).get(f"games/{game.slug}/keys").status_code == 200
