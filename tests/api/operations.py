@@ -1,14 +1,16 @@
-"""Every operation of the management API, as the routers have them."""
+"""Every operation of the management API, as the URLs have them."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from audience.api.toolkit.operations import Operation
-from audience.api.urls import router as audience_router
+from django.urls import URLPattern, URLResolver
 
-ROUTERS = (audience_router,)
+from audience.api.toolkit.operations import Operation
+from config import api_urls
+
+GROUP = re.compile(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,16 @@ class Routed:
 
 def routed() -> list[Routed]:
     """Return all operations, sorted by name."""
-    return sorted(set(_walk()), key=lambda one: (one.name, one.method))
+    return sorted(set(_walk(api_urls.urlpatterns)), key=lambda one: (one.name, one.method))
 
 
-def _walk() -> Iterator[Routed]:
-    for router in ROUTERS:
-        for prefix, view, basename in router.registry:
-            lookup = router.get_lookup_regex(view)
-            for route in router.get_routes(view):
-                for method, action in router.get_method_map(view, route.mapping).items():
-                    regex = route.url.format(prefix=prefix, lookup=lookup, trailing_slash="")
-                    path = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"{\1}", regex).strip("^$")
-                    yield Routed(f"{basename}_{action}", method.upper(), path, view, action)
+def _walk(patterns: list[Any]) -> Iterator[Routed]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            assert str(pattern.pattern) == ""
+            yield from _walk(pattern.url_patterns)
+        elif isinstance(pattern, URLPattern) and hasattr(pattern.callback, "actions"):
+            view: Any = pattern.callback
+            path = re.sub(r"[\^$]|\\Z", "", GROUP.sub(r"{\1}", str(pattern.pattern)))
+            for method, action in view.actions.items():
+                yield Routed(f"{view.initkwargs['basename']}_{action}", method.upper(), path, view.cls, action)
