@@ -13,6 +13,7 @@ from postbacks.networks import NETWORKS
 from postbacks.outbox.goals import Goal
 
 MAX_GOALS = 50  # of a game
+MAX_NAME = 64
 CHANGED = "This goal was changed by someone else, so nothing was saved. Open it and save again."
 DELETED = "This goal was deleted by someone else, so nothing was saved."
 

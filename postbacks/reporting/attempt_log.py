@@ -140,6 +140,14 @@ def shown_rows() -> QuerySet[DeliveryAttempt]:
     return DeliveryAttempt.objects.select_related("delivery__conversion", "config").only(*COLUMNS)
 
 
+def full_rows() -> QuerySet[DeliveryAttempt]:
+    """Attempts with everything but bodies and credentials."""
+    return DeliveryAttempt.objects.select_related("delivery__conversion", "delivery__config").defer(
+        *("payload", "unusable", "delivery__config__credential", "delivery__config__previous_credential"),
+        *("delivery__conversion__properties", "delivery__conversion__context", "delivery__conversion__integrations"),
+    )
+
+
 def in_pages(
     configs: Sequence[UUID], filters: LogFilter, *, size: int, rows: QuerySet[DeliveryAttempt]
 ) -> Iterator[DeliveryAttempt]:
