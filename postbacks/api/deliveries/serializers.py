@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from audience.api.toolkit.fields import ObjectField
 from audience.api.toolkit.serializers import MoneySerializer, ReadSerializer, as_money
 from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Reason
@@ -63,7 +64,7 @@ DETAIL_EXAMPLE: dict[str, Any] = {
     "can_send_again": False,
     "wait": None,
     "attempts": [ANSWER_EXAMPLE],
-    "sent": {"event_source": "web", "data": [{"event": "Purchase", "event_id": "3f1d7c0a"}]},
+    "sent": {"data": [{"event": "Purchase", "event_id": "3f1d7c0a"}]},
     "sent_fields": [{"field": "data[0].event", "value": "Purchase", "note": "The event"}],
 }
 
@@ -173,7 +174,7 @@ class DeliveryDetailSerializer(DeliverySerializer):
     can_send_again = serializers.BooleanField()
     wait = WaitSerializer(allow_null=True)
     attempts = AnswerSerializer(many=True)
-    sent = serializers.JSONField(allow_null=True, help_text="The body that was sent last, masked as on its page.")
+    sent = ObjectField(help_text="The body that was sent last, masked as on its page.")
     sent_fields = SentFieldSerializer(many=True)
 
     def to_representation(self, detail: PostbackDetail) -> dict[str, Any]:  # type: ignore[override]

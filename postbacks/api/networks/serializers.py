@@ -7,6 +7,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from audience.api.toolkit.serializers import ReadSerializer
+from postbacks.api.postbacks.settings import ConditionSerializer
 from postbacks.configs import credential_parts, rules
 from postbacks.models import EVERY_CLICK
 from postbacks.networks.interface.network import Network
@@ -58,7 +59,7 @@ class ReadyGoalSerializer(ReadSerializer):
     key = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]
     event = serializers.CharField()
-    condition = serializers.JSONField(allow_null=True, help_text="As in goals.")
+    condition = ConditionSerializer(allow_null=True, help_text="As in goals.")
     once = serializers.BooleanField()
     sent_as = serializers.CharField()
 

@@ -19,7 +19,6 @@ TEXT_OR_LIST = {
         {"type": "number"},
         {"type": "boolean"},
         {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}},
-        {"type": "null"},
     ]
 }
 GOAL_EXAMPLE = {

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from audience.api.toolkit.fields import ObjectField
 from audience.api.toolkit.filtering import QuerySerializer
 from audience.api.toolkit.serializers import ReadSerializer, StrictSerializer
 from audience.models import Reason, Trigger
@@ -16,7 +17,7 @@ PREVIEW_EXAMPLE = {
     "level": "full",
     "reason": None,
     "facts": [{"label": "Value", "paths": ["data[].properties.value"], "state": "filled", "value": "9.99"}],
-    "body": {"event_source": "web", "data": [{"event": "Purchase"}]},
+    "body": {"data": [{"event": "Purchase"}]},
     "problem": "",
     "has_match_key": True,
 }
@@ -75,7 +76,7 @@ class PreviewSerializer(ReadSerializer):
     level = serializers.ChoiceField(Level.choices, help_text="The player's consent.")
     reason = serializers.ChoiceField(Reason.choices, allow_null=True, help_text="Why it would not be sent.")
     facts = PreviewFieldSerializer(many=True, source="fields")
-    body = serializers.JSONField(allow_null=True)
+    body = ObjectField(help_text="Null if there is none.")
     problem = serializers.CharField(help_text="Why there is no body.")
     has_match_key = serializers.BooleanField(help_text="Whether the network could match it to a user.")
 
