@@ -9,6 +9,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
+    # The answer has the format of the Accept header only.
+    "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
@@ -24,6 +26,17 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "audience.intake.openapi.add_ingestion_routes",
     ],
+    # Sets of values of fields with the same name, such as `state`.
+    "ENUM_NAME_OVERRIDES": {
+        "AttemptStatusEnum": "postbacks.models.AttemptStatus",
+        "CheckStateEnum": "postbacks.models.CheckState",
+        "DeliveryStateEnum": "postbacks.models.DeliveryState",
+        "KeyKindEnum": "audience.models.KeyKind",
+        "NoticeStateEnum": "postbacks.models.NoticeState",
+        "ReplayStateEnum": "postbacks.models.ReplayState",
+        "SendingStateEnum": "postbacks.configs.sending_state.SendingState",
+        "TriggerEnum": "audience.models.Trigger",
+    },
     # Answers of actions have other fields than their requests.
     "COMPONENT_SPLIT_REQUEST": True,
     "APPEND_COMPONENTS": {

@@ -31,7 +31,7 @@ REAL_VALUES = {
     "postbacks.delivery.sending.TIMEOUT_SECONDS": 10.0,
     # Rows that a page reads before it says that there are more.
     "audience.hub.events.feed.SCAN_LIMIT": 20_000,
-    "postbacks.hub.delivery_log.attempts.SCAN_LIMIT": 2_000,
+    "postbacks.reporting.attempt_log.SCAN_LIMIT": 2_000,
     "postbacks.reporting.funnel.SCAN_LIMIT": 20_000,
 }
 

@@ -1,18 +1,14 @@
 """The input of one part of a credential."""
 
-import re
 from collections.abc import Collection
 from typing import Any
 
 from django import forms
-from django.core.validators import MaxLengthValidator
 
-from audience.wording.articles import with_article
+from postbacks.configs.credential_parts import read_part
 from postbacks.configs.goal_definition import NO_SUGGESTIONS
-from postbacks.networks.interface.credentials import CredentialField, json_object
-
-# Reddit's tokens are JWTs of over 700 characters; far longer input is a mistake.
-MAX_CREDENTIAL = 4096
+from postbacks.configs.rules import SettingsRefused
+from postbacks.networks.interface.credentials import CredentialField
 
 
 class HiddenTextarea(forms.Textarea):
@@ -29,50 +25,23 @@ class CredentialInput(forms.CharField):
     of a secret part that may be shown: those of presets."""
 
     def __init__(self, part: CredentialField, *, editing: bool, published: Collection[str] = ()) -> None:
-        self.part, self.noun = part, part.label.lower()
+        self.part = part
         keep_help = "Leave blank to keep the stored one." if editing and part.kind != "plain" else ""
         # No max_length: the browser would cut pasted text silently.
-        name = "token" if part.kind == "secret" else self.noun
-        too_long = MaxLengthValidator(MAX_CREDENTIAL, f"This {name} is longer than %(limit_value)d characters.")
         super().__init__(
             label=part.label,
             help_text=keep_help or part.help,
             required=part.required and not editing,
-            validators=[too_long],
             widget=_widget(part, published),
             initial=part.default,
         )
 
     def clean(self, value: Any) -> str:
         text: str = super().clean(value)
-        if self.part.kind == "json":
-            return self._json(text)
-        if self.part.choices:
-            return self._choice(text)
-        text = re.sub(r"^bearer\s+", "", text, flags=re.IGNORECASE) if self.part.kind == "secret" else text
-        if text and not re.fullmatch(self.part.pattern, text):
-            raise forms.ValidationError(self._malformed(text))
-        return text
-
-    def _choice(self, text: str) -> str:
-        if text and text not in self.part.choices:
-            raise forms.ValidationError("Select one of the choices.")
-        return text
-
-    def _malformed(self, text: str) -> str:
-        if re.fullmatch(r"[!-~]+", text):
-            return f"This does not look like {with_article(self.noun)}. {self.part.help}"
-        return (
-            f"This {self.noun} contains a space, a line break or another character that is not valid in a token. "
-            "Copy it again."
-        )
-
-    def _json(self, text: str) -> str:
-        parsed = json_object(text)
-        missing = [name for name in self.part.members if not isinstance(parsed.get(name), str) or not parsed[name]]
-        if text and (missing or not parsed):
-            raise forms.ValidationError(f"The {self.noun} is incomplete. Paste the whole file.")
-        return text
+        try:
+            return read_part(self.part, text)
+        except SettingsRefused as refused:
+            raise forms.ValidationError(str(refused)) from refused
 
 
 def _widget(part: CredentialField, published: Collection[str]) -> forms.Widget:

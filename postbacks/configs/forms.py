@@ -1,6 +1,5 @@
 """The form of a postback, with the labels and rules of its network."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,12 +7,11 @@ from django import forms
 
 from audience.models import Trigger
 from audience.wording import time_zones
-from audience.wording.articles import with_article
 from postbacks.configs.credential_input import CredentialInput
 from postbacks.configs.goal_definition import NO_SUGGESTIONS
 from postbacks.configs.goal_forms import GoalRows, object_id_input
 from postbacks.configs.proposed_settings import ProposedSettings
-from postbacks.configs.rules import refusals, refused_moves
+from postbacks.configs.rules import MAX_TEST_CODE, NO_TRIGGER, SettingsRefused, read_pixel, refusals, refused_moves
 from postbacks.models import GameGoal
 from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.network import Network
@@ -55,7 +53,7 @@ class PostbackForm(forms.Form):
         "change what is sent.",
     )
     enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
-    test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
+    test_code = forms.CharField(max_length=MAX_TEST_CODE, required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
 
     def __init__(
         self,
@@ -101,7 +99,7 @@ class PostbackForm(forms.Form):
         if invalid_rows:
             self.add_error("goals", "".join(f"Check goal {number}. " for number in invalid_rows).strip())
         elif not goals and not cleaned.get("triggers") and "triggers" not in self.errors:
-            self.add_error("triggers", "Select at least one trigger event.")
+            self.add_error("triggers", NO_TRIGGER)
         return cleaned
 
     def _refuse_credential(self, entered: Mapping[str, str]) -> None:
@@ -153,11 +151,10 @@ class PostbackForm(forms.Form):
         return entered or self.get_initial_for_field(self.fields["time_zone"], "time_zone")
 
     def clean_pixel_id(self) -> str:
-        pixel = self.network.read_pixel(self.cleaned_data["pixel_id"])
-        if not re.fullmatch(self.network.pixel_pattern, pixel):
-            name = f"{self.network.label} {self.network.pixel_label[0].lower()}{self.network.pixel_label[1:]}"
-            raise forms.ValidationError(f"This does not look like {with_article(name)}. {self.network.pixel_help}")
-        return pixel
+        try:
+            return read_pixel(self.network, self.cleaned_data["pixel_id"])
+        except SettingsRefused as refused:
+            raise forms.ValidationError(str(refused)) from refused
 
     @property
     def object_id_fields(self) -> list[forms.BoundField]:

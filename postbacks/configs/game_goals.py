@@ -13,6 +13,7 @@ from postbacks.networks import NETWORKS
 from postbacks.outbox.goals import Goal
 
 MAX_GOALS = 50  # of a game
+MAX_NAME = 64
 CHANGED = "This goal was changed by someone else, so nothing was saved. Open it and save again."
 DELETED = "This goal was deleted by someone else, so nothing was saved."
 
@@ -23,6 +24,13 @@ class GameGoalRefused(Exception):
     def __init__(self, sentence: str, *, field: str = "") -> None:
         super().__init__(sentence)
         self.field = field
+
+
+class GameGoalChanged(GameGoalRefused):
+    """The goal is no longer the one that was read."""
+
+    def __init__(self) -> None:
+        super().__init__(CHANGED)
 
 
 @transaction.atomic
@@ -39,15 +47,15 @@ def add(*, game: Game, name: str, definition: Goal, added_by: Any) -> GameGoal:
 def change(*, goal: GameGoal, name: str, definition: Goal, version: int, changed_by: Any) -> list[PostbackConfig]:
     """Change a goal and its copies; the postbacks that got a new version.
 
-    `version` is the one that the member saw. Raises GameGoalRefused if the goal has another by now, and if a network
-    refuses the change; nothing is changed then.
+    `version` is the one that the member saw. Raises GameGoalChanged if the goal has another by now, and GameGoalRefused
+    if a network refuses the change; nothing is changed then.
     """
     goal_copies.lock_exclusive(goal.game_id)
     row = GameGoal.objects.filter(game=goal.game_id, pk=goal.pk).first()
     if row is None:
         raise GameGoalRefused(DELETED)
     if row.version != version:
-        raise GameGoalRefused(CHANGED)
+        raise GameGoalChanged
     _refuse_same_name(row.game_id, name, row)
     columns = _columns(definition)
     if {"name": name, **columns} == {field: getattr(row, field) for field in ("name", *columns)}:
@@ -60,12 +68,17 @@ def change(*, goal: GameGoal, name: str, definition: Goal, version: int, changed
 
 
 @transaction.atomic
-def delete(*, goal: GameGoal) -> None:
-    """Delete a goal that no postback uses. GameGoalRefused, with the postbacks, if any does. Idempotent."""
+def delete(*, goal: GameGoal, version: int | None = None) -> None:
+    """Delete a goal that no postback uses. GameGoalRefused, with the postbacks, if any does. Idempotent.
+
+    Raises GameGoalChanged if the goal has another `version` by now.
+    """
     goal_copies.lock_exclusive(goal.game_id)
     row = GameGoal.objects.filter(game=goal.game_id, pk=goal.pk).first()
     if row is None:
         return
+    if version is not None and row.version != version:
+        raise GameGoalChanged
     if users := postbacks_by_goal(row.game)[str(row.pk)]:
         names = ", ".join(str(config) for config in users)
         raise GameGoalRefused(f"Remove it from these postbacks first: {names}.")

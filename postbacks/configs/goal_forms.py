@@ -6,12 +6,12 @@ from typing import Any
 
 from django import forms
 
-from postbacks.configs import goal_choices
+from postbacks.configs import goal_choices, rules
 from postbacks.configs.goal_definition import FIELDS, NO_SUGGESTIONS, GoalDefinition, definition_initial
 from postbacks.models import GameGoal
 from postbacks.networks.interface.network import Network, ObjectId
 from postbacks.outbox.conditions import GoalRefused
-from postbacks.outbox.goals import MAX_GOALS, Goal, readable_goals, refuse_name, refuse_unreachable
+from postbacks.outbox.goals import MAX_GOALS, Goal, readable_goals, refuse_unreachable
 
 EMPTY_ROWS = 3
 CUSTOM = "custom"
@@ -54,8 +54,7 @@ class GoalForm(GoalDefinition):
         cleaned = self.cleaned_data
         if any(cleaned.values()) and not self.errors:
             try:
-                self.goal = Goal.from_json(self._as_json(cleaned))
-                refuse_name(self.goal, network=self.network)
+                self.goal = rules.read_goal(self._as_json(cleaned), network=self.network)
             except GoalRefused as refused:
                 self.refuse(refused)
         return cleaned

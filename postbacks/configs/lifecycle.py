@@ -14,7 +14,7 @@ from audience.models import goals as goal_events
 from postbacks.configs import goal_copies, hold, rules, unsent_counts, versions
 from postbacks.configs.credentials import request_check
 from postbacks.configs.proposed_settings import ProposedSettings
-from postbacks.configs.rules import SettingsRefused
+from postbacks.configs.rules import SettingsChanged, SettingsRefused
 from postbacks.configs.unsent_counts import UnsentCounts
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.outbox import config_locks
@@ -24,15 +24,17 @@ NOTHING_TO_ROLL_BACK = "The previous credential is no longer stored. Enter the c
 
 
 @transaction.atomic
-def change(*, config: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> CredentialCheck | None:
+def change(
+    *, config: PostbackConfig, proposed: ProposedSettings, changed_by: Any, seen_version: int | None = None
+) -> CredentialCheck | None:
     """Change a postback. Returns a check if the network must accept the change, else None.
 
     The network checks a new credential, a new pixel, new object ids and a test code; everything else is applied at
-    once. Raises SettingsRefused with a sentence for the form.
+    once. Raises SettingsRefused with a sentence for the form, and SettingsChanged unless it has the `seen_version`.
     """
     goal_copies.lock_shared(config.game_id)
     proposed = replace(proposed, goals=goal_copies.refreshed(proposed.goals, game_id=config.game_id))
-    row = _locked(config)
+    row = _locked(config, seen_version)
     new_parts = rules.new_parts(proposed.credential, row)
     new_ids = set(object_ids(proposed.goals)) - set(object_ids(row.goals))
     if new_parts or new_ids or proposed.test_code or proposed.pixel_id != row.pixel_id:
@@ -70,14 +72,16 @@ def disable(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
 
 
 @transaction.atomic
-def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
+def delete(*, config: PostbackConfig, changed_by: Any = None, seen_version: int | None = None) -> UnsentCounts:
     """Delete a postback and its credential, and cancel its open deliveries; return their counts.
 
-    The delivery log is kept. Idempotent.
+    The delivery log is kept. Idempotent. Raises SettingsChanged unless it has the `seen_version`.
     """
     config_locks.lock_exclusive(config.game_id)
     try:
-        row = _locked(config)
+        row = _locked(config, seen_version)
+    except SettingsChanged:
+        raise
     except SettingsRefused:
         return unsent_counts.count_unsent(config)
     unsent, change = unsent_counts.count_unsent(row), {"enabled": (str(row.enabled), "False")}
@@ -115,8 +119,10 @@ def _set_enabled(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> P
     return row
 
 
-def _locked(config: PostbackConfig) -> PostbackConfig:
+def _locked(config: PostbackConfig, seen_version: int | None = None) -> PostbackConfig:
     row = PostbackConfig.objects.kept().locked().select_related("game").filter(pk=config.pk).first()
     if row is None:
         raise SettingsRefused(rules.DELETED)
+    if seen_version is not None and row.version != seen_version:
+        raise SettingsChanged
     return row

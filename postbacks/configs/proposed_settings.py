@@ -49,7 +49,7 @@ class ProposedSettings:
         )
         if existing:
             config.pk = existing.pk
+        config.credential = {**(existing.credential if existing else {}), **self.credential}
         if config.kind.has_templates:
-            config.credential = {**(existing.credential if existing else {}), **self.credential}
             config.click_parameters = list(config.kind.click_parameters_of(config.credential))
         return config

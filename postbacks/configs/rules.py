@@ -1,5 +1,6 @@
-"""Validates settings before the network checks them."""
+"""Validates settings before the network checks them, those of the form as well as those of the management API."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,21 +8,57 @@ from django.conf import settings
 
 from audience.digest import named_parameters
 from audience.models import Game, Trigger
+from audience.wording.articles import with_article
 from postbacks import http
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.conditions import GoalRefused
-from postbacks.outbox.goals import object_ids, parse, refuse_name
+from postbacks.outbox.goals import Goal, object_ids, parse, refuse_name
 
+NO_TRIGGER = "Select at least one trigger event."
 DUPLICATE = "This game already has a postback for this pixel. Edit that postback."
 UNREADABLE = "The stored credential cannot be read. Enter it again."
 CHANGED = "The settings of this postback were changed by someone else, so nothing was saved. Open it and save again."
 DELETED = "This postback was deleted by someone else, so nothing was saved."
 
 
+MAX_PIXEL = 64
+MAX_TEST_CODE = 128
+
+
 class SettingsRefused(Exception):
-    """Why settings cannot be applied, as a sentence for the form."""
+    """Why settings cannot be applied, as a sentence for the form. `field` is the path of the value that causes it, such
+    as `pixel_id`, `credential.token` or `goals.0.event`; '' if none does."""
+
+    def __init__(self, sentence: str, *, field: str = "") -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+class SettingsChanged(SettingsRefused):
+    """The settings are no longer those that were read."""
+
+    def __init__(self) -> None:
+        super().__init__(CHANGED)
+
+
+def read_pixel(network: Network, entered: str) -> str:
+    """The pixel ID in the form that is stored. SettingsRefused if it is none of the network's."""
+    pixel = network.read_pixel(entered)
+    if len(pixel) > MAX_PIXEL or not re.fullmatch(network.pixel_pattern, pixel):
+        name = f"{network.label} {network.pixel_label[0].lower()}{network.pixel_label[1:]}"
+        sentence = f"This does not look like {with_article(name)}. {network.pixel_help}"
+        raise SettingsRefused(sentence, field="pixel_id")
+    return pixel
+
+
+def read_goal(raw: Mapping[str, Any], *, network: Network) -> Goal:
+    """The goal of such an entry of PostbackConfig.goals. GoalRefused if it is invalid, or if the network does not
+    accept its name or object id."""
+    goal = Goal.from_json(raw)
+    refuse_name(goal, network=network)
+    return goal
 
 
 def refuse_invalid(
@@ -32,21 +69,27 @@ def refuse_invalid(
     `goals` as in PostbackConfig.
     """
     if not (triggers or goals) or not set(triggers) <= set(Trigger.values):
-        raise SettingsRefused("Select at least one trigger event.")
+        raise SettingsRefused(NO_TRIGGER, field="triggers")
     object_id = NETWORKS[network].object_id
     if triggers and object_id and object_id.required:
-        raise SettingsRefused(f"Enter the {object_id.label} of each trigger event.")
+        raise SettingsRefused(f"Enter the {object_id.label} of each trigger event.", field="triggers")
     if object_id and not object_id.required and not object_ids(goals):
-        raise SettingsRefused(f"Enter the {object_id.label} of at least one event.")
+        raise SettingsRefused(f"Enter the {object_id.label} of at least one event.", field="goals")
     try:
         for row, goal in enumerate(parse(goals)):
             refuse_name(goal, network=NETWORKS[network], row=row)
     except GoalRefused as refused:
         prefix = "" if refused.row is None else f"Goal {refused.row + 1}: "
-        raise SettingsRefused(f"{prefix}{refused}") from refused
+        raise SettingsRefused(f"{prefix}{refused}", field=goal_path(refused)) from refused
     problems = (NETWORKS[network].object_id_problem(id_, pixel_id=pixel_id) for id_ in object_ids(goals))
     if pixel_id and (problem := next(filter(None, problems), "")):
-        raise SettingsRefused(problem)
+        raise SettingsRefused(problem, field="goals")
+
+
+def goal_path(refused: GoalRefused) -> str:
+    """The path of a value of a goal, such as `goals.0.event` or `goals.0.condition.value`."""
+    name = f"condition.{refused.field}" if refused.field in ("property", "op", "value") else refused.field
+    return ".".join(filter(None, ("goals", "" if refused.row is None else str(refused.row), name)))
 
 
 def refuse_duplicate(*, game: Game, network: str, pixel_id: str, exclude: PostbackConfig | None) -> None:
@@ -55,21 +98,22 @@ def refuse_duplicate(*, game: Game, network: str, pixel_id: str, exclude: Postba
     if exclude is not None:
         same = same.exclude(pk=exclude.pk)
     if same.exists():
-        raise SettingsRefused(DUPLICATE)
+        raise SettingsRefused(DUPLICATE, field="pixel_id")
 
 
 def credential_to_check(
     entered: Mapping[str, str], *, network: str, config: PostbackConfig | None = None
 ) -> dict[str, str]:
     """The entered parts of a credential, the others as stored with `config`. SettingsRefused if one is missing."""
-    for sentence in refused_moves(entered, NETWORKS[network], config.credential if config else {}).values():
-        raise SettingsRefused(sentence)
+    for name, sentence in refused_moves(entered, NETWORKS[network], config.credential if config else {}).items():
+        raise SettingsRefused(sentence, field=f"credential.{name}")
     merged = {**(config.credential if config else {}), **entered}
     credential = {name: value for name, value in merged.items() if value}
     if not NETWORKS[network].has_credential(credential):
-        raise SettingsRefused(UNREADABLE if config and not any(entered.values()) else "Enter the credential.")
-    for sentence in refusals(credential, NETWORKS[network]).values():
-        raise SettingsRefused(sentence)
+        sentence = UNREADABLE if config and not any(entered.values()) else "Enter the credential."
+        raise SettingsRefused(sentence, field="credential")
+    for name, sentence in refusals(credential, NETWORKS[network]).items():
+        raise SettingsRefused(sentence, field=f"credential.{name}")
     return credential
 
 
@@ -110,4 +154,5 @@ def refuse_counted_test(network: Network, test_code: str) -> None:
     if not network.has_test_events:
         raise SettingsRefused(f"{network.label} has no test events, so the event would count.")
     if not network.has_test_endpoint and not test_code.strip():
-        raise SettingsRefused(f"Enter the {network.test_code_label.lower()}: without it, the event would count.")
+        sentence = f"Enter the {network.test_code_label.lower()}: without it, the event would count."
+        raise SettingsRefused(sentence, field="test_code")

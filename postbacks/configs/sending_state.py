@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import Q
+from django.db.models import Q, TextChoices
 
 from postbacks.models import PostbackConfig
 
@@ -16,6 +16,36 @@ class Block(StrEnum):
     ON_HOLD = "The postback is on hold. Rotate the credential first."
     SUSPECTED = "The network just refused the credential, and it is being checked again. Try again in a minute."
     PAUSED = "The settings of the postback are being changed. Try again in a minute."
+
+
+class SendingState(TextChoices):
+    """The state of a postback that is not deleted, as a filter of lists."""
+
+    ACTIVE = "active", "Active"
+    DISABLED = "disabled", "Disabled"
+    ON_HOLD = "on_hold", "On hold"
+    SUSPECTED = "suspected", "Credential being checked again"
+
+
+def state_of(config: PostbackConfig) -> SendingState:
+    """Return the state in the order of `block_of`."""
+    if not config.enabled:
+        return SendingState.DISABLED
+    if config.held_at:
+        return SendingState.ON_HOLD
+    return SendingState.SUSPECTED if config.suspected_at else SendingState.ACTIVE
+
+
+def in_state(state: SendingState) -> Q:
+    """The configs with this `state_of`, as a condition."""
+    is_held, is_suspected = Q(held_at__isnull=False), Q(suspected_at__isnull=False)
+    conditions = {
+        SendingState.DISABLED: Q(enabled=False),
+        SendingState.ON_HOLD: Q(is_held, enabled=True),
+        SendingState.SUSPECTED: Q(is_suspected, ~is_held, enabled=True),
+        SendingState.ACTIVE: Q(~is_held, ~is_suspected, enabled=True),
+    }
+    return conditions[state]
 
 
 def block_of(config: PostbackConfig, *, now: datetime | None = None) -> Block | None:

@@ -77,6 +77,7 @@ def _create(check: CredentialCheck, credential: Mapping[str, str]) -> None:
         checked_at=now,
         created_by=check.requested_by,
     )
+    CredentialCheck.objects.filter(pk=check.pk).update(config=config)
     record(config=config, change="Created", set_by=check.requested_by)
 
 

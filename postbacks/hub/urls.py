@@ -15,7 +15,7 @@ from postbacks.hub.guide import views as guide
 from postbacks.hub.imitations import views as imitations
 from postbacks.hub.integrations import ad_clicks
 from postbacks.hub.integrations import views as integrations
-from postbacks.hub.overview import set_aside_work
+from postbacks.hub.overview import set_aside_views
 from postbacks.hub.overview import views as overview
 from postbacks.hub.people import views as people
 from postbacks.hub.preview import views as preview
@@ -29,7 +29,7 @@ INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
 urlpatterns = [
     path("imitations/", imitations.imitations, name="imitations"),
     path("g/<slug:slug>/", overview.overview, name="overview"),
-    path("g/<slug:slug>/set-aside/retry/", set_aside_work.set_aside_retry, name="set-aside-retry"),
+    path("g/<slug:slug>/set-aside/retry/", set_aside_views.set_aside_retry, name="set-aside-retry"),
     path("g/<slug:slug>/start/", guide.guide, name="guide"),
     path("g/<slug:slug>/start/key/", guide.guide_key, name="guide-key"),
     path("g/<slug:slug>/campaigns/", campaigns.campaigns, name="campaigns"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
@@ -9,13 +10,14 @@ from django.db.models import Prefetch, QuerySet
 from audience.database import clock
 from audience.hub.events.feed import PAYLOAD_FIELDS
 from audience.hub.toolkit.masking import as_json, masked
-from audience.models import Conversion, Event, Reason
+from audience.models import Conversion, Event
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.goals import goals_of
 from postbacks.reporting import clicks, labels, stuck_rows
 from postbacks.reporting.consent_in_force import ConsentInForce, consent_of, data_use_of
+from postbacks.reporting.delivery_explanation import explanation_of, remedy_of
 from postbacks.reporting.pixels import with_pixels
 from postbacks.reporting.senders import Sender, sender_of
 from postbacks.reporting.stuck_rows import StuckWork
@@ -30,8 +32,8 @@ Configs = list[PostbackConfig]
 class PostbackDetail:
     """The conversion on one postback.
 
-    `payload` is [(path, value, note), ...], `json` the same body as text. `wait` is what the delivery waits for, if it
-    does.
+    `body` is what was sent last, None if that is not stored, and `payload` describes it: [(path, value, note), ...].
+    `wait` is what the delivery waits for, if it does.
     """
 
     delivery: Delivery
@@ -45,7 +47,7 @@ class PostbackDetail:
     version: ConfigVersion | None
     set_by: str
     attempts: list[DeliveryAttempt]
-    json: str
+    body: Any
     can_send_again: bool
     event_id: str
     wait: Wait | None
@@ -55,6 +57,10 @@ class PostbackDetail:
     def attempts_pruned(self) -> bool:
         """Whether all attempts were pruned (postbacks/delivery/prune.py)."""
         return bool(self.delivery.attempts_made and not self.attempts)
+
+    @property
+    def json(self) -> str:
+        return as_json(self.body) if self.body else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +159,14 @@ def _postback(
         network=network,
         label=label,
         dot=dot,
-        explanation=stuck.sentence
-        if stuck
-        else masked(_with_doubt(delivery, _cause(delivery, wait)), addresses=addresses),
-        remedy="" if stuck else _remedy(delivery, in_time),
+        explanation=stuck.sentence if stuck else masked(explanation_of(delivery, wait), addresses=addresses),
+        remedy="" if stuck else remedy_of(delivery, in_time=in_time),
         event_name=delivery.sent_as or network.events.get(delivery.trigger, delivery.trigger),
         goal=_goal(version, delivery) if version else "",
         version=version,
         set_by=masked(version.set_by.get_username(), addresses=addresses) if version and version.set_by else "",
         attempts=attempts,
-        json=as_json(body) if body else "",
+        body=body,
         can_send_again=in_time and delivery.state == DeliveryState.FAILED and not delivery.is_unmatched,
         event_id=masked(delivery.event_id, addresses=addresses),
         wait=None if stuck else wait,
@@ -179,42 +183,16 @@ def _goal(version: ConfigVersion, delivery: Delivery) -> str:
     return " or ".join(str(goal) for goal in matching[:1] or candidates)
 
 
-def _remedy(delivery: Delivery, in_time: bool) -> str:
-    # The remedy for a click of another network is shown with the conversion, not with each postback.
-    if delivery.reason == Reason.OTHER_NETWORK:
-        return ""
-    if delivery.state == DeliveryState.FAILED and delivery.is_unmatched:
-        return labels.UNMATCHED_REMEDY
-    if delivery.is_unknown and not (delivery.state == DeliveryState.FAILED and in_time):
-        return labels.UNKNOWN_REMEDY
-    return labels.remedy(
-        state=delivery.state,
-        reason=delivery.reason,
-        verdict=delivery.verdict,
-        in_time=in_time,
-        network=delivery.network,
-    )
+def with_attempts(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Return `rows` with everything that `load_delivery` reads."""
+    attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
+    return with_pixels(rows.select_related("conversion__touch").prefetch_related(attempts))
 
 
-def _with_doubt(delivery: Delivery, text: str) -> str:
-    """Return the text, with a note if an earlier call may have arrived."""
-    return f"{text.rstrip('. ')}; {labels.UNANSWERED}" if delivery.is_unknown else text
-
-
-def _cause(delivery: Delivery, wait: Wait | None) -> str:
-    """Return the label of the recorded reason, else the network's last answer."""
-    if delivery.reason == Reason.OTHER_NETWORK and delivery.conversion and delivery.conversion.touch:
-        winner = labels.network_label(delivery.conversion.touch.network)
-        return f"The attributed click is from {winner}, so this postback does not send the conversion"
-    if delivery.reason:
-        return delivery.get_reason_display()
-    answers = [attempt.message for attempt in delivery.attempts.all() if attempt.message]
-    if delivery.state == DeliveryState.DELIVERED:
-        return labels.ACCEPTANCES.get(delivery.confirmation, labels.ACCEPTANCES[""])
-    if delivery.state == DeliveryState.HELD:
-        return delivery.config.held_message or "The network does not accept the credential of this postback"
-    if answers:
-        return answers[-1]
-    if delivery.state != DeliveryState.WAITING:
-        return "The call ended without an answer"
-    return wait.cause if wait and wait.cause else "About to be sent"
+def load_delivery(delivery: Delivery, *, addresses: bool) -> PostbackDetail:
+    """Return the details of one delivery of `with_attempts`, also of a player who was erased. Masked as by
+    `load_detail`."""
+    is_waiting = delivery.state == DeliveryState.WAITING
+    stuck = stuck_rows.find_stuck(delivery.game_id, [delivery.pk]) if is_waiting else {}
+    wait = wait_of(delivery, flows_of([delivery.config]), clock.now()) if is_waiting else None
+    return _postback(delivery, _versions([delivery]), stuck.get(delivery.pk), wait, addresses=addresses)

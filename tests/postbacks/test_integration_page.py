@@ -18,10 +18,10 @@ from django.utils import timezone
 from audience.hub.toolkit.date_range import DateRange, read_range
 from audience.models import Game
 from audience.models import goals as followed
-from postbacks.hub.delivery_log import attempts
 from postbacks.hub.integrations import calls
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
+from postbacks.reporting import attempt_log
 from tests import factories, hub
 
 NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
@@ -108,7 +108,7 @@ def test_the_events_of_goals_can_be_chosen(config: PostbackConfig, game: Game, v
 def test_a_filter_by_a_rare_event_stops_at_the_scan_limit_and_continues_from_there(
     config: PostbackConfig, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "SCAN_LIMIT", 3)
+    monkeypatch.setattr(attempt_log, "SCAN_LIMIT", 3)
     rare = factories.attempt(factories.delivery(config, trigger="game_launch"), ago=timedelta(minutes=50))
     bought = factories.delivery(config)
     for minutes in range(5):
@@ -126,7 +126,7 @@ def test_a_filter_by_a_rare_event_stops_at_the_scan_limit_and_continues_from_the
 def test_the_log_merges_the_attempts_of_two_postbacks(
     config: PostbackConfig, game: Game, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
-    monkeypatch.setattr(attempts, "PAGE_SIZE", 7)
+    monkeypatch.setattr(attempt_log, "PAGE_SIZE", 7)
     other = factories.config(game, pixel_id="D" * 20)
     rows = [factories.delivery(config), factories.delivery(other)]
     at = timezone.now() - timedelta(minutes=1)  # at one moment, so that the ids decide

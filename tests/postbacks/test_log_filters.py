@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from audience.accounts import time_zone
 from audience.models import Conversion, Game, Role
-from postbacks.hub.delivery_log import attempts, export
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
+from postbacks.reporting import attempt_export, attempt_log
 from tests import factories, hub
 
 NOW = timezone.now()
@@ -129,7 +129,7 @@ def test_the_log_is_filtered_by_state_and_reason_and_so_is_the_export(
 def test_a_filter_stops_at_the_scan_limit_and_continues_from_there(
     config: PostbackConfig, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "SCAN_LIMIT", 10)
+    monkeypatch.setattr(attempt_log, "SCAN_LIMIT", 10)
     failed = sold(config, "ada", ago=timedelta(hours=2), delivery={"state": "failed"})
     done = factories.delivery(config, state="delivered")
     for number in range(25):
@@ -188,7 +188,7 @@ def test_the_export_has_every_column_and_no_formula(config: PostbackConfig, view
         config, "=cmd|' /C calc'!A0", message="+1 is no number", http_status=400, status="failed", request_id="-7"
     )
     (line,) = exported(viewer, url)
-    assert tuple(line) == export.COLUMNS
+    assert tuple(line) == attempt_export.COLUMNS
     conversion = Conversion.objects.get()
     assert {name: line[name] for name in ("player", "answer", "request_id", "value", "currency", "order_id")} == {
         "player": "'=cmd|' /C calc'!A0",
@@ -215,7 +215,7 @@ def test_the_export_has_every_column_and_no_formula(config: PostbackConfig, view
 def test_the_export_has_all_pages_and_nothing_of_another_studio(
     config: PostbackConfig, other_game: Game, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "ROWS_PER_QUERY", 7)
+    monkeypatch.setattr(attempt_export, "ROWS_PER_QUERY", 7)
     delivery, theirs = factories.delivery(config), factories.config(other_game, pixel_id="C0THEIRPIXEL00000000")
     sold(theirs, "ada")
     made = [factories.attempt(delivery, started_at=NOW).pk for _ in range(40)]  # all at one moment
@@ -238,12 +238,12 @@ def test_addresses_are_masked_for_viewers_and_not_for_marketers(
     assert "ada@players.example" not in get(viewer, url)
 
 
-def plan(configs: list[Any], filters: attempts.LogFilter) -> str:
+def plan(configs: list[Any], filters: attempt_log.LogFilter) -> str:
     """The plans of every query of the log."""
     from django.test.utils import CaptureQueriesContext
 
     with CaptureQueriesContext(connection) as asked:
-        list(attempts.in_pages(configs, filters, size=25, rows=attempts.shown_rows()))
+        list(attempt_log.in_pages(configs, filters, size=25, rows=attempt_log.shown_rows()))
     plans = []
     with connection.cursor() as cursor:
         for query in asked.captured_queries:
@@ -278,7 +278,7 @@ def test_no_query_of_a_large_log_reads_a_whole_table(config: PostbackConfig, giv
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE postbacks_deliveryattempt; ANALYZE postbacks_delivery; ANALYZE audience_conversion")
     given = {"deliveries": [rows[0].pk, rows[7].pk]} if "deliveries" in given else given
-    filters = attempts.LogFilter(since=NOW - timedelta(minutes=2), until=NOW + timedelta(hours=1), **given)
+    filters = attempt_log.LogFilter(since=NOW - timedelta(minutes=2), until=NOW + timedelta(hours=1), **given)
     found = plan([config.pk], filters)
     assert "postbacks_deliveryattempt" in found
     assert not re.search(

@@ -16,7 +16,7 @@ from audience.hub.toolkit.date_range import PRESETS, DateRange, preset_bounds, r
 from audience.models import ApiKey, Batch, Event, Game
 from audience.storage import rollups
 from audience.wording import durations
-from postbacks.hub.overview import attention, backlog, delivery_totals, figures, headline, views
+from postbacks.hub.overview import attention, backlog, delivery_totals, figures, headline, notices
 from postbacks.hub.overview.attention import AttentionItem
 from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit.config_rows import config_rows
@@ -280,7 +280,7 @@ def test_the_success_rate_is_100_percent_only_without_failures() -> None:
 
 def items(game: Game) -> list[AttentionItem]:
     configs = config_rows(game)
-    return views.notices(game, configs, backlog.read_backlog(game, attention.sendable(configs)))
+    return notices.notices_of(game, configs, backlog.read_backlog(game, attention.sendable(configs)))
 
 
 def test_a_healthy_game_has_no_notices(game: Game, config: PostbackConfig, viewer: Client) -> None:

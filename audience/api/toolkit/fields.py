@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 MAX_OVERLAP_HOURS = 168
@@ -21,6 +22,11 @@ class ParsedField(serializers.CharField):
             return self.parse(super().to_internal_value(data))
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from None
+
+
+@extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
+class ObjectField(serializers.JSONField):
+    """Any JSON object, or null; in answers only."""
 
 
 class OverlapHours(serializers.IntegerField):

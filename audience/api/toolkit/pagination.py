@@ -42,11 +42,13 @@ class KeysetPagination(BasePagination):
             "type": "object",
             "required": ["results", "next", "next_cursor"],
             "properties": {
-                "results": {"type": "array", "items": schema},
+                # That of the array.
+                "results": schema,
                 "next": {
                     "type": ["string", "null"],
                     "format": "uri",
-                    "description": "Null on the last page.",
+                    "example": None,
+                    "description": "The URL of the next page; null on the last page.",
                 },
                 "next_cursor": {
                     "type": ["string", "null"],
@@ -93,3 +95,10 @@ def answer(request: Request, results: Sequence[Any], *, older: str) -> Response:
     cursor = urlsafe_b64encode(older.encode()).decode().rstrip("=")
     url = replace_query_param(str(settings.PUBLIC_URL) + request.get_full_path(), CURSOR, cursor)
     return Response({"results": results, "next": url, "next_cursor": cursor})
+
+
+class WholeList(KeysetPagination):
+    """A short list, which is answered as one page and takes no parameters."""
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return []

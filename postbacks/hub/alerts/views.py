@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.debug import sensitive_variables
@@ -18,13 +18,13 @@ from django.views.decorators.debug import sensitive_variables
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
-from audience.hub.toolkit.date_range import ALL, PRESETS, DateRange, read_range
+from audience.hub.toolkit.date_range import ALL, PRESETS, read_range
 from audience.hub.toolkit.paging import newest
 from audience.hub.toolkit.range_input import range_parameters
-from audience.models import Game, Membership, Role
+from audience.models import Membership, Role
 from audience.wording import time_zones
 from postbacks.models import Alert, AlertFrequency, AlertHook, Notice
-from postbacks.monitoring.alerts import hooks, labels, recipients
+from postbacks.monitoring.alerts import hooks, labels, listed, recipients
 from postbacks.monitoring.health.types import Health
 
 MAX_NOTICES = 10
@@ -63,7 +63,8 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
     frequency = recipients.choice_of(game=game, user=request.user, role=membership.role)
     now = clock.now()
     dates = read_range(request, now=now, default=ALL, presets=(ALL, *PRESETS))
-    listed = newest(_in_period(game, dates), by="opened_at", before=request.GET.get("before", ""))
+    rows = listed.alerts_of(game) if dates.is_all else listed.alerts_between(game, dates.since, dates.until)
+    shown = newest(rows, by="opened_at", before=request.GET.get("before", ""))
     notices = Notice.objects.filter(Q(user=request.user) | Q(hook__isnull=False), game=game)
     context: dict[str, Any] = {
         "form": ChoiceForm(initial={"told": frequency}),
@@ -73,21 +74,13 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
             (notice, hooks.host_of(notice.hook.url) if notice.hook else "You")
             for notice in notices.select_related("hook", "alert__config", "key").order_by("-created_at")[:MAX_NOTICES]
         ],
-        "alerts": [_row(alert, now) for alert in listed.rows],
+        "alerts": [_row(alert, now) for alert in shown.rows],
         "period": dates,
-        "older": listed.older,
+        "older": shown.older,
         "before": request.GET.get("before", ""),
     }
     template = "hub/alerts/_rows.html" if request.htmx else "hub/alerts/page.html"
     return page(request, template, membership, **context)
-
-
-def _in_period(game: Game, dates: DateRange) -> QuerySet[Alert]:
-    """Return the alerts that were on at any time of the period."""
-    rows = Alert.objects.filter(game=game).select_related("config", "game")
-    if dates.is_all:
-        return rows
-    return rows.filter(Q(recovered_at=None) | Q(recovered_at__gt=dates.since), opened_at__lt=dates.until)
 
 
 def _row(alert: Alert, now: datetime) -> AlertRow:

@@ -7,33 +7,17 @@ from audience.database import clock
 from audience.hub.toolkit.access import HubRequest
 from audience.hub.toolkit.date_range import BEGINNING, END, LAST_HOUR, PRESETS, DateRange, read_range
 from audience.hub.toolkit.filters import Filter, choice, search_text
-from audience.models import Game, Reason, trigger_label
+from audience.models import Game, trigger_label
 from audience.models.goals import conversion_event_names
-from postbacks.hub.delivery_log.attempts import LogFilter
-from postbacks.models import AttemptStatus, Delivery, DeliveryState
-from postbacks.networks.interface.call import Verdict
+from postbacks.models import AttemptStatus, DeliveryState
+from postbacks.reporting.attempt_log import REASONS, LogFilter, deliveries_found
 from postbacks.reporting.labels import STATES
-from postbacks.reporting.search import find
 
 DEFAULT_PERIOD = "24h"
 MAX_QUERY_LENGTH = 2048
 STATUSES = (
     ("", "All"),
     *((status.value, status.label) for status in AttemptStatus if status != AttemptStatus.SENDING),
-)
-# Why an attempt was refused, or why its delivery ended without being accepted.
-REASONS = (
-    ("", "Any reason"),
-    (Verdict.TRANSIENT.value, "No answer, or try again later"),
-    (Verdict.CREDENTIAL.value, "Credential refused"),
-    (Verdict.PAYLOAD.value, "Event refused"),
-    *(
-        (reason.value, str(reason.label))
-        for reason in (
-            *(Reason.TOO_OLD, Reason.CONSENT, Reason.LIMITED_USE),
-            *(Reason.CONFIG_DISABLED, Reason.CONFIG_DELETED, Reason.ERASED),
-        )
-    ),
 )
 
 
@@ -89,11 +73,5 @@ def log_filter(filters: LogFilters, game: Game, configs: list[UUID]) -> LogFilte
         state=filters.state.chosen,
         reason=filters.reason.chosen,
         before=filters.before,
-        deliveries=_found(game, configs, filters.query) if filters.query else None,
+        deliveries=deliveries_found(game, configs, filters.query) if filters.query else None,
     )
-
-
-def _found(game: Game, configs: list[UUID], query: str) -> list[UUID]:
-    """Return the deliveries of the conversions that a search finds."""
-    conversions = list(find(game, query).rows.values_list("pk", flat=True))
-    return list(Delivery.objects.filter(conversion__in=conversions, config__in=configs).values_list("pk", flat=True))

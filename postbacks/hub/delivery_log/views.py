@@ -12,13 +12,12 @@ from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.masking import masked
 from audience.models import Game, Membership
-from postbacks.hub.delivery_log import attempts, export
 from postbacks.hub.delivery_log.filters import log_filter, read_filters
 from postbacks.hub.delivery_log.rows import log_row
 from postbacks.hub.toolkit.network_pages import base_template, network_or_404
 from postbacks.models import DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.network import Network
-from postbacks.reporting import stuck_rows
+from postbacks.reporting import attempt_export, attempt_log, stuck_rows
 from postbacks.reporting.labels import outcome_label
 from postbacks.reporting.waits import flows_of, wait_of
 
@@ -26,7 +25,7 @@ from postbacks.reporting.waits import flows_of, wait_of
 def log_context(request: HubRequest, membership: Membership, network: Network, configs: list[UUID]) -> dict[str, Any]:
     """Return the requested page of the log with its filters, masked for the member."""
     game, filters = membership.game, read_filters(request, membership.game)
-    log, addresses = attempts.newest(configs, log_filter(filters, game, configs)), sees_addresses(membership)
+    log, addresses = attempt_log.newest(configs, log_filter(filters, game, configs)), sees_addresses(membership)
     return {
         "network": network,
         "attempts": log,
@@ -49,7 +48,7 @@ def log_export(request: HubRequest, membership: Membership, network: str) -> Str
     """Return all pages of the filtered log as CSV. Allowed for viewers, since players are identified by ids only."""
     ad_network, game = network_or_404(network), membership.game
     configs, filters = config_ids(game, network), replace(read_filters(request, game), before="")
-    lines = export.lines(configs, log_filter(filters, game, configs), addresses=sees_addresses(membership))
+    lines = attempt_export.lines(configs, log_filter(filters, game, configs), addresses=sees_addresses(membership))
     name = f"deliveries-{game.slug}-{ad_network.kind}-{clock.now():%Y-%m-%d}.csv"
     return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
 

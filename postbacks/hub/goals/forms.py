@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from postbacks.configs.game_goals import MAX_NAME
 from postbacks.configs.goal_choices import ready_json
 from postbacks.configs.goal_definition import (
     FIELDS,
@@ -22,7 +23,7 @@ class GameGoalForm(GoalDefinition):
     """Name and definition. `goal` is None until it is validated; `version` is that of the goal that the member saw."""
 
     name = forms.CharField(
-        max_length=64,
+        max_length=MAX_NAME,
         help_text="A name such as VIP. Postbacks list the goal by this name.",
         widget=forms.TextInput(attrs=NO_SUGGESTIONS),
     )

@@ -31,7 +31,7 @@ REPORTED_BY_GAME = {TroubleKind.DIGEST_BEHIND, TroubleKind.BATCHES_SET_ASIDE}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionItem:
     """`subject` links to `href` unless that is ''; `cause` and `next_step` are sentences or ''. `button` posts to
-    `action`, for admins. `is_server_wide`: it concerns every game."""
+    `action`, for admins, which retries the work of `queue`. `is_server_wide`: it concerns every game."""
 
     tone: str
     title: str
@@ -43,6 +43,7 @@ class AttentionItem:
     since_label: str = "Since"
     action: str = ""
     button: str = ""
+    queue: str = ""
     is_server_wide: bool = False
 
 

@@ -1,19 +1,15 @@
-"""Work that was set aside: a notice per queue, with a button to retry it."""
+"""Work that was set aside: a notice per queue, and retrying it."""
 
 from collections.abc import Iterator
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.contrib import messages
 from django.db.models import Count, Min
-from django.http import Http404, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 
 from audience.background import set_aside
-from audience.hub.toolkit.access import HubRequest, game_view
 from audience.hub.toolkit.filters import parse_uuid
-from audience.models import Batch, BatchState, Conversion, FailedWork, Game, Membership, Queue, Role
+from audience.models import Batch, BatchState, Conversion, FailedWork, Game, Queue
 from audience.models.failed_work import FailedWorkQuerySet
 from postbacks.hub.overview.attention import BAD, AttentionItem
 from postbacks.models import Delivery
@@ -69,6 +65,7 @@ def _failed_batches(game: Game) -> Iterator[AttentionItem]:
         since_label="The last one was received",
         action=_retry_url(game, DIGEST),
         button="Process again",
+        queue=DIGEST,
     )
 
 
@@ -90,6 +87,7 @@ def _failed_work(game: Game, work: FailedWorkQuerySet, *, for_admins: bool) -> I
             since_label="The first failed",
             action=_retry_url(game, queue) if for_admins else "",
             button="Try again" if for_admins else "",
+            queue=queue if for_admins else "",
         )
 
 
@@ -114,16 +112,11 @@ def _conversion(game: Game, queue: str, row: str) -> UUID | None:
     return None
 
 
-@game_view(role=Role.ADMIN, methods=("POST",))
-def set_aside_retry(request: HubRequest, membership: Membership) -> HttpResponse:
-    """Retry the work of `queue` of this game that was set aside."""
-    game, queue = membership.game, request.GET.get("queue", "")
+def retry(game: Game, queue: str) -> int:
+    """Retry the work of a queue of a game that was set aside; return how many rows. Raises ValueError for an unknown
+    queue."""
     if queue == DIGEST:
-        number = set_aside.retry_failed_batches(Batch.objects.filter(game=game))
-        messages.success(request, f"Queued again: {number}.")
-    elif queue in Queue.values:
-        number = set_aside.retry_set_aside(FailedWork.objects.filter(game=game, queue=queue).set_aside())
-        messages.success(request, f"Queued again: {number}.")
-    else:
-        raise Http404("This queue does not exist.")
-    return redirect("overview", slug=game.slug)
+        return set_aside.retry_failed_batches(Batch.objects.filter(game=game))
+    if queue not in Queue.values:
+        raise ValueError(queue)
+    return set_aside.retry_set_aside(FailedWork.objects.filter(game=game, queue=queue).set_aside())

@@ -17,12 +17,11 @@ from audience.wording import dates
 from postbacks.hub.guide import chosen_network
 from postbacks.hub.guide.chosen_network import ChosenNetwork
 from postbacks.hub.guide.steps import completed_steps
-from postbacks.hub.overview import attention, delivery_totals, figures, headline, set_aside_work, unfilled_macros
-from postbacks.hub.overview.attention import AttentionItem
-from postbacks.hub.overview.backlog import Backlog, read_backlog
+from postbacks.hub.overview import attention, delivery_totals, figures, headline, notices
+from postbacks.hub.overview.backlog import read_backlog
 from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit import charts
-from postbacks.hub.toolkit.config_rows import ConfigRow, config_rows
+from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.reporting.conversion_status import NO_PAID_CLICK
 from postbacks.reporting.event_figures import rejections_listed
 from postbacks.reporting.funnel import Tally
@@ -41,7 +40,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     since, until = period.since, period.until
     configs = config_rows(game)
     backlog = read_backlog(game, attention.sendable(configs), now=now)
-    items = notices(game, configs, backlog, user=request.user)
+    items = notices.notices_of(game, configs, backlog, user=request.user)
     context = {
         "period": period,
         **setup_context(game, chosen_network.read(request, game, configs=[row.config for row in configs])),
@@ -58,13 +57,6 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     }
     template = "hub/overview/_figures.html" if is_partial_request(request) else "hub/overview/page.html"
     return page(request, template, membership, **context)
-
-
-def notices(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[AttentionItem]:
-    """Return all notices, worst first."""
-    items = [*attention.items(game, configs, backlog, user=user), *set_aside_work.items(game)]
-    items += unfilled_macros.items(game)
-    return sorted(items, key=lambda item: item.tone != attention.BAD)
 
 
 def setup_context(game: Game, chosen: ChosenNetwork) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Postbacks in lists: the config, its health, and the time of its last accepted delivery."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,6 +40,9 @@ class ConfigRow:
     ended: int = 0
     last_delivery_at: datetime | None = None
     overdue_since: datetime | None = None
+    # At most counting.SCAN_LIMIT each: deliveries that wait, some of which the network accepts only later; on hold.
+    waiting: int = 0
+    held: int = 0
     # The end of the pixel's pause by its limiter or breaker, if something waits for it.
     paused_until: datetime | None = None
     # The end of the pause for a change of its settings.
@@ -54,8 +58,17 @@ def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
     rows = PostbackConfig.objects.kept().filter(game=game)
     if network:
         rows = rows.filter(network=network)
-    last = RawSQL(LAST_ACCEPTED, [], output_field=DateTimeField())
-    configs: Any = rows.order_by("created_at").defer("credential", "previous_credential").annotate(last_at=last)
+    return rows_of(with_last_delivery(rows.order_by("created_at").defer("credential", "previous_credential")))
+
+
+def with_last_delivery(rows: Any) -> Any:
+    """Return a query of configs with what `rows_of` reads."""
+    return rows.annotate(last_at=RawSQL(LAST_ACCEPTED, [], output_field=DateTimeField()))
+
+
+def rows_of(configs: Iterable[PostbackConfig]) -> list[ConfigRow]:
+    """Return the rows of configs of `with_last_delivery`, in two queries."""
+    configs = list(configs)
     counts = count([config.pk for config in configs], now=clock.now())
     return [_row(config, counts.get(config.pk)) for config in configs]
 
@@ -73,6 +86,8 @@ def _row(config: Any, counts: HealthCounts | None) -> ConfigRow:
         ended=counts.delivered + counts.failed if counts else 0,
         last_delivery_at=config.last_at,
         overdue_since=counts.overdue_since if counts else None,
+        waiting=counts.waiting + counts.early if counts else 0,
+        held=counts.held if counts else 0,
         paused_until=counts.paused_until if counts and counts.waiting and counts.enabled else None,
         changing_until=config.paused_until if is_changing else None,
     )

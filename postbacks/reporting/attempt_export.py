@@ -9,8 +9,8 @@ from audience.digest import click_ids, money
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.masking import masked
 from audience.models import Conversion
-from postbacks.hub.delivery_log import attempts
 from postbacks.models import DeliveryAttempt
+from postbacks.reporting import attempt_log
 
 ROWS_PER_QUERY = 500
 COLUMNS = (
@@ -24,7 +24,7 @@ COLUMNS = (
 CLICK_COLUMNS = 4 + len(click_ids.CAMPAIGN)
 
 
-def lines(configs: Sequence[UUID], filters: attempts.LogFilter, *, addresses: bool) -> Iterator[str]:
+def lines(configs: Sequence[UUID], filters: attempt_log.LogFilter, *, addresses: bool) -> Iterator[str]:
     """Yield CSV lines with CRLF: the column names, then all rows of the filter, the newest first.
 
     Email addresses in texts are masked unless `addresses`.
@@ -34,7 +34,7 @@ def lines(configs: Sequence[UUID], filters: attempts.LogFilter, *, addresses: bo
         *("delivery__conversion__properties", "delivery__conversion__context", "delivery__conversion__integrations"),
         *("delivery__conversion__touch__page_url", "delivery__conversion__touch__referrer"),
     )
-    found = attempts.in_pages(configs, filters, size=ROWS_PER_QUERY, rows=rows)
+    found = attempt_log.in_pages(configs, filters, size=ROWS_PER_QUERY, rows=rows)
     return spreadsheet.lines(COLUMNS, (_cells(attempt, addresses) for attempt in found))
 
 

@@ -1,4 +1,4 @@
-"""Reads the attempts of a network for the delivery log, newest first, a page at a time.
+"""Reads the attempts of postbacks for the delivery log, newest first, a page at a time.
 
 The index is read backwards for each postback and the results are merged: one condition over all postbacks would sort
 every attempt of the period. Attempts do not store the event, nor the state and reason of their delivery, so a filter by
@@ -16,7 +16,10 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from audience.hub.toolkit.paging import cursor_after, parse_cursor
-from postbacks.models import DeliveryAttempt
+from audience.models import Game, Reason
+from postbacks.models import Delivery, DeliveryAttempt
+from postbacks.networks.interface.call import Verdict
+from postbacks.reporting.search import find
 
 PAGE_SIZE = 25
 SCAN_LIMIT = 2_000
@@ -26,6 +29,20 @@ COLUMNS = (
     *("delivery__trigger", "delivery__state", "delivery__confirmation", "delivery__event_at", "config__pixel_id"),
     *("delivery__conversion__person", "delivery__conversion__user_id"),
     *("delivery__conversion__value", "delivery__conversion__currency"),
+)
+# Why an attempt was refused, or why its delivery ended without being accepted.
+REASONS = (
+    ("", "Any reason"),
+    (Verdict.TRANSIENT.value, "No answer, or try again later"),
+    (Verdict.CREDENTIAL.value, "Credential refused"),
+    (Verdict.PAYLOAD.value, "Event refused"),
+    *(
+        (reason.value, str(reason.label))
+        for reason in (
+            *(Reason.TOO_OLD, Reason.CONSENT, Reason.LIMITED_USE),
+            *(Reason.CONFIG_DISABLED, Reason.CONFIG_DELETED, Reason.ERASED),
+        )
+    ),
 )
 # A cursor after every attempt.
 FIRST_PAGE = ("infinity", 0)
@@ -113,8 +130,22 @@ def newest(
     return _log([row[:2] for row in found if row[2]], size, rows, end=end[:2] if end else None)
 
 
+def deliveries_found(game: Game, configs: Sequence[UUID], query: str) -> list[UUID]:
+    """Return the deliveries of the conversions that a search finds."""
+    conversions = list(find(game, query).rows.values_list("pk", flat=True))
+    return list(Delivery.objects.filter(conversion__in=conversions, config__in=configs).values_list("pk", flat=True))
+
+
 def shown_rows() -> QuerySet[DeliveryAttempt]:
     return DeliveryAttempt.objects.select_related("delivery__conversion", "config").only(*COLUMNS)
+
+
+def full_rows() -> QuerySet[DeliveryAttempt]:
+    """Attempts with everything but bodies and credentials."""
+    return DeliveryAttempt.objects.select_related("delivery__conversion", "delivery__config").defer(
+        *("payload", "unusable", "delivery__config__credential", "delivery__config__previous_credential"),
+        *("delivery__conversion__properties", "delivery__conversion__context", "delivery__conversion__integrations"),
+    )
 
 
 def in_pages(

@@ -1,0 +1,3 @@
+"""Fixtures for tests of the management API."""
+
+from tests.postbacks.conftest import sandbox as sandbox
