@@ -38,14 +38,16 @@ class KeysetPagination(BasePagination):
         return answer(self.request, data, older=self.older)
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the schema of a page; `schema` is that of its array of rows."""
         return {
             "type": "object",
             "required": ["results", "next", "next_cursor"],
             "properties": {
-                "results": {"type": "array", "items": schema},
+                "results": schema,
                 "next": {
                     "type": ["string", "null"],
                     "format": "uri",
+                    "example": None,
                     "description": "Null on the last page.",
                 },
                 "next_cursor": {
