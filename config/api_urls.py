@@ -6,5 +6,6 @@ from audience.api.not_found import NotFoundView
 
 urlpatterns = [
     path("", include("audience.api.urls")),
+    path("", include("postbacks.api.urls")),
     re_path(r"", NotFoundView.as_view()),
 ]
