@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from audience.accounts import tokens
 from audience.database import clock
 from audience.digest import queue
 from audience.privacy import erasure
@@ -29,6 +30,12 @@ def make_partitions() -> None:
 @shared_task
 def prune() -> None:
     pruning.prune()
+
+
+@shared_task
+def record_expired_tokens() -> None:
+    clock.synchronise()
+    tokens.record_expired()
 
 
 @shared_task

@@ -44,7 +44,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
             SECURITY_SCHEME: {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "A token of the management API, created on the Hub's page Tokens.",
+                "description": "A token of the management API, created on the Hub's page API tokens.",
             }
         }
     },

@@ -39,6 +39,7 @@ BEAT = {
     "erase": _every("audience.tasks.erase", timedelta(seconds=10)),
     "partitions": _every("audience.tasks.make_partitions", timedelta(hours=1)),
     "prune": _every("audience.tasks.prune", timedelta(minutes=10)),
+    "expired-tokens": _every("audience.tasks.record_expired_tokens", timedelta(minutes=1)),
     # Charts read single rows for the time that is not rolled up yet: usually 15 seconds, at most a minute.
     "roll-up-intake": _every("audience.tasks.roll_up", timedelta(seconds=15)),
     "roll-up-postbacks": _every("postbacks.tasks.roll_up", timedelta(seconds=15)),

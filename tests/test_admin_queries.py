@@ -18,10 +18,12 @@ from django.utils import timezone
 
 from audience.accounts import addresses
 from audience.accounts.members import invite
+from audience.accounts.tokens import create_game_token, create_user_token
 from audience.admin.base import MAX_SELECTED
 from audience.games.keys import create_key
 from audience.models import (
     ApiKey,
+    ApiToken,
     Batch,
     Device,
     Erasure,
@@ -36,6 +38,7 @@ from audience.models import (
     Ownership,
     PrunePosition,
     Role,
+    Scope,
 )
 from audience.models.accounts import AccountSettings, SignInPace
 from audience.models.erasure import subject_hash
@@ -62,6 +65,8 @@ pytestmark = pytest.mark.django_db
 SECRETS = ("the-old-token", "hook-secret", "fcm-secret", "a-typed-token", "gAAAA", "hidden-path")
 # Seen within their parent: the ids of a person and its groups, the attempts of a delivery.
 WITHIN = {"identity", "groupmembership", "deliveryattempt"}
+# The encrypted answers to requests with an Idempotency-Key, which are kept for a day.
+WITHIN |= {"idempotentrequest"}
 # What charts read: sums of rows that are listed.
 SUMS = {"requestcount", "conversioncount", "placeholdercount", "clickmacrocount", "attemptcount"}
 # What the reports of campaigns read: figures that can be computed again from rows that are listed.
@@ -77,6 +82,8 @@ def one_more_of_everything(number: int) -> None:
     Membership.objects.create(game=game, user=user, role=Role.ADMIN)
     invite(game=game, email=f"new-{number}@studio.example", role=Role.VIEWER, invited_by=user)
     key = create_key(game=game, name=f"key {number}", created_by=user).key
+    create_game_token(game=game, name=f"CI {number}", role=Role.ADMIN, scopes=[Scope.READ], created_by=user)
+    create_user_token(user=user, name=f"laptop {number}", scopes=[Scope.READ])
     addresses.request_change(user=user, email=f"newer-{number}@studio.example")
     AccountSettings.objects.create(user=user, time_zone="Asia/Tokyo")
     SignInPace.objects.create(account=f"{number:064}", attempts=3, last_at=now, free_at=now)
@@ -224,6 +231,24 @@ def test_keys_are_revoked_once_confirmed(game: Game, admin_client: Client) -> No
     assert other.revoked_at is None
     entry = LogEntry.objects.filter(object_pk=str(key.pk)).latest()
     assert (entry.actor.username, list(entry.changes)) == ("admin", ["revoked_at"])
+
+
+def test_tokens_are_revoked_once_confirmed(game: Game, admin_client: Client) -> None:
+    values: dict[str, Any] = {"game": game, "role": Role.ADMIN, "scopes": [Scope.READ]}
+    token, other = (create_game_token(name=name, **values).token for name in ("CI", "Export"))
+    url = reverse("admin:audience_apitoken_changelist")
+    assert "Revoke these tokens?" in admin_client.post(url, chosen(token, action="revoke")).content.decode()
+    assert not ApiToken.objects.exclude(revoked_at=None).exists()
+    admin_client.post(url, chosen(token, action="revoke", confirmed="yes"))
+    assert list(ApiToken.objects.exclude(revoked_at=None)) == [token]
+    entry = LogEntry.objects.filter(object_pk=str(token.pk), content_type__model="apitoken").latest()
+    assert (entry.actor.username, list(entry.changes)) == ("admin", ["revoked_at"])
+    page = admin_client.get(_change(other)).content.decode()
+    assert other.digest not in page
+    assert 'name="name"' not in page
+    admin_client.post(_change(other), {"name": "Mine", "role": "viewer"})
+    other.refresh_from_db()
+    assert other.name == "Export"
 
 
 def test_players_are_erased_once_confirmed(game: Game, admin_client: Client) -> None:

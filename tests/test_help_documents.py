@@ -10,13 +10,26 @@ from pathlib import Path
 import pytest
 import time_machine
 from django.test import Client
+from rest_framework.exceptions import (
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    Throttled,
+    UnsupportedMediaType,
+    ValidationError,
+)
 
+from audience.accounts import tokens
+from audience.api.toolkit import problems, schema
+from audience.api.toolkit.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from audience.api.toolkit.parsing import MAX_JSON_BYTES
 from audience.games.keys import NewKey, create_key
 from audience.intake.dialects import immutable, metarouter, parcelvoy, rudderstack
 from audience.intake.dialects.responses import RequestProblem
-from audience.models import Dialect, Event, Game, Reason
+from audience.models import Dialect, Event, Game, Reason, Scope
 from audience.models.games import MIN_RETENTION_DAYS
-from audience.storage import prune
+from audience.models.tokens import ANSWERS_KEPT
+from audience.storage import prune, prune_accounts
 from consent.decisions import effective_level
 from consent.models import Level
 from postbacks.networks import NETWORKS
@@ -127,6 +140,48 @@ def _texts(code: ast.expr, path: Path) -> Iterator[str]:
         source = (ROOT / "audience/intake/messages/message.py").read_text() + path.read_text()
         for line in re.findall(rf"^\s*{code.id} = (.+)$", source, re.M):
             yield from re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', line)
+
+
+# Management API --------------------------------------------------------------------------------------------------
+
+
+def test_every_scope_is_listed() -> None:
+    assert [row[0] for row in rows("api", "Scopes")] == [scope.value for scope in Scope]
+
+
+def test_every_code_of_a_problem_is_listed_with_its_status() -> None:
+    listed = {
+        (int(row[0]), code) for row in rows("api", "Errors") for code in re.findall(r"\w+", row[1].replace("`", ""))
+    }
+    known = {
+        (error.status_code, error.default_code)
+        for error in (
+            *(problems.Refused, problems.Conflict, problems.PreconditionFailed, problems.KeyReused, problems.TooLarge),
+            *(ValidationError, NotFound, MethodNotAllowed, NotAcceptable, UnsupportedMediaType, Throttled),
+        )
+    }
+    known |= {(int(status), code) for status, (_, code, _) in schema.ERRORS.items() if status not in ("400", "404")}
+    folders = [ROOT / "audience" / "api", ROOT / "postbacks" / "api"]
+    source = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
+    known |= {(401, code) for code in re.findall(r'AuthenticationFailed\(.*?"(\w+)"\)', source)}
+    known |= {(403, code) for code in re.findall(r'"(missing_\w+)"', source)}
+    known |= {(409, code) for code in re.findall(r'Conflict\([^)]*code="(\w+)"', source)}
+    known |= {(400, code) for code in re.findall(r'ParseError\(.*?"(\w+)"\)', source)}
+    assert listed == known | {(401, "not_authenticated")}
+
+
+def test_the_limits_of_the_management_api_are_those_of_the_server() -> None:
+    text = document("api")
+    assert (MAX_LIMIT, DEFAULT_LIMIT) == (200, 50)
+    assert "from 1 to 200; without it 50" in text
+    assert (MAX_JSON_BYTES, tokens.MAX_TOKENS) == (5 * 1024**2, 50)
+    assert "can have 50 tokens that work" in text
+    assert (tokens.MAX_OVERLAP, "works for up to 7 days" in text) == (timedelta(days=7), True)
+    assert (prune_accounts.TOKEN_RETENTION, "for 90 days" in text) == (timedelta(days=90), True)
+    assert (ANSWERS_KEPT, "for 24 hours" in text) == (timedelta(hours=24), True)
+    kept = dict(rows("deleting-data", "How long data is kept"))
+    assert kept["API tokens that ended"] == "90 days"
+    assert kept["answers to repeated requests of the management API"] == "24 hours"
 
 
 # Attribution -----------------------------------------------------------------------------------------------------

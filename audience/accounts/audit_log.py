@@ -16,6 +16,8 @@ from django.db.models.fields.json import KT
 
 from audience.models import Game
 
+# The actor of changes with a token of a game is `Token “<name>”`.
+TOKEN_ACTOR = "Token “"
 # {field: (before, after)} as text, "None" for no value, as auditlog writes it.
 Changes = Mapping[str, tuple[str, str]]
 
@@ -50,6 +52,11 @@ def set_actor(user: Any = None, *, email: str = "") -> None:
     context = auditlog_value.get(None)
     if context is not None:
         context["actor"], context["actor_email"] = user, email or user.email
+
+
+def token_actor(name: str) -> str:
+    """Return the actor of changes with a game's token, for `set_actor`."""
+    return f"{TOKEN_ACTOR}{name}”"
 
 
 def password_state(value: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.urls import reverse
 
@@ -53,6 +54,16 @@ def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> Ne
 def renew(*, invitation: Invitation) -> NewInvitation:
     """Replace the link by a new one, valid for seven days. Raises MembersError if accepted or revoked."""
     return _with_new_link(_lock_pending(invitation))
+
+
+def renew_for_copying(*, invitation: Invitation, requested_by: User | None) -> NewInvitation:
+    """Replace the link by one that is shown. Raises PermissionDenied for all but superusers, since anyone with the link
+    can join as the invited address, and MembersError as `renew`."""
+    if not (requested_by and requested_by.is_superuser):
+        raise PermissionDenied(
+            "Only a superuser can copy the link of an invitation, because the link replaces access to the mailbox."
+        )
+    return renew(invitation=invitation)
 
 
 @transaction.atomic

@@ -1,7 +1,8 @@
 """Tokens of the management API: creating, finding, rotating and revoking them.
 
 A token of a user acts with the user's role in each game; a token of a game has a role of its own, and stays when its
-creator leaves. `scopes` limit both.
+creator leaves. `scopes` limit both. A token that creates or rotates another one (`made_with`) passes on only scopes
+that it has.
 """
 
 import secrets
@@ -16,7 +17,7 @@ from django.db.models import Q
 
 from audience.accounts import audit_log
 from audience.database import clock
-from audience.models import ApiToken, Game, Role, Scope
+from audience.models import ApiToken, Game, Role, Scope, TokenState
 from audience.models.keys import sha256_hex
 
 # Every token begins with this, so that scanners of repositories recognize it.
@@ -61,13 +62,17 @@ def create_game_token(
     scopes: Collection[Scope],
     expires_at: datetime | None = None,
     created_by: Any = None,
+    made_with: ApiToken | None = None,
 ) -> NewToken:
     """Create a token of a game with a role of its own. Raises TokenRefused."""
+    _require_scopes(scopes, made_with)
     return _create(game=game, role=role, name=name, scopes=scopes, expires_at=expires_at, created_by=created_by)
 
 
 @transaction.atomic
-def rotate_token(*, token: ApiToken, overlap: timedelta, rotated_by: Any = None) -> NewToken:
+def rotate_token(
+    *, token: ApiToken, overlap: timedelta, rotated_by: Any = None, made_with: ApiToken | None = None
+) -> NewToken:
     """Create the token's successor with the same name, role and scopes; the old one works for `overlap`.
 
     The successor has the same length of life as the token had. Raises TokenRefused if the token no longer works or has
@@ -76,8 +81,9 @@ def rotate_token(*, token: ApiToken, overlap: timedelta, rotated_by: Any = None)
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise TokenRefused("A token's overlap is 0 to 7 days.", "overlap_hours")
     row = ApiToken.objects.select_for_update(of=("self",)).get(pk=token.pk)
-    if not row.is_live or row.replaced_by_id:
+    if row.state != TokenState.LIVE:
         raise TokenRefused("This token was revoked, has expired, or was rotated before.")
+    _require_scopes(row.scopes, made_with)
     now = clock.now()
     successor = _create(
         user=row.user,
@@ -91,6 +97,7 @@ def rotate_token(*, token: ApiToken, overlap: timedelta, rotated_by: Any = None)
     row.replaced_by = successor.token
     row.expires_at = min(now + overlap, row.expires_at or now + overlap)
     row.save(update_fields=["replaced_by", "expires_at"])
+    token.refresh_from_db(fields=["replaced_by", "expires_at"])
     return successor
 
 
@@ -124,6 +131,14 @@ def record_expired() -> int:
             changes = {"state": ("live", "replaced" if row.replaced_by_id else "expired")}
             audit_log.record(game=row.game, subject=row, action=LogEntry.Action.UPDATE, changes=changes)
     return len(rows)
+
+
+def _require_scopes(scopes: Collection[str], made_with: ApiToken | None) -> None:
+    """Raise TokenRefused if `made_with` lacks one of the scopes."""
+    missing = [scope.value for scope in Scope if scope in scopes and made_with and scope not in made_with.scopes]
+    if missing:
+        names = ", ".join(f"`{name}`" for name in missing)
+        raise TokenRefused(f"A token cannot pass on scopes that it does not have: {names}.", "scopes")
 
 
 @transaction.atomic

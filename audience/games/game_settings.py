@@ -12,11 +12,14 @@ from django.db import transaction
 
 from audience.models import Game
 from audience.models.games import MAX_WINDOW_DAYS
+from audience.storage import retention
 
-GENERAL, ATTRIBUTION, CONSENT, RETENTION = "general", "attribution", "consent", "retention"
+GENERAL, ATTRIBUTION, AD_CLICKS = "general", "attribution", "ad_clicks"
+CONSENT, RETENTION = "consent", "retention"
 COLUMNS = {
     GENERAL: ("name",),
     ATTRIBUTION: ("attribution_window_days", "network_windows"),
+    AD_CLICKS: ("untagged_fbclid_is_paid",),
     CONSENT: ("strict_consent", "limited_data_use"),
     RETENTION: ("kept_days",),
 }
@@ -27,6 +30,10 @@ class SettingsChanged(Exception):
 
     def __init__(self, now: str) -> None:
         super().__init__(f"Someone else changed this while you were editing: {now} Your change was not saved.")
+
+
+class WouldDelete(Exception):
+    """A shorter retention deletes events (retention.count_older_events) and was not confirmed. Nothing was saved."""
 
 
 def version_of(*values: object) -> str:
@@ -69,16 +76,26 @@ def set_attribution_windows(
     _change(game, ATTRIBUTION, seen, attribution_window_days=days, network_windows=own)
 
 
+def set_ad_clicks(*, game: Game, untagged_fbclid_is_paid: bool, seen: str = "") -> None:
+    """Set whether an fbclid without UTM tags counts as a paid click. Raises SettingsChanged."""
+    _change(game, AD_CLICKS, seen, untagged_fbclid_is_paid=untagged_fbclid_is_paid)
+
+
 def set_consent(*, game: Game, strict_consent: bool, limited_data_use: bool, seen: str = "") -> None:
     """Set what applies to players without any stated level, and limited data use. Raises SettingsChanged."""
     _change(game, CONSENT, seen, strict_consent=strict_consent, limited_data_use=limited_data_use)
 
 
-def set_kept_days(*, game: Game, days: int | None, seen: str = "") -> None:
-    """Set how many days events are kept, None forever. Raises SettingsChanged.
+@transaction.atomic
+def set_kept_days(*, game: Game, days: int | None, may_delete: bool = True, seen: str = "") -> None:
+    """Set how many days events are kept, None forever. The next pruning deletes older events.
 
-    The database refuses less than MIN_RETENTION_DAYS. The next pruning deletes older events.
+    Raises SettingsChanged, and WouldDelete for a shorter retention than before without `may_delete`. The database
+    refuses less than MIN_RETENTION_DAYS.
     """
+    lock(game)
+    if retention.shortens(game, days) and not may_delete:
+        raise WouldDelete
     _change(game, RETENTION, seen, kept_days=days)
 
 
@@ -98,6 +115,9 @@ def _sentence(game: Game, section: str) -> str:
         return f"the name is now “{game.name}”."
     if section == ATTRIBUTION:
         return f"the attribution window is now {game.window_text}."
+    if section == AD_CLICKS:
+        effect = "paid clicks" if game.untagged_fbclid_is_paid else "organic visits"
+        return f"visits with an fbclid and without UTM tags now count as {effect}."
     if section == CONSENT:
         sent = "not sent" if game.strict_consent else "sent"
         scope = "every conversion" if game.limited_data_use else "conversions whose event says so"

@@ -1,11 +1,36 @@
-"""Creating a game."""
+"""Creating a game, which administrators of the installation may."""
 
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.text import slugify
 
 from audience.models import Game, Membership, Role
 from audience.models.games import MAX_SLUG_LENGTH
+
+ADMINISTRATORS_ONLY = "Only administrators of this installation can create games. Ask one of them."
+
+
+class GameRefused(Exception):
+    """The game cannot be created. The message is shown."""
+
+
+def may_create(user: Any) -> bool:
+    """Whether the user may create games; a game's token, which has no user (None), may not."""
+    return bool(user and (user.is_superuser or user.is_staff))
+
+
+def free_slug(*, name: str, slug: str = "") -> str:
+    """Return the slug in lowercase, derived from the name if it is blank.
+
+    Raises GameRefused if it is empty or another game has it.
+    """
+    slug = slug.lower() or slugify(name)[:MAX_SLUG_LENGTH]
+    if not slug:
+        raise GameRefused("Enter a URL name with letters or digits.")
+    if Game.objects.filter(slug=slug).exists():
+        raise GameRefused("Another game has this URL name. Choose another one.")
+    return slug
 
 
 def create_game(*, name: str, slug: str, created_by: Any) -> Game:

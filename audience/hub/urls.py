@@ -13,6 +13,8 @@ from audience.hub.members import views as members
 from audience.hub.people import views as people
 from audience.hub.privacy import settings
 from audience.hub.privacy import views as privacy
+from audience.hub.tokens import account_views as account_tokens
+from audience.hub.tokens import game_views as tokens
 
 
 class DayConverter:
@@ -33,6 +35,10 @@ register_converter(DayConverter, "day")
 account_urls = [
     path("", account.account, name="account"),
     path("time-zone/", time_zone.time_zone, name="account_time_zone"),
+    path("tokens/", account_tokens.account_tokens, name="account_tokens"),
+    path("tokens/new/", account_tokens.account_token_new, name="account_token_new"),
+    path("tokens/<int:pk>/rotate/", account_tokens.account_token_rotate, name="account_token_rotate"),
+    path("tokens/<int:pk>/revoke/", account_tokens.account_token_revoke, name="account_token_revoke"),
     path("email/", account.address, name="account_email"),
     path("email/<str:token>/", account.address_confirm, name="address-confirm"),
     path("invitations/<str:token>/", invitation.accept_invitation, name="invitation"),
@@ -58,6 +64,10 @@ urlpatterns = [
     path("g/<slug:slug>/keys/<int:pk>/rename/", keys.key_rename, name="key-rename"),
     path("g/<slug:slug>/keys/<int:pk>/rotate/", keys.key_rotate, name="key-rotate"),
     path("g/<slug:slug>/keys/<int:pk>/revoke/", keys.key_revoke, name="key-revoke"),
+    path("g/<slug:slug>/tokens/", tokens.token_list, name="tokens"),
+    path("g/<slug:slug>/tokens/new/", tokens.token_new, name="token-new"),
+    path("g/<slug:slug>/tokens/<int:pk>/rotate/", tokens.token_rotate, name="token-rotate"),
+    path("g/<slug:slug>/tokens/<int:pk>/revoke/", tokens.token_revoke, name="token-revoke"),
     path("g/<slug:slug>/members/", members.member_list, name="members"),
     path("g/<slug:slug>/members/invite/", members.member_invite, name="member-invite"),
     path("g/<slug:slug>/members/<int:pk>/role/", members.member_role, name="member-role"),

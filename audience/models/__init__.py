@@ -12,4 +12,4 @@ from audience.models.members import Invitation
 from audience.models.people import Device, Group, Identity, Owners, Ownership, OwnershipSource, Person
 from audience.models.prune_positions import PrunePosition
 from audience.models.rates import ExchangeRate
-from audience.models.tokens import ApiToken, IdempotentRequest, Scope
+from audience.models.tokens import ApiToken, IdempotentRequest, Scope, TokenState

@@ -8,14 +8,14 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import JSONField, Q, Value
+from django.db.models import F, JSONField, Q, Value
 
 from audience.database import clock
 from audience.wording.time_zones import find_zone, zone_or_utc
 
 # Duplicates are detected by the stored event, and senders repeat events up to 30 days old. The longest period shown in
 # the Hub is 30 days too.
-MIN_RETENTION_DAYS = 31
+MIN_RETENTION_DAYS, MAX_RETENTION_DAYS = 31, 3650
 MAX_SLUG_LENGTH = 60
 MAX_WINDOW_DAYS = 365
 
@@ -37,6 +37,11 @@ class GameQuerySet(models.QuerySet["Game"]):
     def visible_to(self, user: Any) -> "GameQuerySet":
         """The games of which the user is a member; all games for a superuser."""
         return self if user.is_superuser else self.filter(memberships__user=user)
+
+    def with_role_of(self, user: Any) -> "GameQuerySet":
+        """The games that are visible to the user, each with `role`, the user's in it."""
+        role = Value(Role.ADMIN.value) if user.is_superuser else F("memberships__role")
+        return self.visible_to(user).annotate(role=role)
 
 
 class Game(models.Model):

@@ -25,6 +25,16 @@ class Scope(models.TextChoices):
     MEMBERS = "members", "Create games, invite and change members"
 
 
+class TokenState(models.TextChoices):
+    """Derived from a token's times. A rotating token has a successor and still works; a replaced one no longer does."""
+
+    LIVE = "live", "Live"
+    ROTATING = "rotating", "Rotating"
+    REVOKED = "revoked", "Revoked"
+    REPLACED = "replaced", "Replaced"
+    EXPIRED = "expired", "Expired"
+
+
 class TokenQuerySet(models.QuerySet["ApiToken"]):
     def live(self) -> "TokenQuerySet":
         """Tokens that work now: neither revoked nor expired."""
@@ -87,9 +97,12 @@ class ApiToken(models.Model):
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > clock.now())
 
     @property
-    def is_rotating(self) -> bool:
-        """Whether it has a successor and still works during the overlap."""
-        return self.is_live and self.replaced_by_id is not None
+    def state(self) -> TokenState:
+        if self.revoked_at is not None:
+            return TokenState.REVOKED
+        if self.is_live:
+            return TokenState.ROTATING if self.replaced_by_id else TokenState.LIVE
+        return TokenState.REPLACED if self.replaced_by_id else TokenState.EXPIRED
 
 
 class IdempotentRequest(models.Model):

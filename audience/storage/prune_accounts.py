@@ -1,10 +1,11 @@
-"""Prunes account data: sessions, sign-in records, invitations, address changes and, if configured, the audit log."""
+"""Prunes account data: sessions, sign-ins, invitations, address changes, tokens and, if configured, the audit log."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from audience.models.tokens import ANSWERS_KEPT
 from audience.storage.prune_steps import StaleRows
 
 # Of ended sessions in the account page's list.
@@ -16,8 +17,15 @@ SIGN_IN_RETENTION = timedelta(days=90)
 INVITATION_RETENTION = timedelta(days=90)
 ADDRESS_CHANGE_RETENTION = timedelta(days=30)
 SIGN_IN_PACE_RETENTION = timedelta(days=1)
+# After it was revoked or expired.
+TOKEN_RETENTION = timedelta(days=90)
 
 CONFIRMATION = "SELECT 1 FROM account_emailconfirmation link WHERE link.email_address_id = stale.id"
+# Not before the token that it replaced, which refers to it.
+ENDED_TOKEN = """
+least(revoked_at, expires_at) < %s
+AND NOT EXISTS (SELECT 1 FROM audience_apitoken earlier WHERE earlier.replaced_by_id = stale.id)
+"""
 ENDED = "NOT EXISTS (SELECT 1 FROM django_session session WHERE session.session_key = stale.session_key)"
 
 
@@ -34,6 +42,8 @@ def steps(now: datetime) -> Iterator[StaleRows]:
     expired = [now - ADDRESS_CHANGE_RETENTION]
     yield _rows("expired address changes", "audience_addresschange", "expires_at < %s", expired)
     yield _rows("paces of sign-ins", "audience_signinpace", "last_at < %s", [now - SIGN_IN_PACE_RETENTION])
+    yield _rows("answers to repeated requests", "audience_idempotentrequest", "created_at < %s", [now - ANSWERS_KEPT])
+    yield _rows("ended tokens", "audience_apitoken", ENDED_TOKEN, [now - TOKEN_RETENTION])
     # Rows of an allauth page that is not served. They are not used for signing in.
     yield _rows("confirmations of addresses", "account_emailconfirmation", "created < %s", expired)
     yield _rows("unconfirmed addresses", "account_emailaddress", f"NOT verified AND NOT EXISTS ({CONFIRMATION})", [])

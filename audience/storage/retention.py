@@ -25,6 +25,11 @@ class OlderEvents:
     events: int
     is_exact: bool
 
+    @property
+    def sentence(self) -> str:
+        number = f"{'' if self.is_exact else 'about '}{self.events:,}"
+        return f"This deletes {number} event{'s' * (self.events != 1)} of the days before {self.before:%Y-%m-%d}."
+
 
 def shortens(game: Game, days: int | None) -> bool:
     """Whether this retention would delete events that are kept now."""

@@ -137,6 +137,8 @@ def test_an_unknown_parameter_is_refused_by_name() -> None:
         ("POST", "games/{game}/keys", b"null", {}, 400),
         ("POST", "games/{game}/keys", b'{"name": "' + b"x" * 6_000_000 + b'"}', {}, 413),
         ("GET", "games/{game}/keys/99999999999999999999", None, {}, 404),
+        ("GET", "games/{game}/keys/abc", None, {}, 404),
+        ("GET", "games/{game}/keys/1%00", None, {}, 404),
     ],
 )
 def test_every_error_is_a_problem(method: str, path: str, body: Any, headers: dict[str, str], status: int) -> None:

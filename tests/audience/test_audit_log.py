@@ -13,15 +13,20 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from audience.accounts import tokens
 from audience.accounts.audit_log import entries, record
 from audience.games.keys import create_key, revoke_key
-from audience.models import Erasure, Game, KeyKind, Role
+from audience.models import ApiToken, Erasure, Game, KeyKind, Role, Scope
 from audience.privacy.erasure import request_erasure
 from audience.privacy.erasure import run as run_erasure
+from audience.tasks import record_expired_tokens
+from audience.wording import dates
+from config.task_settings import BEAT
 from postbacks.configs import hold
 from postbacks.models import PostbackConfig
 from postbacks.monitoring.alerts import hooks
 from tests import factories, hub
+from tests.management_api import Api
 from tests.queries import queries_of
 
 pytestmark = pytest.mark.django_db
@@ -180,6 +185,37 @@ def test_filters_apply_to_the_entries_and_an_empty_result_says_so(game: Game, ad
     assert str(theirs.pk) in listed(page(admin, game))
     assert "No changes match these filters" in page(admin, game, kind="replay")
     assert listed(page(admin, game, kind="nonsense", who="x", action="9", range="?")) == listed(page(admin, game))
+
+
+def test_entries_about_and_by_a_token_are_readable_and_filtered(game: Game, admin: Client) -> None:
+    ends = timezone.now() + timedelta(days=30)
+    scopes = [Scope.READ, Scope.KEYS]
+    new = tokens.create_game_token(game=game, name="CI", role=Role.ADMIN, scopes=scopes, expires_at=ends)
+    about = newest(game)
+    Api(new.value).post(f"games/{game.slug}/keys", {"name": "By token"})
+    by = newest(game)
+    html = page(admin, game, kind="apitoken")
+    assert listed(html) == [str(about.pk)]
+    for text in ("API token", f"CI ({new.token.prefix}…)", "<ins>read, keys</ins>", dates.exact(ends)):
+        assert text in html, text
+    assert new.value not in html
+    html = page(admin, game, who="token:CI")
+    assert listed(html) == [str(by.pk)]
+    assert '<option value="token:CI" selected>' in html
+    assert html.count("Token “CI”") == 2
+    assert str(by.pk) not in listed(page(admin, game, who="system"))
+    assert str(about.pk) in listed(page(admin, game, who="system"))
+
+
+def test_the_expiry_of_a_token_is_in_the_log(game: Game, admin: Client) -> None:
+    new = tokens.create_game_token(game=game, name="CI", role=Role.ADMIN, scopes=[Scope.READ])
+    ApiToken.objects.filter(pk=new.token.pk).update(expires_at=timezone.now())
+    record_expired_tokens()
+    record_expired_tokens()
+    entry = newest(game)
+    assert (entry.object_pk, entry.changes) == (str(new.token.pk), {"state": ["live", "expired"]})
+    assert listed(page(admin, game, kind="apitoken", action=str(LogEntry.Action.UPDATE))) == [str(entry.pk)]
+    assert BEAT["expired-tokens"]["schedule"] == timedelta(minutes=1)
 
 
 def test_older_pages_list_every_entry_once(game: Game, admin: Client) -> None:

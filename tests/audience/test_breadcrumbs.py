@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 WAY = re.compile(r'<nav class="way" aria-label="Breadcrumb">(.*?)</nav>', re.DOTALL)
 STATION = re.compile(r"<(?:li|a)\b[^>]*>([^<]+)<")
 # The pages below "Settings" in the sidebar, by the first part of their address under the game.
-SETTINGS = ("integrations", "alerts", "keys", "members", "privacy", "audit", "settings")
+SETTINGS = ("integrations", "alerts", "keys", "tokens", "members", "privacy", "audit", "settings")
 # Where the ways begin: the games, and the help, which belongs to none.
 TOPS = {"games", "help"}
 # Signing in and out has no house around it, and asks before one goes on.

@@ -6,10 +6,22 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from audience.accounts import members
+from audience.accounts import members, tokens
 from audience.games.keys import NewKey
 from audience.hub.urls import urlpatterns as audience_urls
-from audience.models import ApiKey, Erasure, Event, ExchangeRate, Game, Invitation, Membership, Rejection, Role
+from audience.models import (
+    ApiKey,
+    ApiToken,
+    Erasure,
+    Event,
+    ExchangeRate,
+    Game,
+    Invitation,
+    Membership,
+    Rejection,
+    Role,
+    Scope,
+)
 from postbacks.hub.urls import urlpatterns as postbacks_urls
 from postbacks.models import AdCost, AlertHook, CostUpload, CredentialCheck, Delivery, GameGoal, PostbackConfig, Replay
 from tests import factories, hub
@@ -40,6 +52,9 @@ READ |= {"quality"}
 ADMIN |= {"audit-log", "audit-log-export", "privacy-person", "privacy-export"}
 POST_ONLY |= {"privacy-export"}
 POSTED |= {"privacy-export"}
+TOKENS = {"token-rotate", "token-revoke"}
+ADMIN |= {"tokens", "token-new", *TOKENS}
+POSTED |= {"token-new", *TOKENS}
 ADMIN |= {"retention", "consent", "ad-clicks"}
 POSTED |= {"retention", "consent", "ad-clicks"}
 ADMIN |= {"set-aside-retry"}
@@ -92,6 +107,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
     on_network = {"slug": game.slug, "network": "tiktok"}
     hook = AlertHook.objects.create(game=game, url="https://chat.example/", secret={"key": "k"})
     invited = members.invite(game=game, email="new@studio.example", role=Role.VIEWER, invited_by=None).invitation
+    token = tokens.create_game_token(game=game, name="CI", role=Role.VIEWER, scopes=[Scope.READ]).token
     belongs = Membership.objects.get_or_create(game=game, user=hub.user("somebody"), defaults={"role": Role.VIEWER})[0]
     pages = {
         name: {"slug": game.slug}
@@ -101,6 +117,8 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "audit-log-export",
             "member-invite",
             "key-new",
+            "tokens",
+            "token-new",
             "erase",
             "hook-add",
             "guide-key",
@@ -143,6 +161,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             name: {"slug": game.slug, "pk": invited.pk}
             for name in ("invitation-resend", "invitation-revoke", "invitation-link")
         },
+        **{name: {"slug": game.slug, "pk": token.pk} for name in TOKENS},
         "key-change": {"slug": game.slug, "pk": key.pk},
         "key-rename": {"slug": game.slug, "pk": key.pk},
         "key-rotate": {"slug": game.slug, "pk": key.pk},
@@ -150,7 +169,17 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
     }
 
 
-STATE: tuple[Any, ...] = (AlertHook, ApiKey, CredentialCheck, Delivery, Erasure, Event, Invitation, Membership)
+STATE: tuple[Any, ...] = (
+    AlertHook,
+    ApiKey,
+    ApiToken,
+    CredentialCheck,
+    Delivery,
+    Erasure,
+    Event,
+    Invitation,
+    Membership,
+)
 STATE = (*STATE, Rejection, Replay, GameGoal, AdCost, CostUpload, ExchangeRate)
 
 

@@ -44,6 +44,7 @@ BUTTONS = {
 # Hub addresses outside a game, and what a viewer who posts there hears: no page of theirs takes a post.
 OUTSIDE = {"games": 405, "game-new": 403, "account": 405, "invitation": 404}
 OUTSIDE |= {"account_email": 302, "account_time_zone": 200, "address-confirm": 410, "imitations": 405}
+OUTSIDE |= {"account_tokens": 405, "account_token_new": 200, "account_token_rotate": 404, "account_token_revoke": 404}
 OUTSIDE |= {"help": 405, "help-page": 405, "help-source": 405, "llms": 405}
 # What a session is made of changes with every request.
 SESSIONS = {"sessions", "usersessions"}

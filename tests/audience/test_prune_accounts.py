@@ -1,4 +1,4 @@
-"""Pruning of sessions, sign-ins, invitations, links and the audit log."""
+"""Pruning of sessions, sign-ins, invitations, links, tokens and the audit log."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,8 +12,17 @@ from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib.sessions.models import Session
 from django.db.models import Model
 
-from audience.accounts import addresses
-from audience.models import AddressChange, Game, Invitation, SignInPace
+from audience.accounts import addresses, tokens
+from audience.models import (
+    AddressChange,
+    ApiToken,
+    Game,
+    IdempotentRequest,
+    Invitation,
+    Role,
+    Scope,
+    SignInPace,
+)
 from audience.storage import prune
 from tests import hub
 
@@ -79,6 +88,39 @@ def test_an_invitation_is_kept_90_days_after_it_was_accepted_revoked_or_expired(
         "expired-lately",
         "accepted-lately",
     }
+
+
+def test_a_token_is_kept_90_days_after_its_end_and_until_the_one_it_replaced_is_gone(game: Game) -> None:
+    old, recent = NOW - timedelta(days=90, seconds=1), NOW - timedelta(days=90)
+    ends: dict[str, dict[str, Any]] = {
+        "live": {},
+        "ends-later": {"expires_at": NOW + timedelta(days=1)},
+        "expired-lately": {"expires_at": recent},
+        "expired": {"expires_at": old},
+        "revoked": {"revoked_at": old, "expires_at": NOW + timedelta(days=9)},
+        "replaced-lately": {"expires_at": recent},
+        "successor": {"revoked_at": old},
+        "replaced": {"expires_at": old},
+        "last": {"revoked_at": old},
+    }
+    for name, columns in ends.items():
+        new = tokens.create_game_token(game=game, name=name, role=Role.VIEWER, scopes=[Scope.READ])
+        ApiToken.objects.filter(pk=new.token.pk).update(**columns)
+    for before, after in (("replaced-lately", "successor"), ("replaced", "last")):
+        ApiToken.objects.filter(name=before).update(replaced_by=ApiToken.objects.get(name=after))
+    assert pruned() == {"ended tokens": 3}
+    kept = {"live", "ends-later", "expired-lately", "replaced-lately", "successor"}
+    assert set(ApiToken.objects.values_list("name", flat=True)) == {*kept, "last"}
+    assert pruned() == {"ended tokens": 1}
+    assert set(ApiToken.objects.values_list("name", flat=True)) == kept
+
+
+def test_answers_to_repeated_requests_are_kept_a_day(game: Game) -> None:
+    token = tokens.create_game_token(game=game, name="CI", role=Role.VIEWER, scopes=[Scope.READ]).token
+    for key, age in (("new", timedelta(hours=24)), ("old", timedelta(hours=24, seconds=1))):
+        IdempotentRequest.objects.create(token=token, key=key, fingerprint="0" * 64, created_at=NOW - age)
+    assert pruned() == {"answers to repeated requests": 1}
+    assert IdempotentRequest.objects.get().key == "new"
 
 
 def test_expired_links_and_counts_of_sign_ins_are_deleted(db: None) -> None:

@@ -3,10 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.utils import timezone
 
+from audience.accounts import tokens
 from audience.games import keys
 from audience.models import (
+    ApiToken,
     Batch,
     Conversion,
     Device,
@@ -24,6 +27,7 @@ from audience.models import (
     Reason,
     Rejection,
     Role,
+    Scope,
 )
 from consent.models import ConsentDecision
 from postbacks.configs import hold, versions
@@ -55,6 +59,7 @@ def set_up(game: Game, *, by: Any) -> None:
     """Create keys in every state, members, webhooks, erasure receipts, and postbacks with problems."""
     _keys(game, by)
     _people(game, by)
+    _tokens(game, by)
     config = PostbackConfig.objects.kept().filter(game=game, network="tiktok").first() or factories.config(game)
     if not config.versions.exists():
         versions.record(config=config, change="Trigger events changed", set_by=by)
@@ -120,6 +125,21 @@ def _keys(game: Game, by: Any) -> None:
     rotated.last_used_at = timezone.now() + timedelta(seconds=1)
     rotated.save(update_fields=["last_used_at"])
     keys.revoke_key(key=keys.create_key(game=game, name="An old build", created_by=by).key)
+
+
+def _tokens(game: Game, by: Any) -> None:
+    """Create tokens of the game in every state, and two of each admin."""
+    every = {"role": Role.ADMIN, "scopes": list(Scope), "created_by": by}
+    ends = timezone.now() + timedelta(days=30)
+    tokens.create_game_token(game=game, name=LONG[:80], **every, expires_at=ends)
+    rotated = tokens.create_game_token(game=game, name="Secret manager", **every).token
+    tokens.rotate_token(token=rotated, overlap=timedelta(days=3), rotated_by=by)
+    for name in ("Leaked", "Old export"):
+        tokens.revoke_token(token=tokens.create_game_token(game=game, name=name, **every).token)
+    ApiToken.objects.filter(name="Old export").update(revoked_at=None, expires_at=timezone.now())
+    for user in User.objects.filter(memberships__game=game, memberships__role=Role.ADMIN):
+        own = tokens.create_user_token(user=user, name="Laptop", scopes=[Scope.READ]).token
+        tokens.rotate_token(token=own, overlap=timedelta(0))
 
 
 def _people(game: Game, by: Any) -> None:
@@ -203,5 +223,7 @@ def newest(game: Game) -> dict[str, Any]:
         "key": live.first(),
         "membership": game.memberships.filter(role=Role.VIEWER).first(),
         "person": Person.objects.filter(game=game).order_by("last_seen_at").first(),
+        "token": game.api_tokens.live().filter(replaced_by=None).first(),
+        "own token": ApiToken.objects.live().filter(user__username="admin", replaced_by=None).first(),
         "rejection": Rejection.objects.filter(game=game).first(),
     }

@@ -88,8 +88,9 @@ def test_every_page_of_the_hub_is_in_the_table() -> None:
 
 
 def test_the_pages_of_a_busy_game(page: Page, live_server: Any, game: Game, other_game: Game, axe_core: Path) -> None:
+    person = an_admin(game, is_staff=True, is_superuser=True)
     rows.fill(game)
-    signed_in(page, live_server, an_admin(game, is_staff=True, is_superuser=True))
+    signed_in(page, live_server, person)
     found = pages.hub(game)
     assert set(pages.ROW_OF) - set(found) == set()
     all_well(page, found, axe_core)

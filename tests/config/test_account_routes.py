@@ -36,6 +36,10 @@ SERVED = {
     "sessions/": "usersessions_list",
     "signup/": "account_signup",
     "time-zone/": "account_time_zone",
+    "tokens/": "account_tokens",
+    "tokens/<int:pk>/revoke/": "account_token_revoke",
+    "tokens/<int:pk>/rotate/": "account_token_rotate",
+    "tokens/new/": "account_token_new",
 }
 
 

@@ -59,6 +59,7 @@ def methods(url: str) -> tuple[str, ...]:
 
 # Pages without a game: they take a POST at their own address, if at all.
 UNLISTED = {"games", "game-new", "account", "account_email", "imitations", "invitation", "address-confirm"}
+UNLISTED |= {"account_tokens", "account_token_new", "account_token_rotate", "account_token_revoke"}
 UNLISTED |= {"account_time_zone", "help", "help-page", "help-source", "llms"}
 
 
@@ -71,6 +72,7 @@ def posting(game: Game, key: ApiKey) -> dict[str, str]:
         "game-new",
         "account_email",
         "account_time_zone",
+        "account_token_new",
         "account_change_password",
         "mfa_activate_totp",
         "usersessions_list",
@@ -111,6 +113,7 @@ FORMS = {
     "key-new": ("keys/new/", ""),
     "goal-add": ("goals/add/", ""),
     "member-invite": ("members/invite/", ""),
+    "token-new": ("tokens/new/", ""),
     "retention": ("privacy/retention/", ""),
     "consent": ("privacy/consent/", ""),
     "ad-clicks": ("integrations/ad-clicks/", ""),

@@ -12,7 +12,7 @@ from audience.models import ApiToken
 REALM = 'Bearer realm="management API"'
 MISSING = "Send a token of the management API: Authorization: Bearer aftk_…"
 INGESTION_KEY = (
-    "This is an API key, which sends events. The management API needs a token: create one on the Hub's page Tokens."
+    "This is an API key, which sends events. The management API needs a token: create one on the Hub's page API tokens."
 )
 UNKNOWN = "This token is not valid. Check that it was copied completely."
 
@@ -40,7 +40,7 @@ class TokenAuthentication(BaseAuthentication):
         _refuse_ended(token)
         tokens.record_use(token)
         if token.user is None:
-            audit_log.set_actor(email=f"Token “{token.name}”")
+            audit_log.set_actor(email=audit_log.token_actor(token.name))
             return GameAccount(), token
         audit_log.set_actor(token.user)
         return token.user, token

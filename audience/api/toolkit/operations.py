@@ -53,6 +53,8 @@ class OperationPermission(BasePermission):
             raise PermissionDenied(f"This token needs the scope {operation.scope_text}.", "missing_scope")
         if operation.role is not None:
             _require_role(view.membership, operation.role)
+        elif token.user is not None and token.user.is_superuser:
+            require_second_factor(token.user)
         return True
 
 
@@ -74,6 +76,11 @@ def _require_role(membership: Membership, role: Role) -> None:
             f"{with_article(role.label.lower())}.",
             "missing_role",
         )
-    is_admin_user = membership.role == Role.ADMIN and membership.user_id is not None
-    if is_admin_user and second_factor.is_missing(membership.user):
+    if membership.role == Role.ADMIN and membership.user_id is not None:
+        require_second_factor(membership.user)
+
+
+def require_second_factor(user: Any) -> None:
+    """Raise PermissionDenied for a user without the second factor that the pages require of this user."""
+    if second_factor.is_missing(user):
         raise PermissionDenied(second_factor.SETUP_REQUIRED, "missing_second_factor")

@@ -38,6 +38,7 @@ class KeysetPagination(BasePagination):
         return answer(self.request, data, older=self.older)
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the schema of a page; `schema` is that of its array of rows."""
         return {
             "type": "object",
             "required": ["results", "next", "next_cursor"],

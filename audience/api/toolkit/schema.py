@@ -86,6 +86,9 @@ class OperationSchema(AutoSchema):
             parameters.append(OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description=description))
         return parameters
 
+    def _get_format_parameters(self) -> list[dict[str, Any]]:
+        return []  # the format is that of Accept
+
     def _docstring(self) -> str:
         method = getattr(self.view, self.view.action)
         return (method.__doc__ or "").strip()

@@ -4,13 +4,13 @@ A view set has `operations` (operations.py) and `tag`, its chapter in the docume
 `query`, call one function, and return a representation. Refusals of services become `Refused` or `Conflict`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from rest_framework import serializers
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -38,13 +38,15 @@ class ApiViewSet(GenericViewSet[Any]):
     # Actions that are paged by `filter_queryset` and `paginated`.
     list_actions: ClassVar[frozenset[str]] = frozenset({"list"})
     ordering_field: ClassVar[str] = "created_at"
+    # Of ids that are integers; others are not found. Both are replaced where ids are UUIDs.
+    lookup_value_regex: ClassVar[str] = "[0-9]+"
     id_schema: ClassVar[Mapping[str, Any]] = {"type": "integer"}
 
     authentication_classes = (TokenAuthentication,)
     permission_classes = (OperationPermission,)
     throttle_classes = (throttling.TokenThrottle,)
     parser_classes = (StrictJSONParser,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
     filter_backends = (StrictFilterBackend,)
     pagination_class = KeysetPagination
     metadata_class = None

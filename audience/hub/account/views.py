@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from audience.accounts import addresses, mail, second_factor, time_zone
 from audience.hub.toolkit.access import HubRequest
-from audience.models import AddressChange, Membership
+from audience.models import AddressChange, ApiToken, Membership
 
 NO_MAIL_SERVER = (
     "This installation has no mail server. An administrator of this installation can copy the link for you."
@@ -46,6 +46,7 @@ def account(request: HubRequest) -> HttpResponse:
         "sessions": len(UserSession.objects.purge_and_list(request.user)),
         "memberships": Membership.objects.filter(user=request.user).select_related("game").order_by("game__name"),
         "time_zone": time_zone.chosen_by(request.user).replace("_", " "),
+        "tokens": ApiToken.objects.live().filter(user=request.user).count(),
         "is_missing": second_factor.is_missing_for_admin(request.user),
     }
     return render(request, "account/overview.html", context)

@@ -17,6 +17,7 @@ DOCUMENTS = {
     **dict.fromkeys(("costs", "cost-upload", "cost-columns", "report-settings"), "campaigns"),
     **dict.fromkeys(("goals", "goal-add", "goal-edit", "goal-delete", "postback-copy"), "goals"),
     **dict.fromkeys(("keys", "key-new", "key-change", "key-rename", "key-rotate", "key-revoke"), "keys"),
+    **dict.fromkeys(("tokens", "token-new", "token-rotate", "token-revoke"), "api"),
     **dict.fromkeys(("privacy", "privacy-person", "retention", "erase"), "deleting-data"),
     "consent": "consent",
     "quality": "contacts",

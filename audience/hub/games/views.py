@@ -8,11 +8,10 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.text import slugify
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from audience.games.new_game import create_game
+from audience.games.new_game import ADMINISTRATORS_ONLY, GameRefused, create_game, free_slug, may_create
 from audience.models import Game
 
 
@@ -34,13 +33,10 @@ class GameForm(forms.ModelForm[Game]):
         self.fields["slug"].required = False
 
     def clean_slug(self) -> str:
-        max_length = Game._meta.get_field("slug").max_length
-        slug: str = self.cleaned_data["slug"].lower() or slugify(self.cleaned_data.get("name", ""))[:max_length]
-        if not slug:
-            raise forms.ValidationError("Enter a URL name with letters or digits.")
-        if Game.objects.filter(slug=slug).exists():
-            raise forms.ValidationError("Another game has this URL name. Choose another one.")
-        return slug
+        try:
+            return free_slug(name=self.cleaned_data.get("name", ""), slug=self.cleaned_data["slug"])
+        except GameRefused as refused:
+            raise forms.ValidationError(str(refused)) from None
 
 
 @never_cache
@@ -60,7 +56,7 @@ def games(request: HttpRequest) -> HttpResponse:
 def game_new(request: HttpRequest) -> HttpResponse:
     """Create a game with the user as admin, and redirect to the guide."""
     if not may_create(request.user):
-        raise PermissionDenied("Only administrators of this installation can create games. Ask one of them.")
+        raise PermissionDenied(ADMINISTRATORS_ONLY)
     form = GameForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -69,7 +65,3 @@ def game_new(request: HttpRequest) -> HttpResponse:
             messages.info(request, f"The URL name {data['slug']} was just taken. This game has {game.slug}.")
         return redirect("guide", slug=game.slug)
     return render(request, "hub/games/new.html", {"form": form})
-
-
-def may_create(user: Any) -> bool:
-    return bool(user.is_superuser or user.is_staff)

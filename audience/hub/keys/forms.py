@@ -1,14 +1,14 @@
 """The forms of the key pages."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 
-from audience.database import clock
 from audience.games.keys import Restrictions
 from audience.hub.toolkit.confirmation import NO_SUGGESTIONS
+from audience.hub.toolkit.last_day import LastDayField
 from audience.intake.requests.restrictions import parse_network, parse_origin
 from audience.models import ApiKey, Dialect, Environment, KeyKind
 
@@ -74,28 +74,19 @@ class RestrictionsForm(forms.Form):
         help_text="One address or range per line, such as 192.0.2.7 or 2001:db8::/48. Use this for server keys: "
         "players do not have fixed addresses.",
     )
-    ends_on = forms.DateField(
-        label="Last day",
-        required=False,
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    ends_on = LastDayField(
+        over="This day is over. To end a key immediately, revoke it.",
         help_text="The key works until the end of this day (UTC). The game’s admins get an email a week before.",
     )
-
-    def clean_ends_on(self) -> Any:
-        day = self.cleaned_data["ends_on"]
-        if day and day < clock.now().astimezone(UTC).date():
-            raise forms.ValidationError("This day is over. To end a key immediately, revoke it.")
-        return day
 
     def restrictions(self) -> Restrictions:
         """Return the Restrictions of a valid form."""
         data = self.cleaned_data
-        day = data.get("ends_on")
         return Restrictions(
             events=data["allowed_events"],
             origins=data["allowed_origins"],
             addresses=data["allowed_addresses"],
-            expires_at=datetime.combine(day + timedelta(days=1), time.min, UTC) if day else None,
+            expires_at=data.get("ends_on"),
         )
 
 
@@ -134,13 +125,12 @@ class KeyChangeForm(RestrictionsForm):
     field_order = ("name", "allowed_events", "allowed_origins", "allowed_addresses", "ends_on")
 
     def __init__(self, *args: Any, key: ApiKey, **kwargs: Any) -> None:
-        last_moment = key.expires_at.astimezone(UTC) - timedelta(microseconds=1) if key.expires_at else None
         initial = {
             "name": key.name,
             "allowed_events": key.allowed_events,
             "allowed_origins": key.allowed_origins,
             "allowed_addresses": key.allowed_addresses,
-            "ends_on": last_moment.date() if last_moment else None,
+            "ends_on": key.expires_at,
         }
         kwargs["initial"] = initial
         super().__init__(*args, **kwargs)

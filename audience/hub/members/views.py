@@ -5,7 +5,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
@@ -122,13 +121,9 @@ def invitation_resend(request: HubRequest, membership: Membership, pk: int) -> H
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def invitation_link(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    """Create a new link and show it once. For superusers only: with the link anyone can join as the invited address."""
-    if not request.user.is_superuser:
-        raise PermissionDenied(
-            "Only a superuser can copy the link of an invitation, because the link replaces access to the mailbox."
-        )
+    """Create a new link and show it once, for superusers."""
     try:
-        invited = members.renew(invitation=_invitation(membership, pk))
+        invited = members.renew_for_copying(invitation=_invitation(membership, pk), requested_by=request.user)
     except members.MembersError as error:
         messages.error(request, str(error))
         return redirect("members", slug=membership.game.slug)

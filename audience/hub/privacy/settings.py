@@ -9,16 +9,15 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from audience.games import game_settings
-from audience.games.game_settings import SettingsChanged
+from audience.games.game_settings import SettingsChanged, WouldDelete
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.models import Game, Membership, Role
-from audience.models.games import MIN_RETENTION_DAYS
+from audience.models.games import MAX_RETENTION_DAYS, MIN_RETENTION_DAYS
 from audience.storage import retention
 
 SEND, DO_NOT_SEND = "send", "keep"
 CHOICES = ((SEND, "Send their conversions"), (DO_NOT_SEND, "Do not send their conversions"))
-MAX_RETENTION_DAYS = 3650
 TOO_SHORT = (
     f"Keep events for at least {MIN_RETENTION_DAYS} days. Stored events are used to detect duplicates, and clients "
     "may repeat events that are up to 30 days old."
@@ -97,15 +96,15 @@ def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     if posted is None or not form.is_valid():
         return _page(request, membership, game_settings.RETENTION, form=form)
     days: int | None = form.cleaned_data["kept_days"]
-    if days is not None and retention.shortens(game, days):
-        typed = TypedName(
-            posted if "confirmation" in posted else None, expected=game.name, refusal="Nothing was changed or deleted."
-        )
-        if not typed.is_valid():
-            context = {"typed": typed, "days": days, "affected": retention.count_older_events(game, days)}
-            return _page(request, membership, game_settings.RETENTION, form=form, **context)
+    typed = TypedName(
+        posted if "confirmation" in posted else None, expected=game.name, refusal="Nothing was changed or deleted."
+    )
     try:
-        game_settings.set_kept_days(game=game, days=days, seen=posted.get("seen", ""))
+        may_delete = typed.is_valid()
+        game_settings.set_kept_days(game=game, days=days, may_delete=may_delete, seen=posted.get("seen", ""))
+    except WouldDelete:
+        context = {"typed": typed, "days": days, "affected": retention.count_older_events(game, days or 0)}
+        return _page(request, membership, game_settings.RETENTION, form=form, **context)
     except SettingsChanged as changed:
         form.add_error(None, str(changed))
         return _page(request, membership, game_settings.RETENTION, form=form)

@@ -60,7 +60,7 @@ def game_view(
                     f"requires {with_article(role.label.lower())}. An admin of the game can change your role."
                 )
             if membership.role == Role.ADMIN and second_factor.is_missing(request.user):
-                return _to_second_factor(request)
+                return to_second_factor(request)
             # Until the end of the request (TimeZoneMiddleware).
             timezone.activate(zone_of(membership.user, membership.game))
             return view(request, membership, **kwargs)
@@ -78,7 +78,8 @@ def _to_login(request: HubRequest) -> HttpResponse:
     return redirect_to_login(request.get_full_path())
 
 
-def _to_second_factor(request: HubRequest) -> HttpResponse:
+def to_second_factor(request: HubRequest) -> HttpResponse:
+    """Redirect to the page on which a second factor is set up."""
     if request.htmx:
         return HttpResponseClientRedirect(reverse("mfa_index"))
     messages.warning(request, second_factor.SETUP_REQUIRED)

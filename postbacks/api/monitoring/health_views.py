@@ -1,6 +1,7 @@
 """The health of a game's postbacks, and what needs attention. The Hub's page is postbacks/hub/overview/."""
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -44,6 +45,7 @@ class HealthViewSet(GameViewSet):
             OpenApiExample("Queued", {"retried": 3}, response_only=True),
         ],
     )
+    @action(detail=True, methods=["post"])
     def retry(self, request: Request, game: str) -> Response:
         """Retry the work of a queue that was set aside after failures."""
         queue = self.body(RetrySerializer)["queue"]

@@ -9,10 +9,12 @@ from typing import Any
 from auditlog.models import LogEntry
 
 from audience.wording import dates
+from postbacks.hub.audit_log.actors import SYSTEM_NAME, actor_id
 
 # By the name of the model, as in its content type.
 KINDS = {
     "apikey": "API key",
+    "apitoken": "API token",
     "postbackconfig": "Postback",
     "membership": "Member",
     "invitation": "Invitation",
@@ -71,33 +73,43 @@ LABELS_OF = {
         "time_zone": "Time zone",
         "attribution_window_days": "Attribution window in days",
         "network_windows": "Attribution windows in days by ad network",
-    }
+    },
+    "apitoken": {"replaced_by": "Replaced by token", "prefix": "Begins with"},
 }
 EMPTY_TEXTS = {"", "None", "[]", "{}"}
 DAY = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])")
 MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")
+MOMENT_IN_ISO = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+# A stored list of plain texts: "['read', 'keys']".
+LIST = re.compile(r"\['[\w\-]+'(?:, '[\w\-]+')*\]")
+TEXT_IN_LIST = re.compile(r"[\w\-]+")
 # The text that auditlog stores for a reverse relation of a new row: "audience.Membership.None".
 RELATED_MANAGER = re.compile(r"\w+\.\w+\.None")
 # A secret key that was pasted into a name; the stored prefixes of keys are shorter.
 SECRET_KEY = re.compile(r"\b(sk_[\w\-]{16})[\w\-]{16,}")
 MAX_VALUE_LENGTH = 300
-SYSTEM_NAME = "Afterclick"
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
+    """`before` and `after` are texts of the page; `stored` are both values for programs, '' for none."""
+
+    field: str
     label: str
     before: str
     after: str
+    stored: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """`address` is the IP address or ''. `is_long`: a created or deleted row, whose many values the page collapses."""
+    """`actor_id` is the actor for a filter (actors.py), `address` the IP address or ''. `is_long`: a created or deleted
+    row, whose many values the page collapses."""
 
     pk: int
     recorded_at: datetime
     actor: str
+    actor_id: str
     address: str
     kind: str
     action: str
@@ -112,6 +124,7 @@ def audit_row(entry: Any) -> AuditRow:
         pk=entry.pk,
         recorded_at=entry.timestamp,
         actor=_actor(entry),
+        actor_id=actor_id(entry),
         address=entry.remote_addr or "",
         kind=KINDS.get(entry.content_type.model, entry.content_type.name.capitalize()),
         action=ACTIONS[entry.action],
@@ -134,19 +147,28 @@ def _changes(entry: Any) -> Iterator[FieldChange]:
     for name, pair in (entry.changes or {}).items():
         if name in OMITTED_FIELDS or not isinstance(pair, list):
             continue
-        before, after = (_text(value) for value in pair)
+        before, after = (_stored(value) for value in pair)
         if before != after:
-            yield FieldChange(labels.get(name, name.replace("_", " ").capitalize()), before, after)
+            label = labels.get(name, name.replace("_", " ").capitalize())
+            yield FieldChange(name, label, _text(before), _text(after), (before, after))
 
 
-def _text(value: Any) -> str:
-    """Return a stored value as text; '' if it is empty."""
+def _stored(value: Any) -> str:
+    """Return a stored value without secrets, times in ISO 8601; '' if it is empty."""
     text = SECRET_KEY.sub(r"\1…", str(value))
     if text in EMPTY_TEXTS or RELATED_MANAGER.fullmatch(text):
         return ""
     if match := MOMENT.fullmatch(text):
-        return dates.exact(datetime.fromisoformat(f"{match[1]} {match[2]}"))
-    if DAY.fullmatch(text):
-        return dates.day(date.fromisoformat(text))
-    text = {"True": "Yes", "False": "No"}.get(text, text)
+        return f"{match[1]}T{match[2]}Z"
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"
+
+
+def _text(stored: str) -> str:
+    """Return a value of `_stored` as the page shows it."""
+    if MOMENT_IN_ISO.fullmatch(stored):
+        return dates.exact(datetime.fromisoformat(stored))
+    if DAY.fullmatch(stored):
+        return dates.day(date.fromisoformat(stored))
+    if LIST.fullmatch(stored):
+        return ", ".join(TEXT_IN_LIST.findall(stored))
+    return {"True": "Yes", "False": "No"}.get(stored, stored)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from auditlog.models import LogEntry
-from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 
@@ -16,13 +14,11 @@ from audience.hub.toolkit.date_range import ALL, PRESETS, DateRange, read_range
 from audience.hub.toolkit.filters import Filter, choice
 from audience.hub.toolkit.paging import newest, newest_in_pages
 from audience.models import Game, Membership, Role
-from postbacks.hub.audit_log.entries import ACTIONS, KINDS, SYSTEM_NAME, AuditRow, audit_row
+from postbacks.hub.audit_log.actors import SYSTEM, SYSTEM_NAME, actors, entries_of
+from postbacks.hub.audit_log.entries import ACTIONS, KINDS, AuditRow, audit_row
 
 DEFAULT_PERIOD = "30d"
-SYSTEM = "system"
 MAX_DAYS = 3_660
-# The newest entries, whose actors are the choices of the filter.
-MAX_ENTRIES_SCANNED = 5_000
 ROWS_PER_QUERY = 500
 COLUMNS = ("time", "who", "address", "kind", "action", "name", "changes")
 
@@ -51,8 +47,13 @@ def audit_log(request: HubRequest, membership: Membership) -> HttpResponse:
 @game_view(role=Role.ADMIN)
 def audit_log_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
     """Return the filtered log as CSV."""
-    log_entries = newest_in_pages(read_filter(request, membership.game).entries, by="timestamp", size=ROWS_PER_QUERY)
-    name = f"audit-log-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
+    return as_csv(membership.game, read_filter(request, membership.game).entries)
+
+
+def as_csv(game: Game, rows: QuerySet[Any]) -> StreamingHttpResponse:
+    """Return the entries as a CSV file, newest first. Times of changes are in the active time zone."""
+    log_entries = newest_in_pages(rows, by="timestamp", size=ROWS_PER_QUERY)
+    name = f"audit-log-{game.slug}-{clock.now():%Y-%m-%d}.csv"
     lines = spreadsheet.lines(COLUMNS, (_cells(audit_row(entry)) for entry in log_entries))
     return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
 
@@ -61,26 +62,19 @@ def read_filter(request: HubRequest, game: Game) -> AuditFilter:
     """Return the filters of the URL; unknown values are ignored."""
     period = read_range(request, now=clock.now(), default=DEFAULT_PERIOD, presets=(*PRESETS, ALL), max_days=MAX_DAYS)
     actions = [(str(action), text) for action, text in ACTIONS.items()]
-    actor = choice(request, "who", label="By", choices=[("", "Anyone"), *_actors(game), (SYSTEM, SYSTEM_NAME)])
+    actor = choice(request, "who", label="By", choices=[("", "Anyone"), *actors(game), (SYSTEM, SYSTEM_NAME)])
     kind = choice(request, "kind", label="Kind", choices=[("", "Anything"), *KINDS.items()])
     action = choice(request, "action", label="Action", choices=[("", "Any action"), *actions])
     rows = entries(game).select_related("actor", "content_type")
     if not period.is_all:
         rows = rows.filter(timestamp__gte=period.since, timestamp__lt=period.until)
     if actor.chosen:
-        rows = rows.filter(actor=None) if actor.chosen == SYSTEM else rows.filter(actor=int(actor.chosen))
+        rows = entries_of(rows, actor.chosen)
     if kind.chosen:
         rows = rows.filter(content_type__model=kind.chosen)
     if action.chosen:
         rows = rows.filter(action=int(action.chosen))
     return AuditFilter(period, [actor, kind, action], rows)
-
-
-def _actors(game: Game) -> list[tuple[str, str]]:
-    newest_entries = entries(game).order_by("-timestamp", "-pk").values("pk")[:MAX_ENTRIES_SCANNED]
-    actors = LogEntry.objects.filter(pk__in=newest_entries).order_by().values("actor").distinct()
-    users = get_user_model().objects.filter(pk__in=actors).order_by("email", "pk")
-    return [(str(user.pk), user.email or user.get_username()) for user in users]
 
 
 def _cells(row: AuditRow) -> tuple[str, ...]:

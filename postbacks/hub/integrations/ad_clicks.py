@@ -5,6 +5,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
+from audience.games import game_settings
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
 
@@ -27,8 +28,7 @@ def ad_clicks_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     form = UntaggedClicksForm(posted, initial={"untagged": PAID if game.untagged_fbclid_is_paid else ORGANIC})
     if posted is None or not form.is_valid():
         return page(request, "hub/integrations/ad_clicks.html", membership, form=form)
-    game.untagged_fbclid_is_paid = form.cleaned_data["untagged"] == PAID
-    game.save(update_fields=["untagged_fbclid_is_paid"])
+    game_settings.set_ad_clicks(game=game, untagged_fbclid_is_paid=form.cleaned_data["untagged"] == PAID)
     effect = "paid clicks" if game.untagged_fbclid_is_paid else "organic visits"
     messages.success(request, f"Visits with an fbclid and without UTM tags now count as {effect}.")
     return redirect("integrations", slug=game.slug)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
@@ -46,6 +46,11 @@ def read_csv(text: str, *, currency: str) -> StatedRates:
     cells = ((number, [row[place].strip() if place < len(row) else "" for place in places]) for number, row in filled)
     stated = _read(cells, currency)
     return stated if stated.rates or stated.errors else StatedRates(errors=[(0, "The file has no rates.")])
+
+
+def read_pairs(pairs: Iterable[tuple[str, str]], *, currency: str) -> StatedRates:
+    """Read (currency, rate), numbered from 0. `currency` is the reporting currency."""
+    return _read(((number, list(pair)) for number, pair in enumerate(pairs)), currency)
 
 
 def _parts(line: str) -> list[str]:
