@@ -53,6 +53,7 @@ SUMMARIES = {
         "events": "The messages of each format, and the names of events and properties that Afterclick reads.",
         "errors": "Each error response of the API, what it means and what to do.",
         "keys": "Kinds of API keys, restrictions, rotation and expiry.",
+        "webhooks": "Signed messages about alerts, conversions and erasures, and how to verify them.",
         "match-keys": "What TikTok and Reddit receive, compared with Segment's and RudderStack's destinations.",
     },
     "Privacy": {
