@@ -16,7 +16,15 @@ from prometheus_client.registry import Collector
 from audience.database import clock
 from audience.models import Batch, BatchState, Conversion, FailedWork, Queue
 from config import metric_files
-from postbacks.models import Delivery, DeliveryState, Notice, NoticeState, PostbackConfig
+from postbacks.models import (
+    Delivery,
+    DeliveryState,
+    HookMessage,
+    MessageState,
+    Notice,
+    NoticeState,
+    PostbackConfig,
+)
 from postbacks.monitoring.server import server_troubles
 from postbacks.monitoring.server.trouble import TroubleKind
 
@@ -54,6 +62,7 @@ class QueueCollector(Collector):
         held = Delivery.objects.filter(state=DeliveryState.HELD).count()
         on_hold = PostbackConfig.objects.kept().filter(held_at__isnull=False).count()
         unsent_notices = Notice.objects.filter(state=NoticeState.WAITING).count()
+        unsent_messages = HookMessage.objects.filter(state=MessageState.WAITING).count()
         for name, description, value in (
             ("database_up", "1 when the database answers.", 1),
             ("batches_pending", "Requests accepted and not yet processed.", pending["count"]),
@@ -65,6 +74,7 @@ class QueueCollector(Collector):
             ("deliveries_held", "Postbacks on hold until their credential is accepted.", held),
             ("configs_on_hold", "Postback settings whose credential the network refuses.", on_hold),
             ("notices_waiting", "Messages about alerts waiting for their next attempt.", unsent_notices),
+            ("hook_messages_waiting", "Messages to webhooks about conversions and erasures waiting.", unsent_messages),
         ):
             yield GaugeMetricFamily(f"afterclick_{name}", description, value=value)
         yield _set_aside(failed)

@@ -147,6 +147,7 @@ CELERY_BEAT_SCHEDULE, MESSAGE_EXPIRY = task_settings.BEAT, task_settings.MESSAGE
 # How `audience` calls `postbacks` without importing it (docs/architecture.md, "Packages").
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"
 ERASURE_HOOK = "postbacks.erasure.erase_deliveries"
+ERASURE_DONE_HOOK = "postbacks.outbox.hook_messages.add_for_finished_erasure"
 CLICK_PARAMETERS_HOOK = "postbacks.configs.click_parameters.of_game"
 
 # Accounts and mail --------------------------------------------------------------------------

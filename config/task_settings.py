@@ -51,6 +51,7 @@ BEAT = {
     "confirm": _every("postbacks.tasks.confirm", timedelta(seconds=15)),
     "alerts": _every("postbacks.tasks.alerts", timedelta(seconds=15)),
     "notices": _every("postbacks.tasks.notices", timedelta(seconds=15)),
+    "hook-messages": _every("postbacks.tasks.hook_messages", timedelta(seconds=15)),
     "digests": _every("postbacks.tasks.digests", timedelta(minutes=10)),
     "replay": _every("postbacks.tasks.replay", timedelta(seconds=5)),
 }

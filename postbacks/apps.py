@@ -29,7 +29,10 @@ class PostbacksConfig(AppConfig):
         # The path of a webhook's URL is often a secret.
         auditlog.register(
             self.get_model("AlertHook"),
-            exclude_fields=["secret"],
+            exclude_fields=[
+                *("secret", "previous_secrets", "next_call_at", "failures", "paused_until"),
+                *("last_result", "last_result_at", "dropped", "dropped_at"),
+            ],
             mask_fields=["url"],
             mask_callable="postbacks.monitoring.alerts.hooks.host_of",
         )

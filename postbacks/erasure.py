@@ -18,6 +18,7 @@ from postbacks.models import Alert, Delivery, DeliveryAttempt, DeliveryState
 from postbacks.models.attempts import STOPPED, STOPPED_AND_SENT_AGAIN
 from postbacks.monitoring.health import advice
 from postbacks.networks.interface import answers
+from postbacks.outbox import hook_messages
 
 # A network's message in an alert, as advice.quote writes it.
 QUOTE = re.compile("“.*?”", re.DOTALL)
@@ -49,14 +50,17 @@ def erase_deliveries(person_ids: Iterable[uuid.UUID], conversion_ids: Iterable[u
     Delivery.objects.filter(pk__in=deliveries).update(event_id="")  # the client's own id of the event
     # An answer may repeat what was sent.
     attempts.update(payload=None, message="", provider_code="", request_id="")
-    open_states = (DeliveryState.WAITING, DeliveryState.HELD)
-    return Delivery.objects.filter(pk__in=deliveries, state__in=open_states).update(
+    still_open = Delivery.objects.filter(pk__in=deliveries, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
+    cancelled = Delivery.objects.filter(pk__in=list(still_open.values_list("pk", flat=True)))
+    number = cancelled.update(
         state=DeliveryState.CANCELLED,
         reason=Reason.ERASED,
         next_attempt_at=None,
         leased_until=None,
         finished_at=clock.now(),
     )
+    hook_messages.add_for_deliveries(cancelled)
+    return number
 
 
 def _redact_alerts(games: set[int], person_ids: list[uuid.UUID], attempts: QuerySet[DeliveryAttempt]) -> None:

@@ -8,6 +8,7 @@ from audience.storage import rollups
 from postbacks.configs import credentials, upkeep
 from postbacks.delivery import confirming, replays, sending
 from postbacks.delivery import prune as pruning
+from postbacks.monitoring.alerts import hook_sending, hook_upkeep
 from postbacks.monitoring.alerts.digests import write_digests
 from postbacks.monitoring.alerts.key_expiry import write_reminders
 from postbacks.monitoring.alerts.notices import deliver_notices
@@ -70,6 +71,13 @@ def alerts() -> None:
 def notices() -> None:
     clock.synchronise()
     deliver_notices()
+    hook_upkeep.tidy()
+
+
+@shared_task
+def hook_messages() -> None:
+    clock.synchronise()
+    hook_sending.send_due()
 
 
 @shared_task

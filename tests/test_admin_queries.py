@@ -54,6 +54,7 @@ from postbacks.models import (
     CredentialCheck,
     Flow,
     GameGoal,
+    HookMessage,
     Notice,
     Replay,
     ServerTrouble,
@@ -124,9 +125,14 @@ def one_more_of_everything(number: int) -> None:
     alert = Alert.objects.create(game=game, config=config, health="on_hold")
     AlertChoice.objects.create(game=game, user=user)
     hook = AlertHook.objects.create(
-        game=game, url=f"https://chat.example/hidden-path/{number}", secret={"key": "hook-secret"}, created_by=user
+        game=game,
+        url=f"https://chat.example/hidden-path/{number}",
+        secret={"key": "hook-secret"},
+        previous_secrets={"2030-01-01T00:00:00+00:00": "hook-secret"},
+        created_by=user,
     )
     Notice.objects.create(game=game, alert=alert, kind="opened", hook=hook)
+    HookMessage.objects.create(game=game, hook=hook, event="conversion.failed", row=delivery.pk)
     Notice.objects.create(game=game, alert=alert, kind="opened", user=user)
     FailedWork.objects.create(game=game, queue="notice", row=str(number), set_aside_at=now)
     Heartbeat.objects.create(kind="web", name=f"host:{number}", started_at=now, seen_at=now)

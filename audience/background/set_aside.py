@@ -23,7 +23,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     Queue.CHECK: ("postbacks.tasks.sweep_checks",),
     Queue.UPKEEP: ("postbacks.tasks.sweep_checks",),
     Queue.ALERT: ("postbacks.tasks.alerts",),
-    Queue.NOTICE: ("postbacks.tasks.notices",),
+    Queue.NOTICE: ("postbacks.tasks.notices", "postbacks.tasks.hook_messages"),
     Queue.ALERT_DIGEST: ("postbacks.tasks.digests",),
     Queue.REPLAY: ("postbacks.tasks.replay",),
     Queue.ERASURE: ("audience.tasks.erase",),

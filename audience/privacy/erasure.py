@@ -7,10 +7,13 @@ events are erased whose player no other id determines.
 """
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
+from django.conf import settings
 from django.db import transaction
+from django.utils.module_loading import import_string
 
 from audience.background import isolation, wakeup
 from audience.database import clock
@@ -98,6 +101,8 @@ def run(erasure_id: uuid.UUID) -> bool:
         return False
     lock_game(erasure.game_id, wait=True)
     _erase(erasure)
+    report: Callable[[Erasure], None] = import_string(settings.ERASURE_DONE_HOOK)
+    report(erasure)
     logger.info("erasure_done", erasure_id=str(erasure.pk), counts=erasure.counts)
     return True
 

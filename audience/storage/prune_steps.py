@@ -49,7 +49,8 @@ class Pruned:
 class StaleRows:
     """The rows of `table`, a plain table or one partition, for which `where` is true; in it `stale` is the row.
 
-    `key` identifies the step and is the same every day; `game_id` is set if the rows are of one game only.
+    `key` identifies the step and is the same every day; `game_id` is set if the rows are of one game only. `id_type` is
+    the type of the table's ids in PostgreSQL.
     """
 
     what: str
@@ -58,6 +59,7 @@ class StaleRows:
     params: Sequence[Any]
     key: str
     game_id: int | None = None
+    id_type: str = "bigint"
 
     def preview(self) -> Pruned:
         return Pruned(self.what, *self._run(COUNT))
@@ -67,7 +69,7 @@ class StaleRows:
         failed = FailedWork.objects.of(Queue.PRUNE).filter(game=self.game_id, kept__step=self.key)
         isolation.retry(Queue.PRUNE, lambda failure: self._only([failure.kept["id"]])._run(DELETE), rows=failed.due())
         failed_ids = list(failed.values_list("kept__id", flat=True))
-        remaining = self._where("NOT stale.id = ANY(%s)", failed_ids) if failed_ids else self
+        remaining = self._where(f"NOT stale.id = ANY(%s::{self.id_type}[])", failed_ids) if failed_ids else self
         rows, size = 0, 0
         while True:
             started = time.monotonic()
@@ -90,16 +92,16 @@ class StaleRows:
         )
         return sum(rows for rows, _ in deleted), sum(size for _, size in deleted)
 
-    def _ids(self) -> list[int]:
+    def _ids(self) -> list[int | str]:
         with connection.cursor() as cursor:
             cursor.execute(IDS.format(table=self.table, where=self.where, limit=ROWS_AT_ONCE), self.params)
-            return [pk for (pk,) in cursor.fetchall()]
+            return [str(pk) if self.id_type == "uuid" else pk for (pk,) in cursor.fetchall()]
 
-    def _failure_key(self, pk: int) -> isolation.FailureKey:
+    def _failure_key(self, pk: int | str) -> isolation.FailureKey:
         return isolation.FailureKey(f"{self.table} {pk}", self.game_id, {"step": self.key, "id": pk})
 
-    def _only(self, ids: Sequence[int]) -> "StaleRows":
-        return self._where("stale.id = ANY(%s)", list(ids))
+    def _only(self, ids: Sequence[int | str]) -> "StaleRows":
+        return self._where(f"stale.id = ANY(%s::{self.id_type}[])", list(ids))
 
     def _where(self, condition: str, *params: Any) -> "StaleRows":
         return replace(self, where=f"({self.where}) AND {condition}", params=[*self.params, *params])

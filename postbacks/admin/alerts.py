@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from audience.admin.base import ReadOnly, hub_page
-from postbacks.models import Alert, AlertChoice, AlertHook, Notice, ServerTrouble
+from postbacks.models import Alert, AlertChoice, AlertHook, HookMessage, Notice, ServerTrouble
 from postbacks.monitoring.alerts.hooks import host_of
 
 
@@ -32,17 +32,31 @@ class AlertChoiceAdmin(ReadOnly):
 class AlertHookAdmin(ReadOnly):
     """Shows the host only, since the path of a URL is often a secret."""
 
-    list_display = ["host", "game", "enabled", "created_by", "created_at"]
+    list_display = ["host", "game", "enabled", "failures", "dropped", "created_by", "created_at"]
     list_filter = ["enabled", "game"]
     list_select_related = ["game", "created_by"]
     search_fields = ["game__name"]
-    fields = ("host", "game", "enabled", "created_by", "created_at")
+    fields = (
+        *("host", "game", "events", "enabled", "disabled_because", "failures", "paused_until", "last_result"),
+        *("last_result_at", "dropped", "dropped_at", "created_by", "created_at"),
+    )
     ordering = ["-created_at"]
     view_on_site = hub_page("alerts")
 
     @admin.display(description="Host")
     def host(self, hook: AlertHook) -> str:
         return host_of(hook.url)
+
+
+@admin.register(HookMessage)
+class HookMessageAdmin(ReadOnly):
+    """Messages to webhooks about conversions and erasures; `row` is the delivery or the erasure."""
+
+    list_display = ["created_at", "event", "game", "hook", "row", "state", "attempts_made", "result"]
+    list_filter = ["event", "state"]
+    list_select_related = ["game", "hook"]
+    ordering = ["-created_at"]
+    view_on_site = hub_page("alerts")
 
 
 @admin.register(Notice)

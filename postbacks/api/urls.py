@@ -15,7 +15,8 @@ from postbacks.api.game_settings.views import (
     RetentionSettingsViewSet,
 )
 from postbacks.api.goals.views import GoalViewSet
-from postbacks.api.monitoring.alert_views import AlertChoiceViewSet, AlertViewSet, HookViewSet
+from postbacks.api.hooks.views import HookViewSet
+from postbacks.api.monitoring.alert_views import AlertChoiceViewSet, AlertViewSet
 from postbacks.api.monitoring.health_views import HealthViewSet
 from postbacks.api.networks.views import NetworkViewSet
 from postbacks.api.postbacks.views import PostbackViewSet

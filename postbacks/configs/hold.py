@@ -29,6 +29,7 @@ from postbacks.models import (
     Purpose,
 )
 from postbacks.networks.interface.call import Verdict
+from postbacks.outbox import hook_messages
 from postbacks.outbox.fan_out import DELIVER_TASK
 
 logger = structlog.get_logger(__name__)
@@ -128,6 +129,7 @@ def expire(*, config: PostbackConfig) -> None:
     failed = {"state": DeliveryState.FAILED, "finished_at": now, "leased_until": None}
     expired.filter(dead_after__lt=now).update(reason=Reason.TOO_OLD, **failed)
     expired.filter(state=DeliveryState.HELD).update(**failed)
+    hook_messages.add_for_deliveries(expired)
 
 
 @transaction.atomic

@@ -14,7 +14,7 @@ from postbacks.delivery import retry_schedule, unanswered
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks.interface.call import Verdict
 from postbacks.networks.interface.facts import Facts
-from postbacks.outbox import consent_levels, conversion_facts, conversion_reasons, gate, repeated_orders
+from postbacks.outbox import consent_levels, conversion_facts, conversion_reasons, gate, hook_messages, repeated_orders
 from postbacks.outbox.goals import Goal, match_goal
 
 logger = structlog.get_logger(__name__)
@@ -64,6 +64,7 @@ def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDel
             row.save(update_fields=["next_attempt_at"])
         else:
             sendable.append(SendableDelivery(row, level, facts))
+    hook_messages.add_for_deliveries(cancelled)
     return sendable, cancelled
 
 

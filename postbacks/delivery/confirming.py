@@ -26,6 +26,7 @@ from postbacks.delivery import later_refusals, pace
 from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Request, Target, Verdict
+from postbacks.outbox import hook_messages
 
 logger = structlog.get_logger(__name__)
 
@@ -165,4 +166,6 @@ def _record(delivery: Delivery, call: http.NetworkCall | None, queried_at: datet
     else:
         row.confirm_after = min(now + pause, accepted_at + CONFIRMATION_PERIOD)
     row.save()
+    if row.confirmation == Confirmation.CONFIRMED or row.state == DeliveryState.FAILED:
+        hook_messages.add_for_deliveries([row])
     logger.info("confirmation_stored", delivery_id=str(row.pk), network=row.network, confirmation=row.confirmation)

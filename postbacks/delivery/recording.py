@@ -24,7 +24,7 @@ from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryS
 from postbacks.networks.interface.answers import MAX_MESSAGE_LENGTH
 from postbacks.networks.interface.call import Outcome, Request, Response, Verdict
 from postbacks.networks.interface.matching import unusable_keys
-from postbacks.outbox import conversion_reasons
+from postbacks.outbox import conversion_reasons, hook_messages
 
 logger = structlog.get_logger(__name__)
 
@@ -113,6 +113,7 @@ def record_again(answer: CallResult) -> None:
 def _record(answers: Sequence[CallResult]) -> list[UUID]:
     """Record the answers of deliveries that still exist; return the ids of delivered conversions."""
     now, deliveries = clock.now(), _locked(answer.claim.delivery.pk for answer in answers)
+    states_before = {row.pk: row.state for row in deliveries.values()}
     attempts, delivered = [], []
     for answer in answers:
         delivery = deliveries.get(answer.claim.delivery.pk)
@@ -124,6 +125,7 @@ def _record(answers: Sequence[CallResult]) -> list[UUID]:
             delivered.append(delivery.conversion_id)
     bulk.update(attempts, ATTEMPT_COLUMNS)
     bulk.update(list(deliveries.values()), DELIVERY_COLUMNS)
+    hook_messages.add_for_deliveries(row for row in deliveries.values() if row.state != states_before[row.pk])
     return delivered
 
 

@@ -1,5 +1,6 @@
 from django.urls import path
 
+from postbacks.hub.alerts import hook_views
 from postbacks.hub.alerts import views as alerts
 from postbacks.hub.audit_log import views as audit_log
 from postbacks.hub.campaigns import cohort_views
@@ -49,11 +50,13 @@ urlpatterns = [
     path("g/<slug:slug>/people/<uuid:pk>/", people.person, name="person"),
     path("g/<slug:slug>/alerts/", alerts.alerts, name="alerts"),
     path("g/<slug:slug>/alerts/choice/", alerts.alert_choice, name="alert-choice"),
-    path("g/<slug:slug>/alerts/hooks/add/", alerts.hook_add, name="hook-add"),
-    path("g/<slug:slug>/alerts/hooks/<int:pk>/enable/", alerts.hook_enable, name="hook-enable"),
-    path("g/<slug:slug>/alerts/hooks/<int:pk>/disable/", alerts.hook_disable, name="hook-disable"),
-    path("g/<slug:slug>/alerts/hooks/<int:pk>/test/", alerts.hook_test, name="hook-test"),
-    path("g/<slug:slug>/alerts/hooks/<int:pk>/delete/", alerts.hook_delete, name="hook-delete"),
+    path("g/<slug:slug>/alerts/hooks/add/", hook_views.hook_add, name="hook-add"),
+    path("g/<slug:slug>/alerts/hooks/<int:pk>/change/", hook_views.hook_change, name="hook-change"),
+    path("g/<slug:slug>/alerts/hooks/<int:pk>/rotate/", hook_views.hook_rotate, name="hook-rotate"),
+    path("g/<slug:slug>/alerts/hooks/<int:pk>/enable/", hook_views.hook_enable, name="hook-enable"),
+    path("g/<slug:slug>/alerts/hooks/<int:pk>/disable/", hook_views.hook_disable, name="hook-disable"),
+    path("g/<slug:slug>/alerts/hooks/<int:pk>/test/", hook_views.hook_test, name="hook-test"),
+    path("g/<slug:slug>/alerts/hooks/<int:pk>/delete/", hook_views.hook_delete, name="hook-delete"),
     path("g/<slug:slug>/privacy/people/<uuid:pk>/", privacy.privacy_person, name="privacy-person"),
     path("g/<slug:slug>/privacy/people/<uuid:pk>/export/", privacy.privacy_export, name="privacy-export"),
     path("g/<slug:slug>/goals/", goals.goals, name="goals"),

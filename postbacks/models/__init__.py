@@ -5,7 +5,6 @@ from postbacks.models.alerts import (
     AlertChoice,
     AlertEnding,
     AlertFrequency,
-    AlertHook,
     Notice,
     NoticeKind,
     NoticeState,
@@ -32,4 +31,5 @@ from postbacks.models.configs import (
 )
 from postbacks.models.deliveries import OUTCOME_UNKNOWN, Confirmation, Delivery, DeliveryState, Flow
 from postbacks.models.game_goals import GameGoal
+from postbacks.models.hooks import ALERT_EVENTS, AlertHook, HookEvent, HookMessage, MessageState
 from postbacks.models.replays import Replay, ReplayState

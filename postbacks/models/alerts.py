@@ -1,16 +1,15 @@
-"""Alerts about the health of postbacks, their receivers, the messages to be sent, and server troubles."""
+"""Alerts about the health of postbacks, who receives them, the messages to be sent, and server troubles."""
 
 import uuid
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from audience.database import clock
-from audience.models import ApiKey, AuditedInGame, Game
+from audience.models import ApiKey, Game
 from postbacks.models.configs import PostbackConfig
-from postbacks.models.fields import EncryptedJSONField
+from postbacks.models.hooks import AlertHook
 
 
 class AlertEnding(models.TextChoices):
@@ -71,27 +70,6 @@ class AlertChoice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} in {self.game_id}: {self.told}"
-
-
-class AlertHook(AuditedInGame, models.Model):
-    """A URL of the studio that receives every alert, signed."""
-
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="alert_hooks", db_index=False)
-    url = models.URLField(max_length=500)
-    # {"key": "..."}: the key of the HMAC-SHA256, shown once.
-    secret = EncryptedJSONField(default=dict, editable=False)
-    enabled = models.BooleanField(default=True)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    created_at = models.DateTimeField(default=clock.now, editable=False)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["game", "url"], name="one_hook_per_url")]
-
-    def __str__(self) -> str:
-        # The host only: the path may be a secret, and the audit log stores this text.
-        return urlsplit(self.url).hostname or "webhook"
 
 
 class NoticeState(models.TextChoices):

@@ -28,6 +28,7 @@ from postbacks.outbox import (
     conversion_facts,
     conversion_reasons,
     delivery_rows,
+    hook_messages,
     once_per_player,
     repeated_orders,
 )
@@ -156,15 +157,19 @@ def _existing(conversions: Sequence[Conversion]) -> ByKey:
 
 def _write(rows: Sequence[Delivery], existing: ByKey) -> None:
     """Insert new rows and update skipped ones. The lock on the conversion excludes other fan-outs."""
-    Delivery.objects.bulk_create([row for row in rows if delivery_rows.key_of(row) not in existing])
-    changed = []
+    new = [row for row in rows if delivery_rows.key_of(row) not in existing]
+    Delivery.objects.bulk_create(new)
+    changed, skipped_again = [], []
     for row in rows:
         skipped = existing.get(delivery_rows.key_of(row))
         if skipped is not None and skipped.state == DeliveryState.SKIPPED:
+            if row.reason != skipped.reason:
+                skipped_again.append(skipped)
             for name in COLUMNS:
                 setattr(skipped, name, getattr(row, name))
             changed.append(skipped)
     bulk.update(changed, COLUMNS)
+    hook_messages.add_for_deliveries([*new, *skipped_again])
 
 
 def _set_reasons(conversions: Sequence[Conversion], rows: Sequence[Delivery], existing: ByKey, now: datetime) -> None:

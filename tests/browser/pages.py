@@ -65,6 +65,8 @@ ROW_OF = {
     "goal-delete": "goal",
     "alerts": "",
     "hook-add": "",
+    "hook-change": "hook",
+    "hook-rotate": "hook",
     "hook-delete": "hook",
     "keys": "",
     "key-new": "",

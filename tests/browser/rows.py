@@ -38,10 +38,13 @@ from postbacks.models import (
     CredentialCheck,
     DeliveryAttempt,
     GameGoal,
+    HookEvent,
+    HookMessage,
     Notice,
     PostbackConfig,
     Replay,
 )
+from postbacks.monitoring.alerts import hooks
 from postbacks.reporting.campaigns import costs, refresh
 from tests import factories, hub
 
@@ -174,6 +177,19 @@ def _log(config: PostbackConfig, by: Any) -> None:
 def _alerts(config: PostbackConfig, by: Any) -> None:
     game, now = config.game, timezone.now()
     hook = AlertHook.objects.create(game=game, url=f"https://chat.example/{LONG}", secret={"key": "k"}, created_by=by)
+    failing = {
+        "failures": 3,
+        "last_result": "It answered 503.",
+        "last_result_at": now,
+        "dropped": 1_042,
+        "dropped_at": now,
+    }
+    overlap = {(now + timedelta(days=1)).isoformat(): "k"}
+    backend = AlertHook.objects.create(
+        game=game, url=f"https://{LONG[:60]}.example/", events=HookEvent.values, previous_secrets=overlap, **failing
+    )
+    AlertHook.objects.create(game=game, url="https://gone.example/", enabled=False, disabled_because=hooks.GONE)
+    HookMessage.objects.create(game=game, hook=backend, event="conversion.failed", row=config.pk)
     open_alert = Alert.objects.create(game=game, config=config, health="on_hold", cause=REFUSED, next_step="Rotate it.")
     week_ago = now - timedelta(days=7)
     recovered = {"opened_at": week_ago, "recovered_at": week_ago + timedelta(hours=2), "cause": "HTTP 503 " + LONG}

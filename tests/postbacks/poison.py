@@ -23,9 +23,11 @@ from postbacks.models import (
     AdvertQuarter,
     Alert,
     AlertChoice,
+    AlertHook,
     CredentialCheck,
     Delivery,
     DeliveryAttempt,
+    HookMessage,
     Notice,
     PostbackConfig,
     Replay,
@@ -96,6 +98,7 @@ class Poison:
 
 
 POISONED = "DataError: poisoned"
+FAILED_AS = {"state": "failed", "reason": "", "verdict": "payload", "confirmation": ""}
 
 
 def digest() -> Poison:
@@ -328,6 +331,31 @@ def notices() -> Poison:
     return Poison("notices", Queue.NOTICE, row, POISONED, lambda: sent("good"), repair, lambda: sent("bad"))
 
 
+def hook_messages() -> Poison:
+    game = factories.game()
+    hook = AlertHook.objects.create(game=game, url="https://127.0.0.1/", secret={"key": "whsec_k"})
+    rows = [factories.delivery(factories.config(game, network=name), state="failed") for name in ("tiktok", "reddit")]
+    bad, good = [
+        HookMessage.objects.create(
+            game=game, hook=hook, event="conversion.failed", row=row.pk, ended_as=dict(FAILED_AS)
+        )
+        for row in rows
+    ]
+    repair = refuse("postbacks_hookmessage", f"NEW.id = '{bad.pk}'")
+
+    def run() -> None:
+        AlertHook.objects.update(next_call_at=None, paused_until=None, failures=0)
+        import_string(str(BEAT["hook-messages"]["task"]))()
+
+    def is_tried(message: HookMessage) -> bool:  # the address must not be called
+        return HookMessage.objects.filter(pk=message.pk, attempts_made=1, result__startswith="Not sent").exists()
+
+    row = str(bad.pk)
+    return Poison(
+        "hook-messages", Queue.NOTICE, row, POISONED, lambda: is_tried(good), repair, lambda: is_tried(bad), run=run
+    )
+
+
 def digests() -> Poison:
     game = factories.game()
     rows = [AlertChoice.objects.create(game=game, user=_member(game, name), told="daily") for name in ("bad", "good")]
@@ -384,6 +412,7 @@ CASES: dict[str, Callable[[], Poison]] = {
     "checks": checks,
     "alerts": alerts,
     "notices": notices,
+    "hook-messages": hook_messages,
     "digests": digests,
     "replay": replay,
 }

@@ -95,9 +95,9 @@ def test_an_unknown_alert_frequency_changes_nothing(game: Game, url: str) -> Non
 
 def test_the_secret_of_a_new_hook_is_shown_once(game: Game, url: str) -> None:
     admin = hub.member(game, Role.ADMIN)
-    made = admin.post(f"{url}hooks/add/", {"url": HOOK})
+    made = admin.post(f"{url}hooks/add/", {"url": HOOK, "events": ["alert.opened"]})
     secret = AlertHook.objects.get().secret["key"]
-    assert re.fullmatch(r"whsec_[\w-]{43}", secret)
+    assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
     assert secret in made.content.decode()
     assert "no-store" in made["Cache-Control"]
     page = admin.get(url).content.decode()
@@ -106,7 +106,8 @@ def test_the_secret_of_a_new_hook_is_shown_once(game: Game, url: str) -> None:
 
 
 def test_a_hook_url_on_a_private_address_is_refused_with_the_reason(game: Game, url: str) -> None:
-    page = hub.member(game, Role.ADMIN).post(f"{url}hooks/add/", {"url": "https://169.254.169.254/"}).content.decode()
+    posted = {"url": "https://169.254.169.254/", "events": ["alert.opened"]}
+    page = hub.member(game, Role.ADMIN).post(f"{url}hooks/add/", posted).content.decode()
     assert "This URL cannot be called: this address is not on the public internet." in page
     assert not AlertHook.objects.exists()
 
@@ -156,9 +157,11 @@ def test_no_alert_page_contains_inline_code(game: Game, config: PostbackConfig, 
     hold(config)
     watch()
     admin = hub.member(game, Role.ADMIN)
-    for page in ("", "hooks/add/", f"hooks/{hook.pk}/delete/"):
+    for page in ("", "hooks/add/", *(f"hooks/{hook.pk}/{name}/" for name in ("change", "rotate", "delete"))):
         assert hub.inline_code(admin.get(url + page).content.decode()) == []
-    assert hub.inline_code(admin.post(f"{url}hooks/add/", {"url": "https://chat.example/"}).content.decode()) == []
+    made = admin.post(f"{url}hooks/add/", {"url": "https://chat.example/", "events": ["alert.opened"]})
+    assert "Copy this secret now" in made.content.decode()
+    assert hub.inline_code(made.content.decode()) == []
 
 
 def test_the_metrics_report_held_deliveries_and_the_age_of_the_oldest(config: PostbackConfig) -> None:

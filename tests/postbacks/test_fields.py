@@ -92,13 +92,16 @@ def test_rotation_puts_every_credential_under_the_first_key_and_may_run_twice(ga
     settings.CREDENTIAL_KEYS = [OLD]
     config = factories.config(game, credential={"token": TOKEN})
     factories.config(game, network="reddit", credential={}, previous_credential={"token": TOKEN})
-    hook = AlertHook.objects.create(game=game, url="https://chat.example/", secret={"key": TOKEN})
+    earlier = {"2030-01-01T00:00:00+00:00": TOKEN}
+    secrets = {"secret": {"key": TOKEN}, "previous_secrets": earlier}
+    hook = AlertHook.objects.create(game=game, url="https://chat.example/", **secrets)
     settings.CREDENTIAL_KEYS = [NEW, OLD]
     assert rotate().splitlines() == [
         "postbacks: 1 re-encrypted, 0 already under the first key, 0 unreadable",
         "credentials before a rotation: 1 re-encrypted, 0 already under the first key, 0 unreadable",
         "checks: 0 re-encrypted, 0 already under the first key, 0 unreadable",
         "alert hooks: 1 re-encrypted, 0 already under the first key, 0 unreadable",
+        "alert hooks before a rotation: 1 re-encrypted, 0 already under the first key, 0 unreadable",
         "keys of receipts: 0 re-encrypted, 0 already under the first key, 0 unreadable",
         "second factors: 0 re-encrypted, 0 already under the first key, 0 unreadable",
     ]
@@ -107,7 +110,7 @@ def test_rotation_puts_every_credential_under_the_first_key_and_may_run_twice(ga
     config.refresh_from_db()
     assert config.credential == {"token": TOKEN}
     hook.refresh_from_db()
-    assert hook.secret == {"key": TOKEN}
+    assert (hook.secret, hook.previous_secrets) == ({"key": TOKEN}, earlier)
 
 
 @pytest.mark.django_db

@@ -19,7 +19,7 @@ from django.utils import timezone
 from audience.models import Game, Membership, Role
 from audience.wording import dates
 from postbacks.models import Alert, AlertHook, Notice, PostbackConfig
-from postbacks.monitoring.alerts import hooks, notices
+from postbacks.monitoring.alerts import hook_calls, hooks, notices
 from postbacks.monitoring.alerts.watch import watch
 from tests import hub
 from tests.postbacks.test_alerts import heal, hold
@@ -48,6 +48,12 @@ def inside(settings: Any) -> Iterator[Peer]:
 
 def hook(game: Game, url: str) -> tuple[AlertHook, str]:
     return hooks.add_hook(game=game, url=url, created_by=None)
+
+
+def earlier_hook(game: Game, url: str) -> tuple[AlertHook, str]:
+    """A webhook as earlier versions made it, and its secret."""
+    secret = "whsec_Zk3-uQ_9vY1bT7xO0sLm2Rw5Ea8Hc4Jd6Nf-Pg_Ii0k"
+    return AlertHook.objects.create(game=game, url=url, secret={"key": secret}), secret
 
 
 def later(**given: float) -> None:
@@ -247,8 +253,10 @@ def test_a_leased_message_is_not_claimed_until_its_lease_ends(config: PostbackCo
 # Hooks ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_hook_gets_signed_json_about_the_alert(config: PostbackConfig, inside: Peer) -> None:
-    row, secret = hook(config.game, f"{inside.url}/hook")
+def test_a_hook_of_an_earlier_version_gets_json_with_the_signature_of_that_version(
+    config: PostbackConfig, inside: Peer
+) -> None:
+    row, secret = earlier_hook(config.game, f"{inside.url}/hook")
     hold(config)
     watch()
     assert notices.deliver_notices() == 1
@@ -260,10 +268,7 @@ def test_a_hook_gets_signed_json_about_the_alert(config: PostbackConfig, inside:
     at, v1 = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", headers["afterclick-signature"]).groups()  # type: ignore[union-attr]
     assert v1 == hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     assert abs(int(at) - timezone.now().timestamp()) < 60
-    assert json.loads(body) == {
-        "id": str(notice.pk),
-        "event": "alert.opened",
-        "created_at": notice.created_at.isoformat(),
+    content = {
         "game": {"slug": "sky-raiders", "name": "Sky Raiders"},
         "text": f"Sky Raiders: TikTok Ads {config.pixel_id} is on hold. {CAUSE}",
         "url": "http://127.0.0.1:8000/g/sky-raiders/integrations/tiktok/",
@@ -277,6 +282,15 @@ def test_a_hook_gets_signed_json_about_the_alert(config: PostbackConfig, inside:
             "recovered_at": None,
             "ending": None,
         },
+    }
+    assert json.loads(body) == {
+        "id": str(notice.pk),
+        "event": "alert.opened",
+        "created_at": notice.created_at.isoformat(),
+        **content,
+        "type": "alert.opened",
+        "timestamp": notice.created_at.isoformat(),
+        "data": content,
     }
     assert (notice.state, notice.message) == ("sent", "It answered 204.")
     assert secret not in inside.requests[0].decode()
@@ -301,7 +315,7 @@ def test_anything_but_2xx_is_tried_again_under_the_same_id(config: PostbackConfi
         "It answered 302, a redirect, which is not followed. Enter the URL that it leads to.",
         "It answered 204.",
     ]
-    assert len({re.search(rb"Afterclick-Id: (\S+)", request)[1] for request in inside.requests}) == 1  # type: ignore[index]
+    assert len({re.search(rb"webhook-id: (\S+)", request)[1] for request in inside.requests}) == 1  # type: ignore[index]
     assert len(inside.requests) == 3
 
 
@@ -336,7 +350,7 @@ def test_a_hook_with_a_private_address_is_not_called(config: PostbackConfig, ins
     hold(config)
     watch()
     notices.deliver_notices()
-    assert Notice.objects.get().message == hooks.PRIVATE
+    assert Notice.objects.get().message == hook_calls.PRIVATE
     assert inside.requests == []
 
 
@@ -357,7 +371,7 @@ def test_a_test_is_sent_once_and_never_tried_again(game: Game, inside: Peer) -> 
     notices.deliver_notices()
     notice = Notice.objects.get()
     assert (notice.kind, notice.state, notice.message) == ("test", "failed", "It answered 404.")
-    assert b"Afterclick-Event: test" in inside.requests[0]
+    assert b'"type": "test"' in inside.requests[0]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ SUMMARIES = {
         "errors": "Each error response of the API, what it means and what to do.",
         "keys": "Kinds of API keys, restrictions, rotation and expiry.",
         "api": "Managing games by scripts: tokens and scopes, errors, idempotency, ETags, pages and limits.",
+        "webhooks": "Signed messages about alerts, conversions and erasures, and how to verify them.",
         "match-keys": "What TikTok and Reddit receive, compared with Segment's and RudderStack's destinations.",
     },
     "Privacy": {

@@ -18,6 +18,7 @@ DOCUMENTS = {
     **dict.fromkeys(("goals", "goal-add", "goal-edit", "goal-delete", "postback-copy"), "goals"),
     **dict.fromkeys(("keys", "key-new", "key-change", "key-rename", "key-rotate", "key-revoke"), "keys"),
     **dict.fromkeys(("tokens", "token-new", "token-rotate", "token-revoke"), "api"),
+    **dict.fromkeys(("hook-add", "hook-change", "hook-rotate", "hook-delete"), "webhooks"),
     **dict.fromkeys(("privacy", "privacy-person", "retention", "erase"), "deleting-data"),
     "consent": "consent",
     "quality": "contacts",
@@ -30,8 +31,6 @@ DOCUMENTS = {
 # Pages of a game without a document, and why.
 WITHOUT = {
     "alerts": "its settings explain themselves; docs/operations.md is for who runs the server",
-    "hook-add": "as alerts",
-    "hook-delete": "as alerts",
     "members": "its page explains the roles",
     "member-invite": "as members",
     "member-role": "as members",

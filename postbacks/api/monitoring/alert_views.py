@@ -1,37 +1,23 @@
-"""Alerts, how a member receives them, and the webhooks that receive them. The Hub's page is postbacks/hub/alerts/."""
-
-from typing import Any
+"""Alerts, and how a member receives them. The Hub's page is postbacks/hub/alerts/."""
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework import status
-from rest_framework.decorators import action
-from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audience.api.toolkit import patterns
 from audience.api.toolkit.operations import reads, requires
-from audience.api.toolkit.problems import Conflict, Refused
+from audience.api.toolkit.problems import Conflict
 from audience.api.toolkit.queries import PagedQuery, PeriodQuery, times_of
 from audience.api.toolkit.views import GameViewSet
 from audience.database import clock
-from audience.hub.toolkit.access import has_role
 from audience.models import Role, Scope
 from postbacks.api.monitoring.serializers import (
     ALERT_EXAMPLE,
-    HOOK_EXAMPLE,
-    MESSAGE_EXAMPLE,
-    NEW_HOOK_EXAMPLE,
     AlertChoiceBodySerializer,
     AlertChoiceSerializer,
     AlertSerializer,
-    HookCreateSerializer,
-    HookSerializer,
-    MessageSerializer,
-    NewHookSerializer,
 )
-from postbacks.models import Alert, AlertFrequency, AlertHook, Notice
-from postbacks.monitoring.alerts import hooks, listed, recipients
+from postbacks.models import Alert, AlertFrequency
+from postbacks.monitoring.alerts import listed, recipients
 
 NO_MEMBER = "A token of a game has no email address. Use the token of a member."
 
@@ -89,108 +75,3 @@ class AlertChoiceViewSet(GameViewSet):
     def _require_member(self) -> None:
         if self.user is None:
             raise Conflict(NO_MEMBER)
-
-
-class HookViewSet(GameViewSet):
-    tag = "Health and alerts"
-    operations = {
-        "list": reads(Scope.POSTBACKS),
-        "retrieve": reads(Scope.POSTBACKS),
-        "create": requires(Scope.POSTBACKS, Role.ADMIN),
-        "enable": requires(Scope.POSTBACKS, Role.ADMIN),
-        "disable": requires(Scope.POSTBACKS, Role.ADMIN),
-        "send_test": requires(Scope.POSTBACKS, Role.ADMIN),
-        "destroy": requires(Scope.POSTBACKS, Role.ADMIN),
-        "messages": reads(Scope.POSTBACKS),
-    }
-    list_actions = frozenset({"list", "messages"})
-    queryset = AlertHook.objects.none()
-    serializer_class = HookSerializer
-    lookup_value_regex = patterns.NUMBER
-
-    @property
-    def is_admin(self) -> bool:
-        """Whether the URLs may be shown."""
-        return has_role(self.membership, Role.ADMIN)
-
-    @extend_schema(examples=[OpenApiExample("Webhook", HOOK_EXAMPLE, response_only=True)])
-    def list(self, request: Request, game: str) -> Response:
-        """List the webhooks of a game. The newest is first."""
-        return self.paginated(AlertHook.objects.filter(game=self.game), HookSerializer)
-
-    @extend_schema(examples=[OpenApiExample("Webhook", HOOK_EXAMPLE, response_only=True)])
-    def retrieve(self, request: Request, game: str, id: str) -> Response:
-        """Return a webhook. Its secret is never shown again."""
-        return self._answered(self._hook(id))
-
-    @extend_schema(
-        request=HookCreateSerializer,
-        responses={201: NewHookSerializer},
-        examples=[
-            OpenApiExample("URL", {"url": HOOK_EXAMPLE["url"]}, request_only=True),
-            OpenApiExample("Created", NEW_HOOK_EXAMPLE, response_only=True, status_codes=["201"]),
-        ],
-    )
-    def create(self, request: Request, game: str) -> Response:
-        """Create a webhook. Its `secret`, by which the receiver verifies signatures, is only in this answer."""
-        url = self.body(HookCreateSerializer)["url"]
-        try:
-            pair = hooks.add_hook(game=self.game, url=url, created_by=self.user)
-        except hooks.HookRefused as refused:
-            raise Refused(str(refused), field="url") from refused
-        data = NewHookSerializer(pair, context=self.get_serializer_context()).data
-        return Response(data, status=status.HTTP_201_CREATED)
-
-    @extend_schema(request=None, examples=[OpenApiExample("Enabled", HOOK_EXAMPLE, response_only=True)])
-    @action(detail=True, methods=["post"])
-    def enable(self, request: Request, game: str, id: str) -> Response:
-        """Enable a webhook."""
-        return self._set_enabled(id, enabled=True)
-
-    @extend_schema(
-        request=None, examples=[OpenApiExample("Disabled", {**HOOK_EXAMPLE, "enabled": False}, response_only=True)]
-    )
-    @action(detail=True, methods=["post"])
-    def disable(self, request: Request, game: str, id: str) -> Response:
-        """Disable a webhook. Alerts are not sent to it."""
-        return self._set_enabled(id, enabled=False)
-
-    @extend_schema(
-        request=None,
-        responses={202: MessageSerializer},
-        examples=[OpenApiExample("Queued", {**MESSAGE_EXAMPLE, "state": "waiting"}, response_only=True)],
-    )
-    @action(detail=True, methods=["post"], url_path="test")
-    def send_test(self, request: Request, game: str, id: str) -> Response:
-        """Send a test message. What the webhook answers is in its messages."""
-        notice = hooks.request_test(hook=self._hook(id))
-        return Response(MessageSerializer(notice).data, status=status.HTTP_202_ACCEPTED)
-
-    @extend_schema(responses={204: None})
-    def destroy(self, request: Request, game: str, id: str) -> Response:
-        """Delete a webhook and its secret."""
-        self._hook(id).delete()
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-    @extend_schema(
-        responses=MessageSerializer(many=True),
-        filters=False,
-        examples=[OpenApiExample("Message", MESSAGE_EXAMPLE, response_only=True)],
-    )
-    @action(detail=True)
-    def messages(self, request: Request, game: str, id: str) -> Response:
-        """List the messages to a webhook. The newest is first."""
-        rows = Notice.objects.filter(game=self.game, hook=self._hook(id)).select_related("alert")
-        return self.paginated(rows, MessageSerializer)
-
-    def _set_enabled(self, id: str, *, enabled: bool) -> Response:
-        hook = self._hook(id)
-        hooks.set_hook_enabled(hook=hook, enabled=enabled)
-        return self._answered(hook)
-
-    def _hook(self, id: str) -> AlertHook:
-        return get_object_or_404(AlertHook, game=self.game, pk=id)
-
-    def _answered(self, hook: AlertHook) -> Response:
-        data: Any = HookSerializer(hook, context=self.get_serializer_context()).data
-        return Response(data)

@@ -13,8 +13,7 @@ from postbacks.configs.sending_state import SendingState, state_of
 from postbacks.hub.overview.attention import BAD, AttentionItem
 from postbacks.hub.overview.set_aside_work import DIGEST
 from postbacks.hub.toolkit.config_rows import ConfigRow
-from postbacks.models import Alert, AlertEnding, AlertFrequency, AlertHook, NoticeKind, NoticeState
-from postbacks.monitoring.alerts import hooks
+from postbacks.models import Alert, AlertEnding, AlertFrequency
 from postbacks.monitoring.health.types import Health
 
 QUEUES = [(DIGEST, "Stored requests"), *Queue.choices]
@@ -61,25 +60,6 @@ ALERT_EXAMPLE: dict[str, Any] = {
     "opened_at": "2026-11-21T08:00:00Z",
     "recovered_at": None,
     "ending": None,
-}
-HOOK_EXAMPLE: dict[str, Any] = {
-    "id": 4,
-    "host": "hooks.studio.example",
-    "url": "https://hooks.studio.example/afterclick",
-    "enabled": True,
-    "created_at": "2026-11-02T09:30:00Z",
-}
-NEW_HOOK_EXAMPLE = {**HOOK_EXAMPLE, "secret": "whsec_0dJ4b1cWm2rQh6t8uY3xZ5kVnL7pAaEe"}
-MESSAGE_EXAMPLE: dict[str, Any] = {
-    "id": "71a2b3c4-d5e6-4f70-8192-a3b4c5d6e7f8",
-    "kind": "test",
-    "label": "Test",
-    "state": "sent",
-    "attempts_made": 1,
-    "message": "It answered 200.",
-    "alert": None,
-    "created_at": "2026-11-21T10:00:00Z",
-    "finished_at": "2026-11-21T10:00:01Z",
 }
 
 
@@ -158,47 +138,3 @@ class AlertChoiceSerializer(ReadSerializer):
 
 class AlertChoiceBodySerializer(StrictSerializer):
     frequency = serializers.ChoiceField(AlertFrequency.choices)
-
-
-class HookSerializer(ReadSerializer):
-    """A URL that receives alerts, signed."""
-
-    id = serializers.IntegerField()
-    host = serializers.SerializerMethodField()
-    url = serializers.SerializerMethodField(help_text="Only for the role of an admin, since its path may be secret.")
-    enabled = serializers.BooleanField()
-    created_at = serializers.DateTimeField()
-
-    def get_host(self, hook: AlertHook) -> str:
-        return hooks.host_of(hook.url)
-
-    def get_url(self, hook: AlertHook) -> str | None:
-        return hook.url if self.context["view"].is_admin else None
-
-
-class NewHookSerializer(HookSerializer):
-    """A webhook with its secret, which is shown only in this answer."""
-
-    secret = serializers.CharField()
-
-    def to_representation(self, pair: tuple[AlertHook, str]) -> dict[str, Any]:
-        hook, secret = pair
-        return {**HookSerializer(hook, context=self.context).data, "secret": secret}
-
-
-class HookCreateSerializer(StrictSerializer):
-    url = serializers.CharField(max_length=500, help_text="An https:// URL of your own server.")
-
-
-class MessageSerializer(ReadSerializer):
-    """A message to a webhook, and what it answered."""
-
-    id = serializers.UUIDField()
-    kind = serializers.ChoiceField(NoticeKind.choices)
-    label = serializers.CharField()  # type: ignore[assignment]  # the name of a property of fields
-    state = serializers.ChoiceField(NoticeState.choices)
-    attempts_made = serializers.IntegerField()
-    message = serializers.CharField(help_text="The result of the last attempt.")
-    alert = serializers.UUIDField(source="alert_id", allow_null=True)
-    created_at = serializers.DateTimeField()
-    finished_at = serializers.DateTimeField(allow_null=True)

@@ -62,6 +62,8 @@ LABELS = {
     "untagged_fbclid_is_paid": "Count an fbclid without UTM tags as a paid click",
     "limited_data_use": "Limited data use for every conversion",
     "url": "Host",
+    "disabled_because": "Disabled because",
+    "previous_secret_until": "Earlier secret signs until",
     "time_zone": "Time zone of the ad account",
     "once": "Once per player",
     "server_only": "Only from a server key",

@@ -20,6 +20,7 @@ ENCRYPTED_COLUMNS: tuple[tuple[type[Model], str, str], ...] = (
     (PostbackConfig, "previous_credential", "credentials before a rotation"),
     (CredentialCheck, "credential", "checks"),
     (AlertHook, "secret", "alert hooks"),
+    (AlertHook, "previous_secrets", "alert hooks before a rotation"),
     (ReceiptKey, "sealed", "keys of receipts"),
 )
 # The outcomes for a secret.

@@ -1,64 +1,126 @@
-"""Webhooks: adding, enabling, disabling and testing them, and sending messages as signed calls.
+"""Adding and changing webhooks: URL, events, secret, state. The messages are described in docs/webhooks.md."""
 
-The receiver verifies `Afterclick-Signature: t=<unix seconds>,v1=<hex>`, where v1 is the HMAC-SHA256 of `<t>.<body>`
-with the webhook's secret, refuses an old `t`, and detects duplicates by `Afterclick-Id`. Anything but 2xx is retried
-(postbacks/monitoring/alerts/notices.py). Webhooks have no common format of bodies, so a 2xx counts whatever its body
-is. It is quoted, so that an error of a chat server in a 200, or a sign-in page, is seen.
-"""
-
-import hashlib
-import hmac
-import json
-import secrets
+from collections.abc import Collection
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
+from auditlog.models import LogEntry
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
+from audience.accounts import audit_log
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import Game
 from postbacks import http
-from postbacks.http.public_hosts import FORBIDDEN
-from postbacks.models import Alert, AlertHook, Notice, NoticeKind, NoticeState
-from postbacks.monitoring.alerts import labels
-from postbacks.monitoring.alerts.recipients import NOTICES_TASK, NoReceiver, SendingFailed
-from postbacks.networks.interface import answers
-from postbacks.networks.interface.call import Request
-from postbacks.networks.interface.network import USER_AGENT
+from postbacks.models import (
+    ALERT_EVENTS,
+    AlertHook,
+    HookEvent,
+    HookMessage,
+    MessageState,
+    Notice,
+    NoticeKind,
+    NoticeState,
+)
+from postbacks.monitoring.alerts import hook_secrets
+from postbacks.monitoring.alerts.recipients import NOTICES_TASK
+from postbacks.outbox.hook_messages import HOOK_MESSAGES_TASK
+
+logger = structlog.get_logger(__name__)
 
 MAX_HOOKS = 10  # per game
-TIMEOUT_SECONDS = 10.0
-MAX_QUOTED = 200  # characters of an answer
-FAILURES = {**answers.FAILURES, "dns": "The name of the host could not be resolved"}
-PRIVATE = "Not sent: this address is not on the public internet. The operator can allow it with ALERT_PRIVATE_HOSTS."
+# How long a rotated secret may sign beside its successor.
+MAX_OVERLAP = timedelta(days=7)
+GONE = "The receiver answered 410 Gone, which asks for no further messages."
 
 
 class HookRefused(Exception):
-    """The webhook cannot be added. The message is shown on the form."""
+    """The webhook cannot be added or changed. The message is shown on the form; `field` is the one it is about."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 @transaction.atomic
-def add_hook(*, game: Game, url: str, created_by: Any) -> tuple[AlertHook, str]:
+def add_hook(
+    *, game: Game, url: str, created_by: Any, events: Collection[str] = tuple(ALERT_EVENTS)
+) -> tuple[AlertHook, str]:
     """Create a webhook; return it and its secret, which is shown once. Raises HookRefused."""
-    url = url.strip()
+    url, chosen = url.strip(), _checked_events(events)
     refusal = http.refusal(url, private_hosts=settings.ALERT_PRIVATE_HOSTS)
     if refusal:
-        raise HookRefused(f"This URL cannot be called: {refusal}.")
+        raise HookRefused(f"This URL cannot be called: {refusal}.", field="url")
     existing = AlertHook.objects.filter(game=Game.objects.select_for_update(no_key=True).get(pk=game.pk))
     if existing.filter(url=url).exists():
-        raise HookRefused("A webhook with this URL already exists.")
+        raise HookRefused("A webhook with this URL already exists.", field="url")
     if existing.count() >= MAX_HOOKS:
-        raise HookRefused(f"A game has at most {MAX_HOOKS} webhooks. Delete one first.")
-    secret = f"whsec_{secrets.token_urlsafe(32)}"
-    return AlertHook.objects.create(game=game, url=url, secret={"key": secret}, created_by=created_by), secret
+        raise HookRefused(f"A game has at most {MAX_HOOKS} webhooks. Delete one first.", field="url")
+    secret = hook_secrets.new_secret()
+    fields = {"url": url, "events": chosen, "secret": {"key": secret}, "created_by": created_by}
+    return AlertHook.objects.create(game=game, **fields), secret
 
 
+@transaction.atomic
+def change_events(*, hook: AlertHook, events: Collection[str]) -> None:
+    """Subscribe the webhook to exactly these events. Waiting messages about other events are deleted, not sent.
+
+    Raises HookRefused for an unknown event, or none.
+    """
+    chosen = _checked_events(events)
+    _lock(hook)
+    hook.events = chosen
+    hook.save(update_fields=["events"])
+    waiting_messages(hook).exclude(event__in=chosen).delete()
+
+
+@transaction.atomic
+def rotate_secret(*, hook: AlertHook, overlap: timedelta) -> str:
+    """Replace the secret and return the new one, which is shown once. Until the end of the overlap both sign.
+
+    Without an overlap the earlier secrets sign nothing from now on. Raises ValueError unless `overlap` is 0 to 7 days.
+    """
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        raise ValueError("The overlap of a secret is 0 to 7 days.")
+    _lock(hook)
+    now, secret = clock.now(), hook_secrets.new_secret()
+    hook.previous_secrets = hook_secrets.rotated(hook, now=now, overlap=overlap)
+    hook.secret = {"key": secret}
+    hook.save(update_fields=["secret", "previous_secrets"])
+    until = str(now + overlap) if hook.previous_secrets else "None"
+    changes = {"secret": ("None", "rotated"), "previous_secret_until": ("None", until)}
+    audit_log.record(game=hook.game, subject=hook, action=LogEntry.Action.UPDATE, changes=changes)
+    return secret
+
+
+@transaction.atomic
 def set_hook_enabled(*, hook: AlertHook, enabled: bool) -> None:
-    """Enable or disable a webhook. Waiting messages to a disabled webhook fail."""
-    hook.enabled = enabled
-    hook.save(update_fields=["enabled"])
+    """Enable or disable a webhook. Waiting messages to a disabled webhook are not sent."""
+    _lock(hook)
+    _set_enabled(hook, enabled=enabled)
+    if enabled:
+        AlertHook.objects.filter(pk=hook.pk).update(failures=0, paused_until=None)
+        wake(HOOK_MESSAGES_TASK)
+
+
+@transaction.atomic
+def disable_gone(*, hook: AlertHook) -> None:
+    """Disable a webhook whose receiver answered 410. Does nothing if it was deleted or disabled meanwhile."""
+    row = AlertHook.objects.select_for_update(no_key=True).filter(pk=hook.pk, enabled=True).first()
+    if row is not None:
+        _set_enabled(row, enabled=False, because=GONE)
+        logger.warning("hook_disabled", hook_id=row.pk, game_id=row.game_id)
+
+
+@transaction.atomic
+def delete_hook(*, hook: AlertHook) -> None:
+    """Delete a webhook with its secret and its waiting messages. A message that is being sent may still arrive."""
+    waiting_messages(hook).delete()
+    hook.delete()
 
 
 @transaction.atomic
@@ -71,29 +133,9 @@ def request_test(*, hook: AlertHook) -> Notice:
     return notice
 
 
-def send(notice: Notice) -> str:
-    """Call the webhook and return its answer as a sentence. Raises SendingFailed, or NoReceiver if it is disabled."""
-    hook = notice.hook
-    if hook is None or not hook.enabled:
-        raise NoReceiver("The webhook is disabled.")
-    secret = hook.secret.get("key", "")
-    if not secret:
-        raise NoReceiver("The secret of the webhook cannot be read. Delete the webhook and add it again.")
-    request = _request(notice, hook.url, secret)
-    response = http.post_to_public_host(request, private_hosts=settings.ALERT_PRIVATE_HOSTS, timeout=TIMEOUT_SECONDS)
-    if response.failure == FORBIDDEN:
-        raise SendingFailed(PRIVATE)
-    if response.status is None:
-        raise SendingFailed(f"{FAILURES.get(response.failure or '', 'The webhook could not be reached')}.")
-    answer = f"It answered {response.status}"
-    if 300 <= response.status < 400:
-        raise SendingFailed(f"{answer}, a redirect, which is not followed. Enter the URL that it leads to.")
-    if not 200 <= response.status < 300:
-        raise SendingFailed(f"{answer}.")
-    said = answers.body_text(response)
-    if said.startswith("<"):
-        return f"{answer} with a web page. Check that this URL accepts webhooks."
-    return f"{answer}: “{said[:MAX_QUOTED]}”." if said else f"{answer}."
+def waiting_messages(hook: AlertHook) -> QuerySet[HookMessage]:
+    """Return the messages about conversions and erasures that wait to be sent to the webhook."""
+    return HookMessage.objects.filter(game=hook.game_id, hook=hook, state=MessageState.WAITING)
 
 
 def host_of(url: str) -> str:
@@ -101,52 +143,20 @@ def host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
-def _request(notice: Notice, url: str, secret: str) -> Request:
-    body = json.dumps(payload(notice)).encode()
-    timestamp = int(clock.now().timestamp())
-    signed = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": USER_AGENT,
-        "Afterclick-Event": event(notice),
-        "Afterclick-Id": str(notice.pk),
-        "Afterclick-Signature": f"t={timestamp},v1={signed.hexdigest()}",
-    }
-    return Request("POST", url, headers, body)
+def _checked_events(events: Collection[str]) -> list[str]:
+    """Return the events once each, in the order of HookEvent. Raises HookRefused."""
+    if unknown := sorted(set(events) - set(HookEvent.values)):
+        raise HookRefused(f"There is no event “{unknown[0]}”.", field="events")
+    if not events:
+        raise HookRefused("Select at least one event.", field="events")
+    return [event for event in HookEvent.values if event in events]
 
 
-def event(notice: Notice) -> str:
-    """Return `alert.opened`, `alert.recovered` (for every end; `ending` in the body says which) or `test`."""
-    return notice.kind if notice.alert is None else f"alert.{notice.kind}"
+def _set_enabled(hook: AlertHook, *, enabled: bool, because: str = "") -> None:
+    hook.enabled, hook.disabled_because = enabled, because
+    hook.save(update_fields=["enabled", "disabled_because"])
 
 
-def payload(notice: Notice) -> dict[str, Any]:
-    """Return the body. `text` is one line for chat servers; times are ISO 8601 in UTC."""
-    common: dict[str, Any] = {
-        "id": str(notice.pk),
-        "event": event(notice),
-        "created_at": notice.created_at.isoformat(),
-        "game": {"slug": notice.game.slug, "name": notice.game.name},
-    }
-    if notice.alert is None:
-        text = f"{notice.game}: this is a test from Afterclick."
-        return {**common, "text": text, "url": labels.page_url("alerts", notice.game)}
-    return {**common, **_alert(notice.alert, notice.kind)}
-
-
-def _alert(alert: Alert, kind: str) -> dict[str, Any]:
-    config, recovered = alert.config, alert.recovered_at
-    return {
-        "text": f"{labels.headline(alert, kind)}. {labels.ending(alert) if kind == 'recovered' else alert.cause}",
-        "url": labels.integration_url(alert),
-        "postback": {"id": str(config.pk), "network": config.network, "pixel_id": config.pixel_id},
-        "alert": {
-            "id": str(alert.pk),
-            "health": alert.health,
-            "cause": alert.cause,
-            "next_step": alert.next_step,
-            "opened_at": alert.opened_at.isoformat(),
-            "recovered_at": recovered.isoformat() if recovered else None,
-            "ending": alert.ending or None,
-        },
-    }
+def _lock(hook: AlertHook) -> None:
+    """Lock the row and reload it: concurrent changes must not overwrite each other."""
+    hook.refresh_from_db(from_queryset=AlertHook.objects.select_for_update(no_key=True, of=("self",)))

@@ -18,7 +18,8 @@ from audience.database import clock
 from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
 from postbacks.models import Notice, NoticeKind, NoticeState
-from postbacks.monitoring.alerts import hooks, mail
+from postbacks.monitoring.alerts import hook_calls, hook_payloads, hooks, mail
+from postbacks.monitoring.alerts.hook_calls import HookResult
 from postbacks.monitoring.alerts.recipients import NoReceiver, SendingFailed
 
 logger = structlog.get_logger(__name__)
@@ -48,7 +49,9 @@ def deliver_notices() -> int:
     """
     deadline, tried = time.monotonic() + MAX_SECONDS, 0
     locked: list[UUID] = []
-    isolation.retry(Queue.NOTICE, _retry)
+    # Those with a `hook` are retried by hook_sending.
+    failed = FailedWork.objects.of(Queue.NOTICE).exclude(kept__has_key="hook").due()
+    isolation.retry(Queue.NOTICE, _retry, rows=failed[: isolation.MAX_RETRIES_PER_SWEEP])
     due = _due().filter(not_failed(Queue.NOTICE)).order_by("next_attempt_at", "pk").only("pk", "game")
     while tried < MAX_NOTICES and time.monotonic() < deadline and (row := due.exclude(pk__in=locked).first()):
         key = isolation.FailureKey(str(row.pk), row.game_id)
@@ -106,7 +109,9 @@ def send(notice: Notice) -> None:
 def _attempt(notice: Notice) -> tuple[str, str]:
     """Return the outcome, "sent", "logged", "failed" (permanently) or "later" (to be retried), and its message."""
     try:
-        answer = hooks.send(notice) if notice.hook_id else mail.send(notice)
+        if notice.hook_id:
+            return _call_hook(notice)
+        answer = mail.send(notice)
         return "logged" if answer == mail.ONLY_LOGGED else "sent", answer
     except NoReceiver as error:
         return "failed", str(error)
@@ -115,6 +120,22 @@ def _attempt(notice: Notice) -> tuple[str, str]:
     except Exception as error:  # so that an unexpected error counts as an attempt
         logger.exception("notice_not_sent", notice_id=str(notice.pk))
         return "later", f"Afterclick failed while sending this ({type(error).__name__})."
+
+
+def _call_hook(notice: Notice) -> tuple[str, str]:
+    """Call the webhook; return the outcome and its message."""
+    hook, event = notice.hook, hook_payloads.event(notice)
+    if hook is None or not hook.enabled:
+        return "failed", "The webhook is disabled."
+    if notice.alert is not None and event not in hook.events:
+        return "failed", "The webhook is no longer subscribed to this event."
+    answer = hook_calls.call(hook, message_id=str(notice.pk), event=event, body=hook_payloads.payload(notice))
+    if answer.result == HookResult.GONE:
+        hooks.disable_gone(hook=hook)
+        return "failed", answer.message
+    if answer.result == HookResult.FAILED:
+        return "later", answer.message
+    return "sent", answer.quoted or answer.message
 
 
 def _store_outcome(notice: Notice, outcome: str, message: str) -> None:

@@ -56,10 +56,10 @@ def members(game: Game) -> list[Membership]:
 
 @transaction.atomic
 def notify(*, alert: Alert, kind: NoticeKind, now: datetime) -> None:
-    """Store a Notice for every member who gets immediate emails and every enabled webhook. Idempotent."""
+    """Store a Notice for every member who gets immediate emails and every subscribed webhook. Idempotent."""
     choices = dict(AlertChoice.objects.filter(game=alert.game_id).values_list("user_id", "told"))
     mailed = [row for row in members(alert.game) if choices.get(row.user_id, default_choice(row.role)) in AT_ONCE]
-    hooks = AlertHook.objects.filter(game=alert.game_id, enabled=True)
+    hooks = AlertHook.objects.filter(game=alert.game_id, enabled=True, events__contains=[f"alert.{kind}"])
     fields = {"game_id": alert.game_id, "alert": alert, "kind": kind, "next_attempt_at": now, "created_at": now}
     rows = [Notice(user_id=membership.user_id, **fields) for membership in mailed]
     rows += [Notice(hook=hook, **fields) for hook in hooks]
