@@ -137,6 +137,18 @@ class PostbackForm(CredentialForm):
         return [self[f"object_id_{name}"] for name, _ in TRIGGERS] if self.network.object_id else []
 
 
+class HoldForm(forms.Form):
+    """Why a postback is put on hold."""
+
+    note = forms.CharField(
+        label="Reason",
+        max_length=200,
+        required=False,
+        help_text="Shown on the page of the postback and on the conversions that wait.",
+        widget=forms.TextInput(attrs=NO_SUGGESTIONS),
+    )
+
+
 def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[Goal]]:
     """Split into the goals of the rows and, at the end, those of ticked trigger events with a setting."""
     trigger_goals: list[Goal] = []

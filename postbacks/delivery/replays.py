@@ -203,7 +203,7 @@ def refusal(row: Delivery) -> str:
     block = block_of(row.config)
     if row.trigger not in failed_deliveries.events_of(row.config) or block in (Block.DELETED, Block.DISABLED):
         return "The postback is disabled for this event, or was deleted."
-    if block == Block.ON_HOLD:
+    if block in (Block.ON_HOLD, Block.HELD_BY_USER):
         return block
     if row.safe_until and row.safe_until <= now:
         return "The first attempt was more than 47 hours ago, so the network would count the event twice."
