@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from auditlog.models import LogEntry
 from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
+from audience.accounts import audit_log
 from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import clock
@@ -187,6 +189,8 @@ def send_again(delivery: Delivery) -> None:
     if problem := refusal(row):
         raise NotSendable(problem)
     replay_rows.requeue(Delivery.objects.filter(pk=row.pk))
+    changes = {"delivery": (str(row.pk), "sent again")}
+    audit_log.record(game=row.game, subject=config, action=LogEntry.Action.UPDATE, changes=changes)
     wake(DELIVER_TASK, row.network)
     logger.info("delivery_requeued", delivery_id=str(row.pk))
 

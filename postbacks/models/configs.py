@@ -176,7 +176,8 @@ class CredentialCheck(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    # Without an index of its own: check_of_game begins with the game.
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     network = models.CharField(max_length=16)
     purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.SAVE)
     config = models.ForeignKey(
@@ -215,6 +216,7 @@ class CredentialCheck(models.Model):
             models.Index(fields=["created_at"], condition=Q(state="pending"), name="check_pending"),
             # The latest checks of a config, for its page and the frequency of checks.
             models.Index(fields=["config", "-created_at"], name="check_newest"),
+            models.Index(fields=["game", "-created_at"], name="check_of_game"),
         ]
 
     def __str__(self) -> str:
