@@ -6,6 +6,7 @@
 # make lint   ruff, format check, mypy, migrations check
 # make bench  one JSON line per figure
 # make bench-pages  response times of the integration page with a million attempts, one JSON line each
+# make bench-admin  response times of the lists of the admin site with a million rows, one JSON line each
 # make screenshots  every page, light and dark, into .state/screenshots; README=1 for the four of docs/images
 # make demo   the demo game and its logins, as one JSON object
 # make admin  the first administrator of an installation without the demo
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long shuffle faults lint lock bench bench-pages demo admin clean forget screenshots
+.PHONY: run test test-long shuffle faults lint lock bench bench-pages bench-admin demo admin clean forget screenshots
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := run
 
@@ -79,6 +80,9 @@ screenshots: $(VENV)/.installed-dev
 
 bench-pages: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks.pages
+
+bench-admin: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.benchmarks.admin_lists
 
 demo: $(VENV)/.installed
 	@$(BIN)/python manage.py demo --json

@@ -71,8 +71,12 @@ class QueueCollector(Collector):
             ("conversions_pending", "Conversions not yet fanned out.", not_fanned_out),
             ("deliveries_waiting", "Postbacks waiting for their next attempt.", due["count"]),
             ("oldest_waiting_delivery_seconds", "Time since the oldest due attempt of a postback was due.", overdue),
-            ("deliveries_held", "Postbacks on hold until their credential is accepted.", held),
-            ("configs_on_hold", "Postback settings whose credential the network refuses.", on_hold),
+            ("deliveries_held", "Postbacks on hold until their credential is accepted, or a user releases them.", held),
+            (
+                "configs_on_hold",
+                "Postback settings on hold: the network refuses the credential, or a user put them on hold.",
+                on_hold,
+            ),
             ("notices_waiting", "Messages about alerts waiting for their next attempt.", unsent_notices),
             ("hook_messages_waiting", "Messages to webhooks about conversions and erasures waiting.", unsent_messages),
         ):

@@ -98,7 +98,9 @@ def test_no_page_filters_searches_or_orders_by_a_secret(operator: User) -> None:
     request = RequestFactory().get("/")
     request.user = operator
     for model, page in pages():
-        used = declared(page, operator) | {re.sub(r"^[=^@]|__exact$", "", name) for name in page.search_fields or ()}
+        used = declared(page, operator) | {
+            re.sub(r"^[=^@]|__(exact|contains)$", "", name) for name in page.search_fields or ()
+        }
         columns = listed(page, operator)
         used |= {columns.get_ordering_field(name) for name in page.get_list_display(request)} - {None}
         used |= {str(name).lstrip("-") for name in page.get_ordering(request)} | set(page.get_list_display(request))
@@ -205,9 +207,10 @@ def test_the_declared_filters_still_work(game: Game, operator: User) -> None:
     client = hub.signed_in(operator)
     asked = {
         "audience_membership": {"role__exact": "admin", "game__id__exact": str(game.pk)},
-        "postbacks_delivery": {"state__exact": "failed", "created_at__year": "2026", "created_at__month": "5"},
+        "postbacks_delivery": {"state__exact": "failed", "network": "tiktok"},
+        "postbacks_adcost": {"day__gte": "2026-01-01", "day__lt": "2026-02-01"},
         "audience_apikey": {"revoked_at__isempty": "1"},
-        "axes_accessattempt": {"locked_out": "yes", "path_info": "/x/"},
+        "axes_accessattempt": {"locked_out": "yes"},
         "auth_user": {"is_staff__exact": "1"},
         "auditlog_logentry": {"action__exact": "1"},
         "usersessions_usersession": {

@@ -19,7 +19,7 @@ from django.utils import timezone
 from audience.accounts import addresses
 from audience.accounts.members import invite
 from audience.accounts.tokens import create_game_token, create_user_token
-from audience.admin.base import MAX_SELECTED
+from audience.admin.operations import MAX_SELECTED
 from audience.games.keys import create_key
 from audience.models import (
     ApiKey,

@@ -1,12 +1,14 @@
 """Members of a game: inviting, joining, changing a role, removing. A game always has at least one admin."""
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 
 from audience.accounts import addresses
@@ -115,9 +117,18 @@ def accept_as_new(*, invitation: Invitation, password: str) -> User:
 
 
 @transaction.atomic
+def add(*, game: Game, user: User, role: Role) -> Membership:
+    """Make an account a member without an invitation. Raises MembersError if it is a member already."""
+    _lock(game)
+    if Membership.objects.filter(game=game, user=user).exists():
+        raise MembersError(f"{user.email or user.get_username()} is already a member of {game}.")
+    return Membership.objects.create(game=game, user=user, role=role)
+
+
+@transaction.atomic
 def change_role(*, membership: Membership, role: Role) -> None:
     """Change a member's role. Raises MembersError if the game would be left without an admin."""
-    _lock(membership.game)
+    _lock_member(membership)
     if role != Role.ADMIN:
         _require_other_admin(
             membership, f"make another member an admin before you change the role of {membership.user.email}."
@@ -129,9 +140,16 @@ def change_role(*, membership: Membership, role: Role) -> None:
 @transaction.atomic
 def remove(*, membership: Membership) -> None:
     """Remove a member. Raises MembersError if the game would be left without an admin."""
-    _lock(membership.game)
+    _lock_member(membership)
     _require_other_admin(membership, f"make another member an admin before {membership.user.email} leaves.")
     membership.delete()
+
+
+def games_left_without_admin(users: Iterable[User]) -> QuerySet[Game]:
+    """Return the games that would have no admin any more if these accounts were deleted."""
+    admins = Membership.objects.filter(role=Role.ADMIN, user__is_active=True)
+    others = admins.filter(game=OuterRef("pk")).exclude(user__in=users)
+    return Game.objects.filter(Exists(admins.filter(game=OuterRef("pk"), user__in=users)), ~Exists(others))
 
 
 def is_for(invitation: Invitation, user: User) -> bool:
@@ -150,6 +168,15 @@ def _lock(game: Game) -> None:
     Not FOR UPDATE, which blocks new memberships: `accept`, which locks its invitation first, could deadlock.
     """
     Game.objects.select_for_update(no_key=True).get(pk=game.pk)
+
+
+def _lock_member(membership: Membership) -> None:
+    """As `_lock`, and reload the role, which may have changed. Raises MembersError if the member was removed."""
+    _lock(membership.game)
+    role = Membership.objects.filter(pk=membership.pk).values_list("role", flat=True).first()
+    if role is None:
+        raise MembersError(f"{membership.user.email} is no longer a member of {membership.game}.")
+    membership.role = role
 
 
 def _require_other_admin(membership: Membership, remedy: str) -> None:

@@ -16,7 +16,7 @@ from django.db.models import ManyToManyField, QuerySet
 from django.http import HttpRequest
 from django.urls import path
 
-from audience.accounts import addresses
+from audience.accounts import addresses, members
 from audience.accounts.members import free_username
 from audience.admin import account_links
 from audience.admin.base import DeclaredFilters, ReadOnly
@@ -100,6 +100,12 @@ class AccountAdmin(ChangedBySuperusers, DeclaredFilters, UserAdmin[User]):
 
     def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change=change, **(kwargs if obj else {**kwargs, "form": self.add_form}))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Refuse to delete the only admin of a game."""
+        deleted, counts, missing, protected = super().get_deleted_objects(objs, request)
+        games = members.games_left_without_admin(list(objs)).order_by("name")
+        return deleted, counts, missing, [*protected, *(f"{game} needs another admin first." for game in games)]
 
     @admin.display(description="Password")
     def password_state(self, account: User) -> str:

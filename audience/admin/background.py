@@ -1,12 +1,10 @@
 """Failed work, which can be retried; the running processes of this installation, and how far pruning has come."""
 
-from typing import Any
-
 from django.contrib import admin, messages
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from audience.admin.base import ReadOnly, confirmed_action
+from audience.admin.base import ReadOnly
+from audience.admin.operations import confirmed_action
 from audience.background import set_aside
 from audience.models import FailedWork, Heartbeat, PrunePosition
 
@@ -18,7 +16,7 @@ class FailedWorkAdmin(ReadOnly):
     list_select_related = ["game"]
     search_fields = ["row__exact"]
     search_help_text = "The full ID of the row."
-    ordering = ["-first_failed_at"]
+    ordering = ["-pk"]
     actions = ["try_again"]
 
     @confirmed_action(
@@ -27,8 +25,8 @@ class FailedWorkAdmin(ReadOnly):
         title="Try these again?",
         warning="Each row is tried separately and immediately. A row that keeps failing is set aside again.",
     )
-    def try_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        number = set_aside.retry_set_aside(FailedWork.objects.filter(pk__in=queryset.values("pk")))
+    def try_again(self, request: HttpRequest, rows: list[FailedWork]) -> None:
+        number = set_aside.retry_set_aside(FailedWork.objects.filter(pk__in=[row.pk for row in rows]))
         self.message_user(request, f"Queued again: {number}.", messages.SUCCESS)
 
 

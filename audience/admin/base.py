@@ -1,39 +1,21 @@
-"""Base classes of the admin: read-only records, masked columns, and actions with a confirmation page."""
+"""Base classes of the admin: read-only records and masked columns."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib import admin
 from django.contrib.admin.utils import get_fields_from_path
-from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.functional import cached_property
 
+from audience.admin.lists import FastList
+from audience.admin.operations import row_actions
 from audience.hub.toolkit.masking import masked
 
-# Maximum number of rows of one action.
-MAX_SELECTED = 100
 
-
-class BoundedPaginator(Paginator[Any]):
-    """Counts at most 5,000 rows, since counting a table of events takes too long."""
-
-    LIMIT = 5_000
-
-    @cached_property
-    def count(self) -> int:
-        rows = self.object_list
-        return rows.order_by().values("pk")[: self.LIMIT].count() if isinstance(rows, QuerySet) else len(rows)
-
-
-class DeclaredFilters:
+class DeclaredFilters(FastList):
     """A ModelAdmin that can be filtered by its list_filter and date_hierarchy only.
 
     Django accepts every column in the query string (`?session_key__startswith=`), shown or not, so that anyone who may
@@ -91,58 +73,23 @@ class NoChanges:
 
 
 class ReadOnly(NoChanges, DeclaredFilters, admin.ModelAdmin[Any]):
-    """A read-only ModelAdmin for large tables."""
+    """A read-only ModelAdmin."""
 
-    paginator = BoundedPaginator
-    show_full_result_count = False
     list_per_page = 50
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """The change permission allows the actions; the row itself is read-only."""
         return admin.ModelAdmin.has_change_permission(self, request)
 
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Add the actions, which the page of a row has as buttons."""
+        return super().render_change_form(
+            request, {**context, "row_actions": row_actions(self, request)}, *args, **kwargs
+        )
+
 
 class ReadOnlyInline(NoChanges, admin.TabularInline[Any, Any]):
     extra = 0
-
-
-# Methods of a ModelAdmin: one that changes rows, and the admin action that runs it after a confirmation.
-Method = Callable[[Any, HttpRequest, QuerySet[Any]], None]
-Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
-
-
-def confirmed_action(description: str, *, permission: str, title: str, warning: str) -> Callable[[Method], Action]:
-    """Return a decorator that makes a method an admin action, with a confirmation page before it runs.
-
-    `permission` names the has_<permission>_permission of the ModelAdmin that allows it.
-    """
-
-    def decorate(method: Method) -> Action:
-        @admin.action(description=description, permissions=[permission])
-        @wraps(method)
-        def action(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-            if "confirmed" in request.POST:
-                method(model_admin, request, queryset)
-                return None
-            if queryset.count() > MAX_SELECTED:
-                model_admin.message_user(request, f"Select at most {MAX_SELECTED} at a time.", messages.ERROR)
-                return redirect(request.get_full_path())
-            context = {
-                **model_admin.admin_site.each_context(request),
-                "opts": model_admin.model._meta,
-                "media": model_admin.media,
-                "title": title,
-                "warning": warning,
-                "button": description,
-                "action": method.__name__,
-                "rows": list(queryset),
-                "checkbox": ACTION_CHECKBOX_NAME,
-            }
-            return TemplateResponse(request, "admin/confirm_action.html", context)
-
-        return action
-
-    return decorate
 
 
 def hub_page(name: str) -> Callable[[Any, Any], str]:

@@ -5,21 +5,38 @@ from typing import Any
 from allauth.account.admin import EmailAddress
 from auditlog.admin import LogEntryAdmin
 from auditlog.models import LogEntry
-from axes.admin import AccessAttemptAdmin, AccessFailureLogAdmin, AccessLogAdmin
+from auditlog.registry import auditlog
+from axes.admin import AccessAttemptAdmin, AccessFailureLogAdmin, AccessLogAdmin, IsLockedOutFilter
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from audience.admin.base import DeclaredFilters, ReadOnly
+from audience.admin.lists import GameFilter
 from consent.models import ConsentDecision
 
 # Importing the modules above registered these. EmailAddress is not used (audience/accounts/addresses.py).
 admin.site.unregister([AccessAttempt, AccessFailureLog, AccessLog, EmailAddress, LogEntry])
 
 
+class FromOneAddress:
+    """Searched by the whole user name or IP address, which have an index."""
+
+    search_fields = ["username__exact", "ip_address__exact"]
+    search_help_text = "A full email address or IP address."
+    is_search_indexed = True
+    date_hierarchy = None
+    ordering = ["-pk"]
+
+
 @admin.register(AccessAttempt)
-class AttemptAdmin(DeclaredFilters, AccessAttemptAdmin):  # type: ignore[misc]  # axes ships no types
+class AttemptAdmin(FromOneAddress, DeclaredFilters, AccessAttemptAdmin):  # type: ignore[misc]  # axes ships no types
     """Without the submitted data, whose `next` may be the link of an invitation."""
 
+    list_filter = ["attempt_time", IsLockedOutFilter]
     fieldsets = [
         (None, {"fields": ("username", "path_info", "failures_since_start")}),
         ("Browser", {"fields": ("user_agent", "ip_address", "http_accept")}),
@@ -31,13 +48,30 @@ class AttemptAdmin(DeclaredFilters, AccessAttemptAdmin):  # type: ignore[misc]  
 
 
 @admin.register(AccessLog)
-class SignInAdmin(DeclaredFilters, AccessLogAdmin):  # type: ignore[misc]  # axes ships no types
-    pass
+class SignInAdmin(FromOneAddress, DeclaredFilters, AccessLogAdmin):  # type: ignore[misc]  # axes ships no types
+    list_filter = ["attempt_time", "logout_time"]
 
 
 @admin.register(AccessFailureLog)
-class FailureAdmin(DeclaredFilters, AccessFailureLogAdmin):  # type: ignore[misc]  # axes ships no types
-    pass
+class FailureAdmin(FromOneAddress, DeclaredFilters, AccessFailureLogAdmin):  # type: ignore[misc]  # axes ships no types
+    list_filter = ["attempt_time", "locked_out"]
+
+
+class SubjectFilter(admin.SimpleListFilter):
+    """The kinds of rows that the audit log is about."""
+
+    title = "subject"
+    parameter_name = "resource_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        kinds = ContentType.objects.get_for_models(*auditlog.get_models()).items()
+        return sorted(((kind.pk, str(model._meta.verbose_name)) for model, kind in kinds), key=lambda pair: pair[1])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if value and not value.isdecimal():
+            raise IncorrectLookupParameters
+        return queryset.filter(content_type_id=value) if value else queryset
 
 
 @admin.register(LogEntry)
@@ -50,8 +84,13 @@ class AuditEntryAdmin(DeclaredFilters, LogEntryAdmin):  # type: ignore[misc]  # 
         ("Changes", {"fields": ["action", "msg"]}),
     ]
     readonly_fields = ["created", "who", "remote_addr", "resource_url", "action", "msg"]
+    list_filter = ["action", SubjectFilter]
+    search_fields = ["object_pk__exact", "actor__email__exact"]
+    search_help_text = "The full ID of the changed row, or the email address of the account that changed it."
+    is_search_indexed = True
+    date_hierarchy = None
+    ordering = ["-pk"]
     list_per_page = 50
-    show_full_result_count = False
 
     @admin.display(description="By")
     def who(self, entry: Any) -> str:
@@ -64,5 +103,8 @@ class AuditEntryAdmin(DeclaredFilters, LogEntryAdmin):  # type: ignore[misc]  # 
 @admin.register(ConsentDecision)
 class DecisionAdmin(ReadOnly):
     list_display = ["anonymous_id", "level", "source", "decided_at", "game_id"]
-    list_filter = ["level"]
-    search_fields = ["anonymous_id"]
+    list_filter = ["level", GameFilter]
+    search_fields = ["anonymous_id__exact"]
+    search_help_text = "A full anonymous ID."
+    is_search_indexed = True
+    ordering = ["-pk"]

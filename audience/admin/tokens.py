@@ -1,13 +1,11 @@
 """Tokens of the management API."""
 
-from typing import Any
-
-from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib import admin
 from django.http import HttpRequest
 
-from audience.accounts.tokens import revoke_token
-from audience.admin.base import ReadOnly, confirmed_action
+from audience.accounts.tokens import TokenRefused, revoke_token
+from audience.admin.base import ReadOnly
+from audience.admin.operations import confirmed_action, for_each
 from audience.models import ApiToken
 
 
@@ -34,8 +32,11 @@ class ApiTokenAdmin(ReadOnly):
         title="Revoke these tokens?",
         warning="Every request with one of these tokens is refused from then on.",
     )
-    def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        for token in queryset.filter(revoked_at=None):
+    def revoke(self, request: HttpRequest, rows: list[ApiToken]) -> None:
+        def revoke(token: ApiToken) -> str:
+            if token.revoked_at:
+                raise TokenRefused("The token was revoked already.")
             revoke_token(token=token)
-            self.log_change(request, token, "Revoked.")
-        self.message_user(request, "The tokens were revoked.", messages.SUCCESS)
+            return "The token was revoked."
+
+        for_each(self, request, rows, revoke, refusals=(TokenRefused,))

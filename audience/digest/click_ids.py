@@ -91,6 +91,11 @@ class Paid(NamedTuple):
     click_id: str
 
 
+def networks() -> list[str]:
+    """Return the networks that a click may have, sorted."""
+    return sorted({*CLICK_IDS.values(), *PAID_SOURCES.values(), *SOURCES.values()})
+
+
 def register(network: str, *, parameters: Iterable[str], sources: Iterable[str], cookies: Iterable[str]) -> None:
     """Add a network that has postbacks: its click parameters, its values of utm_source and its cookies.
 

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
 
@@ -112,15 +112,23 @@ def create_key(
     return NewKey(key=key, value=value)
 
 
+class KeyRefused(Exception):
+    """Why a key cannot be changed, as a sentence for the user. Nothing was changed."""
+
+
 @transaction.atomic
 def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> NewKey:
     """Create the key's successor with the same restrictions. The old key works for `overlap`, but not after its end.
 
-    Raises ValueError unless `overlap` is 0 to 7 days.
+    Raises KeyRefused for a key that has ended or has a successor, and ValueError unless `overlap` is 0 to 7 days.
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise ValueError("A key's overlap is 0 to 7 days.")
     _lock(key)
+    if not key.is_live:
+        raise KeyRefused("The key no longer works, so it cannot be rotated. Create a new key.")
+    if key.replaced_by_id is not None:
+        raise KeyRefused("The key was rotated already. Rotate its successor.")
     successor = create_key(
         game=key.game,
         name=key.name,
@@ -140,10 +148,17 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
 
 
 @transaction.atomic
-def change_key(*, key: ApiKey, name: str, restrictions: Restrictions) -> None:
-    """Rename and restrict a key, effective in every process within a second. The end of an overlap is not changed."""
+def change_key(
+    *, key: ApiKey, name: str, restrictions: Restrictions, rate_limit: int | None | Literal["kept"] = "kept"
+) -> None:
+    """Rename and restrict a key, effective in every process within a second. The end of an overlap is not changed.
+
+    `rate_limit` is in requests per second, None for the default.
+    """
     _lock(key)
     columns = restrictions.as_columns(clock.now())
+    if rate_limit != "kept":
+        columns["rate_limit"] = rate_limit
     if key.replaced_by_id is not None:
         columns |= {"expires_at": key.expires_at, "remind_at": None}
     key.name = name

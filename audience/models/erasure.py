@@ -88,7 +88,8 @@ class Erasure(AuditedInGame, models.Model):
     """An erasure request and its receipt. `subject` is cleared when done; hashes, counts and times remain."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="erasures")
+    # Without an index of its own: erasure_newest begins with the game.
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="erasures", db_index=False)
     namespace = models.CharField(max_length=64, help_text="Which ID was given: user or anonymous.")
     subject = models.TextField(blank=True, editable=False)
     subject_hash = models.CharField(max_length=64)
@@ -107,6 +108,7 @@ class Erasure(AuditedInGame, models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(state="pending"), name="erasure_due"),
+            models.Index(fields=["game", "-requested_at"], name="erasure_newest"),
             # digest/conversions.py: the erasures of an identity.
             GinIndex(fields=["linked_hashes"], name="erasure_hashes"),
         ]

@@ -1,3 +1,3 @@
-"""The admin of this app: read-only rows, and an action that sends failed deliveries again."""
+"""The admin of this app: read-only rows, and actions that call the functions of the Hub."""
 
-from postbacks.admin import alerts, campaigns, deliveries, settings
+from postbacks.admin import alerts, campaigns, deliveries, postbacks, settings

@@ -3,15 +3,23 @@
 from django.contrib import admin
 
 from audience.admin.base import ReadOnly, hub_page
+from audience.admin.lists import values_filter
+from audience.admin.newest_rows import NewestRows
 from postbacks.models import Alert, AlertChoice, AlertHook, HookMessage, Notice, ServerTrouble
 from postbacks.monitoring.alerts.hooks import host_of
+from postbacks.monitoring.health.types import Health
+from postbacks.monitoring.server.trouble import TroubleKind
 
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnly):
     list_display = ["opened_at", "game", "config", "health", "cause", "recovered_at", "ending"]
-    list_filter = ["health", "ending", ("recovered_at", admin.EmptyFieldListFilter), "game"]
+    list_filter = [
+        values_filter("health", "health", lambda: Health.values),
+        *("ending", ("recovered_at", admin.EmptyFieldListFilter), "game"),
+    ]
     list_select_related = ["game", "config"]
+    newest = [NewestRows(by="opened_at", of="game")]
     search_fields = ["config__pixel_id", "game__name", "cause"]
     ordering = ["-opened_at"]
     view_on_site = hub_page("alerts")
@@ -55,6 +63,7 @@ class HookMessageAdmin(ReadOnly):
     list_display = ["created_at", "event", "game", "hook", "row", "state", "attempts_made", "result"]
     list_filter = ["event", "state"]
     list_select_related = ["game", "hook"]
+    newest = [NewestRows(by="created_at")]
     ordering = ["-created_at"]
     view_on_site = hub_page("alerts")
 
@@ -64,6 +73,7 @@ class NoticeAdmin(ReadOnly):
     list_display = ["created_at", "kind", "game", "user", "hook", "state", "attempts_made"]
     list_filter = ["kind", "state", "game"]
     list_select_related = ["game", "user", "hook"]
+    newest = [NewestRows(by="created_at", of="game")]
     search_fields = ["user__email", "game__name"]
     ordering = ["-created_at"]
     view_on_site = hub_page("alerts")
@@ -72,5 +82,5 @@ class NoticeAdmin(ReadOnly):
 @admin.register(ServerTrouble)
 class ServerTroubleAdmin(ReadOnly):
     list_display = ["began_at", "title", "sentence", "seen_at", "ended_at", "begin_mailed_at", "end_mailed_at"]
-    list_filter = ["kind", ("ended_at", admin.EmptyFieldListFilter)]
+    list_filter = [values_filter("kind", "kind", lambda: TroubleKind.values), ("ended_at", admin.EmptyFieldListFilter)]
     ordering = ["-began_at"]

@@ -12,7 +12,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from audience.database.encryption import encrypt
-from postbacks.models import CredentialCheck, PostbackConfig, Purpose
+from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.call import Target
 from postbacks.outbox.goals import object_ids
@@ -21,6 +21,7 @@ logger = structlog.get_logger(__name__)
 
 CHECK_TASK = "postbacks.tasks.check_credentials"
 MAX_PENDING = timedelta(minutes=5)
+STAYS_ON_HOLD = "A user put the postback on hold, so it stays on hold until a user releases it."
 # Purpose -> the end of the message of a check that has no result: the consequence.
 NO_RESULT_TEXTS: dict[str, str] = {
     Purpose.SAVE: "nothing was saved. Try again in a minute.",
@@ -63,6 +64,12 @@ def create(
     )
     enqueue(check, test_code=test_code)
     return check
+
+
+def with_hold(check: CredentialCheck, state: CheckState) -> str:
+    """Return the message of an accepted check; if a user put its postback on hold, that it stays on hold."""
+    is_kept = state == CheckState.PASSED and check.config is not None and check.config.is_held_by_user
+    return f"{check.message} {STAYS_ON_HOLD}".strip() if is_kept and check.purpose == Purpose.RELEASE else check.message
 
 
 def target_of(check: CredentialCheck, credential: Mapping[str, str], test_code: str, *, is_test: bool) -> Target:

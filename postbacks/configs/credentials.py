@@ -156,6 +156,7 @@ def _finish(check: CredentialCheck, outcome: Outcome, response: Response | None,
     if check.purpose == Purpose.SAVE:
         _save(check, state, response, credential)
         return
+    check.message = credential_checks.with_hold(check, state)
     _close(check, state, response)
     if check.purpose != Purpose.TEST and check.config_id:
         _apply_result(check, outcome, state, credential)
@@ -209,7 +210,7 @@ def _apply_result(check: CredentialCheck, outcome: Outcome, state: CheckState, c
             hold.suspect(config=config)  # starts a second check
         else:
             hold.hold(config=config, access=outcome.access or "token", message=check.message)
-    elif state == CheckState.PASSED and config.held_at:
+    elif state == CheckState.PASSED and config.held_at and not config.is_held_by_user:
         hold.release(config=config)
     elif state != CheckState.UNVERIFIED:
         hold.end_suspicion(config=config)

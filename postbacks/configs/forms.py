@@ -7,13 +7,12 @@ from django import forms
 
 from audience.models import Trigger
 from audience.wording import time_zones
-from postbacks.configs.credential_input import CredentialInput
+from postbacks.configs.credential_form import CredentialForm
 from postbacks.configs.goal_definition import NO_SUGGESTIONS
 from postbacks.configs.goal_forms import GoalRows, object_id_input
 from postbacks.configs.proposed_settings import ProposedSettings
-from postbacks.configs.rules import MAX_TEST_CODE, NO_TRIGGER, SettingsRefused, read_pixel, refusals, refused_moves
+from postbacks.configs.rules import MAX_TEST_CODE, NO_TRIGGER, SettingsRefused, read_pixel
 from postbacks.models import GameGoal
-from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.network import Network
 from postbacks.outbox.conditions import GoalRefused
 from postbacks.outbox.goals import Goal, parse, readable_goals, refuse_name
@@ -21,13 +20,10 @@ from postbacks.outbox.goals import Goal, parse, readable_goals, refuse_name
 TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
 
 
-class PostbackForm(forms.Form):
+class PostbackForm(CredentialForm):
     """Pixel, the parts of the credential, triggers, further goals, enabled, test code.
 
-    `editing=True`: a blank secret means the one of the `stored` credential, a blank plain part is removed. `rows` are
-    the rows of goals, which may use `game_goals`.
-    `cleaned_data["goals"]` and `["credential"]` are as in PostbackConfig; the only blank parts of the latter are
-    optional plain ones, which the form shows as stored.
+    `rows` are the rows of goals, which may use `game_goals`. `cleaned_data["goals"]` is as in PostbackConfig.
     """
 
     pixel_id = forms.CharField(max_length=64, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
@@ -64,8 +60,7 @@ class PostbackForm(forms.Form):
         game_goals: Sequence[GameGoal] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
-        self.network, self.stored = network, stored or {}
+        super().__init__(*args, network=network, editing=editing, stored=stored, **kwargs)
         for name, label, text in (
             ("pixel_id", network.pixel_label, network.pixel_help),
             ("test_code", network.test_code_label, network.test_code_help),
@@ -73,9 +68,6 @@ class PostbackForm(forms.Form):
             self.fields[name].label, self.fields[name].help_text = label, text
         if not network.test_code_label:
             del self.fields["test_code"]
-        for part in network.credential_fields:
-            published = {preset.parts.get(part.name, "") for preset in network.presets}
-            self.fields[part.form_name] = CredentialInput(part, editing=editing, published=published)
         if network.object_id:
             for name, label in TRIGGERS:
                 field = object_id_input(network.object_id, f"{network.object_id.label}: {label}")
@@ -88,31 +80,13 @@ class PostbackForm(forms.Form):
         self.rows = GoalRows(network, self.data if self.is_bound else {}, stored_goals, game_goals)
 
     def clean(self) -> dict[str, Any]:
-        cleaned, (goals, invalid_rows) = self.cleaned_data, self.rows.cleaned()
-        cleaned["credential"] = {
-            part.name: value
-            for part in self.network.credential_fields
-            if (value := cleaned.pop(part.form_name, "")) or self._is_cleared(part)
-        }
-        self._refuse_credential(cleaned["credential"])
+        cleaned, (goals, invalid_rows) = super().clean(), self.rows.cleaned()
         cleaned["goals"] = goals = self._with_trigger_goals(goals)
         if invalid_rows:
             self.add_error("goals", "".join(f"Check goal {number}. " for number in invalid_rows).strip())
         elif not goals and not cleaned.get("triggers") and "triggers" not in self.errors:
             self.add_error("triggers", NO_TRIGGER)
         return cleaned
-
-    def _refuse_credential(self, entered: Mapping[str, str]) -> None:
-        """Add what is wrong with the parts, also together with those that are stored."""
-        names = {part.name: part.form_name for part in self.network.credential_fields}
-        known = {name: value for name, value in {**self.stored, **entered}.items() if value}
-        moved = refused_moves(entered, self.network, self.stored)
-        for name, sentence in {**refusals(known, self.network), **moved}.items():
-            if names[name] not in self.errors:
-                self.add_error(names[name], sentence)
-
-    def _is_cleared(self, part: CredentialField) -> bool:
-        return part.kind == "plain" and not part.required and part.form_name in self.data
 
     def _with_trigger_goals(self, goals: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The goals, then one for each ticked trigger event with a setting, which is "only from a server key" or an
@@ -160,9 +134,17 @@ class PostbackForm(forms.Form):
     def object_id_fields(self) -> list[forms.BoundField]:
         return [self[f"object_id_{name}"] for name, _ in TRIGGERS] if self.network.object_id else []
 
-    @property
-    def credential_fields(self) -> list[forms.BoundField]:
-        return [self[part.form_name] for part in self.network.credential_fields]
+
+class HoldForm(forms.Form):
+    """Why a postback is put on hold."""
+
+    note = forms.CharField(
+        label="Reason",
+        max_length=200,
+        required=False,
+        help_text="Shown on the page of the postback and on the conversions that wait.",
+        widget=forms.TextInput(attrs=NO_SUGGESTIONS),
+    )
 
 
 def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[Goal]]:

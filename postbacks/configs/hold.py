@@ -4,6 +4,8 @@ A delivery refused for its credential makes the config suspected: sending stops,
 synthetic event (postbacks/configs/credentials.py). If that is refused too, the config is on hold and its deliveries are
 held; if it is accepted, sending continues; if the network cannot be reached, it is checked again later. A valid
 credential releases the held deliveries, the oldest event first, unless a deadline has passed.
+
+A user may put a config on hold too (postbacks/configs/lifecycle.py). Only a user ends that hold: no check does.
 """
 
 from datetime import timedelta
@@ -75,10 +77,12 @@ def _is_in_grace_period(config: PostbackConfig) -> bool:
 def hold(*, config: PostbackConfig, access: str, message: str) -> None:
     """Put a config on hold; its waiting deliveries become held.
 
-    `access` is an Access of networks/interface, `message` the text for its page. A second call does not change
-    `held_at`.
+    `access` is an Access of networks/interface or HELD_BY_USER, `message` the text for its page. A second call does not
+    change `held_at`. A refused credential does not change a hold by a user.
     """
     row = PostbackConfig.objects.locked().get(pk=config.pk)
+    if row.is_held_by_user:
+        return
     row.held_at = row.held_at or clock.now()
     row.held_for, row.held_message, row.suspected_at = access, message, None
     row.save(update_fields=["held_at", "held_for", "held_message", "suspected_at"])

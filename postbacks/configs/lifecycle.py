@@ -1,4 +1,4 @@
-"""Changes, disables and deletes postbacks. A change that the network must accept is checked first."""
+"""Changes, disables, holds and deletes postbacks. A change that the network must accept is checked first."""
 
 import copy
 from dataclasses import replace
@@ -16,7 +16,7 @@ from postbacks.configs.credentials import request_check
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.configs.rules import SettingsChanged, SettingsRefused
 from postbacks.configs.unsent_counts import UnsentCounts
-from postbacks.models import CredentialCheck, PostbackConfig
+from postbacks.models import HELD_BY_USER, CredentialCheck, PostbackConfig
 from postbacks.outbox import config_locks
 from postbacks.outbox.goals import object_ids
 
@@ -69,6 +69,44 @@ def disable(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     unsent = unsent_counts.count_unsent(row)
     hold.make_open_due(config=row)
     return unsent
+
+
+@transaction.atomic
+def put_on_hold(*, config: PostbackConfig, changed_by: Any = None, note: str = "") -> int:
+    """Stop sending until a user releases the postback; return the number of deliveries that wait for that.
+
+    `note` is the reason, shown on its page and on the conversions that wait. No check ends this hold, and it replaces
+    one for a refused credential. Raises SettingsRefused if the postback was deleted or a user put it on hold already.
+    """
+    row, note = _locked(config), " ".join(note.split())
+    if row.is_held_by_user:
+        raise SettingsRefused("A user put this postback on hold already.")
+    message = f"A user put this postback on hold: “{note}”." if note else "A user put this postback on hold."
+    hold.hold(config=row, access=HELD_BY_USER, message=message)
+    _record_version(row, "Put on hold", changed_by)
+    return unsent_counts.count_unsent(row).held
+
+
+@transaction.atomic
+def release(*, config: PostbackConfig, changed_by: Any = None) -> int:
+    """End a hold without a check; return the number of deliveries that are sent now.
+
+    If the network refuses the credential, the postback is put on hold again. Raises SettingsRefused if it was deleted
+    or is not on hold.
+    """
+    row = _locked(config)
+    if row.held_at is None:
+        raise SettingsRefused("This postback is not on hold.")
+    released = hold.release(config=row)
+    _record_version(row, "Released from hold", changed_by)
+    return released
+
+
+def _record_version(row: PostbackConfig, change: str, changed_by: Any) -> None:
+    """Store a version for the history of a hold, whose entry in the audit log is written by hold.py."""
+    row.refresh_from_db()
+    with disable_auditlog():
+        versions.save(config=row, change=change, set_by=changed_by)
 
 
 @transaction.atomic

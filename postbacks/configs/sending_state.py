@@ -14,6 +14,7 @@ class Block(StrEnum):
     DELETED = "The postback was deleted, so nothing can be sent."
     DISABLED = "The postback is disabled. Enable it first."
     ON_HOLD = "The postback is on hold. Rotate the credential first."
+    HELD_BY_USER = "A user put the postback on hold. Release it first."
     SUSPECTED = "The network just refused the credential, and it is being checked again. Try again in a minute."
     PAUSED = "The settings of the postback are being changed. Try again in a minute."
 
@@ -55,7 +56,7 @@ def block_of(config: PostbackConfig, *, now: datetime | None = None) -> Block | 
     if not config.enabled:
         return Block.DISABLED
     if config.held_at:
-        return Block.ON_HOLD
+        return Block.HELD_BY_USER if config.is_held_by_user else Block.ON_HOLD
     if config.suspected_at:
         return Block.SUSPECTED
     return Block.PAUSED if now and config.paused_until and config.paused_until >= now else None

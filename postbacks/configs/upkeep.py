@@ -19,6 +19,7 @@ from audience.models.failed_work import not_failed
 from postbacks.configs import credential_checks, hold
 from postbacks.configs.credentials import run_check
 from postbacks.models import (
+    HELD_BY_USER,
     CheckState,
     CredentialCheck,
     Delivery,
@@ -117,7 +118,10 @@ def check_suspects() -> None:
 
 
 def check_daily() -> None:
-    """Check every enabled config once a day, unless its network shows each check, and those on hold once an hour."""
+    """Check every enabled config once a day, unless its network shows each check, and those on hold once an hour.
+
+    Not those that a user put on hold: no check releases them.
+    """
     now = clock.now()
     configs = PostbackConfig.objects.kept().filter(enabled=True, suspected_at=None)
     checked_daily = configs.filter(network__in=[kind for kind, network in NETWORKS.items() if network.daily_check])
@@ -125,7 +129,7 @@ def check_daily() -> None:
         Q(checked_at=None) | Q(checked_at__lt=now - CHECK_EVERY)
     )
     _create_checks(_unchecked(due, RECHECK_AFTER), Purpose.DAILY)
-    held = _unchecked(configs.filter(held_at__isnull=False), RECHECK_AFTER)
+    held = _unchecked(configs.filter(held_at__isnull=False).exclude(held_for=HELD_BY_USER), RECHECK_AFTER)
     _create_checks([config for config in held if config.kind.has_credential(config.credential)], Purpose.RELEASE)
 
 

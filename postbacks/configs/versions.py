@@ -99,8 +99,9 @@ def _change(check: CredentialCheck, credential: Mapping[str, str]) -> None:
     config.enabled, config.time_zone = check.enabled, check.time_zone
     config.validated_at = config.checked_at = now
     save(config=config, change=difference(before, config), set_by=check.requested_by)
-    # Releasing requires a passed check, and this one passed.
-    hold.release(config=config)
+    # Releasing requires a passed check, and this one passed. A hold by a user is ended by a user.
+    if not config.is_held_by_user:
+        hold.release(config=config)
     if not config.enabled:
         hold.make_open_due(config=config)
 

@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from auditlog.models import LogEntry
 from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
+from audience.accounts import audit_log
 from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import clock
@@ -187,6 +189,8 @@ def send_again(delivery: Delivery) -> None:
     if problem := refusal(row):
         raise NotSendable(problem)
     replay_rows.requeue(Delivery.objects.filter(pk=row.pk))
+    changes = {"delivery": (str(row.pk), "sent again")}
+    audit_log.record(game=row.game, subject=config, action=LogEntry.Action.UPDATE, changes=changes)
     wake(DELIVER_TASK, row.network)
     logger.info("delivery_requeued", delivery_id=str(row.pk))
 
@@ -203,7 +207,7 @@ def refusal(row: Delivery) -> str:
     block = block_of(row.config)
     if row.trigger not in failed_deliveries.events_of(row.config) or block in (Block.DELETED, Block.DISABLED):
         return "The postback is disabled for this event, or was deleted."
-    if block == Block.ON_HOLD:
+    if block in (Block.ON_HOLD, Block.HELD_BY_USER):
         return block
     if row.safe_until and row.safe_until <= now:
         return "The first attempt was more than 47 hours ago, so the network would count the event twice."

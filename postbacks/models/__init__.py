@@ -23,6 +23,7 @@ from postbacks.models.campaigns import (
 )
 from postbacks.models.configs import (
     EVERY_CLICK,
+    HELD_BY_USER,
     CheckState,
     ConfigVersion,
     CredentialCheck,

@@ -16,6 +16,8 @@ from postbacks.networks.interface.network import Network
 
 # In PostbackConfig.click_parameters: every ad click, of whatever network.
 EVERY_CLICK = "*"
+# In PostbackConfig.held_for: a user put it on hold. Only a user releases it; no check does.
+HELD_BY_USER = "user"
 
 
 class ConfigQuerySet(models.QuerySet["PostbackConfig"]):
@@ -60,10 +62,10 @@ class PostbackConfig(AuditedInGame, models.Model):
     previous_credential = EncryptedJSONField(default=dict, editable=False)
     previous_until = models.DateTimeField(null=True, blank=True, editable=False)
     # The state of its credential (postbacks/configs/hold.py). Suspected: refused once, being checked again; held:
-    # refused twice. Nothing is sent in either state.
+    # refused twice, or put on hold by a user. Nothing is sent in either state.
     suspected_at = models.DateTimeField(null=True, blank=True, editable=False)
     held_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # networks.interface.call.Access: "token" or "pixel"; blank while not held.
+    # networks.interface.call.Access: "token" or "pixel"; or HELD_BY_USER; blank while not held.
     held_for = models.CharField(max_length=8, blank=True, editable=False)
     held_message = models.TextField(blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="The answer of the last check.")
@@ -90,6 +92,10 @@ class PostbackConfig(AuditedInGame, models.Model):
     def flow_pixel(self) -> str:
         """The pixel ID of its Flow: its own id where users choose the names of pixels, since games may choose alike."""
         return str(self.pk) if self.kind.pixel_is_name else self.pixel_id
+
+    @property
+    def is_held_by_user(self) -> bool:
+        return self.held_at is not None and self.held_for == HELD_BY_USER
 
     def takes_click(self, touch: Touch) -> bool:
         """Whether conversions of this click are for the postback."""
@@ -170,7 +176,8 @@ class CredentialCheck(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    # Without an index of its own: check_of_game begins with the game.
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     network = models.CharField(max_length=16)
     purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.SAVE)
     config = models.ForeignKey(
@@ -209,6 +216,7 @@ class CredentialCheck(models.Model):
             models.Index(fields=["created_at"], condition=Q(state="pending"), name="check_pending"),
             # The latest checks of a config, for its page and the frequency of checks.
             models.Index(fields=["config", "-created_at"], name="check_newest"),
+            models.Index(fields=["game", "-created_at"], name="check_of_game"),
         ]
 
     def __str__(self) -> str:

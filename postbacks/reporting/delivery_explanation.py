@@ -15,6 +15,8 @@ def remedy_of(delivery: Delivery, *, in_time: bool) -> str:
         return labels.UNMATCHED_REMEDY
     if delivery.is_unknown and not (delivery.state == DeliveryState.FAILED and in_time):
         return labels.UNKNOWN_REMEDY
+    if delivery.state == DeliveryState.HELD and delivery.config.is_held_by_user:
+        return labels.HELD_BY_USER_REMEDY
     return labels.remedy(
         state=delivery.state,
         reason=delivery.reason,

@@ -72,7 +72,7 @@ def waiting(filters: ConversionFilter) -> QuerySet[Conversion]:
 
 @figure("On hold")
 def held(filters: ConversionFilter) -> QuerySet[Conversion]:
-    """Conversions that wait until the network accepts the credential of their postback."""
+    """Conversions that wait until the credential of their postback is accepted, or a user releases the postback."""
     return selected(filters, Status.HELD)
 
 
@@ -172,7 +172,7 @@ def postback_waiting() -> Q:
 
 @figure("On hold")
 def postback_held() -> Q:
-    """Conversions that wait until the network accepts the credential."""
+    """Conversions that wait until the credential is accepted, or a user releases the postback."""
     return Q(state=DeliveryState.HELD)
 
 

@@ -51,6 +51,9 @@ BY_STATE = {
         "sent automatically if its deadline has not passed."
     ),
 }
+HELD_BY_USER_REMEDY = (
+    "Release the postback under Integrations. The conversion is then sent automatically if its deadline has not passed."
+)
 BY_VERDICT = {
     Verdict.PAYLOAD.value: (
         "Read the response of the network. The event itself was refused, and sending it again without a change has "

@@ -33,8 +33,8 @@ REPLAY = "rejection-replay"
 MARKETER = {REPLAY, "postback-add", "postback-edit", "postback-enable", "postback-disable", "postback-delete", "check"}
 READ |= {"preview", "replays", "postback-history", "conversion", "conversion-funnel", "conversions-export"}
 TRYING = {"goal-row", "dry-run-new", "test-conversion", "replay-start", "request-preview"}
-KEEPING = {"postback-recheck", "postback-roll-back"}
-MARKETER |= {*KEEPING, "dry-run", "replay-cancel", "delivery-send-again", *TRYING}
+KEEPING = {"postback-recheck", "postback-roll-back", "postback-release"}
+MARKETER |= {*KEEPING, "postback-hold", "dry-run", "replay-cancel", "delivery-send-again", *TRYING}
 WAITS = {"postback-try-now", "delivery-try-now"}
 MARKETER |= WAITS
 HOOK_FORMS = {"hook-change", "hook-rotate", "hook-delete"}
@@ -187,7 +187,9 @@ STATE = (*STATE, Rejection, Replay, GameGoal, AdCost, CostUpload, ExchangeRate)
 def _state() -> list[Any]:
     """Everything that a refused request must leave alone."""
     rows = [list(model.objects.order_by("pk").values()) for model in STATE]
-    configs = PostbackConfig.objects.order_by("pk").values("pk", "pixel_id", "triggers", "enabled", "deleted_at")
+    configs = PostbackConfig.objects.order_by("pk").values(
+        "pk", "pixel_id", "triggers", "enabled", "held_at", "deleted_at"
+    )
     return [*rows, list(configs)]
 
 

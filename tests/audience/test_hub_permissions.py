@@ -35,6 +35,7 @@ BUTTONS = {
     "person-erase": "person",
     "postback-enable": "config",
     "postback-recheck": "config",
+    "postback-release": "config",
     "postback-roll-back": "config",
     "postback-try-now": "config",
     "privacy-export": "person",

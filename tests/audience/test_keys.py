@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.games.keys import (
     MAX_OVERLAP,
+    KeyRefused,
     NewKey,
     Restrictions,
     change_key,
@@ -184,13 +184,14 @@ def test_a_rotated_key_keeps_its_rate_limit(game: Game) -> None:
     assert rotate_key(key=key, overlap=timedelta(0)).key.rate_limit == 50
 
 
-def test_an_operator_sets_a_keys_rate_limit_in_the_admin_and_nothing_else(game: Game, admin_client: Client) -> None:
-    key = create_key(game=game, name="busy").key
-    answer = admin_client.post(f"/admin/audience/apikey/{key.pk}/change/", {"rate_limit": "25", "name": "renamed"})
-
-    assert answer.status_code == 302
-    key.refresh_from_db()
-    assert (key.rate_limit, key.name) == (25, "busy")
+def test_a_key_that_ended_or_was_rotated_is_not_rotated(game: Game) -> None:
+    rotated, revoked = create_key(game=game, name="one").key, create_key(game=game, name="two").key
+    rotate_key(key=rotated, overlap=timedelta(days=1))
+    revoke_key(key=revoked)
+    for key, refusal in ((rotated, "was rotated already"), (revoked, "no longer works")):
+        with pytest.raises(KeyRefused, match=refusal):
+            rotate_key(key=key, overlap=timedelta(0))
+    assert ApiKey.objects.count() == 3
 
 
 # Looked up once a second

@@ -56,6 +56,7 @@ ROW_OF = {
     "postback-edit": "config",
     "postback-history": "config",
     "postback-disable": "config",
+    "postback-hold": "config",
     "postback-delete": "config",
     "dry-run": "config",
     "postback-copy": "config",

@@ -152,19 +152,25 @@ def _part(name: str) -> str:
     return app if app in {"audience", "postbacks"} else "others"
 
 
-ACTIONS = {
-    "audience_person": "Erase",
-    "audience_apikey": "Revoke",
-    "postbacks_delivery": "Send again",
-    "audience_membership": "Delete selected memberships",
-}
+ACTIONS = (
+    ("audience_person", "Erase"),
+    ("audience_apikey", "Revoke"),
+    ("audience_apikey", "Rotate"),
+    ("postbacks_delivery", "Send again"),
+    ("postbacks_postbackconfig", "Disable"),
+    ("postbacks_postbackconfig", "Put on hold"),
+    ("audience_membership", "Change role"),
+    ("auth_group", "Delete selected groups"),
+)
 
 
 def test_the_confirmation_pages_of_the_admin(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
     rows.fill(game)
-    signed_in(page, live_server, an_admin(game, is_staff=True, is_superuser=True))
+    person = an_admin(game, is_staff=True, is_superuser=True)
+    operators.fill(game, person)
+    signed_in(page, live_server, person)
     axe.load(page, axe_core)
-    for model, action in ACTIONS.items():
+    for model, action in ACTIONS:
         page.set_viewport_size({"width": 1440, "height": 900})
         page.goto(reverse(f"admin:{model}_changelist"))
         page.locator("#action-toggle").check()

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from auditlog.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
@@ -94,13 +95,15 @@ def test_send_again_queues_the_failed_and_says_why_not_of_the_others(admin_clien
     chosen = {"action": "send_again", "_selected_action": [str(failed.pk), str(delivered.pk)]}
     question = admin_client.post(reverse(DELIVERIES), chosen).content.decode()
     assert "Send these deliveries again?" in question
+    assert f"{failed}: it is sent again" in question
+    assert f"{delivered}: Only a failed delivery can be sent again" in question
     failed.refresh_from_db()
     assert failed.state == "failed"
     response = admin_client.post(reverse(DELIVERIES), {**chosen, "confirmed": "yes"}, follow=True)
     assert sorted(said(response)) == sorted(
         [
-            f"{delivered.event_id}: Only a failed delivery can be sent again; this one is delivered.",
-            "Queued again: 1.",
+            f"{delivered}: Only a failed delivery can be sent again; this one is delivered.",
+            f"{failed}: The delivery was queued again.",
         ]
     )
     failed.refresh_from_db()
@@ -108,6 +111,9 @@ def test_send_again_queues_the_failed_and_says_why_not_of_the_others(admin_clien
     assert (failed.state, delivered.state) == ("waiting", "delivered")
     assert failed.next_attempt_at is not None
     assert failed.next_attempt_at >= before
+    entry = LogEntry.objects.get(changes__has_key="delivery")
+    assert (entry.changes, entry.actor.username) == ({"delivery": [str(failed.pk), "sent again"]}, "admin")
+    assert entry.additional_data == {"game": failed.game_id}
 
 
 def test_a_user_without_change_permission_cannot_send_again(client: Client, delivered: Delivery) -> None:

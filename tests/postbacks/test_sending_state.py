@@ -22,6 +22,7 @@ LATER = NOW + timedelta(seconds=10)
         ({"deleted_at": NOW, "enabled": False, "held_at": NOW}, Block.DELETED),
         ({"enabled": False, "held_at": NOW}, Block.DISABLED),
         ({"held_at": NOW, "suspected_at": NOW}, Block.ON_HOLD),
+        ({"held_at": NOW, "held_for": "user"}, Block.HELD_BY_USER),
         ({"suspected_at": NOW, "paused_until": LATER}, Block.SUSPECTED),
         ({"paused_until": LATER}, Block.PAUSED),
         ({"paused_until": NOW}, Block.PAUSED),

@@ -116,8 +116,12 @@ def key_rotate(request: HubRequest, membership: Membership, pk: int) -> HttpResp
     key = _live_key(membership, pk, replaced_by=None)
     form = RotateForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        new = keys.rotate_key(key=key, overlap=form.cleaned_data["overlap"], rotated_by=request.user)
-        return _show_secret(request, membership, new, old=key)
+        try:
+            new = keys.rotate_key(key=key, overlap=form.cleaned_data["overlap"], rotated_by=request.user)
+        except keys.KeyRefused as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            return _show_secret(request, membership, new, old=key)
     return page(request, "hub/keys/rotate.html", membership, form=form, key=key)
 
 

@@ -50,7 +50,7 @@ LABELS = {
     "namespace": "Kind of ID",
     "held_at": "On hold since",
     "held_for": "On hold for",
-    "held_message": "Network response",
+    "held_message": "Cause of the hold",
     "revoked_at": "Revoked",
     "expires_at": "Works until",
     "replaced_by": "Replaced by key",

@@ -19,7 +19,10 @@ TEXTS = {
         "not accepted in time: {label} could not be reached, or they were too old for it",
         "Send them again under Failed deliveries before their deadline.",
     ),
-    "held": ("on hold: {label} refused the credential", "Rotate the credential. They are sent after it is accepted."),
+    "held": (
+        "on hold: {label} refused the credential, or a user put the postback on hold",
+        "Rotate the credential or release the postback under Integrations. They are sent after that.",
+    ),
     "waiting": ("waiting to be sent", "Nothing to do. They are sent automatically."),
     "unknown": ("stopped after a call without an answer, so they may have arrived", UNKNOWN_REMEDY),
     "canceled": ("canceled: their players were erased", "Nothing to do. The data of their players was erased."),

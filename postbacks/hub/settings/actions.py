@@ -1,4 +1,4 @@
-"""The actions of a postback: enable, disable, delete, check or roll back the credential; and its history."""
+"""The actions of a postback: enable, disable, hold, release, delete, check or roll back the credential; its history."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -11,6 +11,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.models import Membership, Role
 from postbacks.configs import credentials, lifecycle, unsent_counts
+from postbacks.configs.forms import HoldForm
 from postbacks.configs.rules import SettingsRefused
 from postbacks.delivery import try_now
 from postbacks.hub.toolkit.network_pages import config_or_404, network_or_404
@@ -46,6 +47,36 @@ def postback_disable(request: HubRequest, membership: Membership, network: str, 
         unsent = lifecycle.disable(config=config, changed_by=request.user)
         text = f"The postback for {config.pixel_id} was disabled. Nothing is sent while it is disabled."
         messages.success(request, f"{text} {unsent.text}".rstrip())
+    except SettingsRefused as refused:
+        messages.error(request, str(refused))
+    return _back(membership, network)
+
+
+@game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
+def postback_hold(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    """GET says what a hold does, with a field for the reason. POST puts the postback on hold."""
+    config = config_or_404(membership, network, pk)
+    form = HoldForm(request.POST if request.method == "POST" else None)
+    if not form.is_valid():
+        context = {"network": network_or_404(network), "config": config, "form": form}
+        return page(request, "hub/settings/hold.html", membership, **context)
+    try:
+        held = lifecycle.put_on_hold(config=config, changed_by=request.user, note=form.cleaned_data["note"])
+        text = f"The postback for {config.pixel_id} is on hold."
+        messages.success(request, f"{text} {conversions(held, 'waits', 'wait')} until a user releases it.")
+    except SettingsRefused as refused:
+        messages.error(request, str(refused))
+    return _back(membership, network)
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def postback_release(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    """End a hold without a check of the credential."""
+    config = config_or_404(membership, network, pk)
+    try:
+        released = lifecycle.release(config=config, changed_by=request.user)
+        text = f"The postback for {config.pixel_id} was released."
+        messages.success(request, f"{text} {conversions(released, 'is', 'are')} sent now.")
     except SettingsRefused as refused:
         messages.error(request, str(refused))
     return _back(membership, network)

@@ -85,7 +85,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
     template = (
         "hub/settings/_form_errors.html" if request.htmx and request.method == "POST" else "hub/settings/form.html"
     )
-    is_refused = config and (config.held_at or config.suspected_at)
+    is_refused = config and (config.suspected_at or (config.held_at and not config.is_held_by_user))
     context = {
         "network": network,
         "config": config,

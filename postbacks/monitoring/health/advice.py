@@ -18,6 +18,7 @@ OPAQUE = re.compile(r"(?=[\w.\-+/=%]*\d)[\w.\-+/=%]{24,}")
 MAX_REASONS = 3
 
 SUSPECTED = "Nothing to do yet. If the credential is refused again, conversions are put on hold until you rotate it."
+RELEASE = "Release it to send them. A conversion whose deadline has passed by then is not sent."
 BEHIND = (
     "Check that a worker and the beat are running. Sending then continues automatically, at the rate that the "
     "network allows."

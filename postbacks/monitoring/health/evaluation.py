@@ -64,7 +64,16 @@ def _status(
     counts: HealthCounts, health: Health, since: datetime | None, figures: str, cause: str, next_step: str
 ) -> HealthStatus:
     considered = counts.eligible + sum(counts.skipped.values())
-    return HealthStatus(health, since, figures, cause, next_step, considered, attempted=counts.attempts > 0)
+    return HealthStatus(
+        health,
+        since,
+        figures,
+        cause,
+        next_step,
+        considered,
+        attempted=counts.attempts > 0,
+        held_by_user=counts.held_by_user,
+    )
 
 
 def _on_hold(counts: HealthCounts) -> HealthStatus | None:
@@ -74,9 +83,8 @@ def _on_hold(counts: HealthCounts) -> HealthStatus | None:
     # A sentence that quotes the network already.
     held_message = advice.without_personal_data(counts.held_message, keep=counts.pixel_id)
     cause = held_message or advice.quote(counts, counts.refused_message)
-    return _status(
-        counts, Health.ON_HOLD, counts.held_at, figures, cause, advice.credential_step(counts, counts.held_for)
-    )
+    next_step = advice.RELEASE if counts.held_by_user else advice.credential_step(counts, counts.held_for)
+    return _status(counts, Health.ON_HOLD, counts.held_at, figures, cause, next_step)
 
 
 def _credential_problem(counts: HealthCounts) -> HealthStatus | None:

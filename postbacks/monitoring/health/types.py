@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import TextChoices
 
-from postbacks.models import Flow
+from postbacks.models import HELD_BY_USER, Flow
 from postbacks.networks.interface.network import Network
 
 # A postback that is younger than this is not expected to have been active.
@@ -87,6 +87,10 @@ class HealthCounts:
     attributed_before: int = 0
 
     @property
+    def held_by_user(self) -> bool:
+        return self.held_at is not None and self.held_for == HELD_BY_USER
+
+    @property
     def is_new(self) -> bool:
         return self.created_at is not None and self.now - self.created_at < NEW_FOR
 
@@ -108,7 +112,8 @@ class HealthStatus:
     """The health of a config. `since` is None while it is healthy; `cause` quotes the network if it sent a text.
 
     `figures`, `cause` and `next_step` are whole sentences or ''. `considered` is the number of conversions in the 24
-    hours, skipped ones included, `attempted` whether any call was made.
+    hours, skipped ones included, `attempted` whether any call was made. `held_by_user`: on hold, and not for a refused
+    credential.
     """
 
     health: Health
@@ -118,9 +123,12 @@ class HealthStatus:
     next_step: str
     considered: int = 0
     attempted: bool = True
+    held_by_user: bool = False
 
     @property
     def indicator(self) -> Indicator | None:
+        if self.held_by_user:
+            return None
         if self.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM):
             return Indicator.CREDENTIAL_FAILURES
         return None if self.attempted else Indicator.NO_ACTIVITY
@@ -133,6 +141,8 @@ class HealthStatus:
     @property
     def dot(self) -> str:
         """The CSS class of the status dot."""
+        if self.held_by_user:
+            return "warn"
         if self.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED):
             return "bad"
         if self.health in (Health.RATE_LIMITED, Health.RETRYING, Health.SILENT):
