@@ -8,10 +8,10 @@ import pytest
 
 from audience.accounts import members, tokens
 from audience.games import keys
-from audience.models import Game, Role, Scope
+from audience.models import Game, Membership, Role, Scope
 from postbacks.configs import credentials
 from postbacks.models import Replay
-from tests import factories
+from tests import factories, hub
 from tests.api.operations import Routed, routed
 from tests.management_api import Api, game_api, member_api, problem_of
 
@@ -23,6 +23,13 @@ RANK = list(Role)
 # missing here fails.
 OBJECTS: dict[str, Callable[[Game], Any]] = {
     "games/{game}/keys/": lambda game: keys.create_key(game=game, name="Theirs").key.pk,
+    "games/{game}/members/": lambda game: Membership.objects.create(game=game, user=hub.user("ada"), role="viewer").pk,
+    "games/{game}/invitations/": lambda game: (
+        members.invite(game=game, email="ada@studio.example", role=Role.VIEWER, invited_by=None).invitation.pk
+    ),
+    "games/{game}/tokens/": lambda game: (
+        tokens.create_game_token(game=game, name="CI", role=Role.VIEWER, scopes=[Scope.READ]).token.pk
+    ),
     "games/{game}/postbacks/": lambda game: factories.config(game).pk,
     "games/{game}/checks/": lambda game: (
         credentials.request_release(config=factories.config(game), requested_by=None).pk

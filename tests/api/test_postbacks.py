@@ -362,3 +362,24 @@ def test_the_history_lists_versions_and_checks(api: Api, game: Game, path: str, 
     assert (version["number"], version["change"], version["enabled"], version["set_by"]) == (2, "Disabled", False, "")
     (check,) = api.get(f"{path}/{config.pk}/checks").json()["results"]
     assert (check["purpose"], check["state"], check["postback"]) == ("release", "passed", str(config.pk))
+
+
+def test_a_postback_is_put_on_hold_with_a_reason_and_released() -> None:
+    game = factories.game()
+    config, api = factories.config(game), game_api(game, Role.MARKETER)
+    waiting = factories.delivery(config, state="waiting")
+    path = f"games/{game.slug}/postbacks/{config.pk}"
+    held = api.post(f"{path}/hold", {"note": "The budget is used up."}).json()
+    assert held["state"] == "held"
+    assert "The budget is used up." in held["message"]
+    waiting.refresh_from_db()
+    assert waiting.state == "held"
+    assert "already" in problem_of(api.post(f"{path}/hold", {}), 409)["detail"]
+    assert api.post(f"{path}/release").json()["state"] == "active"
+    waiting.refresh_from_db()
+    assert waiting.state == "waiting"
+    assert problem_of(api.post(f"{path}/release"), 409)["detail"] == "This postback is not on hold."
+    assert [row["change"] for row in api.get(f"{path}/versions").json()["results"]][:2] == [
+        "Released from hold",
+        "Put on hold",
+    ]

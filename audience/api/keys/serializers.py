@@ -110,6 +110,7 @@ class KeyChangeSerializer(RestrictionsSerializer):
     """The values to change; what is left out stays."""
 
     name = serializers.CharField(max_length=80)
+    rate_limit = serializers.IntegerField(min_value=1, max_value=1_000_000, allow_null=True)
 
 
 class KeyRotateSerializer(StrictSerializer):

@@ -98,9 +98,11 @@ class KeyViewSet(GameViewSet):
         """Rename or restrict a key. It applies to requests within a second. The end of a rotated key cannot change."""
         key = self._live(id)
         data = self.body(KeyChangeSerializer, partial=True)
-        present = {name: getattr(key, name) for name in ("name", *RestrictionsSerializer().fields)}
+        present = {name: getattr(key, name) for name in ("name", "rate_limit", *RestrictionsSerializer().fields)}
         values = {**present, **{name: data[name] for name in self.request.data if name in data}}
-        keys.change_key(key=key, name=values["name"], restrictions=restrictions_of(values))
+        keys.change_key(
+            key=key, name=values["name"], restrictions=restrictions_of(values), rate_limit=values["rate_limit"]
+        )
         return Response(KeySerializer(key).data)
 
     @extend_schema(

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from audience.api.toolkit.operations import requires
 from audience.api.toolkit.problems import Conflict
-from audience.api.toolkit.serializers import ReadSerializer
+from audience.api.toolkit.serializers import ReadSerializer, StrictSerializer
 from audience.models import Role, Scope
 from postbacks.api.checks.serializers import EXAMPLE as CHECK_EXAMPLE
 from postbacks.api.checks.serializers import PENDING_EXAMPLE, StartedCheckSerializer
@@ -32,12 +32,20 @@ class TriedSerializer(ReadSerializer):
     deliveries = serializers.IntegerField(help_text="How many are sent, one after the first was accepted.")
 
 
+class HoldSerializer(StrictSerializer):
+    note = serializers.CharField(
+        max_length=200, default="", allow_blank=True, help_text="Why. Shown on its page and on conversions that wait."
+    )
+
+
 class CredentialActions(AwaitsChecks):
     operations = {
         "rotate": requires(Scope.POSTBACKS, Role.MARKETER),
         "check_credential": requires(Scope.POSTBACKS, Role.MARKETER),
         "roll_back": requires(Scope.POSTBACKS, Role.MARKETER),
         "try_now": requires(Scope.POSTBACKS, Role.MARKETER),
+        "hold": requires(Scope.POSTBACKS, Role.MARKETER),
+        "release": requires(Scope.POSTBACKS, Role.MARKETER),
     }
 
     @extend_schema(
@@ -100,3 +108,33 @@ class CredentialActions(AwaitsChecks):
             return Response({"deliveries": try_now.try_config(self.config(id))})
         except try_now.NotTryable as problem:
             raise Conflict(str(problem)) from problem
+
+    @extend_schema(
+        request=HoldSerializer,
+        responses={200: PostbackSerializer},
+        examples=[
+            OpenApiExample("Reason", {"note": "The budget of the campaign is used up."}, request_only=True),
+            OpenApiExample("On hold", {**EXAMPLE, "state": "held"}, response_only=True, status_codes=["200"]),
+        ],
+    )
+    @action(detail=True, methods=["post"])
+    def hold(self, request: Request, game: str, id: str) -> Response:
+        """Put a postback on hold. Conversions wait until it is released; no check of the credential ends this hold."""
+        note = self.body(HoldSerializer)["note"]
+        config = self.config(id)
+        with self.refusals():
+            lifecycle.put_on_hold(config=config, changed_by=self.user, note=note)
+        return self.answered(id)
+
+    @extend_schema(
+        request=None,
+        responses={200: PostbackSerializer},
+        examples=[OpenApiExample("Released", EXAMPLE, response_only=True, status_codes=["200"])],
+    )
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, game: str, id: str) -> Response:
+        """End a hold without a check. What waits is sent; if the network refuses the credential, it is held again."""
+        config = self.config(id)
+        with self.refusals():
+            lifecycle.release(config=config, changed_by=self.user)
+        return self.answered(id)

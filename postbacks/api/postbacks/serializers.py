@@ -113,7 +113,9 @@ class PostbackSerializer(ReadSerializer):
     version = serializers.IntegerField(help_text="Every change creates a version.")
     state = serializers.ChoiceField(SendingState.choices)
     held_since = serializers.DateTimeField(allow_null=True)
-    held_for = serializers.CharField(help_text="What the network refused: `token` or `pixel`.")
+    held_for = serializers.CharField(
+        help_text="What the network refused: `token` or `pixel`; `user`: a user put it on hold."
+    )
     message = serializers.CharField(help_text="Why it is on hold.")
     suspected_since = serializers.DateTimeField(allow_null=True)
     can_roll_back_until = serializers.DateTimeField(allow_null=True)
