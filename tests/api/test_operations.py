@@ -92,6 +92,8 @@ def test_without_a_token_or_with_an_ingestion_key_nothing_is_allowed(one: Routed
 def test_each_other_scope_is_refused(one: Routed) -> None:
     game = factories.game()
     others = tuple(scope for scope in Scope if scope not in one.operation.scopes)
+    if not others:
+        pytest.skip("every token may do this")
     for api in (game_api(game, scopes=others), member_api(game, Role.ADMIN, others)):
         assert problem_of(send(api, one, address(one, game)), 403)["code"] == "missing_scope"
 

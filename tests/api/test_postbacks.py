@@ -370,7 +370,7 @@ def test_a_postback_is_put_on_hold_with_a_reason_and_released() -> None:
     waiting = factories.delivery(config, state="waiting")
     path = f"games/{game.slug}/postbacks/{config.pk}"
     held = api.post(f"{path}/hold", {"note": "The budget is used up."}).json()
-    assert held["state"] == "held"
+    assert held["state"] == "on_hold"
     assert "The budget is used up." in held["message"]
     waiting.refresh_from_db()
     assert waiting.state == "held"

@@ -23,6 +23,7 @@ class NetworkViewSet(ApiViewSet):
     list_actions = frozenset()
     pagination_class = WholeList
     serializer_class = NetworkSerializer
+    lookup_value_regex = "[a-z]+"
     id_schema = {"type": "string", "enum": list(NETWORKS)}
 
     @extend_schema(filters=False, examples=[OpenApiExample("Network", EXAMPLE, response_only=True)])

@@ -114,7 +114,7 @@ class CredentialActions(AwaitsChecks):
         responses={200: PostbackSerializer},
         examples=[
             OpenApiExample("Reason", {"note": "The budget of the campaign is used up."}, request_only=True),
-            OpenApiExample("On hold", {**EXAMPLE, "state": "held"}, response_only=True, status_codes=["200"]),
+            OpenApiExample("On hold", {**EXAMPLE, "state": "on_hold"}, response_only=True, status_codes=["200"]),
         ],
     )
     @action(detail=True, methods=["post"])
