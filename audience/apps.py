@@ -37,5 +37,6 @@ class AudienceConfig(AppConfig):
         auditlog.register(self.get_model("ApiToken"), exclude_fields=["digest", "last_used_at", "expiry_recorded"])
         # An entry must not name the player; counts and linked hashes are on the receipt.
         auditlog.register(
-            self.get_model("Erasure"), exclude_fields=["subject", "linked_hashes", "counts", "next_attempt_at"]
+            self.get_model("Erasure"),
+            exclude_fields=["subject", "linked_hashes", "counts", "next_attempt_at", "suppressed_messages"],
         )

@@ -7,13 +7,17 @@ from consent.models import STATED, ConsentDecision, Level
 LOWEST_FIRST = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 
 
-def record_decision(*, game_id: int, anonymous_id: str, level: Level, source: str, decided_at: datetime) -> None:
-    """Store a decision recorded by PUT. Its `source` is free text; STATED, which marks other decisions, is capitalized.
+def record_decision(
+    *, game_id: int, anonymous_id: str, level: Level, source: str, decided_at: datetime
+) -> ConsentDecision:
+    """Store a decision recorded by PUT, and return it.
+
+    Its `source` is free text; STATED, which marks other decisions, is capitalized.
 
     Raises django.db.OperationalError when the database is unavailable.
     """
     source = source.capitalize() if source == STATED else source
-    ConsentDecision.objects.create(
+    return ConsentDecision.objects.create(
         game_id=game_id, anonymous_id=anonymous_id, level=level, source=source, decided_at=decided_at
     )
 

@@ -39,6 +39,7 @@ from audience.models import (
     PrunePosition,
     Role,
     Scope,
+    Suppression,
 )
 from audience.models.accounts import AccountSettings, SignInPace
 from audience.models.erasure import subject_hash
@@ -68,6 +69,8 @@ SECRETS = ("the-old-token", "hook-secret", "fcm-secret", "a-typed-token", "gAAAA
 WITHIN = {"identity", "groupmembership", "deliveryattempt"}
 # The encrypted answers to requests with an Idempotency-Key, which are kept for a day.
 WITHIN |= {"idempotentrequest"}
+# Makes processes read the suppressions again.
+WITHIN |= {"suppressionversion"}
 # What charts read: sums of rows that are listed.
 SUMS = {"requestcount", "conversioncount", "placeholdercount", "clickmacrocount", "attemptcount"}
 # What the reports of campaigns read: figures that can be computed again from rows that are listed.
@@ -104,7 +107,8 @@ def one_more_of_everything(number: int) -> None:
     Batch.objects.create(
         game=game, key=key, dialect="immutable", received_at=now, accepted=1, duplicates=0, rejected=0, event_ids=[]
     )
-    Erasure.objects.create(game=game, namespace="user", subject_hash=subject_hash(game.pk, "gone"))
+    erasure = Erasure.objects.create(game=game, namespace="user", subject_hash=subject_hash(game.pk, "gone"))
+    Suppression.objects.create(game=game, erasure=erasure, hashes=[subject_hash(game.pk, "user:gone")])
     ConsentDecision.objects.create(
         game_id=game.pk, anonymous_id=f"a-{number}", level="full", source="web", decided_at=now
     )

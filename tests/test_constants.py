@@ -1,6 +1,7 @@
 """The real values of limits that other tests lower, as documented."""
 
 import importlib
+from datetime import timedelta
 
 import pytest
 
@@ -27,10 +28,12 @@ REAL_VALUES = {
     "audience.intake.dialects.refusing.EXPIRED_KEY_INTERVAL_SECONDS": 60.0,
     "audience.intake.storing.allowance.MAX_PER_GAME": 10_000,
     "audience.intake.storing.allowance.MAX_PER_KEY": 1_000,
+    # How long a suppression takes to be in force in every process, which read keys again within a second.
+    "audience.privacy.suppression.TAKES_EFFECT": timedelta(seconds=2),
     # A call to a network, which a lease of 30 seconds covers.
     "postbacks.delivery.sending.TIMEOUT_SECONDS": 10.0,
     # Rows that a page reads before it says that there are more.
-    "audience.hub.events.feed.SCAN_LIMIT": 20_000,
+    "audience.hub.events.selection.SCAN_LIMIT": 20_000,
     "postbacks.reporting.attempt_log.SCAN_LIMIT": 2_000,
     "postbacks.reporting.funnel.SCAN_LIMIT": 20_000,
 }

@@ -2,7 +2,18 @@
 
 from django.contrib import admin
 
-from audience.admin import accounts, background, games, keys, libraries, memberships, players, tokens, traffic
+from audience.admin import (
+    accounts,
+    background,
+    games,
+    keys,
+    libraries,
+    memberships,
+    players,
+    suppressions,
+    tokens,
+    traffic,
+)
 
 admin.site.site_header = "Afterclick"
 admin.site.site_title = "Afterclick"

@@ -10,7 +10,6 @@ from audience.admin.newest_rows import NewestRows
 from audience.admin.operations import confirmed_action
 from audience.background import set_aside
 from audience.digest import click_ids
-from audience.hub.people.views import erasure_identity
 from audience.models import (
     Conversion,
     Device,
@@ -27,6 +26,7 @@ from audience.models import (
     Trigger,
 )
 from audience.privacy.erasure import request_erasure
+from audience.reporting.people import erasure_identity
 from audience.templatetags.hub import amount
 
 

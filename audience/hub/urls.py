@@ -77,6 +77,7 @@ urlpatterns = [
     path("g/<slug:slug>/members/invitations/<int:pk>/revoke/", members.invitation_revoke, name="invitation-revoke"),
     path("g/<slug:slug>/privacy/", privacy.privacy, name="privacy"),
     path("g/<slug:slug>/privacy/erase/", privacy.erase, name="erase"),
+    path("g/<slug:slug>/privacy/suppressions/<uuid:pk>/lift/", privacy.suppression_lift, name="suppression-lift"),
     path("g/<slug:slug>/privacy/consent/", settings.consent_edit, name="consent"),
     path("g/<slug:slug>/privacy/retention/", settings.retention_edit, name="retention"),
 ]

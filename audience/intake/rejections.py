@@ -1,7 +1,7 @@
 """Validates a rejected message again: by changed rules, or with a changed key, it may be valid."""
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import StrEnum
 from typing import Any
 
 import structlog
@@ -9,9 +9,16 @@ from django.db import transaction
 
 from audience.database import clock
 from audience.intake.dialects.revalidation import Revalidation, revalidate
-from audience.intake.messages.message import MESSAGE_ID_REUSED, Message, Violation, is_not_kept, stored_id
+from audience.intake.messages.message import (
+    MESSAGE_ID_REUSED,
+    SUPPRESSED_RAW,
+    Message,
+    Violation,
+    is_not_kept,
+    stored_id,
+)
 from audience.intake.messages.times import FIRST_DAY, LAST_DAY
-from audience.intake.requests import restrictions
+from audience.intake.requests import restrictions, suppressed_ids
 from audience.intake.storing import reused_ids
 from audience.intake.storing.accept import accept
 from audience.intake.storing.rows import TRUNCATED
@@ -23,11 +30,19 @@ logger = structlog.get_logger(__name__)
 TRUNCATED_FIELDS = {TRUNCATED, "bytes"}
 
 
-class RevalidationStatus(Enum):
-    ACCEPTED = auto()  # stored now; the rejection is deleted
-    STORED_BEFORE = auto()  # a duplicate of it is stored already; the rejection is deleted
-    REFUSED = auto()  # it is still invalid; the rejection is kept, with its current violations
-    IMPOSSIBLE = auto()  # see `revalidation_obstacle`
+class RevalidationStatus(StrEnum):
+    ACCEPTED = "accepted"  # stored now; the rejection is deleted
+    STORED_BEFORE = "stored_before"  # a duplicate of it is stored already; the rejection is deleted
+    REFUSED = "refused"  # it is still invalid; the rejection is kept, with its current violations
+    IMPOSSIBLE = "impossible"  # see `revalidation_obstacle`
+
+
+REVALIDATION_TEXTS = {
+    RevalidationStatus.ACCEPTED: "Accepted. The original time of receipt counts, and the message is being processed.",
+    RevalidationStatus.STORED_BEFORE: "A message with this ID is already stored, so nothing was added.",
+    RevalidationStatus.REFUSED: "Still rejected. The reasons below follow the current rules.",
+    RevalidationStatus.IMPOSSIBLE: "The message cannot be validated again.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,8 @@ def revalidation_obstacle(rejection: Rejection) -> str:
     """Why it cannot be validated again, as a sentence; '' when it can."""
     if rejection.key_id is None:
         return "The key that it was sent with was deleted."
+    if rejection.raw == SUPPRESSED_RAW:
+        return "The player was erased, and events of this player are refused. The content is not stored."
     if is_not_kept(rejection.raw):
         return "The whole request was rejected and its content is not stored. The client has to send it again."
     if (
@@ -112,9 +129,14 @@ def _messages_to_store(outcome: Revalidation, key: ApiKey, row: Rejection) -> tu
 
 
 def _restriction_violations(outcome: Revalidation, row: Rejection) -> list[Violation]:
-    """Why the key, by its current restrictions, may not send the messages from the stored origin and address."""
+    """Why the messages may not be sent: their player is suppressed, or the key, by its current restrictions, may not
+    send them from the stored origin and address."""
     if (key := outcome.key) is None:
         return []
+    suppressed_ids.attach([key])
+    suppressed = key.game.suppressed_ids
+    if suppressed and any(suppressed.erasure_of(message) for message in outcome.messages):
+        return [restrictions.SUPPRESSED]
     caller = restrictions.caller_violation(key, origin=row.origin, address=row.request_ip)
     violations = (caller or restrictions.event_violation(key, message) for message in outcome.messages)
     return list(dict.fromkeys(filter(None, violations)))

@@ -102,6 +102,12 @@ class Erasure(AuditedInGame, models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(default=clock.now)
     error = models.TextField(blank=True)
+    suppress = models.BooleanField(
+        default=False, db_default=False, help_text="Whether later events of the player's IDs are refused."
+    )
+    suppressed_messages = models.BigIntegerField(
+        default=0, db_default=0, editable=False, help_text="How many messages were refused."
+    )
 
     objects = ErasureQuerySet.as_manager()
 
@@ -120,3 +126,39 @@ class Erasure(AuditedInGame, models.Model):
     def is_of_shared_id(self) -> bool:
         """Whether it erased an id of several players and kept their events."""
         return "events_kept" in self.counts
+
+
+class Suppression(AuditedInGame, models.Model):
+    """The ids of an erased player whose later events are refused (audience/privacy/suppression.py).
+
+    `hashes` are keyed hashes of "user:<canonical id>" and "anonymous:<canonical id>".
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="suppressions", db_index=False)
+    erasure = models.ForeignKey(Erasure, on_delete=models.CASCADE, related_name="suppressions", db_index=False)
+    hashes = ArrayField(models.CharField(max_length=64), default=list, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+    # When an id was added last. Processes refuse it some moments later.
+    changed_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["game", "erasure"], name="one_suppression_per_erasure")]
+
+    def __str__(self) -> str:
+        return f"suppression of erasure {self.erasure_id}"
+
+
+class SuppressionVersion(models.Model):
+    """Increased with every change of a game's suppressions, so that processes read them again.
+
+    Not a column of Game, whose rows are saved with values that were read before.
+    """
+
+    game = models.OneToOneField(
+        Game, primary_key=True, on_delete=models.CASCADE, related_name="suppression_version", editable=False
+    )
+    number = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"version {self.number} of the suppressions of game {self.game_id}"

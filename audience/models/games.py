@@ -91,6 +91,7 @@ class Game(models.Model):
     objects = GameQuerySet.as_manager()
 
     named_click_parameters: tuple[str, ...]  # set by audience/digest/named_parameters.py
+    suppressed_ids: Any = None  # set by audience/intake/requests/suppressed_ids.py
 
     class Meta:
         ordering = ["name"]

@@ -17,10 +17,14 @@ ROWS_PER_QUERY = 1_000
 
 
 class Erased(NamedTuple):
-    """The counts of a receipt, and the erased ids: their conversions that arrive later are not sent."""
+    """The counts of a receipt, and the erased ids: their conversions that arrive later are not sent.
+
+    `keys` are the ids that belonged to the erased player alone, in canonical form; a suppression refuses their events.
+    """
 
     counts: dict[str, int]
     values: list[str]
+    keys: list[IdentityKey]
 
 
 def conversions_of(game: Game, events: QuerySet[Event]) -> list[uuid.UUID]:

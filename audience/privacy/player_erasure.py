@@ -51,7 +51,9 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
     own_ids = [owned for owned in ids if owned.is_own and owned.key not in weak - deleted_keys]
     values = sorted({*_spellings(subject), *(spelling for owned in own_ids for spelling in owned.spellings)})
     erasure_steps.redact_batch_errors(game, [*personal, *values])
-    return Erased(counts, values)
+    # An undigested subject has no player yet.
+    keys = [owned.key for owned in own_ids] if person else [(subject[0], canonical(subject[1]))]
+    return Erased(counts, values, keys)
 
 
 def _spellings(subject: IdentityKey) -> list[str]:

@@ -103,7 +103,7 @@ def erase(game: Game, identity: Identity) -> Erased:
     if crowd:
         active_quarters.forget([crowd.pk])
         crowd.delete()
-    return Erased({**counts, "events_kept": updated}, sent)
+    return Erased({**counts, "events_kept": updated}, sent, [])
 
 
 def _read_contributions(game: Game, identity: Identity, events: QuerySet[Event]) -> Contributions:

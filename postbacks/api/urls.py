@@ -1,10 +1,15 @@
 """The part of the management API that belongs to postbacks, below /api/v1/."""
 
+from typing import Any
+
+from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
 from audience.api.toolkit.routers import GAME, SingletonRouter
 from postbacks.api.audit_log.views import AuditLogViewSet
 from postbacks.api.checks.views import CheckViewSet
+from postbacks.api.conversions.views import ConversionViewSet
+from postbacks.api.costs.views import CostViewSet
 from postbacks.api.deliveries.views import AttemptViewSet, DeliveryViewSet
 from postbacks.api.game_settings.exchange_rates import ExchangeRateViewSet
 from postbacks.api.game_settings.views import (
@@ -19,8 +24,10 @@ from postbacks.api.hooks.views import HookViewSet
 from postbacks.api.monitoring.alert_views import AlertChoiceViewSet, AlertViewSet
 from postbacks.api.monitoring.health_views import HealthViewSet
 from postbacks.api.networks.views import NetworkViewSet
+from postbacks.api.people.views import PersonViewSet
 from postbacks.api.postbacks.views import PostbackViewSet
 from postbacks.api.replays.views import ReplayViewSet
+from postbacks.api.reports.views import ReportViewSet
 
 singletons = SingletonRouter(trailing_slash=False)
 singletons.register(f"{GAME}/settings/reports", ReportSettingsViewSet, basename="report_settings")
@@ -42,6 +49,17 @@ router.register(f"{GAME}/deliveries", DeliveryViewSet, basename="deliveries")
 router.register(f"{GAME}/replays", ReplayViewSet, basename="replays")
 router.register(f"{GAME}/alerts", AlertViewSet, basename="alerts")
 router.register(f"{GAME}/alert-hooks", HookViewSet, basename="alert_hooks")
+router.register(f"{GAME}/conversions", ConversionViewSet, basename="conversions")
+router.register(f"{GAME}/people", PersonViewSet, basename="people")
+router.register(f"{GAME}/reports", ReportViewSet, basename="reports")
 router.register(f"{GAME}/audit-log", AuditLogViewSet, basename="audit_log")
 
-urlpatterns = [*singletons.urls, *router.urls]
+COSTS: dict[str, Any] = {"get": "list", "post": "create", "delete": "destroy"}
+
+urlpatterns = [
+    *singletons.urls,
+    *router.urls,
+    re_path(f"^{GAME}/costs$", CostViewSet.as_view(COSTS, basename="costs", detail=False)),
+    re_path(f"^{GAME}/costs/uploads$", CostViewSet.as_view({"get": "uploads"}, basename="costs", detail=False)),
+    re_path(f"^{GAME}/costs/gaps$", CostViewSet.as_view({"get": "gaps"}, basename="costs", detail=False)),
+]

@@ -8,6 +8,7 @@ from postbacks.hub.campaigns import views as campaigns
 from postbacks.hub.comparison import deliveries
 from postbacks.hub.comparison import views as comparison
 from postbacks.hub.conversions import views as conversions
+from postbacks.hub.costs import deletion as cost_deletion
 from postbacks.hub.costs import views as costs
 from postbacks.hub.delivery_log import views as delivery_log
 from postbacks.hub.game_settings import views as game_settings
@@ -38,10 +39,12 @@ urlpatterns = [
     path("g/<slug:slug>/campaigns/players/", campaigns.campaign_players, name="campaign-players"),
     path("g/<slug:slug>/campaigns/conversions/", campaigns.campaign_conversions, name="campaign-conversions"),
     path("g/<slug:slug>/campaigns/cohorts/", cohort_views.cohort_list, name="cohorts"),
+    path("g/<slug:slug>/campaigns/cohorts/export/", cohort_views.cohorts_export, name="cohorts-export"),
     path("g/<slug:slug>/campaigns/settings/", game_settings.report_settings, name="report-settings"),
     path("g/<slug:slug>/campaigns/costs/", costs.cost_list, name="costs"),
     path("g/<slug:slug>/campaigns/costs/sample/", costs.cost_sample, name="cost-sample"),
     path("g/<slug:slug>/campaigns/costs/upload/", costs.cost_upload, name="cost-upload"),
+    path("g/<slug:slug>/campaigns/costs/delete/", cost_deletion.cost_delete, name="cost-delete"),
     path("g/<slug:slug>/campaigns/costs/columns/", costs.cost_columns, name="cost-columns"),
     path("g/<slug:slug>/conversions/", conversions.conversions, name="conversions"),
     path("g/<slug:slug>/conversions/pipeline/", conversions.conversion_funnel, name="conversion-funnel"),
@@ -76,6 +79,7 @@ urlpatterns = [
     path(INTEGRATION, integrations.integration, name="integration"),
     path(INTEGRATION + "quality/", integrations.match_quality, name="quality"),
     path(INTEGRATION + "compare/", comparison.comparison, name="comparison"),
+    path(INTEGRATION + "compare/export/", comparison.comparison_export, name="comparison-export"),
     path(INTEGRATION + "deliveries/", deliveries.deliveries, name="deliveries"),
     path(INTEGRATION + "add/", settings.postback_add, name="postback-add"),
     path(INTEGRATION + "request/", request_preview.request_preview, name="request-preview"),

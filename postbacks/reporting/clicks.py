@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from audience.digest import repeated_clicks
 from audience.hub.toolkit.masking import masked
@@ -15,15 +16,28 @@ MAX_CLICKS = 50
 REPEATED = "Not counted: the browser sent the click of an earlier player again"
 
 
+class ClickResult(StrEnum):
+    """Why a click was attributed or not, for programs."""
+
+    ATTRIBUTED = "attributed"
+    REPEATED = "repeated"
+    AFTER_EVENT = "after_event"
+    NOT_USED = "not_used"
+    OUTSIDE_WINDOW = "outside_window"
+    EARLIER = "earlier"
+    LATE = "late"
+
+
 @dataclass(frozen=True, slots=True)
 class ConsideredClick:
-    """A click of the player. `explanation` is the reason why it was attributed or not."""
+    """A click of the player. `explanation` is the reason why it was attributed or not, as a sentence."""
 
     touch: Touch
     network: str
     click_id: str
     page_url: str
     is_attributed: bool
+    result: ClickResult
     explanation: str
 
 
@@ -45,30 +59,35 @@ def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[Consid
             click_id=masked(touch.click_id, addresses=addresses),
             page_url=masked(touch.page_url, addresses=addresses),
             is_attributed=touch.pk == conversion.touch_id,
-            explanation=_explanation(conversion, touch) if touch.pk not in left_out else REPEATED,
+            result=result,
+            explanation=explanation,
         )
         for touch in touches
+        for result, explanation in [
+            _result(conversion, touch) if touch.pk not in left_out else (ClickResult.REPEATED, REPEATED)
+        ]
     ]
 
 
-def _explanation(conversion: Conversion, touch: Touch) -> str:
+def _result(conversion: Conversion, touch: Touch) -> tuple[ClickResult, str]:
     age, winner = conversion.event_at - touch.clicked_at, conversion.touch
     window = conversion.game.window_of(touch.network)
     if touch.pk == conversion.touch_id:
-        return f"Attributed: the last paid click before the event, {_age_text(age)}"
+        return ClickResult.ATTRIBUTED, f"Attributed: the last paid click before the event, {_age_text(age)}"
     if age < timedelta(0):
-        return f"After the event, by {duration(-age)}"
+        return ClickResult.AFTER_EVENT, f"After the event, by {duration(-age)}"
     if conversion.reason in UNCOUNTED_REASONS and winner is None:
-        return "Not used: this conversion does not count"
+        return ClickResult.NOT_USED, "Not used: this conversion does not count"
     if age > window:
-        return f"Outside the {window.days}-day window, {_age_text(age)}"
+        return ClickResult.OUTSIDE_WINDOW, f"Outside the {window.days}-day window, {_age_text(age)}"
     if winner is not None and (touch.clicked_at, touch.network, touch.click_key) < (
         winner.clicked_at,
         winner.network,
         winner.click_key,
     ):
-        return f"Earlier than the attributed click, by {duration(winner.clicked_at - touch.clicked_at)}"
-    return "Received after this conversion was processed"
+        earlier = duration(winner.clicked_at - touch.clicked_at)
+        return ClickResult.EARLIER, f"Earlier than the attributed click, by {earlier}"
+    return ClickResult.LATE, "Received after this conversion was processed"
 
 
 def _age_text(age: timedelta) -> str:

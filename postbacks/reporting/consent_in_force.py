@@ -2,17 +2,29 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from audience.models import Conversion
 from consent.models import Level
 from postbacks.outbox import consent_levels, privacy_flags
 
 
+class ConsentSource(StrEnum):
+    """Where the level in force comes from, for programs."""
+
+    INVALID = "invalid"
+    MESSAGE = "message"
+    DECISION = "decision"
+    DEFAULT = "default"
+    WITHDRAWN = "withdrawn"
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentInForce:
-    """The consent in force; `explanation` names its source. `decided_at` is None if it was not decided."""
+    """The consent in force; `explanation` says where it comes from. `decided_at` is None if it was not decided."""
 
     level: Level
+    source: ConsentSource
     explanation: str
     decided_at: datetime | None = None
 
@@ -21,26 +33,31 @@ def consent_of(conversion: Conversion) -> ConsentInForce:
     """Return the level that the gate applies now, with its source."""
     decisions = consent_levels.decisions([conversion]).get(conversion.pk, consent_levels.Decisions())
     level, later = consent_levels.level(conversion, decisions), decisions.later
-    explanation, decided_at = _consent_at_event(conversion, decisions.at_event)
+    source, explanation, decided_at = _consent_at_event(conversion, decisions.at_event)
     if later and level != consent_levels.level(conversion, consent_levels.Decisions(decisions.at_event)):
-        return ConsentInForce(level, f"{explanation} Withdrawn later, {later.origin}.", later.decided_at)
-    return ConsentInForce(level, explanation, decided_at)
+        text = f"{explanation} Withdrawn later, {later.origin}."
+        return ConsentInForce(level, ConsentSource.WITHDRAWN, text, later.decided_at)
+    return ConsentInForce(level, source, explanation, decided_at)
 
 
-def _consent_at_event(conversion: Conversion, decision: consent_levels.Decision | None) -> tuple[str, datetime | None]:
-    """Return the source of the level at the event's time, and when it was decided (None if it was not)."""
+def _consent_at_event(
+    conversion: Conversion, decision: consent_levels.Decision | None
+) -> tuple[ConsentSource, str, datetime | None]:
+    """Return where the level at the event's time comes from, and when it was decided (None if it was not)."""
     stated = conversion.consent_level
     if stated and stated not in Level.values:
-        return f"The message states “{stated}”, which is not a valid level and counts as none.", None
+        text = f"The message states “{stated}”, which is not a valid level and counts as none."
+        return ConsentSource.INVALID, text, None
     if stated == Level.NOT_SET:
-        return "The message states “not_set”, which counts as none.", None
+        return ConsentSource.MESSAGE, "The message states “not_set”, which counts as none.", None
     if stated:
-        return "Stated in the message.", None
+        return ConsentSource.MESSAGE, "Stated in the message.", None
     if decision:
-        return f"The player’s decision at the time of the event, {decision.origin}.", decision.decided_at
-    if conversion.game.strict_consent:
-        return "No level was stated or recorded until then. In this game, this counts as no consent.", None
-    return "No level was stated or recorded until then. In this game, this counts as consent.", None
+        text = f"The player’s decision at the time of the event, {decision.origin}."
+        return ConsentSource.DECISION, text, decision.decided_at
+    counts_as = "no consent" if conversion.game.strict_consent else "consent"
+    text = f"No level was stated or recorded until then. In this game, this counts as {counts_as}."
+    return ConsentSource.DEFAULT, text, None
 
 
 def data_use_of(conversion: Conversion) -> str:

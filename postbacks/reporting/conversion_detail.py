@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Prefetch, QuerySet
 
 from audience.database import clock
-from audience.hub.events.feed import PAYLOAD_FIELDS
+from audience.hub.events.selection import PAYLOAD_FIELDS
 from audience.hub.toolkit.masking import as_json, masked
 from audience.models import Conversion, Event
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig

@@ -4,6 +4,7 @@ Reads a thousand conversions at a time to bound memory.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
@@ -12,7 +13,7 @@ from audience.digest import click_ids, money
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest_in_pages
-from audience.models import Conversion
+from audience.models import Conversion, Game
 from postbacks.models import Delivery, DeliveryState
 
 ROWS_PER_QUERY = 1000
@@ -42,6 +43,10 @@ COLUMNS = (
     "clicked_at",
     *click_ids.CAMPAIGN,
 )
+
+
+def file_name(game: Game, *, now: datetime) -> str:
+    return f"conversions-{game.slug}-{now:%Y-%m-%d}.csv"
 
 
 def lines(rows: QuerySet[Conversion], *, addresses: bool) -> Iterator[str]:

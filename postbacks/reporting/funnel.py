@@ -158,8 +158,9 @@ def trigger_names(game: Game) -> list[str]:
     return [*Trigger.values, *GoalEvent.objects.filter(game=game).order_by("name").values_list("name", flat=True)]
 
 
-def counting_start(game: Game, since: datetime, until: datetime) -> tuple[datetime, bool]:
+def counting_start(game: Game, since: datetime, until: datetime | None) -> tuple[datetime, bool]:
     """Return the time from which conversions are counted, and whether it is after `since` due to MAX_CONVERSIONS."""
-    rows = Conversion.objects.filter(game=game, event_at__gte=since, event_at__lt=until).order_by("-event_at")
+    rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at")
+    rows = rows.filter(event_at__lt=until) if until else rows
     last = rows.values_list("event_at", flat=True)[MAX_CONVERSIONS - 1 : MAX_CONVERSIONS].first()
     return (last, True) if last else (since, False)

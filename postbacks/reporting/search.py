@@ -5,10 +5,10 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from audience.hub.people.views import matching_people
 from audience.hub.toolkit.filters import parse_uuid
 from audience.intake.messages.message import SERVER_ID_PREFIX
 from audience.models import Conversion, Game, Person, Touch
+from audience.reporting.people import matching_people
 from postbacks.models import Delivery
 
 # Maximum results per kind of id; an email address or device of more players identifies none of them.

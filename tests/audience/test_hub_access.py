@@ -21,6 +21,7 @@ from audience.models import (
     Rejection,
     Role,
     Scope,
+    Suppression,
 )
 from postbacks.hub.urls import urlpatterns as postbacks_urls
 from postbacks.models import AdCost, AlertHook, CostUpload, CredentialCheck, Delivery, GameGoal, PostbackConfig, Replay
@@ -56,6 +57,9 @@ POSTED |= {"privacy-export"}
 TOKENS = {"token-rotate", "token-revoke"}
 ADMIN |= {"tokens", "token-new", *TOKENS}
 POSTED |= {"token-new", *TOKENS}
+ADMIN |= {"suppression-lift"}
+POST_ONLY |= {"suppression-lift"}
+POSTED |= {"suppression-lift"}
 ADMIN |= {"retention", "consent", "ad-clicks"}
 POSTED |= {"retention", "consent", "ad-clicks"}
 ADMIN |= {"set-aside-retry"}
@@ -70,7 +74,8 @@ MARKETER |= {*GOAL, "goal-add", "postback-copy"}
 POSTED |= {*GOAL, "goal-add"}
 READ |= {"campaigns", "campaigns-export", "campaign-players", "campaign-conversions", "cohorts", "costs", "cost-sample"}
 READ |= {"members", "game-settings", "rates-sample", "report-settings"}
-REPORTS = {"cost-upload", "cost-columns"}
+READ |= {"cohorts-export", "comparison-export"}
+REPORTS = {"cost-upload", "cost-columns", "cost-delete"}
 MARKETER |= REPORTS
 POSTED |= REPORTS
 POST_ONLY |= {"cost-upload", "cost-columns"}
@@ -133,13 +138,15 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         )
     }
     goal = GameGoal.objects.create(game=game, name="VIP", event="vip_reached")
+    erasure = Erasure.objects.create(game=game, namespace="user", subject_hash="0" * 64, suppress=True)
+    suppression = Suppression.objects.create(game=game, erasure=erasure, hashes=["0" * 64])
     other = {"postback-add", "check", REPLAY, "goal-add", *GOAL, *REPORTS}
     rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - other}
     return {
         **pages,
         **rows,
         **dict.fromkeys(("integration", "quality", "preview", "replays", *TRYING), on_network),
-        **dict.fromkeys(("comparison", "deliveries", "delivery-log-export"), on_network),
+        **dict.fromkeys(("comparison", "comparison-export", "deliveries", "delivery-log-export"), on_network),
         "request-preview": {"slug": game.slug, "network": "custom"},
         "postback-history": {**on_network, "pk": config.pk},
         "conversion": {"slug": game.slug, "pk": conversion.pk},
@@ -155,6 +162,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             name: {"slug": game.slug, "pk": person.pk}
             for name in ("person", "person-erase", "privacy-person", "privacy-export")
         },
+        "suppression-lift": {"slug": game.slug, "pk": suppression.pk},
         **{name: {"slug": game.slug, "pk": hook.pk} for name in HOOKS},
         **{name: {"slug": game.slug, "pk": goal.pk} for name in GOAL},
         **{name: {"slug": game.slug, "pk": belongs.pk} for name in ("member-role", "member-remove")},
@@ -181,7 +189,7 @@ STATE: tuple[Any, ...] = (
     Invitation,
     Membership,
 )
-STATE = (*STATE, Rejection, Replay, GameGoal, AdCost, CostUpload, ExchangeRate)
+STATE = (*STATE, Rejection, Replay, GameGoal, AdCost, CostUpload, ExchangeRate, Suppression)
 
 
 def _state() -> list[Any]:
@@ -276,6 +284,7 @@ def test_an_unknown_network_is_not_found(game: Game) -> None:
 def test_a_viewer_is_shown_no_action_that_changes_something(game: Game, addresses: dict[str, str]) -> None:
     client = hub.member(game, Role.VIEWER)
     files = {"conversions-export", "campaigns-export", "cost-sample", "rates-sample", "delivery-log-export"}
+    files |= {"cohorts-export", "comparison-export"}
     for name in READ - files:
         page = client.get(addresses[name]).content.decode()
         offered = [addresses[other] for other in POSTED if f'"{addresses[other]}"' in page]

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.games.keys import NewKey, create_key
-from audience.hub.events import counts, feed
+from audience.hub.events import counts, selection
 from audience.hub.toolkit import masking
 from audience.models import ApiKey, Batch, Event, Game, Rejection, Role
 from audience.wording import dates
@@ -174,7 +174,7 @@ def test_the_chart_is_followed_by_counts_per_day_and_key(game: Game, viewer: Cli
 def test_a_filter_without_an_index_stops_at_the_scan_limit_and_continues_from_there(
     game: Game, viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "SCAN_LIMIT", 10)
+    monkeypatch.setattr(selection, "SCAN_LIMIT", 10)
     for number in range(25):
         event(game, number, dialect="parcelvoy" if number in (2, 20) else "immutable")
     seen, url = [], f"/g/{game.slug}/events/?dialect=parcelvoy"

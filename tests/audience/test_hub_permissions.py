@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import resolve, reverse
 
-from audience.models import Game, Role
+from audience.models import Erasure, Game, Role, Suppression
 from postbacks.models import Delivery, Replay
 from tests import hub
 from tests.browser import pages, rows
@@ -41,6 +41,7 @@ BUTTONS = {
     "privacy-export": "person",
     "rejection-replay": "rejection",
     "replay-cancel": "replay",
+    "suppression-lift": "suppression",
 }
 # Hub addresses outside a game, and what a viewer who posts there hears: no page of theirs takes a post.
 OUTSIDE = {"games": 405, "game-new": 403, "account": 405, "invitation": 404}
@@ -57,12 +58,18 @@ def addresses(slug: str) -> dict[str, str]:
     return {name: pages.nonexistent(name, slug) for name in known if "slug" in known[name].pattern.converters}
 
 
+def suppression_of(game: Game) -> Suppression:
+    erasure = Erasure.objects.create(game=game, namespace="user", subject_hash="0" * 64, suppress=True)
+    return Suppression.objects.create(game=game, erasure=erasure, hashes=["0" * 64])
+
+
 def buttons(game: Game) -> dict[str, str]:
     """The addresses of the buttons without a page, with rows that the game has."""
     given = {"slug": game.slug, "network": pages.NETWORK}
     present = rows.newest(game) | {
         "delivery": Delivery.objects.filter(game=game, state="failed").first(),
         "replay": Replay.objects.filter(game=game, finished_at=None).first(),
+        "suppression": suppression_of(game),
     }
     found = {}
     for name, noun in BUTTONS.items():

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from audience.hub.events import feed, receipt_ids
+from audience.hub.events import receipt_ids, selection
 from audience.models import Event, Game, Role
 from tests import hub
 from tests.audience.test_hub_events import event, rejection
@@ -23,7 +23,7 @@ def viewer(game: Game) -> Client:
 @pytest.fixture
 def large(game: Game, monkeypatch: pytest.MonkeyPatch) -> dict[int, list[int]]:
     """{hours ago: the ids of its events} of a game with more events than are read at once, most of them in one hour."""
-    monkeypatch.setattr(feed, "SCAN_LIMIT", 10)
+    monkeypatch.setattr(selection, "SCAN_LIMIT", 10)
     monkeypatch.setattr(receipt_ids, "CLOSE_ENOUGH", 3)
     found: dict[int, list[int]] = {}
     number = 0

@@ -7,7 +7,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from audience.ids import values
+
 MAX_OVERLAP_HOURS = 168
+MAX_ID_LENGTH = 256
 
 
 class ParsedField(serializers.CharField):
@@ -27,6 +30,23 @@ class ParsedField(serializers.CharField):
 @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
 class ObjectField(serializers.JSONField):
     """Any JSON object, or null; in answers only."""
+
+
+class PlayerIdField(serializers.CharField):
+    """An ID of a player, cleaned and limited like those of messages."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": MAX_ID_LENGTH, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        value = values.clean(super().to_internal_value(data))
+        if not value:
+            raise serializers.ValidationError("This is not an ID.")
+        if not values.is_storable(value):
+            raise serializers.ValidationError("It has characters that cannot be stored.")
+        if values.length(value) > MAX_ID_LENGTH:
+            raise serializers.ValidationError(f"An ID has at most {MAX_ID_LENGTH} characters.")
+        return value
 
 
 class OverlapHours(serializers.IntegerField):

@@ -5,7 +5,6 @@ costs the same. {"results": [...], "next": URL of the next page or null, "next_c
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +19,8 @@ from audience.hub.toolkit.paging import newest, parse_cursor
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 LIMIT, CURSOR = "limit", "cursor"
 PARAMETERS = frozenset({LIMIT, CURSOR})
+# The beginning of the position of a report.
+OFFSET = "row:"
 INVALID_CURSOR = "This cursor is not one of this list. Take it from `next_cursor` of the page before."
 
 
@@ -89,13 +90,41 @@ def cursor_of(request: Request) -> str:
         raise serializers.ValidationError({CURSOR: [INVALID_CURSOR]}) from None
 
 
-def answer(request: Request, results: Sequence[Any], *, older: str) -> Response:
+def offset_of(request: Request) -> int:
+    """Return the number of the first row that a cursor of `offset_cursor` names; 0 without one. Raises
+    ValidationError."""
+    position = cursor_of(request)
+    text = position.removeprefix(OFFSET)
+    if not position:
+        return 0
+    if not (position.startswith(OFFSET) and text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise serializers.ValidationError({CURSOR: [INVALID_CURSOR]})
+    return int(text)
+
+
+def offset_cursor(offset: int) -> str:
+    """Return the cursor of the rows from a number on, of a report that is computed as a whole."""
+    return encoded(f"{OFFSET}{offset}")
+
+
+def encoded(position: str) -> str:
+    """Return the cursor that names a position."""
+    return urlsafe_b64encode(position.encode()).decode().rstrip("=")
+
+
+def answer(request: Request, results: Any, *, older: str) -> Response:
     """Return a page of a list; `older` is the position after its last row, '' on the last page."""
     if not older:
         return Response({"results": results, "next": None, "next_cursor": None})
-    cursor = urlsafe_b64encode(older.encode()).decode().rstrip("=")
+    return followed(request, results, after=older, is_complete=False)
+
+
+def followed(request: Request, results: Any, *, after: str, is_complete: bool) -> Response:
+    """Return a page of a list that goes on; `after` is the position of the next one. `next` is null if `is_complete`:
+    there are no more rows now."""
+    cursor = encoded(after)
     url = replace_query_param(str(settings.PUBLIC_URL) + request.get_full_path(), CURSOR, cursor)
-    return Response({"results": results, "next": url, "next_cursor": cursor})
+    return Response({"results": results, "next": None if is_complete else url, "next_cursor": cursor})
 
 
 class WholeList(KeysetPagination):

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from audience.api.toolkit.filtering import QuerySerializer
 from audience.api.toolkit.pagination import DEFAULT_LIMIT, MAX_LIMIT
-from audience.hub.toolkit.range_input import FIRST_DAY, LAST_DAY, RangeError, read_entered
+from audience.hub.toolkit.range_input import FIRST_DAY, LAST_DAY, QUARTER, RangeError, read_entered
 from audience.wording.days import DAY, Days, last_days, midnight
 from audience.wording.time_zones import find_zone
 
@@ -99,6 +99,13 @@ def times_of(query: Mapping[str, Any], *, zone: ZoneInfo, now: datetime, days: i
     if until - since > timedelta(days=MAX_DAYS, hours=1):  # of the end of summer time
         raise serializers.ValidationError({"from": [f"A period has at most {MAX_DAYS} days."]})
     return since, until
+
+
+def quarter_hours(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """Return the quarter hours that include a period."""
+    start = since - timedelta(minutes=since.minute % 15, seconds=since.second, microseconds=since.microsecond)
+    end = until + QUARTER - timedelta(microseconds=1)
+    return start, end - timedelta(minutes=end.minute % 15, seconds=end.second, microseconds=end.microsecond)
 
 
 def days_of(query: Mapping[str, Any], *, zone: ZoneInfo, now: datetime, days: int, max_days: int = MAX_DAYS) -> Days:

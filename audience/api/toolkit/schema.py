@@ -13,7 +13,10 @@ from audience.api.toolkit import idempotency
 from audience.api.toolkit.problems import CONTENT_TYPE
 
 SECURITY_SCHEME = "managementToken"
-PATH_PARAMETERS = {"game": "The URL name of the game, as in the Hub: /g/&lt;game&gt;/."}
+PATH_PARAMETERS = {
+    "game": "The URL name of the game, as in the Hub: /g/&lt;game&gt;/.",
+    "day": "The `day` of the event, such as 2026-11-20.",
+}
 # {status: (title, code, detail of the example)} of what any operation may answer.
 ERRORS: dict[str, tuple[str, str, str]] = {
     "400": ("Bad Request", "unknown_field", "There is no such field. The fields are: name."),

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from rest_framework import serializers
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -45,7 +46,7 @@ class ApiViewSet(GenericViewSet[Any]):
     authentication_classes = (TokenAuthentication,)
     permission_classes = (OperationPermission,)
     throttle_classes = (throttling.TokenThrottle,)
-    parser_classes = (StrictJSONParser,)
+    parser_classes: Sequence[type[BaseParser]] = (StrictJSONParser,)
     renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
     filter_backends = (StrictFilterBackend,)
     pagination_class = KeysetPagination
@@ -86,6 +87,11 @@ class ApiViewSet(GenericViewSet[Any]):
     def user(self) -> Any:
         """The account that acts, for services; None for a token of a game."""
         return self.token.user
+
+    @property
+    def actor(self) -> str:
+        """The name of who acts, for what services record beside the audit log."""
+        return self.user.get_username() if self.user else f"Token “{self.token.name}”"
 
     def body(self, serializer: type[serializers.Serializer[Any]], **kwargs: Any) -> dict[str, Any]:
         """Return the validated body. Raises ValidationError."""

@@ -14,7 +14,7 @@ DOCUMENTS = {
     **dict.fromkeys(("rejection", "rejection-replay"), "errors"),
     **dict.fromkeys(("people", "person"), "identity"),
     **dict.fromkeys(("campaigns", "campaign-players", "campaign-conversions", "cohorts"), "campaigns"),
-    **dict.fromkeys(("costs", "cost-upload", "cost-columns", "report-settings"), "campaigns"),
+    **dict.fromkeys(("costs", "cost-upload", "cost-columns", "cost-delete", "report-settings"), "campaigns"),
     **dict.fromkeys(("goals", "goal-add", "goal-edit", "goal-delete", "postback-copy"), "goals"),
     **dict.fromkeys(("keys", "key-new", "key-change", "key-rename", "key-rotate", "key-revoke"), "keys"),
     **dict.fromkeys(("tokens", "token-new", "token-rotate", "token-revoke"), "api"),

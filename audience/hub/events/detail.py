@@ -10,32 +10,23 @@ from django.shortcuts import get_object_or_404, redirect
 from audience.digest.owned_ids import player_of
 from audience.hub.events import click_macros
 from audience.hub.events.conversion_of import conversion_of
+from audience.hub.events.notes import take_notes
 from audience.hub.events.placeholders import LABELS, describe
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.masking import as_json, masked
-from audience.intake.messages.message import TIME_NOTE
-from audience.intake.messages.times import TimeNote
-from audience.intake.rejections import RevalidationStatus, revalidate_rejection, revalidation_obstacle
+from audience.intake.rejections import (
+    REVALIDATION_TEXTS,
+    RevalidationStatus,
+    revalidate_rejection,
+    revalidation_obstacle,
+)
 from audience.models import ApiKey, Event, Membership, Rejection, Role
-from audience.models.events import MACRO_NOTE, PLACEHOLDER_NOTE
 
-REVALIDATION_MESSAGES = {
-    RevalidationStatus.ACCEPTED: (
-        messages.SUCCESS,
-        "Accepted. The original time of receipt counts, and the message is being processed.",
-    ),
-    RevalidationStatus.STORED_BEFORE: (
-        messages.INFO,
-        "A message with this ID is already stored, so nothing was added.",
-    ),
-    RevalidationStatus.REFUSED: (messages.ERROR, "Still rejected. The reasons below follow the current rules."),
-    RevalidationStatus.IMPOSSIBLE: (messages.ERROR, "The message cannot be validated again."),
-}
-AT_RECEIPT = "so the time of receipt is used as the event time."
-TIME_NOTES: dict[str, str] = {
-    TimeNote.UNREADABLE: f"The time in the message could not be read, {AT_RECEIPT}",
-    TimeNote.OUT_OF_RANGE: f"The time in the message is before 2000 or after 2100, {AT_RECEIPT}",
-    TimeNote.AHEAD: f"The time in the message is after its receipt because the client’s clock is ahead, {AT_RECEIPT}",
+LEVELS = {
+    RevalidationStatus.ACCEPTED: messages.SUCCESS,
+    RevalidationStatus.STORED_BEFORE: messages.INFO,
+    RevalidationStatus.REFUSED: messages.ERROR,
+    RevalidationStatus.IMPOSSIBLE: messages.ERROR,
 }
 REJECTION_MISSING = (messages.INFO, "This message is no longer stored: it was accepted, erased or too old.")
 SUCCESSFUL = (RevalidationStatus.ACCEPTED, RevalidationStatus.STORED_BEFORE)
@@ -46,15 +37,14 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
     """`day` is the partition in which the event is looked up."""
     row = get_object_or_404(Event, game_id=membership.game_id, day=day, pk=pk)
     columns = ("properties", "traits", "context", "integrations")
-    time_note = row.context.pop(TIME_NOTE, "")
-    placeholders = describe(row.context.pop(PLACEHOLDER_NOTE, None))
-    macros = click_macros.describe(row.context.pop(MACRO_NOTE, None))
+    notes = take_notes(row)
+    placeholders = describe(notes.placeholders)
     parts = masked({column: getattr(row, column) for column in columns}, addresses=sees_addresses(membership))
     context = {
         "event": row,
         "ids": [*_ids(row, membership), *((LABELS[name].capitalize(), text) for name, text in placeholders)],
-        "time_note": TIME_NOTES.get(str(time_note), ""),
-        "macros": macros,
+        "time_note": notes.time_note_text,
+        "macros": click_macros.describe(notes.macros),
         "key": ApiKey.objects.filter(game=membership.game, pk=row.key_id or 0).first(),
         "person_id": player_of(row),
         "of_event": conversion_of(row),
@@ -84,7 +74,7 @@ def revalidate(request: HubRequest, membership: Membership, pk: int) -> HttpResp
         status = revalidate_rejection(rejection=row, requested_by=request.user.get_username()).status
     except Rejection.DoesNotExist:
         pass
-    level, text = REVALIDATION_MESSAGES[status] if status else REJECTION_MISSING
+    level, text = (LEVELS[status], REVALIDATION_TEXTS[status]) if status else REJECTION_MISSING
     remaining = Rejection.objects.select_related("key").filter(game=membership.game, pk=pk).first()
     if request.htmx:
         return _page(request, membership, remaining, outcome=text, is_success=status in SUCCESSFUL)

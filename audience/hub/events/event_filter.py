@@ -1,7 +1,7 @@
 """The filters of Live events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -17,8 +17,9 @@ Span = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """The filters; '' and None match everything. `person` is an id of any kind, `before` a cursor (_parse_cursor).
+    """The filters; '' and None match everything.
 
+    `person` is an id of any kind, `before` a cursor of a page of both tables (selection.parse_cursor).
     `names` are several event names, `received` and `happened` the start and end of a time.
     """
 
@@ -38,6 +39,15 @@ class EventFilter:
     @property
     def is_filtered(self) -> bool:
         return bool(self.person or self.status or self._unindexed)
+
+    def starting(self, *, before: str) -> "EventFilter":
+        """Return the filter of the page after a cursor."""
+        return replace(self, before=before)
+
+    @property
+    def is_of_events_only(self) -> bool:
+        """Whether rejections have none of what is filtered by."""
+        return bool(self.placeholder or self.macro or self.names or self.happened)
 
     @property
     def needs_scan(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from django.db.models import QuerySet
@@ -13,6 +14,8 @@ SLACK = timedelta(minutes=2)
 # Ids are compared until they are this close; the rest is read anyway.
 CLOSE_ENOUGH = 2_000
 MAX_STEPS = 40
+# Events of which the newest time counts, since one that was accepted later has an earlier time than those around it.
+NEIGHBORS = 100
 
 
 class Received(NamedTuple):
@@ -30,11 +33,26 @@ def id_above(events: QuerySet[Event], moment: datetime) -> int | None:
     newest, oldest = _first(events, "-pk"), _first(events, "pk")
     if newest is None or oldest is None or newest.at < moment + SLACK:
         return None
-    return _narrow(lambda pk: _first(events.filter(pk__lte=pk), "-pk"), oldest, newest, moment + SLACK)
+    read = partial(_last_of, events, count=1)
+    return _narrow(read, oldest, newest, moment + SLACK)[1].pk
 
 
-def _narrow(read: Callable[[int], Received | None], low: Received, high: Received, moment: datetime) -> int:
-    """Return the id of an event after `moment` that has at most CLOSE_ENOUGH ids before it and after `moment`.
+def id_below(events: QuerySet[Event], moment: datetime) -> int:
+    """Return an id below those of all events that were received at `moment` or later; 0 if it is that of none."""
+    newest, oldest = _first(events, "-pk"), _first(events, "pk")
+    if newest is None or oldest is None or oldest.at >= moment - SLACK:
+        return 0
+    read = partial(_last_of, events, count=NEIGHBORS)
+    last = read(newest.pk)
+    if last is None or last.at < moment - SLACK:
+        return newest.pk
+    return _narrow(read, oldest, last, moment - SLACK)[0].pk
+
+
+def _narrow(
+    read: Callable[[int], Received | None], low: Received, high: Received, moment: datetime
+) -> tuple[Received, Received]:
+    """Return (an event before `moment`, one after it) with at most CLOSE_ENOUGH ids between them.
 
     Alternates between the id in proportion to the time, and the middle one, where traffic is uneven.
     """
@@ -48,13 +66,19 @@ def _narrow(read: Callable[[int], Received | None], low: Received, high: Receive
             low = Received(between, row.at if row else low.at)
         else:
             high = row
-    return high.pk
+    return low, high
 
 
 def ends_before(events: QuerySet[Event], pk: int, moment: datetime) -> bool:
     """Whether the event of an id, and so all before it, were received before `moment`."""
     row = _first(events.filter(pk__lte=pk), "-pk")
     return row is None or row.at < moment - SLACK
+
+
+def _last_of(events: QuerySet[Event], pk: int, *, count: int) -> Received | None:
+    """Return the last event up to an id, and when the newest of the last `count` was received."""
+    rows = list(events.filter(pk__lte=pk).order_by("-pk").values_list("pk", "received_at")[:count])
+    return Received(rows[0][0], max(at for _, at in rows)) if rows else None
 
 
 def _first(events: QuerySet[Event], order: str) -> Received | None:

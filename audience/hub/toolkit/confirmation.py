@@ -27,6 +27,16 @@ class TypedName(forms.Form):
         return typed
 
 
+def suppress_field() -> forms.BooleanField:
+    """Return the checkbox of a suppression."""
+    return forms.BooleanField(
+        label="Refuse later events of this player",
+        required=False,
+        help_text="Events that arrive later with a user or anonymous ID that only this player has are rejected, and "
+        "the receipt counts them.",
+    )
+
+
 class EraseForm(forms.Form):
     """The player to erase, typed twice because it cannot be undone."""
 
@@ -39,6 +49,7 @@ class EraseForm(forms.Form):
         help_text="An erasure cannot be undone.",
         widget=forms.TextInput(attrs=NO_SUGGESTIONS),
     )
+    suppress = suppress_field()
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -57,6 +68,7 @@ class ErasePersonForm(forms.Form):
         widget=forms.TextInput(attrs=NO_SUGGESTIONS),
         error_messages={"required": "No ID was entered. Nothing was erased."},
     )
+    suppress = suppress_field()
 
     def __init__(self, *args: Any, subject: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

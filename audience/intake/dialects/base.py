@@ -13,6 +13,7 @@ from audience.database import clock
 from audience.database.availability import is_unavailable
 from audience.intake.dialects.refusing import RefusingView
 from audience.intake.dialects.responses import Refusal, RequestProblem, allow_origin
+from audience.intake.requests import suppressed_ids
 from audience.intake.storing.accept import AcceptResult, accept_all, accept_on_loop, refuse_when_full
 from audience.intake.storing.rows import Submission
 from audience.intake.storing.write_queue import Overloaded
@@ -47,7 +48,11 @@ class IngestView(RefusingView):
 
     async def accept(self, request: Sequence[Submission]) -> list[AcceptResult]:
         """Store the submissions of a request. When this returns, they are committed."""
-        return await accept_on_loop(request) if self.is_on_loop else accept_all(request)
+        results = await accept_on_loop(request) if self.is_on_loop else accept_all(request)
+        for submission in request:
+            if submission.rejected:
+                suppressed_ids.count(submission.key.game_id, submission.rejected)
+        return results
 
     def prepare(self) -> None:
         """Set the attributes that handlers use."""

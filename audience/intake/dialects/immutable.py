@@ -132,16 +132,18 @@ class MessagesView(ImmutableView):
             text = f"messages must contain 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}."
             raise self.content_error(text)
         messages, rejected = parse(payload["messages"], now=self.received_at)
-        if key.is_restricted:
+        if key.is_restricted or key.game.suppressed_ids:
             messages = self.permitted_messages(key, messages, rejected)
         [result] = await self.accept([self.submission(key, messages, rejected)])
         return as_json(answer_body(result, [*rejected, *result.reused]))
 
     def permitted_messages(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> list[Message]:
-        """The messages that the key may send; the others are added to `rejected`."""
+        """The messages that the key may send and whose player is not suppressed; the others are added to `rejected`."""
         permitted = []
         for message in messages:
-            if violation := self.violation(key, message):
+            if suppressed := self.suppressed(key, message, message.raw["messageId"]):
+                rejected.append(suppressed)
+            elif violation := self.violation(key, message):
                 rejected.append(Rejected(message.raw["messageId"], [violation], message.raw))
             else:
                 permitted.append(message)

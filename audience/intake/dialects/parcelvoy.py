@@ -46,11 +46,17 @@ class ParcelvoyView(IngestView):
         except rules.InvalidItem as invalid:
             violation = Violation(invalid.path, "VALIDATION", str(invalid))
             raise self.with_rejection(error(422, str(invalid), None), key, violation, payload) from None
+        messages, suppressed = self.without_suppressed(key, messages)
+        if suppressed and not messages:
+            # No answer refuses a part of a request.
+            refusal = error(422, restrictions.SUPPRESSED.message, None)
+            refusal.submissions = [self.submission(key, [], suppressed)]
+            raise refusal
         if restriction := next(filter(None, (self.violation(key, message) for message in messages)), None):
             is_event = restriction == restrictions.EVENT_NOT_ALLOWED
             refusal = error(422, restriction.message, None) if is_event else self.refuse(RequestProblem.UNKNOWN_KEY)
             raise self.with_rejection(refusal, key, restriction, payload)
-        await self.accept([self.submission(key, messages, [])])
+        await self.accept([self.submission(key, messages, suppressed)])
         return HttpResponse(status=204)
 
     def require_key(self, request: HttpRequest) -> ApiKey:

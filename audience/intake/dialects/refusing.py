@@ -8,14 +8,14 @@ from typing import Any
 from rest_framework.views import APIView
 
 from audience.intake.dialects.responses import Refusal, RequestProblem
-from audience.intake.messages.message import NOT_KEPT, Message, Rejected, Violation
+from audience.intake.messages.message import NOT_KEPT, SUPPRESSED_RAW, Message, Rejected, Violation
 from audience.intake.requests import body, limit, restrictions
 from audience.intake.requests.auth import find_expired_key
 from audience.intake.requests.caller import caller_ip, origin, record_caller
 from audience.intake.requests.request_id import request_id
 from audience.intake.storing import allowance
 from audience.intake.storing.accept import record_use
-from audience.intake.storing.rows import Submission
+from audience.intake.storing.rows import Submission, subjects_of
 from audience.models import ApiKey, Dialect
 
 # Between two Rejections for requests with the same expired key.
@@ -82,8 +82,28 @@ class RefusingView(APIView):
         """Why the key may not send this message from the caller's origin or address; None when it may."""
         return self.caller_violation(key) or restrictions.event_violation(key, message)
 
+    def suppressed(self, key: ApiKey, message: Message, message_id: str | None) -> Rejected | None:
+        """The rejection of a message whose player was erased with a suppression; None for any other. It has no data of
+        the player. `message_id` is the id as sent."""
+        erasure = key.game.suppressed_ids and key.game.suppressed_ids.erasure_of(message)
+        if not erasure:
+            return None
+        violations = [restrictions.SUPPRESSED]
+        return Rejected(message_id, violations, SUPPRESSED_RAW, route=self.route, suppressed_by=erasure)
+
+    def without_suppressed(self, key: ApiKey, messages: list[Message]) -> tuple[list[Message], list[Rejected]]:
+        """The messages whose player is not suppressed, and the rejections of the others."""
+        if not key.game.suppressed_ids:
+            return messages, []
+        found = [(message, self.suppressed(key, message, message.message_id)) for message in messages]
+        return [message for message, rejected in found if not rejected], [row for _, row in found if row]
+
     def submission(self, key: ApiKey, messages: Sequence[Message], rejected: Sequence[Rejected]) -> Submission:
         """These messages, with the caller's address and origin, for `accept`."""
+        if suppressed_ids := key.game.suppressed_ids:
+            for rejection in rejected:
+                if suppressed_ids.includes(subjects_of(rejection.raw)):
+                    rejection.forget()
         record_caller(self.request, messages, rejected)
         return Submission(
             key=key,

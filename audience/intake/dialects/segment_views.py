@@ -107,6 +107,8 @@ class SegmentView(SegmentRequest):
             message = self.read_message(raw, kind)
         except segment_ids.InvalidMessage as error:
             return self.reject(raw, error.violation)
+        if suppressed := self.suppressed(key, message, text_of(raw.get("messageId")) or None):
+            return suppressed
         violation = self.violation(key, message)
         return self.reject(raw, violation) if violation else message
 

@@ -24,7 +24,9 @@ MAX_MESSAGE_ID_LENGTH = 256
 MESSAGE_ID_REUSED = "MESSAGE_ID_REUSED"
 # Stored in place of the content of a request that was refused as a whole.
 NOT_KEPT = {"not_kept": True}
-# What may be stored with it: the size of the body, and the id of the request (request_id.py).
+# Stored in place of the content of a message that names an erased player whose events are refused.
+SUPPRESSED_RAW = {"suppressed": True}
+# What may be stored with NOT_KEPT: the size of the body, and the id of the request (request_id.py).
 NOT_KEPT_FIELDS = {*NOT_KEPT, "bytes", "request"}
 
 
@@ -114,6 +116,7 @@ class Rejected:
     """A message that was rejected. `message_id` is as sent, None if it is missing or not a text.
 
     Its dialect uses `route` and `envelope` besides `raw` to validate it again; '' and {} if it does not.
+    `suppressed_by` is the erasure of the player whom it names, if its events are refused.
     """
 
     message_id: str | None
@@ -123,6 +126,16 @@ class Rejected:
     envelope: dict[str, Any] = field(default_factory=dict)
     request_ip: str = ""
     origin: str = ""
+    suppressed_by: uuid.UUID | None = None
+
+    @property
+    def is_suppressed(self) -> bool:
+        """Whether nothing of it may be stored but its id and why it was rejected."""
+        return self.raw is SUPPRESSED_RAW
+
+    def forget(self) -> None:
+        """Remove the content."""
+        self.raw, self.envelope, self.request_ip = SUPPRESSED_RAW, {}, ""
 
 
 def is_not_kept(raw: Any) -> bool:

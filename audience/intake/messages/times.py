@@ -41,6 +41,14 @@ class TimeNote(StrEnum):
     AHEAD = "ahead"
 
 
+AT_RECEIPT = "so the time of receipt is used as the event time."
+TIME_NOTES: dict[str, str] = {
+    TimeNote.UNREADABLE: f"The time in the message could not be read, {AT_RECEIPT}",
+    TimeNote.OUT_OF_RANGE: f"The time in the message is before 2000 or after 2100, {AT_RECEIPT}",
+    TimeNote.AHEAD: f"The time in the message is after its receipt because the client’s clock is ahead, {AT_RECEIPT}",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """When a message happened.

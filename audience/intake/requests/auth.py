@@ -9,7 +9,7 @@ from functools import partial
 from django.http import HttpRequest
 from django.utils.asyncio import async_unsafe
 
-from audience.intake.requests import prefetch
+from audience.intake.requests import prefetch, suppressed_ids
 from audience.models import ApiKey
 from audience.models.keys import SENDER_KINDS, sha256_hex
 
@@ -66,8 +66,10 @@ def _find_cached(value: str) -> ApiKey | None:
 def find_keys(values: Iterable[str], *, kinds: Collection[str] = SENDER_KINDS) -> dict[str, ApiKey]:
     """The live keys with these values, by value, in one query."""
     by_digest = {sha256_hex(value): value for value in values}
-    keys = ApiKey.objects.live().select_related("game").filter(digest__in=list(by_digest), kind__in=kinds)
-    return {by_digest[key.digest]: key for key in keys}
+    keys = ApiKey.objects.live().select_related("game__suppression_version")
+    found = list(keys.filter(digest__in=list(by_digest), kind__in=kinds))
+    suppressed_ids.attach(found)
+    return {by_digest[key.digest]: key for key in found}
 
 
 def clear_key_cache() -> None:
@@ -89,7 +91,10 @@ def basic_user(request: HttpRequest) -> str:
 @async_unsafe("A query must not block the event loop.")
 def _look_up(digest: str) -> ApiKey | None:
     now, cached = time.monotonic(), _cache.get(digest)
-    key = ApiKey.objects.select_related("game", "replaced_by").filter(digest=digest).first()
+    keys = ApiKey.objects.select_related("game__suppression_version", "replaced_by")
+    key = keys.filter(digest=digest).first()
+    if key:
+        suppressed_ids.attach([key])
     if _cache.get(digest) is not cached:
         return key  # another thread has cleared or refreshed the cache since, and this result may be older
     if key is None:

@@ -122,7 +122,8 @@ def record_caller(request: HttpRequest, messages: Iterable[Message], rejected: I
         message.context = {**context, **message.context}
     for rejection in rejected:
         stated_ip = _context_ip(rejection.raw) or _context_ip({"context": rejection.envelope.get("context")})
-        rejection.request_ip, rejection.origin = "" if is_opt_out(stated_ip) else ip, caller_origin
+        is_left_out = rejection.is_suppressed or is_opt_out(stated_ip)
+        rejection.request_ip, rejection.origin = "" if is_left_out else ip, caller_origin
 
 
 def is_opt_out(stated: Any) -> bool:

@@ -15,6 +15,7 @@ from audience.models import ApiKey, Kind
 EVENT_NOT_ALLOWED = Violation("", "EVENT_NOT_ALLOWED", "this key is not allowed to send events of this name")
 ORIGIN_NOT_ALLOWED = Violation("", "ORIGIN_NOT_ALLOWED", "this key is not allowed to be used from this origin")
 ADDRESS_NOT_ALLOWED = Violation("", "ADDRESS_NOT_ALLOWED", "this key is not allowed to be used from this IP address")
+SUPPRESSED = Violation("", "SUPPRESSED", "the player was erased, and events of this player are refused")
 KEY_ENDED = Violation("", "KEY_ENDED", "this key is past its end")
 WILDCARD = "*."
 HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")

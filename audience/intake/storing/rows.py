@@ -183,7 +183,7 @@ def rejections(submission: Submission, *, limit: int) -> list[RejectionRow]:
             rejection.route,
             _json(_truncated(rejection.envelope, MAX_ENVELOPE_BYTES)),
             _json(_truncated(rejection.raw, MAX_RAW_BYTES)),
-            _subjects(rejection.raw),
+            subjects_of(rejection.raw),
             rejection.origin,
             rejection.request_ip,
         )
@@ -200,7 +200,7 @@ def _truncated(value: Any, limit: int) -> Any:
     return value if size <= limit else {TRUNCATED: True, "bytes": size}
 
 
-def _subjects(raw: Any) -> list[str]:
+def subjects_of(raw: Any) -> list[str]:
     """All ids in a rejected message or list of messages, for erasures: the values of keys that end in `id`.
 
     They are cleaned like the ids of valid messages.

@@ -2,19 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from urllib.parse import urlencode
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 
 from audience.digest.active_quarters import RETENTION_DAYS
+from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership
 from postbacks.hub.campaigns.filters import CampaignFilter, read_filter
 from postbacks.hub.campaigns.table import figure_text
-from postbacks.reporting.campaigns import cohorts
-from postbacks.reporting.campaigns.amounts import Rates, rates_of
-from postbacks.reporting.campaigns.cohorts import Cohort
+from postbacks.reporting.campaigns import cohort_table, cohorts
+from postbacks.reporting.campaigns.cohort_table import CohortRow
 from postbacks.reporting.campaigns.definitions import REVENUE_DAYS
 
 
@@ -38,7 +37,7 @@ class Earned:
 
 
 @dataclass(frozen=True, slots=True)
-class CohortRow:
+class CohortLine:
     """A day of first clicks; `day` is None for the whole period. `query`: the parameters of the list of its players."""
 
     day: date | None
@@ -52,39 +51,39 @@ class CohortRow:
 def cohort_list(request: HubRequest, membership: Membership) -> HttpResponse:
     # The days of cohorts are computed in the time zone of the game.
     filters = read_filter(request, membership.game, zone=membership.game.zone)
-    rates = rates_of(membership.game)
-    by_day = cohorts.by_day(filters.scope)
-    rows = [_row(filters, day, by_day[day], rates) for day in sorted(by_day, reverse=True)]
-    whole = cohorts.merged(by_day.values())
-    missing = {code for amounts in whole.revenue.values() for code in rates.convert(amounts).missing}
+    table = cohort_table.read(filters.scope)
     context = {
         "filters": filters,
-        "rows": rows,
-        "total": _row(filters, None, whole, rates),
-        "currency": rates.currency,
-        "missing": sorted(missing),
+        "rows": [_line(filters, row, table.currency) for row in table.rows],
+        "total": _line(filters, table.total, table.currency),
+        "currency": table.currency,
+        "missing": table.missing,
         "names": [crumb.label for crumb in filters.crumbs],
     }
     return page(request, "hub/campaigns/cohorts.html", membership, **context)
 
 
-def _row(filters: CampaignFilter, day: date | None, cohort: Cohort, rates: Rates) -> CohortRow:
-    return CohortRow(
-        day=day,
-        players=cohort.players,
-        query=_query(filters, day),
-        retention=[_retained(filters, day, cohort, days) for days in RETENTION_DAYS],
-        revenue=[
-            Earned(days, figure_text(_per_player(cohort, days, rates), "unit cost", rates.currency))
-            for days in REVENUE_DAYS
-        ],
+@game_view()
+def cohorts_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
+    """Return the days of the table as CSV."""
+    scope = read_filter(request, membership.game, zone=membership.game.zone).scope
+    lines = cohort_table.lines(scope, cohort_table.read(scope))
+    return spreadsheet.streamed(lines, name=cohort_table.file_name(scope), content_type="text/csv; charset=utf-8")
+
+
+def _line(filters: CampaignFilter, row: CohortRow, currency: str) -> CohortLine:
+    return CohortLine(
+        day=row.day,
+        players=row.players,
+        query=_query(filters, row.day),
+        retention=[_retained(filters, row, days) for days in RETENTION_DAYS],
+        revenue=[Earned(days, figure_text(row.per_player[days], "unit cost", currency)) for days in REVENUE_DAYS],
     )
 
 
-def _retained(filters: CampaignFilter, day: date | None, cohort: Cohort, days: int) -> Retained:
-    share = cohort.retention(days)
-    query = _query(filters, day, until=cohorts.last_known_day(filters.scope, days), active=days)
-    return Retained(days, None if share is None else round(100 * share, 1), cohort.active.get(days, 0), query)
+def _retained(filters: CampaignFilter, row: CohortRow, days: int) -> Retained:
+    query = _query(filters, row.day, until=cohorts.last_known_day(filters.scope, days), active=days)
+    return Retained(days, row.retention[days], row.active[days], query)
 
 
 def _query(filters: CampaignFilter, day: date | None, *, until: date | None = None, active: int | None = None) -> str:
@@ -93,8 +92,3 @@ def _query(filters: CampaignFilter, day: date | None, *, until: date | None = No
     dates = {"from": first.isoformat(), "to": min(last, until or last).isoformat()}
     days = {} if active is None else {"active": active}
     return urlencode({**filters.scope.names, **dates, **days})
-
-
-def _per_player(cohort: Cohort, days: int, rates: Rates) -> Decimal | None:
-    players = cohort.known.get(days, 0)
-    return rates.convert(cohort.revenue.get(days, {})).amount / players if players else None

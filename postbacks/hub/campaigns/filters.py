@@ -13,14 +13,12 @@ from audience.models import Game
 from audience.wording import time_zones
 from postbacks.reporting.campaigns.figures import LEVELS, Scope
 from postbacks.reporting.campaigns.periods import Period
-from postbacks.reporting.labels import network_label
+from postbacks.reporting.campaigns.wording import LEVEL_LABELS, name_label, selects
 
-LEVEL_LABELS = {"network": "Network", "campaign": "Campaign", "ad_group": "Ad group", "ad": "Ad"}
 RANGES = {"7": "7 days", "30": "30 days", "90": "90 days"}
 DEFAULT_RANGE = "30"
 # Longer periods are cut: nobody asks for more, and each day is a column of the chart.
 MAX_DAYS = 731
-NOT_NAMED = "(not named)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +62,7 @@ class CampaignFilter:
 
     def selects(self, names: tuple[str, ...]) -> bool:
         """Whether a row has the searched text in one of its names."""
-        labels = (name_label(names, number).casefold() for number in range(len(names)))
-        return not self.query or any(self.query.casefold() in label for label in labels)
+        return selects(self.query, names)
 
 
 def read_filter(request: HubRequest, game: Game, *, zone: ZoneInfo | None = None) -> CampaignFilter:
@@ -123,11 +120,6 @@ def _without_dates(request: HubRequest, ranges: Filter) -> Filter:
         for one in ranges.options
     ]
     return Filter(ranges.name, ranges.label, ranges.chosen, options)
-
-
-def name_label(names: tuple[str, ...], number: int) -> str:
-    """Return a name of a row as pages show it."""
-    return network_label(names[number]) if number == 0 else names[number] or NOT_NAMED
 
 
 def names_query(names: tuple[str, ...]) -> str:

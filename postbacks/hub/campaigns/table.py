@@ -1,4 +1,4 @@
-"""The table of campaigns: the cells of a row with their links, and the order of rows."""
+"""The table of campaigns: the cells of a row with their links."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 
 from audience.digest import money
 from audience.wording import time_zones
-from postbacks.hub.campaigns.columns import Column, Value
-from postbacks.hub.campaigns.filters import CampaignFilter, name_label, names_query
+from postbacks.hub.campaigns.filters import CampaignFilter, names_query
+from postbacks.reporting.campaigns.columns import Column, Value
 from postbacks.reporting.campaigns.report import ReportRow
+from postbacks.reporting.campaigns.wording import name_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +39,6 @@ class Line:
     def parents(self) -> str:
         """The names above that of the row."""
         return " › ".join(self.labels[:-1])
-
-
-def ordered(rows: Sequence[ReportRow], shown: Sequence[Column], *, by: str, ascending: bool) -> list[ReportRow]:
-    """Return the rows in order of a column; of the names for any other `by`. Rows without the figure come last, and
-    equal ones are in order of their names."""
-    column = next((column for column in shown if column.key == by), None)
-    named = sorted(rows, key=_name_order, reverse=column is None and not ascending)
-    if column is None:
-        return named
-    with_value = [row for row in named if column.value(row) is not None]
-    with_value.sort(key=column.value, reverse=not ascending)  # type: ignore[arg-type]
-    return [*with_value, *(row for row in named if column.value(row) is None)]
-
-
-def _name_order(row: ReportRow) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return tuple(name_label(row.names, number).casefold() for number in range(len(row.names))), row.names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

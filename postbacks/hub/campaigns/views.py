@@ -1,6 +1,5 @@
 """The Campaigns page: which ads bring paying players, with its CSV export and the lists behind its figures."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
@@ -11,20 +10,21 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 
 from audience.digest.active_quarters import RETENTION_DAYS
-from audience.hub.people.views import person_rows
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.filters import choice
 from audience.models import Conversion, Membership, Person, Touch, trigger_label
+from audience.reporting.people import person_rows
 from audience.wording import dates
-from postbacks.hub.campaigns import columns, table
-from postbacks.hub.campaigns.filters import LEVEL_LABELS, CampaignFilter, name_label, read_filter
+from postbacks.hub.campaigns import table
+from postbacks.hub.campaigns.filters import CampaignFilter, read_filter
 from postbacks.hub.toolkit import charts
-from postbacks.hub.toolkit.conversion_rows import conversion_row, with_outcomes
-from postbacks.reporting.campaigns import cohorts, costs, figures, listed
+from postbacks.reporting.campaigns import cohorts, columns, costs, export, figures, listed, order
 from postbacks.reporting.campaigns.amounts import rates_of
 from postbacks.reporting.campaigns.figures import LEVELS
-from postbacks.reporting.campaigns.report import ReportRow, build
+from postbacks.reporting.campaigns.report import build
+from postbacks.reporting.campaigns.wording import LEVEL_LABELS, name_label
+from postbacks.reporting.conversion_rows import conversion_row, with_outcomes
 
 ROWS_PER_PAGE = 50
 ROWS_PER_LIST = 50
@@ -42,7 +42,7 @@ def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
     lines = table.Lines(
         columns=shown, filters=filters, currency=report.currency, days=days, url_of=partial(_url, membership)
     )
-    rows = table.ordered(report.rows, shown, by=by, ascending=ascending)
+    rows = order.ordered(report.rows, shown, by=by, ascending=ascending)
     offset = _offset(request) if _offset(request) < len(rows) else 0
     metric = choice(request, "metric", label="Chart", choices=METRICS.items(), default="clicks")
     context = {
@@ -71,27 +71,11 @@ def campaigns_export(request: HubRequest, membership: Membership) -> StreamingHt
     """Return all rows of the table as CSV, with the same filters and order."""
     filters = read_filter(request, membership.game)
     report = build(filters.scope, depth=filters.depth, compare=filters.compare, selected=filters.selects)
-    game = membership.game
-    shown = columns.columns(report, game=game)
+    shown = columns.columns(report, game=membership.game)
     by, ascending = _order(request)
-    rows = table.ordered(report.rows, shown, by=by, ascending=ascending)
-    originals = _original_columns(report.rows)
-    header = [*LEVELS[: filters.depth], *(column.key for column in shown), "currency", *originals]
-    header += ["first_day", "last_day", "time_zone", "attribution_window_days"]
-    header += [f"{column.key}_before" for column in shown if column.before] if filters.compare else []
-    period = filters.period
-    fixed = [period.first, period.last, period.zone.key]
-
-    def cells(row: ReportRow) -> list[Any]:
-        figures = [_exported(column.value(row)) for column in shown]
-        amounts = [_exported(original(row)) for original in originals.values()]
-        window_days = game.window_of(row.names[0]).days
-        return [*row.names, *figures, report.currency, *amounts, *fixed, window_days, *_earlier(row, shown)]
-
-    name = f"campaigns-{membership.game.slug}-{period.first}-{period.last}.csv"
-    return spreadsheet.streamed(
-        spreadsheet.lines(header, map(cells, rows)), name=name, content_type="text/csv; charset=utf-8"
-    )
+    rows = order.ordered(report.rows, shown, by=by, ascending=ascending)
+    lines = export.lines(filters.scope, report, shown, rows, depth=filters.depth, compare=filters.compare)
+    return spreadsheet.streamed(lines, name=export.file_name(filters.scope), content_type="text/csv; charset=utf-8")
 
 
 @game_view()
@@ -148,43 +132,13 @@ def _offset(request: HubRequest) -> int:
 
 def _order(request: HubRequest) -> tuple[str, bool]:
     """Return the column of the order, and whether it ascends: names do by default, figures do not."""
-    by = request.GET.get("sort", "clicks")
+    by = request.GET.get("sort", order.DEFAULT)
     direction = request.GET.get("dir", "")
-    return by, direction == "asc" if direction in ("asc", "desc") else by == "name"
+    return by, direction == "asc" if direction in ("asc", "desc") else by == order.BY_NAME
 
 
 def _url(membership: Membership, name: str) -> str:
     return reverse(name, kwargs={"slug": membership.game.slug})
-
-
-def _original_columns(rows: list[ReportRow]) -> dict[str, Callable[[ReportRow], columns.Value]]:
-    """Return {name: value of a row} of the columns of amounts as they were reported, one per currency."""
-    revenue = sorted({code for row in rows for code in row.figures.revenue})
-    spend = sorted({code for row in rows if row.cost for code in row.cost.originals})
-    found: dict[str, Callable[[ReportRow], columns.Value]] = {}
-    for code in revenue:
-        found[f"revenue_{code or 'without_currency'}"] = partial(_revenue_in, code)
-    for code in spend:
-        found[f"spend_{code}"] = partial(_spend_in, code)
-    return found
-
-
-def _revenue_in(currency: str, row: ReportRow) -> columns.Value:
-    return row.figures.revenue.get(currency, 0)
-
-
-def _spend_in(currency: str, row: ReportRow) -> columns.Value:
-    return row.cost.originals.get(currency, 0) if row.cost else None
-
-
-def _earlier(row: ReportRow, shown: list[columns.Column]) -> list[Any]:
-    return [_exported(column.before(row)) for column in shown if column.before] if row.before is not None else []
-
-
-def _exported(value: columns.Value) -> Any:
-    if value is None:
-        return ""
-    return value if isinstance(value, int) else f"{value:.4f}".rstrip("0").rstrip(".")
 
 
 def _chart(filters: CampaignFilter, metric: str, label: str) -> charts.Chart:

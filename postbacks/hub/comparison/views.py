@@ -5,22 +5,24 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 
 from audience.database import clock
-from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit import spreadsheet
+from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.filters import Filter, choice
 from audience.hub.toolkit.range_input import RANGE_PARAMETERS, RangeError, has_range
 from audience.models import Game, Membership, trigger_label
 from audience.wording.days import Days, last_days
 from audience.wording.time_zones import zone_or_utc
 from postbacks.hub.comparison.dates import read_days
-from postbacks.hub.comparison.findings import Finding, findings
 from postbacks.hub.toolkit.network_pages import compared_configs, network_or_404
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Network
+from postbacks.reporting import comparison_export as export
 from postbacks.reporting.comparison import COLUMNS, UNDECIDED, Comparison, Numbers, compare
+from postbacks.reporting.comparison_findings import Finding, findings
 
 RANGES = {"7d": ("7 days", 7), "30d": ("30 days", 30), "90d": ("90 days", 90)}
 DEFAULT_RANGE = "7d"
@@ -49,8 +51,22 @@ def comparison(request: HubRequest, membership: Membership, network: str) -> Htt
     return page(request, template, membership, **context)
 
 
-def _context(request: HttpRequest, game: Game, network: Network, configs: list[PostbackConfig]) -> dict[str, Any]:
-    postbacks = choice(
+@game_view()
+def comparison_export(request: HubRequest, membership: Membership, network: str) -> StreamingHttpResponse:
+    """Return the table by day and event as CSV."""
+    ad_network, game = network_or_404(network), membership.game
+    configs = list(compared_configs(game, network))
+    if not configs:
+        raise Http404("This network has no postback.")
+    config = _chosen(_postbacks(request, ad_network, configs), configs)
+    days = _days(request, config)[1]
+    compared = compare(config, dates=days.dates, starts=days.starts)
+    lines = export.lines(config, days, compared, addresses=sees_addresses(membership))
+    return spreadsheet.streamed(lines, name=export.file_name(config, days), content_type="text/csv; charset=utf-8")
+
+
+def _postbacks(request: HttpRequest, network: Network, configs: list[PostbackConfig]) -> Filter:
+    return choice(
         request,
         "postback",
         label=network.pixel_label,
@@ -58,7 +74,15 @@ def _context(request: HttpRequest, game: Game, network: Network, configs: list[P
         default=str(configs[0].pk),
         clears=RANGE_PARAMETERS,
     )
-    config = next(config for config in configs if str(config.pk) == postbacks.chosen)
+
+
+def _chosen(postbacks: Filter, configs: list[PostbackConfig]) -> PostbackConfig:
+    return next(config for config in configs if str(config.pk) == postbacks.chosen)
+
+
+def _context(request: HttpRequest, game: Game, network: Network, configs: list[PostbackConfig]) -> dict[str, Any]:
+    postbacks = _postbacks(request, network, configs)
+    config = _chosen(postbacks, configs)
     ranges, days, error = _days(request, config)
     compared = compare(config, dates=days.dates, starts=days.starts)
     links = Links(game, config, days)

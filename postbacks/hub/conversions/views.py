@@ -1,6 +1,6 @@
 """The Conversions page: the funnel, the list with its filters and search, the CSV export; and one conversion."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -16,23 +16,25 @@ from audience.hub.toolkit.filters import Filter, choice, search_text
 from audience.hub.toolkit.masking import as_json, masked
 from audience.hub.toolkit.paging import newest
 from audience.models import Conversion, Game, Kind, Membership, Reason, ValueProblem, trigger_label
-from postbacks.hub.campaigns.filters import name_label, names_query
+from postbacks.hub.campaigns.filters import names_query
 from postbacks.hub.conversions.funnel import draw_bars
-from postbacks.hub.toolkit.conversion_rows import conversion_row, folded, with_outcomes
 from postbacks.networks import NETWORKS
 from postbacks.outbox import reasons
-from postbacks.reporting import clicks, conversion_detail, conversion_status, export, figure_rows, funnel, statuses
+from postbacks.reporting import (
+    clicks,
+    conversion_detail,
+    conversion_list,
+    conversion_status,
+    export,
+    figure_rows,
+    funnel,
+)
 from postbacks.reporting.campaigns.ad_names import names_of
-from postbacks.reporting.labels import CLICK_LABELS
+from postbacks.reporting.campaigns.wording import name_label
+from postbacks.reporting.conversion_rows import conversion_row, folded, with_outcomes
 from postbacks.reporting.search import SearchResult, find
 
 DEFAULT_PERIOD = "7d"
-# A click id may be longer than any other id.
-MAX_QUERY_LENGTH = 2048
-CURRENCY_LENGTH = 3
-# What is listed of the whole period. Finding the rows of the others in a long one takes too long: of them, those are
-# listed that the funnel counts.
-UNCAPPED = {statuses.ALL, statuses.UNCOUNTED, statuses.CONVERSIONS, statuses.ATTRIBUTED, *statuses.HEADLINES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class ConversionListFilter:
     @property
     def key(self) -> str:
         """The key of what is listed. With a network chosen, only conversions attributed to it."""
-        return listed_key(self.only.chosen, self.network.chosen)
+        return conversion_list.listed_key(self.only.chosen, self.network.chosen)
 
     @property
     def is_list_capped(self) -> bool:
@@ -135,7 +137,7 @@ def conversions_export(request: HubRequest, membership: Membership) -> Streaming
     """Return the filtered list as CSV. Allowed for viewers, since players are identified by ids only."""
     rows, _ = listed_conversions(read_filter(request, membership.game))
     lines = export.lines(rows, addresses=sees_addresses(membership))
-    name = f"conversions-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
+    name = export.file_name(membership.game, now=clock.now())
     return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
 
 
@@ -180,31 +182,26 @@ def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     trigger = choice(request, "event", label="Event", choices=[("", "All events"), *names])
     networks = [(kind, network.label) for kind, network in NETWORKS.items()]
     network = choice(request, "network", label="Ad click", choices=[("", "All networks"), *networks])
-    keys = (statuses.ALL, statuses.UNCOUNTED, *statuses.STEPS, *statuses.STATUSES, *statuses.Acknowledged)
-    keys += tuple(statuses.HEADLINES)
-    only = choice(request, "only", label="Status", choices=[("", ""), *((key, funnel.LABELS[key]) for key in keys)])
-    sources = [(kind or conversion_status.NO_PAID_CLICK, label) for kind, label in CLICK_LABELS.items()]
-    click = choice(request, "click", label="Click", choices=[("", "All"), *sources])
+    choices = [("", ""), *((key, funnel.LABELS[key]) for key in conversion_list.KEYS)]
+    only = choice(request, "only", label="Status", choices=choices)
+    click = choice(request, "click", label="Click", choices=[("", "All"), *conversion_list.CLICKS.items()])
     problem = choice(request, "problem", label="Value", choices=[("", ""), *ValueProblem.choices])
-    start, is_capped = funnel.counting_start(game, period.since, period.until)
-    is_whole = listed_key(only.chosen, network.chosen) in UNCAPPED and request.GET.get("counted") != "1"
-    scope = conversion_status.ConversionFilter(
+    filters = conversion_status.ConversionFilter(
         game=game,
-        since=period.since if is_whole else start,
+        since=period.since,
         until=period.until,
         trigger=trigger.chosen,
         network=network.chosen,
         click=click.chosen,
-        currency=search_text(request, "currency", length=CURRENCY_LENGTH),
+        currency=search_text(request, "currency", length=conversion_list.CURRENCY_LENGTH),
         problem=problem.chosen,
     )
-    query, counted = search_text(request, "q", length=MAX_QUERY_LENGTH), replace(scope, since=start)
-    return ConversionListFilter(period, trigger, network, only, click, problem, query, scope, counted, is_capped)
-
-
-def listed_key(only: str, network: str) -> str:
-    """Return the key of the list: without one, what is attributed to the network, or all conversions."""
-    return only or (statuses.ATTRIBUTED if network else statuses.CONVERSIONS)
+    counted_only = request.GET.get("counted") == "1"
+    found = conversion_list.conversion_list(filters, only=only.chosen, counted_only=counted_only)
+    query = search_text(request, "q", length=conversion_list.MAX_QUERY_LENGTH)
+    return ConversionListFilter(
+        period, trigger, network, only, click, problem, query, found.scope, found.counted, found.is_capped
+    )
 
 
 def listed_conversions(filters: ConversionListFilter) -> tuple[QuerySet[Conversion], SearchResult | None]:

@@ -8,14 +8,16 @@ from django.shortcuts import redirect
 
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
-from postbacks.hub.campaigns.filters import NOT_NAMED, names_query
+from postbacks.hub.campaigns.filters import names_query
 from postbacks.hub.costs.forms import ColumnsForm, CostUploadForm
 from postbacks.models import CostUpload
-from postbacks.reporting.campaigns import cost_files, cost_gaps, costs
+from postbacks.reporting.campaigns import cost_files, cost_gaps, cost_uploads, costs
 from postbacks.reporting.campaigns.cost_files import MAX_ERRORS, REQUIRED, CostFile, CostsRefused
 from postbacks.reporting.campaigns.cost_gaps import CampaignWithoutCost
+from postbacks.reporting.campaigns.cost_uploads import CostLinesRefused, line_count
 from postbacks.reporting.campaigns.figures import Scope
 from postbacks.reporting.campaigns.periods import last_days
+from postbacks.reporting.campaigns.wording import NOT_NAMED
 from postbacks.reporting.labels import network_label
 
 MAX_UPLOADS = 20
@@ -68,32 +70,27 @@ def _store(
     request: HubRequest, membership: Membership, file: CostFile, mapped: Any, defaults: Any, name: str
 ) -> HttpResponse | None:
     """Store the rows and go back to the page; nothing is stored if a line has an error, which is shown."""
-    read = cost_files.read_rows(membership.game, file, mapped, defaults=defaults)
-    if read.errors or not read.rows:
-        wrong = len(read.errors)
-        problem = f"Nothing was saved: {wrong:,} of {_lines(len(file.lines))} {'has' if wrong == 1 else 'have'} errors."
-        problem = problem if read.errors else "Nothing was saved: the file has only lines with totals."
-        context = {"problem": problem, "errors": read.errors[:MAX_ERRORS], "more": len(read.errors) - MAX_ERRORS}
+    uploaded_by = request.user.email or request.user.get_username()
+    try:
+        stored = cost_uploads.store_file(
+            game=membership.game, file=file, mapped=mapped, defaults=defaults, name=name, uploaded_by=uploaded_by
+        )
+    except CostLinesRefused as refused:
+        more = len(refused.errors) - MAX_ERRORS
+        context = {"problem": str(refused), "errors": refused.errors[:MAX_ERRORS], "more": more}
         return _show(request, membership, CostUploadForm(), **context)
-    upload = costs.store(
-        game=membership.game, rows=read.rows, name=name, uploaded_by=request.user.email or request.user.get_username()
-    )
-    messages.success(request, _result(upload, read.totals))
+    messages.success(request, _result(stored.upload, stored.totals))
     return redirect("costs", slug=membership.game.slug)
 
 
 def _result(upload: CostUpload, totals: int) -> str:
     verb, pronoun = ("was saved", "It replaced") if upload.rows == 1 else ("were saved", "They replaced")
-    parts = [f"{_lines(upload.rows)} of {upload.name} {verb}."]
+    parts = [f"{line_count(upload.rows)} of {upload.name} {verb}."]
     parts += [f"{pronoun} {upload.replaced:,} earlier {'one' if upload.replaced == 1 else 'ones'}."] * bool(
         upload.replaced
     )
-    parts += [f"{_lines(totals)} with totals {'was' if totals == 1 else 'were'} left out."] * bool(totals)
+    parts += [f"{line_count(totals)} with totals {'was' if totals == 1 else 'were'} left out."] * bool(totals)
     return " ".join(parts)
-
-
-def _lines(number: int) -> str:
-    return f"{number:,} line{'' if number == 1 else 's'}"
 
 
 def _show(request: HubRequest, membership: Membership, form: CostUploadForm, **context: Any) -> HttpResponse:
@@ -109,6 +106,7 @@ def _show(request: HubRequest, membership: Membership, form: CostUploadForm, **c
         "more_without_cost": len(gaps.without_cost) - MAX_GAPS,
         "gap_days": GAP_DAYS,
         "not_named": NOT_NAMED,
+        "has_costs": costs.has_any(membership.game),
     }
     return page(request, "hub/costs/page.html", membership, form=form, uploads=uploads, **context)
 

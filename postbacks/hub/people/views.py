@@ -8,29 +8,17 @@ from uuid import UUID
 from django.http import HttpResponse
 
 from audience.digest import id_history, traits
-from audience.digest.owned_ids import OwnedId, events_of, owned_ids
 from audience.digest.ownership import MAX_OWNERS
-from audience.hub.events.feed import PAYLOAD_FIELDS, FeedRow, event_row, with_placeholders
-from audience.hub.people.views import erasure_identity
+from audience.hub.events.feed import event_row
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page, sees_addresses
 from audience.hub.toolkit.confirmation import ErasePersonForm
 from audience.hub.toolkit.masking import as_json, masked, shortened
 from audience.models import Event, Membership, Person, Role
 from audience.models.people import ANONYMOUS
-from audience.privacy.player_data import decisions_of
-from consent.decisions import effective_level
-from consent.models import Level
-from postbacks.hub.toolkit.conversion_rows import (
-    ConversionRow,
-    RepeatLaunches,
-    conversion_row,
-    folded,
-    with_outcomes,
-)
+from audience.reporting.people import erasure_identity
+from postbacks.reporting.conversion_rows import conversion_row, folded
 from postbacks.reporting.labels import network_label
-
-# Maximum rows per list, since a client's mistake may have merged thousands of players into one.
-MAX_LISTED = 50
+from postbacks.reporting.player import MAX_LISTED, PlayerData, load_player
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +58,7 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
         response = page(request, "hub/people/person_gone.html", membership)
         response.status_code = 404
         return response
-    addresses = sees_addresses(membership)
-    owned = owned_ids(player, limit=MAX_LISTED + 1)
-    ids = owned[:MAX_LISTED]
+    addresses, found = sees_addresses(membership), load_player(player)
     erasure_id = erasure_identity(player) if has_role(membership, Role.ADMIN) else None
     context = {
         "person": player,
@@ -81,18 +67,19 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
         "traits": traits_of(player, addresses=addresses),
         "identities": [
             LabelledId(name, masked(value, addresses=addresses, name=name), row.identity.first_seen_at, note)
-            for row in ids
+            for row in found.ids
             for name, value, note in [(row.key[0], row.identity.as_sent, id_history.sharing_note(row))]
         ],
-        "has_more_identities": len(owned) > MAX_LISTED,
-        "is_crowd": any(row.is_crowd and row.periods for row in ids),
-        "linked_ids": linked_ids_of(player, ids, addresses=addresses),
-        "devices_and_groups": devices_and_groups(player, addresses=addresses),
-        "clicks": clicks_of(player, addresses=addresses),
-        "conversions": conversions_of(player, addresses=addresses),
-        "events": newest_events(membership, ids),
+        "has_more_identities": found.has_more_ids,
+        "is_crowd": any(row.is_crowd and row.periods for row in found.ids),
+        "linked_ids": linked_ids_of(found, addresses=addresses),
+        "devices_and_groups": devices_and_groups(found, addresses=addresses),
+        "clicks": clicks_of(found, addresses=addresses),
+        "conversions": folded([conversion_row(row, addresses=addresses) for row in found.conversions]),
+        "events": [replace(event_row(event, membership), moment=event.event_at) for event in found.events],
         "erase_form": ErasePersonForm(subject=erasure_id.as_sent) if erasure_id else None,
-        **consent_of(membership, ids, addresses=addresses),
+        "consent": found.consent,
+        "decisions": [(row, masked(row.anonymous_id, addresses=addresses)) for row in found.decisions],
     }
     return page(request, "hub/people/person.html", membership, title=title_of(player, context["identities"]), **context)
 
@@ -117,7 +104,7 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else as_json(value)
 
 
-def devices_and_groups(player: Person, *, addresses: bool) -> list[LabelledId]:
+def devices_and_groups(found: PlayerData, *, addresses: bool) -> list[LabelledId]:
     """Return the devices, with the beginnings of their push tokens, and the groups."""
     devices = [
         LabelledId(
@@ -126,16 +113,13 @@ def devices_and_groups(player: Person, *, addresses: bool) -> list[LabelledId]:
             device.updated_at,
             f"push token {shortened(device.token)}" if device.token else "no push token",
         )
-        for device in player.devices.order_by("-updated_at", "pk")[:MAX_LISTED]
+        for device in found.devices
     ]
-    groups = player.groups.order_by("-updated_at", "pk")[:MAX_LISTED]
-    return [
-        *devices,
-        *(LabelledId("group", masked(row.group_id, addresses=addresses), row.updated_at) for row in groups),
-    ]
+    groups = [LabelledId("group", masked(row.group_id, addresses=addresses), row.updated_at) for row in found.groups]
+    return [*devices, *groups]
 
 
-def clicks_of(player: Person, *, addresses: bool) -> list[ClickRow]:
+def clicks_of(found: PlayerData, *, addresses: bool) -> list[ClickRow]:
     return [
         ClickRow(
             network=network_label(touch.network),
@@ -144,16 +128,11 @@ def clicks_of(player: Person, *, addresses: bool) -> list[ClickRow]:
             campaign=" · ".join(str(masked(value, addresses=addresses)) for value in touch.campaign.values() if value),
             page_url=masked(touch.page_url, addresses=addresses),
         )
-        for touch in player.touches.order_by("-clicked_at", "pk")[:MAX_LISTED]
+        for touch in found.clicks
     ]
 
 
-def conversions_of(player: Person, *, addresses: bool) -> list[ConversionRow | RepeatLaunches]:
-    rows = with_outcomes(player.conversions.all()).order_by("-event_at", "pk")[:MAX_LISTED]
-    return folded([conversion_row(conversion, addresses=addresses) for conversion in rows])
-
-
-def linked_ids_of(player: Person, ids: list[OwnedId], *, addresses: bool) -> list[LinkedIds]:
+def linked_ids_of(found: PlayerData, *, addresses: bool) -> list[LinkedIds]:
     """Return the ids that each event linked to the player, oldest first."""
     return [
         LinkedIds(
@@ -163,23 +142,5 @@ def linked_ids_of(player: Person, ids: list[OwnedId], *, addresses: bool) -> lis
             user_id=masked(joining.user_id, addresses=addresses, name="user"),
             event=joining.event,
         )
-        for joining in id_history.joinings(player, ids)[:MAX_LISTED]
+        for joining in found.joinings
     ]
-
-
-def newest_events(membership: Membership, ids: list[OwnedId]) -> list[FeedRow]:
-    """Return the newest of the player's events by event time."""
-    # Ordered by a time without an index, so that PostgreSQL uses the indexes of the ids and does not scan the newest
-    # events of the game.
-    events = with_placeholders(events_of(membership.game_id, ids).defer(*PAYLOAD_FIELDS))
-    newest = events.order_by("-event_at", "-pk")
-    return [replace(event_row(event, membership), moment=event.event_at) for event in newest[:MAX_LISTED]]
-
-
-def consent_of(membership: Membership, ids: list[OwnedId], *, addresses: bool) -> dict[str, Any]:
-    """Return the consent level that applies to events without one, and the decisions, newest first."""
-    decisions = list(decisions_of(membership.game_id, ids).order_by("-decided_at", "-id")[:MAX_LISTED])
-    newest = Level(decisions[0].level) if decisions else None
-    level = effective_level(stated="", at_event=newest, later=None, strict=membership.game.strict_consent)
-    rows = [(decision, masked(decision.anonymous_id, addresses=addresses)) for decision in decisions]
-    return {"consent": level, "decisions": rows}

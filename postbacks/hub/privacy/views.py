@@ -3,20 +3,17 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from auditlog.models import LogEntry
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 
-from audience.accounts import audit_log
-from audience.database import clock
 from audience.digest.owned_ids import events_of, owned_ids
-from audience.hub.people.views import erasure_identity, person_rows
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import ErasePersonForm
 from audience.models import Membership, Person, Role
 from audience.privacy.player_data import decisions_of, rejections_of
-from postbacks.hub.privacy import person_export
+from audience.reporting.people import erasure_identity, person_rows
 from postbacks.models import Delivery
+from postbacks.reporting import person_export
 
 # Maximum number of rows counted per label. More are a client's mistake: one id sent for thousands of players.
 MAX_COUNTED = 10_000
@@ -51,9 +48,8 @@ def privacy_person(request: HubRequest, membership: Membership, pk: UUID) -> Htt
 def privacy_export(request: HubRequest, membership: Membership, pk: UUID) -> StreamingHttpResponse:
     """POST only, since it leaves an audit entry."""
     person = _person(membership, pk)
-    audit_log.record(game=membership.game, subject=person, action=LogEntry.Action.ACCESS, changes={})
-    name = f"player-{person.pk}-{clock.now():%Y-%m-%d}.json"
-    return spreadsheet.streamed(person_export.pieces(person), name=name, content_type="application/json")
+    name = person_export.file_name(person)
+    return spreadsheet.streamed(person_export.export(person), name=name, content_type="application/json")
 
 
 def counts_of(person: Person) -> list[RowCount]:

@@ -14,9 +14,11 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from auditlog.models import LogEntry
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, Prefetch, QuerySet
 
+from audience.accounts import audit_log
 from audience.database import clock
 from audience.digest.owned_ids import OwnedId, events_of, owned_ids
 from audience.hub.toolkit.masking import masked
@@ -46,8 +48,17 @@ PERSON_COLUMNS = ("id", "first_seen_at", "last_seen_at", "traits", "trait_times"
 Rows = Iterable[dict[str, Any]]
 
 
-def pieces(person: Person) -> Iterator[str]:
-    """Yield the JSON text in pieces."""
+def export(person: Person) -> Iterator[str]:
+    """Add an entry to the audit log, and return the JSON text in pieces."""
+    audit_log.record(game=person.game, subject=person, action=LogEntry.Action.ACCESS, changes={})
+    return _pieces(person)
+
+
+def file_name(person: Person) -> str:
+    return f"player-{person.pk}-{clock.now():%Y-%m-%d}.json"
+
+
+def _pieces(person: Person) -> Iterator[str]:
     header = {
         "format": FORMAT,
         "exported_at": clock.now(),

@@ -1,0 +1,93 @@
+"""Conversions: list with the filters of the page, also as its CSV export, and retrieve one with its trail.
+
+The Hub's pages are postbacks/hub/conversions/.
+"""
+
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audience.api.toolkit.csv_answers import AnswersCSV
+from audience.api.toolkit.operations import reads
+from audience.api.toolkit.patterns import UUID, UUID_SCHEMA
+from audience.api.toolkit.queries import times_of
+from audience.api.toolkit.views import GameViewSet
+from audience.database import clock
+from audience.hub.toolkit import spreadsheet
+from audience.models import Conversion, Scope
+from postbacks.api.conversions import examples
+from postbacks.api.conversions.representation import detail_values, listed_values
+from postbacks.api.conversions.serializers import ConversionQuery, ConversionSerializer
+from postbacks.api.conversions.trail_serializers import ConversionDetailSerializer
+from postbacks.reporting import conversion_detail, export, search
+from postbacks.reporting.conversion_list import conversion_list
+from postbacks.reporting.conversion_rows import with_outcomes
+from postbacks.reporting.conversion_status import ConversionFilter
+
+DEFAULT_DAYS = 7
+
+
+class ConversionViewSet(AnswersCSV, GameViewSet):
+    tag = "Conversions"
+    operations = {"list": reads(Scope.POSTBACKS), "retrieve": reads(Scope.POSTBACKS)}
+    queries = {"list": ConversionQuery}
+    list_actions = frozenset()
+    csv_actions = frozenset({"list"})
+    ordering_field = "event_at"
+    id_schema = UUID_SCHEMA
+    lookup_value_regex = UUID
+    queryset = Conversion.objects.none()
+    serializer_class = ConversionSerializer
+
+    @extend_schema(
+        responses={
+            (200, "application/json"): ConversionSerializer(many=True),
+            (200, "text/csv"): OpenApiTypes.STR,
+        },
+        examples=[OpenApiExample("Conversion", examples.CONVERSION, response_only=True, media_type="application/json")],
+    )
+    def list(self, request: Request, game: str) -> HttpResponseBase:
+        """List conversions. The newest is first, by the time of the event; without a period, those of the last 7 days.
+
+        `Accept: text/csv` is answered with the file of the page's export: all rows of the list, one line per delivery.
+        """
+        query = self.query()
+        since, until = times_of(query, zone=self.game.zone, now=clock.now(), days=DEFAULT_DAYS)
+        if query.get("q"):
+            rows = search.find(self.game, query["q"]).rows
+        else:
+            filters = ConversionFilter(
+                game=self.game,
+                since=since,
+                until=until,
+                trigger=query.get("event", ""),
+                network=query.get("network", ""),
+                click=query.get("click", ""),
+                currency=query.get("currency", ""),
+                problem=query.get("problem", ""),
+            )
+            rows = conversion_list(filters, only=query.get("only", "")).rows
+        if self.wants_csv:
+            lines = export.lines(rows, addresses=self.addresses)
+            name = export.file_name(self.game, now=clock.now())
+            return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
+        page = self.paginate_queryset(with_outcomes(rows)) or []
+        values = [listed_values(row, addresses=self.addresses) for row in page]
+        return self.get_paginated_response(ConversionSerializer(values, many=True).data)
+
+    @extend_schema(
+        responses=ConversionDetailSerializer,
+        examples=[OpenApiExample("Refused by the network", examples.DETAIL, response_only=True)],
+    )
+    def retrieve(self, request: Request, game: str, id: str) -> Response:
+        """Return a conversion with its trail. It says why the conversion was sent or not: the event, the clicks that
+        were considered, the consent in force, and each postback with its attempts.
+
+        Codes such as `reason`, `state` and `result` keep their meaning; the sentences are those of the page.
+        """
+        rows = conversion_detail.with_details(Conversion.objects.filter(game=self.game))
+        detail = conversion_detail.load_detail(get_object_or_404(rows, pk=id), addresses=self.addresses)
+        return Response(ConversionDetailSerializer(detail_values(detail, addresses=self.addresses)).data)
