@@ -30,6 +30,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "AttemptStatusEnum": "postbacks.models.AttemptStatus",
         "CheckStateEnum": "postbacks.models.CheckState",
+        "ConsentLevelEnum": "audience.api.consent.serializers.LEVELS",
         "DeliveryStateEnum": "postbacks.models.DeliveryState",
         "EventKindEnum": "audience.models.Kind",
         "KeyKindEnum": "audience.models.KeyKind",
@@ -37,7 +38,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ReceiptStateEnum": "audience.privacy.receipts.ReceiptState",
         "ReplayStateEnum": "postbacks.models.ReplayState",
         "SendingStateEnum": "postbacks.configs.sending_state.SendingState",
+        "TokenStateEnum": "audience.models.tokens.TokenState",
         "TriggerEnum": "audience.models.Trigger",
+        "VerdictEnum": "postbacks.api.conversions.trail_serializers.VERDICTS",
     },
     # Answers of actions have other fields than their requests.
     "COMPONENT_SPLIT_REQUEST": True,

@@ -7,18 +7,33 @@ from uuid import uuid4
 import pytest
 
 from audience.accounts import members, tokens
+from audience.database import clock
 from audience.games import keys
-from audience.models import Game, Membership, Role, Scope
+from audience.models import Erasure, Event, Game, Membership, Rejection, Role, Scope, Suppression
 from postbacks.configs import credentials
 from postbacks.models import Replay
 from tests import factories, hub
 from tests.api.operations import Routed, routed
+from tests.audience import immutable
 from tests.management_api import Api, game_api, member_api, problem_of
 
 pytestmark = pytest.mark.django_db
 OPERATIONS = routed()
 NAMES = [f"{one.method} {one.path}" for one in OPERATIONS]
 RANK = list(Role)
+
+
+def erasure(game: Game) -> Erasure:
+    return Erasure.objects.create(game=game, namespace="user", subject_hash="0" * 64, suppress=True)
+
+
+def event(game: Game) -> dict[str, Any]:
+    """The ids of an event in the address."""
+    immutable.send(keys.create_key(game=game, name="Web"), immutable.message())
+    found = Event.objects.get(game_id=game.pk)
+    return {"day": found.day, "id": found.pk}
+
+
 # {the address before an id: a function that makes such an object in a game and returns its id}. An address that is
 # missing here fails.
 OBJECTS: dict[str, Callable[[Game], Any]] = {
@@ -37,6 +52,14 @@ OBJECTS: dict[str, Callable[[Game], Any]] = {
     "games/{game}/goals/": lambda game: game.game_goals.create(name="VIP", event="vip").pk,
     "games/{game}/deliveries/": lambda game: factories.delivery(factories.config(game)).pk,
     "games/{game}/attempts/": lambda game: factories.attempt(factories.delivery(factories.config(game))).pk,
+    "games/{game}/conversions/": lambda game: factories.conversion(factories.person(game, user="theirs")).pk,
+    "games/{game}/people/": lambda game: factories.person(game, user="theirs").pk,
+    "games/{game}/erasures/": lambda game: erasure(game).pk,
+    "games/{game}/suppressions/": lambda game: Suppression.objects.create(game=game, erasure=erasure(game)).pk,
+    "games/{game}/rejections/": lambda game: (
+        Rejection.objects.create(game=game, dialect="immutable", received_at=clock.now(), errors=[], raw={}).pk
+    ),
+    "games/{game}/events/": lambda game: event(game),
     "games/{game}/replays/": lambda game: Replay.objects.create(game=game, config=factories.config(game), total=0).pk,
     "games/{game}/alert-hooks/": lambda game: game.alert_hooks.create(url="https://studio.example/hook").pk,
 }
@@ -51,7 +74,7 @@ def address(one: Routed, game: Game) -> str:
     """The address in a game, with ids that do not exist."""
     kind = one.view.id_schema.get("format")
     missing = uuid4() if kind == "uuid" else 2_000_000_000
-    return one.url(game=game.slug, **dict.fromkeys(one.ids, missing))
+    return one.url(game=game.slug, **{**dict.fromkeys(one.ids, missing), "day": "2026-01-01"})
 
 
 def send(api: Api, one: Routed, url: str) -> Any:
@@ -132,7 +155,7 @@ def test_another_tenants_object_does_not_exist(one: Routed) -> None:
 
 
 # Reading what a member may not read without a reason: personal data.
-READ_BY_THEIR_OWN_SCOPE: set[str] = set()
+READ_BY_THEIR_OWN_SCOPE = {"consent_list", "people_export"}
 # They are sent by POST because of their body, and store nothing.
 CHANGES_NOTHING = {"postbacks_preview_proposed", "postbacks_dry_run_proposed"}
 

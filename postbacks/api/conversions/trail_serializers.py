@@ -60,7 +60,7 @@ class ConsentInForceSerializer(ReadSerializer):
     data_use = serializers.CharField(help_text="A sentence about limited data use; empty if nobody asks for it.")
 
 
-class WaitSerializer(ReadSerializer):
+class ConversionWaitSerializer(ReadSerializer):
     """What a waiting delivery waits for."""
 
     until = serializers.DateTimeField(allow_null=True)
@@ -98,7 +98,7 @@ class ConversionPostbackSerializer(OutcomeSerializer):
     event_id = serializers.CharField(help_text="How the network detects duplicates.")
     deadline = serializers.DateTimeField(help_text="No attempt starts later.")
     next_attempt_at = serializers.DateTimeField(allow_null=True)
-    wait = WaitSerializer(allow_null=True)
+    wait = ConversionWaitSerializer(allow_null=True)
     can_send_again = serializers.BooleanField()
     attempts = ConversionAttemptSerializer(many=True)
     attempts_pruned = serializers.BooleanField(help_text="Whether its attempts were deleted by the retention.")
