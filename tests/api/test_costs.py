@@ -109,7 +109,7 @@ def test_a_file_without_a_column_is_refused_unless_the_query_states_it(game: Gam
 @pytest.mark.parametrize(
     ("content", "detail"),
     [
-        (b"", "The file needs a line with the column names, and one line per day and campaign."),
+        (b"date", "The file needs a line with the column names, and one line per day and campaign."),
         (b"\xff\xfe\xfd\xfc\xfb", "The file is not in UTF-8. Save it as “CSV UTF-8”."),
         (b"\xe4\xf6", "The file is not in UTF-8. Save it as “CSV UTF-8”."),
         (HEADER.encode() + b"total,,total,1,USD,,\n", "Nothing was saved: the file has only lines with totals."),

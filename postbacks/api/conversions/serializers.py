@@ -70,7 +70,7 @@ class OutcomeSerializer(ReadSerializer):
     may_have_arrived = serializers.BooleanField(help_text="A call ended without an answer, and no later one had one.")
     attempts_made = serializers.IntegerField()
     finished_at = serializers.DateTimeField(allow_null=True)
-    label = serializers.CharField(help_text="The outcome in words.")  # type: ignore[assignment]  # of the outcome
+    label = serializers.CharField(help_text="The outcome, as the page shows it.")  # type: ignore[assignment]  # of the outcome
     message = serializers.CharField(help_text="What the network answered last, unless it accepted the conversion.")
 
 
