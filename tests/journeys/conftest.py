@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys import product as processes
+from tests.journeys.api import Api, first_token
 from tests.journeys.product import Browser, Product
 
 
@@ -19,3 +20,8 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 @pytest.fixture(scope="session")
 def marketer(product: Product) -> Browser:
     return Browser(product, "marketer")
+
+
+@pytest.fixture(scope="session")
+def api(product: Product) -> Api:
+    return Api(product, first_token(product))
