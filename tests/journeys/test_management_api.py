@@ -95,6 +95,6 @@ def test_a_game_is_set_up_runs_fails_recovers_and_forgets_by_the_api_alone(produ
     assert receipt["state"] == "done"
     assert api.get(f"{root}/conversions?q=swimmer")["results"] == []
     entries = api.get(f"{root}/audit-log?limit=200")["results"]
-    assert {entry["subject_type"] for entry in entries} >= {"Game", "API key", "Postback", "Erasure"}
-    assert {entry["actor"] for entry in entries} <= {product.demo["users"]["admin"]["email"], "Afterclick"}
+    assert {entry["kind"] for entry in entries} >= {"game", "apikey", "postbackconfig", "erasure"}
+    assert {entry["actor"]["name"] for entry in entries} <= {product.demo["users"]["admin"]["email"], "Afterclick"}
     assert "swimmer" not in json.dumps(entries)
