@@ -30,6 +30,7 @@ class AudienceConfig(AppConfig):
         auditlog.register(self.get_model("AccountSettings"), include_fields=["user", "time_zone"], **of_user)
         auditlog.register(self.get_model("Game"))
         auditlog.register(self.get_model("ExchangeRate"))
+        auditlog.register(self.get_model("DescribedEvent"), exclude_fields=["updated_at", "updated_by", "version"])
         auditlog.register(self.get_model("Membership"))
         auditlog.register(self.get_model("Invitation"), exclude_fields=["digest"])
         # The prefix identifies the key. The value is excluded, not masked: auditlog's mask shows half of it.

@@ -4,7 +4,7 @@ from celery import shared_task
 
 from audience.accounts import tokens
 from audience.database import clock
-from audience.digest import queue
+from audience.digest import event_counts, queue
 from audience.privacy import erasure
 from audience.storage import partitions_ahead, rollups
 from audience.storage import prune as pruning
@@ -36,6 +36,12 @@ def prune() -> None:
 def record_expired_tokens() -> None:
     clock.synchronise()
     tokens.record_expired()
+
+
+@shared_task
+def count_events() -> None:
+    clock.synchronise()
+    event_counts.count_due()
 
 
 @shared_task

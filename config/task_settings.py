@@ -43,6 +43,7 @@ BEAT = {
     # Charts read single rows for the time that is not rolled up yet: usually 15 seconds, at most a minute.
     "roll-up-intake": _every("audience.tasks.roll_up", timedelta(seconds=15)),
     "roll-up-postbacks": _every("postbacks.tasks.roll_up", timedelta(seconds=15)),
+    "event-counts": _every("audience.tasks.count_events", timedelta(seconds=15)),
     "figures": _every("postbacks.tasks.refresh_figures", timedelta(seconds=15)),
     "prune-attempts": _every("postbacks.tasks.prune", timedelta(minutes=10)),
     "fan-out": _every("postbacks.tasks.fan_out", timedelta(seconds=2)),

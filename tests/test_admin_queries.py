@@ -25,6 +25,7 @@ from audience.models import (
     ApiKey,
     ApiToken,
     Batch,
+    DescribedEvent,
     Device,
     Erasure,
     ExchangeRate,
@@ -40,6 +41,7 @@ from audience.models import (
     Role,
     Scope,
     Suppression,
+    UncountedBatches,
 )
 from audience.models.accounts import AccountSettings, SignInPace
 from audience.models.erasure import subject_hash
@@ -75,6 +77,8 @@ WITHIN |= {"suppressionversion"}
 SUMS = {"requestcount", "conversioncount", "placeholdercount", "clickmacrocount", "attemptcount"}
 # What the reports of campaigns read: figures that can be computed again from rows that are listed.
 SUMS |= {"activequarter", "advertquarter", "advertday", "cohortquarter", "cohortday", "campaignid"}
+# What the event catalog reads: counts of events that are listed.
+SUMS |= {"eventcount", "sendercount", "propertycount", "valueproblemcount"}
 OURS = [model for app in ("audience", "postbacks", "consent") for model in apps.get_app_config(app).get_models()]
 LISTED = [model for model in OURS if model._meta.model_name not in WITHIN | SUMS]
 
@@ -147,6 +151,8 @@ def one_more_of_everything(number: int) -> None:
     file = {"name": "costs.csv", "rows": 1, "replaced": 0, "first_day": now.date(), "last_day": now.date()}
     CostUpload.objects.create(game=game, uploaded_at=now, **file)
     ExchangeRate.objects.create(game=game, currency="EUR", rate=Decimal("1.1"))
+    DescribedEvent.objects.create(game=game, name="won", description="A match was won.", updated_by=user)
+    UncountedBatches.objects.create(game=game, batch_ids=[number])
     said = {"title": "No beat", "sentence": "No beat has reported.", "next_step": "Start the beat."}
     ServerTrouble.objects.create(kind="no_beat", began_at=now, seen_at=now, ended_at=now, next_mail_at=now, **said)
 

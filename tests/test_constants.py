@@ -30,6 +30,14 @@ REAL_VALUES = {
     "audience.intake.storing.allowance.MAX_PER_KEY": 1_000,
     # How long a suppression takes to be in force in every process, which read keys again within a second.
     "audience.privacy.suppression.TAKES_EFFECT": timedelta(seconds=2),
+    # What the event catalog stores of a client's own texts.
+    "audience.digest.count_limits.MAX_NAMES": 500,
+    "audience.digest.count_limits.MAX_SENDERS": 20,
+    "audience.digest.count_limits.MAX_PROPERTIES": 100,
+    "audience.digest.count_limits.MAX_PROPERTY_ROWS": 5_000,
+    "audience.digest.event_shapes.MAX_READ": 100,
+    "audience.digest.event_counts.MAX_TEXT": 32 * 1024,
+    "audience.catalog.descriptions.MAX_DESCRIBED": 500,
     # A call to a network, which a lease of 30 seconds covers.
     "postbacks.delivery.sending.TIMEOUT_SECONDS": 10.0,
     # Rows that a page reads before it says that there are more.

@@ -5,6 +5,7 @@ from django.contrib import admin
 from audience.admin import (
     accounts,
     background,
+    catalog,
     games,
     keys,
     libraries,

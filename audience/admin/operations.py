@@ -20,7 +20,7 @@ from django.template.response import TemplateResponse
 MAX_SELECTED = 100
 # Rows that are named in messages with the same sentence; of more rows the number is shown.
 MAX_NAMED = 5
-NO_ROWS = "The selected rows do not exist any more, or the filter no longer matches them."
+NO_ROWS = "The selected rows no longer exist, or the filter no longer matches them."
 
 # Methods of a ModelAdmin: one that changes the selected rows, with the valid form of the confirmation page if there is
 # one; and the admin action that runs it after a confirmation.
@@ -59,15 +59,9 @@ def confirmed_action(
             filled = form(request.POST if is_confirmed else None, rows) if form else None
             if is_confirmed and (filled is None or filled.is_valid()):
                 return method(model_admin, request, rows, *([] if filled is None else [filled]))
-            context = {
-                "title": title,
-                "warning": warning,
-                "button": description,
-                "action": method.__name__,
-                "rows": [(row, explain(row) if explain else "") for row in rows],
-                "checkbox": ACTION_CHECKBOX_NAME,
-                "form": filled,
-            }
+            texts = {"title": title, "warning": warning, "button": description, "action": method.__name__}
+            explained = [(row, explain(row) if explain else "") for row in rows]
+            context = {**texts, "rows": explained, "checkbox": ACTION_CHECKBOX_NAME, "form": filled}
             return operation_page(model_admin, request, "admin/confirm_action.html", **context)
 
         return action

@@ -27,7 +27,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     Queue.ALERT_DIGEST: ("postbacks.tasks.digests",),
     Queue.REPLAY: ("postbacks.tasks.replay",),
     Queue.ERASURE: ("audience.tasks.erase",),
-    Queue.ROLLUP: ("audience.tasks.roll_up", "postbacks.tasks.roll_up"),
+    Queue.ROLLUP: ("audience.tasks.roll_up", "audience.tasks.count_events", "postbacks.tasks.roll_up"),
     Queue.PRUNE: ("audience.tasks.prune", "postbacks.tasks.prune"),
     Queue.PARTITION: ("audience.tasks.make_partitions",),
 }

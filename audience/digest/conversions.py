@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from audience.database import bulk
-from audience.digest import money, orders, traits
+from audience.digest import event_counts, money, orders, traits
 from audience.digest.event_ids import is_id
 from audience.ids.values import canonical
 from audience.models import (
@@ -21,6 +21,7 @@ from audience.models import (
     Reason,
     Trigger,
     ValueProblem,
+    ValueProblemCount,
     goals,
 )
 from audience.models.erasure import receipt_key, subject_hashes
@@ -36,10 +37,19 @@ def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUI
     triggers = [event for event in events if event.kind == Kind.TRACK and event.name in names]
     erased = _erased(game, {people[event.pk] for event in triggers}, triggers, people)
     servers = _server_keys(triggers)
-    rows = [_conversion(game, event, people[event.pk], event.pk in erased, servers) for event in triggers]
+    rows = [build(game, event, people[event.pk], servers, erased=event.pk in erased) for event in triggers]
     # A repeated run conflicts with its earlier rows, which have other ids.
     stored = bulk.insert(rows)
-    return [row for row in rows if row.pk in stored]
+    new = [(row, event) for row, event in zip(rows, triggers, strict=True) if row.pk in stored]
+    problems = ((event, amount_problem(row)) for row, event in new)
+    event_counts.add_value_problems(game=game, problems=[pair for pair in problems if pair[1]])
+    return [row for row, _ in new]
+
+
+def amount_problem(conversion: Conversion) -> str:
+    """Return why the event has no amount, as in models.ValueProblemCount; '' if it has one, or needs none."""
+    is_missing = conversion.trigger == Trigger.PURCHASE and conversion.value is None
+    return conversion.value_problem or (ValueProblemCount.NO_AMOUNT if is_missing else "")
 
 
 def _server_keys(events: Sequence[Event]) -> set[int]:
@@ -48,7 +58,10 @@ def _server_keys(events: Sequence[Event]) -> set[int]:
     return set(ApiKey.objects.filter(pk__in=key_ids, kind__in=SERVER_KINDS).values_list("pk", flat=True))
 
 
-def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool, servers: Container[int]) -> Conversion:
+def build(
+    game: Game, event: Event, person_id: uuid.UUID, servers: Container[int | None], *, erased: bool = False
+) -> Conversion:
+    """Return the conversion of a trigger event, not saved. `servers` are the ids of server keys."""
     paid, reason = money.read(event.properties), ""
     if erased:
         reason = Reason.ERASED

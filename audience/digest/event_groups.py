@@ -135,6 +135,7 @@ class ClaimedBatch(NamedTuple):
     first_day: date | None
     last_day: date | None
     event_ids: list[int]
+    is_counted: bool = False
 
 
 @dataclass

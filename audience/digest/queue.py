@@ -29,7 +29,7 @@ from audience.digest import (
     traits,
 )
 from audience.digest.event_groups import ClaimedBatch
-from audience.models import Batch, BatchState, FailedWork, Game, Queue, goals
+from audience.models import Batch, BatchState, FailedWork, Game, Queue, UncountedBatches, goals
 from audience.models.events import BatchQuerySet
 
 logger = structlog.get_logger(__name__)
@@ -151,7 +151,9 @@ def digest(*, game_id: int, only: int | None = None) -> int:
             wakeup.wake(settings.CONVERSIONS_READY_TASK)
     active_quarters.store(game=game, quarters=people.quarters)
     earlier_activity.add(game=game, changed=people.reread, clicked={})
-    return rows.update(state=BatchState.DONE, error="")
+    if uncounted := [batch.pk for batch in claimed if not batch.is_counted]:
+        UncountedBatches.objects.create(game=game, batch_ids=uncounted)
+    return rows.update(state=BatchState.DONE, error="", is_counted=True)
 
 
 def _claimed(game_id: int, only: int | None) -> list[ClaimedBatch]:

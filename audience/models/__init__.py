@@ -2,7 +2,15 @@ from audience.models.accounts import AccountSettings, AddressChange, SignInPace
 from audience.models.active_quarters import ActiveQuarter
 from audience.models.attribution import Conversion, GoalEvent, Reason, Touch, Trigger, ValueProblem, trigger_label
 from audience.models.counts import ClickMacroCount, ConversionCount, PlaceholderCount, RequestCount
+from audience.models.described_events import DescribedEvent, PropertyType
 from audience.models.erasure import Erasure, ErasureState, ReceiptKey, Suppression, SuppressionVersion
+from audience.models.event_counts import (
+    EventCount,
+    PropertyCount,
+    SenderCount,
+    UncountedBatches,
+    ValueProblemCount,
+)
 from audience.models.events import Batch, BatchState, Event, Kind, Rejection
 from audience.models.failed_work import FailedWork, Queue
 from audience.models.games import AuditedInGame, Game, Membership, Role

@@ -133,6 +133,9 @@ class Batch(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=clock.now)
     error = models.TextField(blank=True, help_text="Why the last attempt to process it failed.")
+    is_counted = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="Whether it was handed to the event catalog."
+    )
 
     objects = BatchQuerySet.as_manager()
 

@@ -12,7 +12,7 @@ from django.db import connection
 
 from audience.database import clock
 from audience.intake.messages.times import FIRST_DAY
-from audience.models import Game
+from audience.models import EventCount, Game, PropertyCount, SenderCount, ValueProblemCount
 from audience.storage import partitions, prune_accounts, prune_steps
 from audience.storage.partitions import BATCHES, EVENTS, Partition
 from audience.storage.prune_ids import IdsSeenOnce
@@ -33,6 +33,9 @@ BEYOND_LIMIT = """
         FROM audience_rejection WHERE game_id = %s
     ) ranked ORDER BY rank, id DESC OFFSET %s
 """
+# Of the event catalog, whose longest period is 30 days. Further days show when an event was last sent.
+COUNT_DAYS = 90
+EVENT_COUNTS = (EventCount, SenderCount, PropertyCount, ValueProblemCount)
 # The longest run of the task; the next run continues.
 MAX_SECONDS = 120.0
 
@@ -64,6 +67,7 @@ def steps(now: datetime) -> Iterator[PruneStep]:
     yield StaleRows("counts of placeholders", "audience_placeholdercount", "starts_at < %s", before, "old placeholders")
     yield StaleRows("counts of unfilled macros", "audience_clickmacrocount", "starts_at < %s", before, "old macros")
     yield from (_rejections_beyond_limit(game) for game in games)
+    yield from (step for game in games for step in _event_count_steps(game))
     yield from prune_accounts.steps(now)
     yield from _batch_steps(now)
     yield from _event_steps(games)
@@ -82,6 +86,14 @@ def _rejections_beyond_limit(game: Game) -> StaleRows:
         "rejections beyond the newest",
         game.pk,
     )
+
+
+def _event_count_steps(game: Game) -> Iterator[StaleRows]:
+    """The counts of the event catalog are kept as long as events, at most COUNT_DAYS."""
+    before = first_kept_day(min(game.kept_days or COUNT_DAYS, COUNT_DAYS))
+    for model in EVENT_COUNTS:
+        table, what = model._meta.db_table, f"{model._meta.verbose_name_plural} of {game} before {before}"
+        yield StaleRows(what, table, "game_id = %s AND day < %s", [game.pk, before], table, game.pk)
 
 
 def expired_partitions(now: datetime) -> set[str]:

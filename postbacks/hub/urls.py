@@ -5,6 +5,7 @@ from postbacks.hub.alerts import views as alerts
 from postbacks.hub.audit_log import views as audit_log
 from postbacks.hub.campaigns import cohort_views
 from postbacks.hub.campaigns import views as campaigns
+from postbacks.hub.catalog import views as catalog
 from postbacks.hub.comparison import deliveries
 from postbacks.hub.comparison import views as comparison
 from postbacks.hub.conversions import views as conversions
@@ -62,6 +63,10 @@ urlpatterns = [
     path("g/<slug:slug>/alerts/hooks/<int:pk>/delete/", hook_views.hook_delete, name="hook-delete"),
     path("g/<slug:slug>/privacy/people/<uuid:pk>/", privacy.privacy_person, name="privacy-person"),
     path("g/<slug:slug>/privacy/people/<uuid:pk>/export/", privacy.privacy_export, name="privacy-export"),
+    path("g/<slug:slug>/catalogue/", catalog.catalog, name="catalog"),
+    path("g/<slug:slug>/catalogue/event/", catalog.catalog_event, name="catalog-event"),
+    path("g/<slug:slug>/catalogue/describe/", catalog.catalog_describe, name="catalog-describe"),
+    path("g/<slug:slug>/catalogue/forget/", catalog.catalog_forget, name="catalog-forget"),
     path("g/<slug:slug>/goals/", goals.goals, name="goals"),
     path("g/<slug:slug>/goals/add/", goals.goal_add, name="goal-add"),
     path("g/<slug:slug>/goals/<uuid:pk>/edit/", goals.goal_edit, name="goal-edit"),

@@ -21,15 +21,8 @@ from postbacks.models.campaigns import (
     CohortQuarter,
     CostUpload,
 )
-from postbacks.models.configs import (
-    EVERY_CLICK,
-    HELD_BY_USER,
-    CheckState,
-    ConfigVersion,
-    CredentialCheck,
-    PostbackConfig,
-    Purpose,
-)
+from postbacks.models.checks import CheckState, CredentialCheck, Purpose
+from postbacks.models.configs import EVERY_CLICK, HELD_BY_USER, ConfigVersion, PostbackConfig
 from postbacks.models.deliveries import OUTCOME_UNKNOWN, Confirmation, Delivery, DeliveryState, Flow
 from postbacks.models.game_goals import GameGoal
 from postbacks.models.hooks import ALERT_EVENTS, AlertHook, HookEvent, HookMessage, MessageState

@@ -73,7 +73,7 @@ def of_game(ones: list[Routed]) -> Any:
 def address(one: Routed, game: Game) -> str:
     """The address in a game, with ids that do not exist."""
     kind = one.view.id_schema.get("format")
-    missing = uuid4() if kind == "uuid" else 2_000_000_000
+    missing: Any = uuid4() if kind == "uuid" else one.view.id_schema.get("enum", [2_000_000_000])[0]
     return one.url(game=game.slug, **{**dict.fromkeys(one.ids, missing), "day": "2026-01-01"})
 
 

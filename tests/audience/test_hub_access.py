@@ -12,6 +12,7 @@ from audience.hub.urls import urlpatterns as audience_urls
 from audience.models import (
     ApiKey,
     ApiToken,
+    DescribedEvent,
     Erasure,
     Event,
     ExchangeRate,
@@ -79,12 +80,17 @@ REPORTS = {"cost-upload", "cost-columns", "cost-delete"}
 MARKETER |= REPORTS
 POSTED |= REPORTS
 POST_ONLY |= {"cost-upload", "cost-columns"}
+READ |= {"catalog", "catalog-event"}
+DESCRIBING = {"catalog-describe", "catalog-forget"}
+MARKETER |= DESCRIBING
+POSTED |= DESCRIBING
+POST_ONLY |= {"catalog-forget"}
 SETTINGS = {"settings-general", "settings-reports", "settings-rates", "settings-attribution"}
 ADMIN |= {*SETTINGS, "key-rename"}
 POSTED |= {*SETTINGS, "key-rename"}
 POST_ONLY |= SETTINGS
-# A page that moved.
-REDIRECTS = {"report-settings"}
+# A page that moved, and one that needs the name of an event.
+REDIRECTS = {"report-settings", "catalog-event"}
 # Of no game: tests/postbacks/test_guide.py has who may make one.
 OUTSIDE = {"games", "game-new", "imitations"}
 # For everybody: tests/audience/test_help.py.
@@ -134,13 +140,14 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "set-aside-retry",
             "goal-add",
             *REPORTS,
+            *DESCRIBING,
             *SETTINGS,
         )
     }
     goal = GameGoal.objects.create(game=game, name="VIP", event="vip_reached")
     erasure = Erasure.objects.create(game=game, namespace="user", subject_hash="0" * 64, suppress=True)
     suppression = Suppression.objects.create(game=game, erasure=erasure, hashes=["0" * 64])
-    other = {"postback-add", "check", REPLAY, "goal-add", *GOAL, *REPORTS}
+    other = {"postback-add", "check", REPLAY, "goal-add", *GOAL, *REPORTS, *DESCRIBING}
     rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - other}
     return {
         **pages,
@@ -189,7 +196,7 @@ STATE: tuple[Any, ...] = (
     Invitation,
     Membership,
 )
-STATE = (*STATE, Rejection, Replay, GameGoal, AdCost, CostUpload, ExchangeRate, Suppression)
+STATE = (*STATE, Rejection, Replay, GameGoal, AdCost, CostUpload, ExchangeRate, Suppression, DescribedEvent)
 
 
 def _state() -> list[Any]:

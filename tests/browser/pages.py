@@ -61,6 +61,9 @@ ROW_OF = {
     "postback-delete": "config",
     "dry-run": "config",
     "postback-copy": "config",
+    "catalog": "",
+    "catalog-event": "",
+    "catalog-describe": "",
     "goals": "",
     "goal-add": "",
     "goal-edit": "goal",
@@ -132,6 +135,10 @@ STATES = {
     "events-30-days": "events/?range=30d",
     "alerts-night": "alerts/?range=night",
     "keys-ended": "keys/?state=ended",
+    "catalog-event-purchase": "catalogue/event/?name=purchase",
+    "catalog-event-not-sent": "catalogue/event/?name=level_up&range=24h",
+    "catalog-nothing-found": "catalogue/?q=zebra",
+    "catalog-describe-again": "catalogue/describe/?name=level_up",
 }
 # Pages of no game in another state.
 HELP_STATES = {"help-found": "/help/?q=attribution+window", "help-nothing-found": "/help/?q=zebra"}

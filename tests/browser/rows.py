@@ -12,9 +12,11 @@ from audience.models import (
     ApiToken,
     Batch,
     Conversion,
+    DescribedEvent,
     Device,
     Erasure,
     Event,
+    EventCount,
     FailedWork,
     Game,
     Group,
@@ -23,11 +25,14 @@ from audience.models import (
     Kind,
     Membership,
     Person,
+    PropertyCount,
     Queue,
     Reason,
     Rejection,
     Role,
     Scope,
+    SenderCount,
+    ValueProblemCount,
 )
 from consent.models import ConsentDecision
 from postbacks.configs import hold, versions
@@ -55,6 +60,7 @@ REFUSED = "Access token is incorrect or has been revoked. Make a new one in TikT
 def fill(game: Game) -> None:
     """Create events of players and the settings of the studio."""
     add_events(game)
+    add_counts(game)
     set_up(game, by=hub.user("colleague"))
 
 
@@ -106,6 +112,25 @@ def add_events(game: Game) -> None:
         trigger = "game_launch" if reason == Reason.REPEAT_LAUNCH else "purchase"
         fields = {"trigger": trigger, "reason": reason, "fanned_out_at": now, "value": "1234567.89", "currency": "USD"}
         factories.conversion(player, touch=None if reason == Reason.NO_CLICK else click, **fields)
+
+
+def add_counts(game: Game) -> None:
+    """Create counts of the event catalog with every warning, and a description."""
+    key = {"game": game, "day": timezone.now().date(), "test": False, "kind": Kind.TRACK}
+    for name, number in (("purchase", 12_345), (LONG, 7), ("Level Up", 3)):
+        named = {**key, "name": name, "number": number}
+        EventCount.objects.create(**named, last_at=timezone.now())
+        SenderCount.objects.create(**named, key_id=0, library=LONG[:64], library_version="1.0.0-beta.1")
+        PropertyCount.objects.create(**{**named, "number": 3}, path=LONG[:100], type="text")
+        PropertyCount.objects.create(**{**named, "number": 2}, path="value", type="text")
+        PropertyCount.objects.create(**named, path="value", type="number")
+    ValueProblemCount.objects.create(
+        game=game, day=key["day"], test=False, name="purchase", problem="no_currency", number=412
+    )
+    EventCount.objects.create(**{**key, "kind": Kind.PAGE}, name="", number=5, last_at=timezone.now())
+    EventCount.objects.create(**{**key, "kind": "other"}, name="", number=9, last_at=timezone.now())
+    required = ["level: number", f"{LONG[:90]}: any"]
+    DescribedEvent.objects.create(game=game, name="level_up", description=f"{LONG} {LONG}", required=required)
 
 
 def _player(game: Game) -> Person:

@@ -11,6 +11,7 @@ DOCUMENTS = {
     **dict.fromkeys(("overview", "conversions", "conversion"), "attribution"),
     **dict.fromkeys(("guide", "guide-key"), "migrating"),
     **dict.fromkeys(("events", "event"), "events"),
+    **dict.fromkeys(("catalog", "catalog-event", "catalog-describe"), "event-catalog"),
     **dict.fromkeys(("rejection", "rejection-replay"), "errors"),
     **dict.fromkeys(("people", "person"), "identity"),
     **dict.fromkeys(("campaigns", "campaign-players", "campaign-conversions", "cohorts"), "campaigns"),

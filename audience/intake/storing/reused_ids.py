@@ -70,13 +70,22 @@ def store(writes: Sequence[Write]) -> None:
         if write.has_skipped_events:
             by_game[write.submission.key.game_id].append(write)
     for game_id, game_writes in by_game.items():
-        rows = [row for write in game_writes for row in write.events]
-        first, last = min(map(_first_day, rows)), max(row.day for row in rows)
-        stored = find(game_id, [row.message_id for row in rows], first, last)
+        stored = find_repeated(game_id, [row for write in game_writes for row in write.events])
         for write in game_writes:
             pairs = zip(write.submission.messages, write.events, strict=True)
             if reusing := [pair for pair in pairs if _reuses_id(*pair, stored)]:
                 _store_reusing(write, reusing)
+
+
+def find_repeated(game_id: int, rows: Sequence[EventRow]) -> StoredEvents:
+    """The stored events of which the rows may be duplicates, and some of other days; rows must not be empty."""
+    first, last = min(map(_first_day, rows)), max(row.day for row in rows)
+    return find(game_id, [row.message_id for row in rows], first, last)
+
+
+def repeated_by(row: EventRow, stored: StoredEvents) -> list[StoredEvent]:
+    """Those of the events that have the row's id, on days on which a duplicate of it may be."""
+    return [event for event in stored.get(row.message_id, ()) if _first_day(row) <= event.day <= row.day]
 
 
 def find(game_id: int, ids: Sequence[str], first: date, last: date) -> StoredEvents:
@@ -91,7 +100,7 @@ def find(game_id: int, ids: Sequence[str], first: date, last: date) -> StoredEve
 
 def _reuses_id(message: Message, row: EventRow, stored: StoredEvents) -> bool:
     """Whether events are stored with its id, on days on which a duplicate may be, and it is a duplicate of none."""
-    events = [event for event in stored.get(row.message_id, ()) if _first_day(row) <= event.day <= row.day]
+    events = repeated_by(row, stored)
     return bool(events) and not any(event.equals(message) for event in events)
 
 

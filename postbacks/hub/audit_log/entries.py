@@ -26,6 +26,7 @@ KINDS = {
     "replay": "Replay",
     "gamegoal": "Goal",
     "exchangerate": "Exchange rate",
+    "describedevent": "Event description",
     "costupload": "Upload of costs",
 }
 ACTIONS = {
@@ -63,6 +64,7 @@ LABELS = {
     "strict_consent": "Do not send conversions of players without a stated consent level",
     "untagged_fbclid_is_paid": "Count an fbclid without UTM tags as a paid click",
     "limited_data_use": "Limited data use for every conversion",
+    "required": "Required properties",
     "url": "Host",
     "disabled_because": "Disabled because",
     "previous_secret_until": "Earlier secret signs until",

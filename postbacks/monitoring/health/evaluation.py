@@ -64,16 +64,8 @@ def _status(
     counts: HealthCounts, health: Health, since: datetime | None, figures: str, cause: str, next_step: str
 ) -> HealthStatus:
     considered = counts.eligible + sum(counts.skipped.values())
-    return HealthStatus(
-        health,
-        since,
-        figures,
-        cause,
-        next_step,
-        considered,
-        attempted=counts.attempts > 0,
-        held_by_user=counts.held_by_user,
-    )
+    was_attempted, by_user = counts.attempts > 0, counts.held_by_user
+    return HealthStatus(health, since, figures, cause, next_step, considered, was_attempted, by_user)
 
 
 def _on_hold(counts: HealthCounts) -> HealthStatus | None:
