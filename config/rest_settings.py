@@ -35,6 +35,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "EventKindEnum": "audience.models.Kind",
         "KeyKindEnum": "audience.models.KeyKind",
         "NoticeStateEnum": "postbacks.models.NoticeState",
+        "PropertyTypeEnum": "audience.models.PropertyType",
         "ReceiptStateEnum": "audience.privacy.receipts.ReceiptState",
         "ReplayStateEnum": "postbacks.models.ReplayState",
         "SendingStateEnum": "postbacks.configs.sending_state.SendingState",

@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from audience.api.toolkit.routers import GAME, SingletonRouter
 from postbacks.api.audit_log.views import AuditLogViewSet
+from postbacks.api.catalog.views import CatalogEventViewSet, CatalogViewSet, ValidateViewSet
 from postbacks.api.checks.views import CheckViewSet
 from postbacks.api.conversions.views import ConversionViewSet
 from postbacks.api.costs.views import CostViewSet
@@ -36,6 +37,9 @@ singletons.register(f"{GAME}/settings/attribution", AttributionSettingsViewSet, 
 singletons.register(f"{GAME}/settings/ad-clicks", AdClickSettingsViewSet, basename="ad_click_settings")
 singletons.register(f"{GAME}/settings/consent", ConsentSettingsViewSet, basename="consent_settings")
 singletons.register(f"{GAME}/settings/retention", RetentionSettingsViewSet, basename="retention_settings")
+singletons.register(f"{GAME}/catalog", CatalogViewSet, basename="catalog")
+singletons.register(f"{GAME}/catalog/event", CatalogEventViewSet, basename="catalog_event")
+singletons.register(f"{GAME}/validate", ValidateViewSet, basename="validate")
 singletons.register(f"{GAME}/health", HealthViewSet, basename="health")
 singletons.register(f"{GAME}/alert-choice", AlertChoiceViewSet, basename="alert_choice")
 

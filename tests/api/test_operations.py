@@ -157,7 +157,7 @@ def test_another_tenants_object_does_not_exist(one: Routed) -> None:
 # Reading what a member may not read without a reason: personal data.
 READ_BY_THEIR_OWN_SCOPE = {"consent_list", "people_export"}
 # They are sent by POST because of their body, and store nothing.
-CHANGES_NOTHING = {"postbacks_preview_proposed", "postbacks_dry_run_proposed"}
+CHANGES_NOTHING = {"postbacks_preview_proposed", "postbacks_dry_run_proposed", "validate_create"}
 
 
 def test_a_revoked_member_loses_the_games_of_their_token() -> None:

@@ -13,7 +13,13 @@ class SingletonRouter(SimpleRouter):
     routes = [
         Route(
             url=r"^{prefix}{trailing_slash}$",
-            mapping={"get": "retrieve", "put": "update", "patch": "partial_update"},
+            mapping={
+                "get": "retrieve",
+                "post": "create",
+                "put": "update",
+                "patch": "partial_update",
+                "delete": "destroy",
+            },
             name="{basename}",
             detail=True,
             initkwargs={},

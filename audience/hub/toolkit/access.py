@@ -65,7 +65,8 @@ def game_view(
             timezone.activate(zone_of(membership.user, membership.game))
             return view(request, membership, **kwargs)
 
-        guarded.methods = methods  # type: ignore[attr-defined]  # read by config/kept_forms.py
+        # Read by config/kept_forms.py, and by the test that compares pages with the management API.
+        guarded.methods, guarded.role = methods, role  # type: ignore[attr-defined]
         return guarded
 
     return decorate
