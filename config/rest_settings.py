@@ -31,6 +31,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "AttemptStatusEnum": "postbacks.models.AttemptStatus",
         "CheckStateEnum": "postbacks.models.CheckState",
         "ConsentLevelEnum": "audience.api.consent.serializers.LEVELS",
+        "CurrencyEnum": "postbacks.api.game_settings.serializers.CURRENCIES",
         "DeliveryStateEnum": "postbacks.models.DeliveryState",
         "EventKindEnum": "audience.models.Kind",
         "KeyKindEnum": "audience.models.KeyKind",

@@ -93,6 +93,11 @@ def digits_of(currency: str) -> int | None:
     return exponent
 
 
+def currencies() -> list[tuple[str, str]]:
+    """Return [(code, name), ...] of the currencies that have digits; metals, for example, have none."""
+    return sorted((one.code, one.currency_name) for one in Currency if one.exponent is not None)
+
+
 def round_to(amount: Decimal, currency: str) -> Decimal:
     """Return the amount rounded half to even to the digits of its currency, six for letters that are none."""
     digits = digits_of(currency)

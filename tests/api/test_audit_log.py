@@ -69,9 +69,21 @@ def test_filters_are_those_of_the_page(game: Game) -> None:
     LogEntry.objects.filter(content_type__model="game").update(timestamp=clock.now() - timedelta(days=2))
     assert [row["kind"] for row in listed(api, game, f"?until={moment}")] == ["game"]
     assert "game" not in [row["kind"] for row in listed(api, game, f"?since={moment}")]
+    assert listed(api, game, "?until=2000-01-01T00:00:00%2B23:59") == []
 
 
-@pytest.mark.parametrize("query", ["kind=nothing", "action=9", "since=yesterday", "who=1", "actor=%00", "format=csv"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "kind=nothing",
+        "action=9",
+        "since=yesterday",
+        "since=0001-01-01T00:00:00%2B23:59",
+        "who=1",
+        "actor=%00",
+        "format=csv",
+    ],
+)
 def test_an_invalid_filter_is_refused_by_name(game: Game, query: str) -> None:
     problem = problem_of(game_api(game).get(f"games/{game.slug}/audit-log?{query}"), 400)
     assert problem["errors"][0]["field"] == query.partition("=")[0]

@@ -12,12 +12,12 @@ import pytest
 from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
+from postbacks.hub.comparison.findings import findings
 
 from audience.database import clock
 from audience.games.keys import create_key
 from audience.models import Conversion, Game, Role
 from audience.wording.days import last_days
-from postbacks.hub.comparison.findings import findings
 from postbacks.models import Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.reporting import figure_rows, figures

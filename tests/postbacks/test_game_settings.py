@@ -191,6 +191,7 @@ def test_an_upload_of_rates_is_refused_after_the_reporting_currency_changed(game
         ("attribution", {"attribution_window_days": "7", "window_other": "366"}, "Enter 1 to 365 days."),
         ("reports", {**REPORTS, "time_zone": "Mars/Base"}, "Select a valid choice"),
         ("reports", {**REPORTS, "reporting_currency": "XYZ"}, "Select a valid choice"),
+        ("reports", {**REPORTS, "reporting_currency": "XAU"}, "Select a valid choice"),
         ("reports", {**REPORTS, "rates": "USD\nXYZ 1"}, "Line 1: write a currency and a number, such as EUR 1.08."),
         ("reports", {**REPORTS, "rates": "USD\nXYZ 1"}, "Line 2: XYZ is not a currency code such as EUR."),
         ("reports", {**REPORTS, "rates": "EUR 2"}, "Line 1: EUR is the reporting currency, so its rate is 1."),

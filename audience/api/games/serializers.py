@@ -4,7 +4,6 @@ from typing import Any
 
 from rest_framework import serializers
 
-from audience.api.toolkit.fields import ParsedField
 from audience.api.toolkit.serializers import ReadSerializer, StrictSerializer
 from audience.models import Game, Role
 from audience.models.games import MAX_SLUG_LENGTH
@@ -25,18 +24,12 @@ class GameChangeSerializer(StrictSerializer):
     name = serializers.CharField(max_length=100)
 
 
-def parse_slug(text: str) -> str:
-    """Return the text. Raises ValueError unless it has only the characters of a slug."""
-    if not all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in text):
-        raise ValueError("A URL name has letters, digits, hyphens and underscores.")
-    return text
-
-
 class GameCreateSerializer(GameChangeSerializer):
-    slug = ParsedField(
-        parse_slug,
+    slug = serializers.RegexField(
+        r"^[-a-zA-Z0-9_]+$",
         max_length=MAX_SLUG_LENGTH,
         default="",
+        error_messages={"invalid": "A URL name has letters, digits, hyphens and underscores."},
         help_text="Its URL name, in lowercase. Without it, it is created from the name.",
     )
 

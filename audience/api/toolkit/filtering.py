@@ -1,9 +1,12 @@
 """Query parameters of the management API. Unknown ones are refused by name."""
 
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django_filters import rest_framework as filters
+from django_filters.fields import IsoDateTimeField
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
@@ -12,6 +15,21 @@ from audience.api.toolkit.pagination import PARAMETERS
 
 class QuerySerializer(serializers.Serializer[Any]):
     """The query parameters of an operation that is not a list of rows."""
+
+
+class MomentField(IsoDateTimeField):
+    """A time in ISO 8601. Its value is in UTC: PostgreSQL refuses offsets of 16 hours and more."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        moment = super().to_python(value)
+        try:
+            return moment.astimezone(UTC) if moment else None
+        except OverflowError:
+            raise ValidationError(self.error_messages["invalid"], "invalid") from None
+
+
+class MomentFilter(filters.IsoDateTimeFilter):
+    field_class = MomentField
 
 
 class StrictFilterBackend(filters.DjangoFilterBackend):

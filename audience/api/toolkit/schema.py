@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from audience.api.toolkit import idempotency
 from audience.api.toolkit.problems import CONTENT_TYPE
+from audience.api.toolkit.serializers import StrictSerializer
 
 SECURITY_SCHEME = "managementToken"
 PATH_PARAMETERS = {
@@ -82,7 +83,8 @@ class OperationSchema(AutoSchema):
             parameters.append(self.view.queries[self.view.action])
         if self.method == "POST":
             description = "Carries a repeated request out once, and answers as the first time. Kept for 24 hours."
-            header = OpenApiParameter(idempotency.HEADER, str, OpenApiParameter.HEADER, description=description)
+            schema = {"type": "string", "maxLength": idempotency.MAX_KEY_LENGTH, "pattern": "^[ -~]*$"}
+            header = OpenApiParameter(idempotency.HEADER, schema, OpenApiParameter.HEADER, description=description)
             parameters.append(header)
         if self.view.action in self.view.etag_actions and self.method in ("PATCH", "PUT", "DELETE"):
             description = "The ETag that was read; 412 if someone else changed the resource since."
@@ -91,6 +93,11 @@ class OperationSchema(AutoSchema):
 
     def _get_format_parameters(self) -> list[dict[str, Any]]:
         return []  # the format is that of Accept
+
+    def _map_basic_serializer(self, serializer: Any, direction: str) -> dict[str, Any]:
+        schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
+        is_strict = isinstance(serializer, StrictSerializer) and direction == "request"
+        return {**schema, "additionalProperties": False} if is_strict else schema
 
     def _docstring(self) -> str:
         method = getattr(self.view, self.view.action)

@@ -75,5 +75,7 @@ def _wrong_type(field: "serializers.Field[Any, Any, Any, Any]", value: Any) -> E
     for kind, types, text in JSON_TYPES:
         if isinstance(field, kind) and not isinstance(field, serializers.MultipleChoiceField):
             is_right = isinstance(value, types) and (bool in types or not isinstance(value, bool))
+            # JSON has one type of numbers: 24.0 is a whole one.
+            is_right = is_right or (int in types and isinstance(value, float) and value.is_integer())
             return None if is_right else ErrorDetail(f"This must be {text}.", "invalid_type")
     return None

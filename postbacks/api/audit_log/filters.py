@@ -5,6 +5,7 @@ from typing import Any
 from auditlog.models import LogEntry
 from django_filters import rest_framework as filters
 
+from audience.api.toolkit.filtering import MomentFilter
 from postbacks.hub.audit_log.actors import entries_of
 from postbacks.hub.audit_log.entries import KINDS
 
@@ -13,8 +14,8 @@ ACTIONS = {str(label): value for value, label in LogEntry.Action.choices}
 
 
 class AuditLogFilter(filters.FilterSet):
-    since = filters.IsoDateTimeFilter("timestamp", "gte", label="From this time on.")
-    until = filters.IsoDateTimeFilter("timestamp", "lt", label="Before this time.")
+    since = MomentFilter("timestamp", "gte", label="From this time on.")
+    until = MomentFilter("timestamp", "lt", label="Before this time.")
     actor = filters.CharFilter(
         method="filter_actor", max_length=120, label="`actor.id` of an entry: a user’s id, `token:<name>`, or `system`."
     )

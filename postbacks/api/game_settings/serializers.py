@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from iso4217 import Currency
 from rest_framework import serializers
 
 from audience.api.toolkit.fields import ParsedField
 from audience.api.toolkit.serializers import ReadSerializer, StrictSerializer
+from audience.digest import money
 from audience.models.games import MAX_RETENTION_DAYS, MAX_WINDOW_DAYS, MIN_RETENTION_DAYS
 from audience.wording.time_zones import find_zone
 from postbacks.hub.game_settings.forms import CLICK_NETWORKS
 from postbacks.reporting.campaigns import rates
 
-CURRENCIES = sorted((one.code, one.currency_name) for one in Currency)
+CURRENCIES = money.currencies()
 RATES_EXAMPLE = [{"currency": "EUR", "rate": "1.08"}, {"currency": "JPY", "rate": "0.0064"}]
 REPORTS_EXAMPLE = {"time_zone": "Europe/Berlin", "reporting_currency": "USD", "exchange_rates": RATES_EXAMPLE}
 WINDOWS_EXAMPLE = {
@@ -33,8 +33,8 @@ def parse_zone(text: str) -> str:
 class RateSerializer(StrictSerializer):
     """How much one unit of the currency is in the reporting currency."""
 
-    currency = serializers.CharField(max_length=3, help_text="ISO 4217.")
-    rate = serializers.CharField(max_length=40, help_text="A decimal number, such as 1.08.")
+    currency = serializers.ChoiceField(CURRENCIES)
+    rate = serializers.RegexField(r"^[0-9]{1,11}(\.[0-9]{1,8})?$", help_text="A decimal number, such as 1.08.")
 
 
 class ReportSettingsSerializer(ReadSerializer):

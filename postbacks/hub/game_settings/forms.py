@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from iso4217 import Currency
 
+from audience.digest import money
 from audience.models import Game
 from audience.models.games import MAX_WINDOW_DAYS
 from audience.wording import time_zones
@@ -77,7 +77,7 @@ class WindowForm(forms.Form):
 
 
 def _currency_choices() -> list[tuple[str, str]]:
-    return sorted((one.code, f"{one.code} · {one.currency_name}") for one in Currency)
+    return [(code, f"{code} · {name}") for code, name in money.currencies()]
 
 
 class ReportSettingsForm(forms.Form):
