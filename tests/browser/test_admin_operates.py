@@ -90,7 +90,7 @@ def test_a_key_is_created_rotated_with_an_overlap_and_revoked(root: Page, game: 
     page.goto("/admin/audience/apikey/")
     page.get_by_role("link", name="Add api key").click()
     page.get_by_label("Game").select_option(game.name)
-    page.get_by_label("Name", exact=True).fill("Payment backend")
+    page.locator("#id_name").fill("Payment backend")
     page.get_by_label("Kind").select_option("Server")
     page.get_by_role("button", name="Create key").click()
     old = page.locator(".new-key").inner_text()

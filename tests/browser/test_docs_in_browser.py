@@ -1,6 +1,7 @@
 """The API documentation in a browser; the `page` fixture fails a test on errors in the console."""
 
 import pytest
+from drf_spectacular.generators import SchemaGenerator
 from playwright.sync_api import Page, expect
 
 from audience.intake.openapi import ingestion_document
@@ -11,10 +12,11 @@ def test_the_page_shows_every_operation_by_dialect(page: Page, width: int) -> No
     page.set_viewport_size({"width": width, "height": 900})
     page.goto("/api/docs/")
 
-    document = ingestion_document()
-    expect(page.locator(".opblock")).to_have_count(sum(len(methods) for methods in document["paths"].values()))
-    tags = [tag["name"] for tag in document["tags"]]
-    assert [tag.get_attribute("data-tag") for tag in page.locator(".opblock-tag").all()] == tags
+    document = SchemaGenerator().get_schema(public=True)
+    operations = sum(len(methods) for methods in document["paths"].values())
+    expect(page.locator(".opblock")).to_have_count(operations, timeout=60_000)
+    tags = [tag["name"] for tag in ingestion_document()["tags"]]
+    assert [tag.get_attribute("data-tag") for tag in page.locator(".opblock-tag").all()][: len(tags)] == tags
     page.locator("#operations-MetaRouter-batchShort .opblock-summary-control").click()
     expect(page.locator("#operations-MetaRouter-batchShort")).to_contain_text("207")
     page.get_by_role("button", name="Authorize").first.click()

@@ -11,7 +11,7 @@ from tests import hub
 from tests.browser import pages, rows
 
 # Their own choice of mails, their own address, and the way out.
-OWN = ("/alerts/choice/", "/accounts/email/", "/accounts/time-zone/", "/accounts/logout/")
+OWN = ("/alerts/choice/", "/accounts/email/", "/accounts/time-zone/", "/accounts/tokens/new/", "/accounts/logout/")
 POSTING = """() => [
     ...[...document.forms].filter((form) => form.method === 'post').map((form) => form.action),
     ...[...document.querySelectorAll('[formaction]')].map((button) => button.formAction),

@@ -54,7 +54,7 @@ def erased_user(product: Product) -> str:
 
 def test_erasing_removes_the_player_and_cancels_the_waiting_delivery(product: Product, erased_user: str) -> None:
     assert erase(product, f"userId={erased_user}").status == 202
-    product.wait_for(lambda: product.rows("SELECT 1 FROM audience_erasure WHERE state = 'done'"))
+    product.wait_for(lambda: not product.rows("SELECT 1 FROM audience_erasure WHERE state <> 'done'"))
 
     left = everything(product)
     for trace in (erased_user, "forget-me-browser", "forget@players.example", "E.C.P.forgetme"):

@@ -182,7 +182,7 @@ def test_what_the_service_refuses_is_a_message(config: PostbackConfig, root: Cli
 
 def test_a_row_that_is_gone_is_a_message(config: PostbackConfig, root: Client) -> None:
     acted(root, "rotate", PostbackConfig())
-    assert messages(root) == ["The selected rows do not exist any more, or the filter no longer matches them."]
+    assert messages(root) == ["The selected rows no longer exist, or the filter no longer matches them."]
 
 
 def test_the_view_permission_allows_no_action(config: PostbackConfig) -> None:

@@ -12,7 +12,6 @@ import pytest
 from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
-from postbacks.hub.comparison.findings import findings
 
 from audience.database import clock
 from audience.games.keys import create_key
@@ -23,6 +22,7 @@ from postbacks.networks import NETWORKS
 from postbacks.reporting import figure_rows, figures
 from postbacks.reporting.campaigns import refresh
 from postbacks.reporting.comparison import Comparison, compare, deliveries_of
+from postbacks.reporting.comparison_findings import findings
 from postbacks.reporting.conversion_status import ConversionFilter
 from postbacks.reporting.figure_registry import FIGURES
 from postbacks.reporting.statuses import HEADLINES

@@ -14,7 +14,7 @@ from postbacks.configs import credentials, hold, lifecycle, unsent_counts, upkee
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.delivery import claims, sending
 from postbacks.models import Alert, ConfigVersion, CredentialCheck, Delivery, Flow, Notice, PostbackConfig
-from postbacks.monitoring.alerts import hooks, labels, notices
+from postbacks.monitoring.alerts import hook_payloads, labels, notices
 from postbacks.monitoring.alerts.watch import watch
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.reporting import audit
@@ -294,7 +294,7 @@ def test_the_alert_ends_with_what_ended_it_and_never_says_recovered(
     ended = mail.outbox[1]
     assert ended.subject == f"[Afterclick] {game}: {config}: {headline}"
     assert ending in ended.body
-    payload = hooks.payload(Notice.objects.get(kind="recovered"))
+    payload = hook_payloads.payload(Notice.objects.get(kind="recovered"))
     assert payload["text"] == f"{game}: {config}: {headline}. {ending}"
     assert payload["alert"]["ending"] == f"{how}d"
     page = hub.signed_in(admin).get(f"/g/{game.slug}/alerts/").content.decode()

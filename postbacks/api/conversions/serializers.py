@@ -10,7 +10,7 @@ from postbacks.networks import NETWORKS
 from postbacks.reporting.conversion_list import CLICKS, CURRENCY_LENGTH, KEYS, MAX_QUERY_LENGTH
 from postbacks.reporting.funnel import LABELS
 
-NETWORK_CHOICES = [(kind, network.label) for kind, network in NETWORKS.items()]
+NETWORK_CHOICES = [(kind, kind) for kind in NETWORKS]
 
 
 class ConversionQuery(PeriodQuery, PagedQuery):

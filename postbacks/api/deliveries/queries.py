@@ -21,7 +21,7 @@ from postbacks.reporting import attempt_log
 from postbacks.reporting.attempt_log import LogFilter
 from postbacks.reporting.delivery_list import DeliveryFilter
 
-KINDS = [(kind, network.label) for kind, network in NETWORKS.items()]
+KINDS = [(kind, kind) for kind in NETWORKS]
 STATUSES = [(status.value, status.label) for status in AttemptStatus if status != AttemptStatus.SENDING]
 VERDICTS = (Verdict.TRANSIENT.value, Verdict.CREDENTIAL.value, Verdict.PAYLOAD.value)
 RANGES = [(key, LABELS[key]) for key in (LAST_HOUR, *PRESETS)]

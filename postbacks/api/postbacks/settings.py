@@ -150,7 +150,7 @@ class SettingsSerializer(StrictSerializer):
 class PostbackCreateSerializer(SettingsSerializer):
     """A new postback."""
 
-    network = serializers.ChoiceField([(kind, network.label) for kind, network in NETWORKS.items()])
+    network = serializers.ChoiceField([(kind, kind) for kind in NETWORKS])
     pixel_id = serializers.CharField(help_text="As `pixel` of the network describes.")
     credential = serializers.DictField(
         child=serializers.CharField(allow_blank=True, trim_whitespace=False),

@@ -11,7 +11,7 @@ from postbacks.api.postbacks.settings import GOAL_EXAMPLE, GoalSerializer, Setti
 from postbacks.networks import NETWORKS
 from postbacks.preview.preview import FillState
 
-KINDS = [(kind, network.label) for kind, network in NETWORKS.items()]
+KINDS = [(kind, kind) for kind in NETWORKS]
 PREVIEW_EXAMPLE = {
     "conversion": "3f1d7c0a-9e55-4f5c-8a61-2f0f6a9d1c20",
     "level": "full",

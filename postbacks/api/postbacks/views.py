@@ -42,7 +42,7 @@ STARTED = OpenApiExample("Checking", {"check": PENDING_EXAMPLE}, response_only=T
 
 
 class PostbackFilter(filters.FilterSet):
-    network = filters.ChoiceFilter(choices=[(kind, network.label) for kind, network in NETWORKS.items()])
+    network = filters.ChoiceFilter(choices=[(kind, kind) for kind in NETWORKS])
     enabled = filters.BooleanFilter()
     state = filters.ChoiceFilter(choices=SendingState.choices, method="filter_state")
 

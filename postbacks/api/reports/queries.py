@@ -90,7 +90,7 @@ class CohortQuery(DaysQuery, AdQuery):
 class CompareQuery(DaysQuery):
     """The postback to compare, on days of its ad account."""
 
-    network = serializers.ChoiceField([(kind, network.label) for kind, network in NETWORKS.items()])
+    network = serializers.ChoiceField([(kind, kind) for kind in NETWORKS])
     postback = serializers.UUIDField(required=False, help_text="By default, the first postback of the network.")
 
 
