@@ -139,9 +139,9 @@ def test_two_beats_at_once_make_a_partition_once(key: NewKey) -> None:
             cursor.execute("DROP TABLE IF EXISTS audience_event_20310501")
 
 
-def batch(game: Game, received_at: datetime, state: str = "done") -> Batch:
+def batch(game: Game, received_at: datetime, state: str = "done", model: Any = Batch) -> Any:
     counts = {"accepted": 1, "duplicates": 0, "rejected": 0, "event_ids": [1]}
-    return Batch.objects.create(game=game, dialect="immutable", received_at=received_at, state=state, **counts)
+    return model.objects.create(game_id=game.pk, dialect="immutable", received_at=received_at, state=state, **counts)
 
 
 def foreign_keys_checked() -> None:
@@ -219,25 +219,27 @@ def test_a_locked_table_is_tried_again_after_a_short_timeout(key: NewKey, monkey
 def test_the_migration_moves_every_batch_forth_and_back(key: NewKey) -> None:
     game, now = key.key.game, timezone.now()
     try:
-        migrated("0009_days_that_events_are_kept")
+        old = migrated("0009_days_that_events_are_kept")
         for weeks in (0, 3, 60):
-            batch(game, now - timedelta(weeks=weeks), "pending" if weeks else "done")
-        Batch.objects.filter(state="done").update(key=key.key)
-        before = list(Batch.objects.order_by("id").values())
+            batch(game, now - timedelta(weeks=weeks), "pending" if weeks else "done", old)
+        old.objects.filter(state="done").update(key_id=key.key.pk)
+        before = list(old.objects.order_by("id").values())
         migrated("0010_batch_partitions")
-        assert list(Batch.objects.order_by("id").values()) == before
+        assert list(old.objects.order_by("id").values()) == before
         homes = homes_of_batches()
         assert [homes[row["id"]] == "audience_batch_default" for row in before] == [False, False, True]
-        assert batch(game, now).pk > before[-1]["id"]
+        assert batch(game, now, model=old).pk > before[-1]["id"]
         migrated("0009_days_that_events_are_kept")
-        assert list(Batch.objects.order_by("id").values())[:3] == before
-        assert batch(game, now).pk == Batch.objects.order_by("-id").values_list("pk", flat=True)[0]
+        assert list(old.objects.order_by("id").values())[:3] == before
+        assert batch(game, now, model=old).pk == old.objects.order_by("-id").values_list("pk", flat=True)[0]
     finally:
         MigrationExecutor(connection).migrate(newest_migrations())
 
 
-def migrated(name: str) -> None:
-    MigrationExecutor(connection).migrate([("audience", name)])
+def migrated(name: str) -> Any:
+    """Migrate to this state, and return its model of batches."""
+    state = MigrationExecutor(connection).migrate([("audience", name)])
+    return state.apps.get_model("audience", "Batch")
 
 
 def newest_migrations() -> list[tuple[str, str]]:
