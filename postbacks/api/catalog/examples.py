@@ -36,7 +36,7 @@ DETAIL: dict[str, Any] = {
     "required_properties": {},
 }
 DESCRIPTION = {"description": "The player reached a new level.", "required_properties": {"level": "number"}}
-BATCH = {"dialect": "immutable", "body": {"messages": [{"type": "track", "eventName": "purchase", "userId": "u-1"}]}}
+BATCH = {"dialect": "immutable", "body": {"messages": [{"type": "nothing"}]}}
 VALIDATION: dict[str, Any] = {
     "status": 200,
     "answer": '{"success":true,"accepted":0,"rejected":1,"rejections":[]}',
@@ -47,7 +47,7 @@ VALIDATION: dict[str, Any] = {
             "kind": "",
             "name": "",
             "event_at": None,
-            "violations": [{"field": "messageId", "code": "REQUIRED", "message": "messageId is required"}],
+            "violations": [{"field": "type", "code": "UNSUPPORTED_TYPE", "message": "unsupported message type"}],
             "ignored": [],
             "warnings": [],
             "click": "",
