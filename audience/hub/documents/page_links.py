@@ -26,7 +26,9 @@ DOCUMENTS = {
     "ad-clicks": f"{NETWORKS}/meta",
     **dict.fromkeys(("integrations", "game-settings"), "attribution"),
     **dict.fromkeys(("integration", "comparison", "deliveries", "attempt", "check", "replays", "preview"), OF_NETWORK),
-    **dict.fromkeys(("postback-add", "postback-edit", "postback-history", "postback-disable", "postback-hold"), OF_NETWORK),
+    **dict.fromkeys(
+        ("postback-add", "postback-edit", "postback-history", "postback-disable", "postback-hold"), OF_NETWORK
+    ),
     **dict.fromkeys(("postback-delete", "dry-run"), OF_NETWORK),
 }
 # Pages of a game without a document, and why.
