@@ -166,7 +166,7 @@ def test_every_code_of_a_problem_is_listed_with_its_status() -> None:
     known |= {(401, code) for code in re.findall(r'AuthenticationFailed\(.*?"(\w+)"\)', source)}
     known |= {(403, code) for code in re.findall(r'"(missing_\w+)"', source)}
     known |= {(409, code) for code in re.findall(r'Conflict\([^)]*code="(\w+)"', source)}
-    known |= {(400, code) for code in re.findall(r'Refused\([^)]*code="(\w+)"', source)}
+    known |= {(400, code) for code in re.findall(r'Refused\((?![^)]*field=)[^)]*code="(\w+)"', source)}
     known |= {(400, code) for code in re.findall(r'ParseError\(.*?"(\w+)"\)', source)}
     assert listed == known | {(401, "not_authenticated")}
 
