@@ -42,8 +42,7 @@ class MessagesView(ImmutableRoute, IngestView):
     reject_reused = staticmethod(reject_reused)
 
     async def post(self, request: HttpRequest) -> HttpResponse:
-        key = self.find_key(request)
-        self.admit(key)
+        key = self.require_key(request)
         payload = self.decode(self.read(request, limit=MAX_BODY_BYTES), members="messages")
         if not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
             raise self.content_error('The body must be an object: {"messages": [...]}.')

@@ -81,7 +81,8 @@ class ImmutableRoute(Route):
             raise self.with_expired_key_rejection(self.error(401, text), value)
         return key
 
-    def check_caller(self, key: ApiKey) -> None:
-        """Raise Refusal when the key may not be used from the caller's origin or address."""
-        if violation := self.caller_violation(key):
-            raise self.with_rejection(self.error(401, violation.message, [violation]), key, violation)
+    def require_key(self, request: Any) -> ApiKey:
+        """The key of a request with events, within its rate limit. Raises Refusal."""
+        key = self.find_key(request)
+        self.admit(key)
+        return key
