@@ -365,6 +365,8 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(game: Game)
     GoalEvent.objects.create(game=game, name="vip_reached")
     names = {"funnel": {}, "overview": {}, "campaigns": {}, "cohorts": {}, "compare": {"network": "tiktok"}}
     bought(config, at(1), "delivered")
+    # Until noon, yesterday's failures are among those of the last 24 hours.
+    bought(config, at(1), "failed", verdict="payload")
     player(game, "first", utm_campaign="first")
     refresh.refresh()
     report(api, game, "funnel")
