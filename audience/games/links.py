@@ -12,7 +12,7 @@ from audience.intake.links.destinations import DestinationRefused, read_destinat
 from audience.models import Game, LinkConsent, TrackingLink
 from audience.models.links import MAX_SLUG, MAX_TAG, SLUG, UTM
 
-MAX_LINKS = 2_000  # of a game, with the archived ones
+MAX_LINKS = 1_000  # of a game, with the archived ones
 MAX_NAME = 80
 # Without letters and digits that look alike in print.
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"

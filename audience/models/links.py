@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Max, Sum
+from django.db.models import Max, OuterRef, Subquery, Sum
 
 from audience.database import clock
 from audience.models.games import AuditedInGame, Game
@@ -44,7 +44,12 @@ class LinkQuerySet(models.QuerySet["TrackingLink"]):
 
     def with_clicks(self) -> "LinkQuerySet":
         """Add `clicks`, the number of all clicks, and `last_click_at`; None for a link without one."""
-        return self.annotate(clicks=Sum("counts__clicks"), last_click_at=Max("counts__last_at"))
+        # As subqueries, which read the counts of the listed links only.
+        counts = LinkCount.objects.filter(game=OuterRef("game"), link=OuterRef("pk")).order_by().values("link")
+        return self.annotate(  # type: ignore[no-redef]  # the model declares them, for its other readers
+            clicks=Subquery(counts.annotate(total=Sum("clicks")).values("total")),
+            last_click_at=Subquery(counts.annotate(last=Max("last_at")).values("last")),
+        )
 
 
 class TrackingLink(AuditedInGame, models.Model):
