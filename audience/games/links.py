@@ -30,7 +30,7 @@ class LinkRefused(Exception):
 
 
 class LinkChanged(LinkRefused):
-    """Somebody else changed the link since the editor read it. Nothing was saved."""
+    """Someone else changed the link since the editor read it. Nothing was saved."""
 
     def __init__(self) -> None:
         super().__init__(CHANGED)
@@ -38,7 +38,7 @@ class LinkChanged(LinkRefused):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkValues:
-    """What an editor decides about a link; '' for a campaign word that it does not set."""
+    """What an editor decides about a link; '' for a UTM parameter that it does not set."""
 
     name: str
     destination: str
@@ -134,7 +134,7 @@ def _columns(values: LinkValues) -> dict[str, Any]:
         raise LinkRefused(f"A name has 1 to {MAX_NAME} characters.", field="name")
     for name in UTM:
         if len(columns[name]) > MAX_TAG or not columns[name].isprintable():
-            raise LinkRefused(f"A campaign word has at most {MAX_TAG} visible characters.", field=name)
+            raise LinkRefused(f"A UTM parameter has at most {MAX_TAG} visible characters.", field=name)
     try:
         columns["destination"] = read_destination(values.destination)
     except DestinationRefused as refused:

@@ -100,7 +100,7 @@ class TrackingLink(AuditedInGame, models.Model):
 
     @property
     def tags(self) -> dict[str, str]:
-        """The campaign words of the link, without empty ones."""
+        """The UTM parameters of the link, without empty ones."""
         return {name: value for name in UTM if (value := getattr(self, name))}
 
     @property

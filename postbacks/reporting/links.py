@@ -39,6 +39,6 @@ def _addresses(link: TrackingLink) -> Iterator[LinkAddress]:
             continue
         # Not encoded: the words need no encoding, and networks replace macros as they are written only.
         parameters = {"utm_source": network.utm_sources[0], "utm_medium": PAID_MEDIUM, **network.link_parameters}
-        # A campaign word of the link replaces that of its address.
+        # A UTM parameter of the link replaces that of its address.
         query = "&".join(f"{name}={value}" for name, value in parameters.items() if name not in link.tags)
         yield LinkAddress(kind, network.label, f"{link.url}?{query}" if query else link.url)

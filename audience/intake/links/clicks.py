@@ -20,7 +20,7 @@ from audience.models import Kind, LinkConsent, TrackingLink
 SURFACE = "link"
 LIBRARY = "Tracking link"
 MAX_AGENT, MAX_REFERRER = 1024, 2048
-# A longer value of a campaign word is left out: nothing is sent cut.
+# A longer value of a UTM parameter is left out: nothing is sent cut.
 MAX_TAG_LENGTH = 512
 STORED_TAGS = frozenset({*CAMPAIGN, *AD_TAGS.values()})
 
@@ -34,7 +34,7 @@ class Parameters:
 
 
 def read_parameters(link: TrackingLink, query: str) -> Parameters:
-    """Return the click ids and campaign words of a query; nothing else of it is stored or passed on."""
+    """Return the click ids and UTM parameters of a query; nothing else of it is stored or passed on."""
     table = table_of(link.game)
     found = url_parameters(f"?{query}" if query else "", table)
     written = {piece.partition("=")[0].strip().lower(): piece.partition("=")[0].strip() for piece in _pieces(query)}
@@ -44,14 +44,14 @@ def read_parameters(link: TrackingLink, query: str) -> Parameters:
 
 
 def target_url(link: TrackingLink, parameters: Parameters) -> str:
-    """Return the destination with the campaign words, and for a website with the click ids of the request."""
+    """Return the destination with the UTM parameters, and for a website with the click ids of the request."""
     words = {name: value for name, value in parameters.tags.items() if name in CAMPAIGN and name not in link.tags}
     ids = {} if link.store else {name: value for name, value in parameters.ids.items() if is_click_id(value)}
     return add_parameters(link.destination, tags=link.tags, others={**words, **ids})
 
 
 def page_url(link: TrackingLink, parameters: Parameters) -> str:
-    """Return the URL of the landing page of a click: that of the link with the campaign words that count."""
+    """Return the URL of the landing page of a click: that of the link with the UTM parameters that count."""
     query = urlencode({**parameters.ids, **parameters.tags, **link.tags})
     return f"{link.url}?{query}" if query else link.url
 

@@ -38,7 +38,7 @@ class LinkForm(forms.Form):
         error_messages={"required": "Enter the page to which the link leads."},
         widget=forms.URLInput(attrs={"placeholder": "https://store.steampowered.com/app/480/", **NO_SUGGESTIONS}),
     )
-    utm_source = tag("utm_source", "Campaign words are added to the destination. An empty one is that of the ad’s URL.")
+    utm_source = tag("utm_source", "UTM parameters are added to the destination. An empty one is that of the ad’s URL.")
     utm_medium = tag("utm_medium")
     utm_campaign = tag("utm_campaign")
     utm_term = tag("utm_term")
