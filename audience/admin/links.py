@@ -1,9 +1,9 @@
-"""Tracking links, and their clicks by day."""
+"""Tracking links."""
 
 from django.contrib import admin
 
 from audience.admin.base import ReadOnly, hub_page
-from audience.models import LinkCount, TrackingLink
+from audience.models import TrackingLink
 
 
 @admin.register(TrackingLink)
@@ -14,11 +14,3 @@ class TrackingLinkAdmin(ReadOnly):
     search_fields = ["slug__exact"]
     search_help_text = "The full slug, as in /go/<slug>."
     view_on_site = hub_page("links")
-
-
-@admin.register(LinkCount)
-class LinkCountAdmin(ReadOnly):
-    list_display = ["link", "game", "day", "clicks", "last_at"]
-    list_filter = ["game"]
-    list_select_related = ["game", "link"]
-    ordering = ["-id"]

@@ -22,6 +22,8 @@ LIBRARY = "Tracking link"
 MAX_AGENT, MAX_REFERRER = 1024, 2048
 # A longer value of a UTM parameter is left out: nothing is sent cut.
 MAX_TAG_LENGTH = 512
+# Common servers refuse a longer request line.
+MAX_LOCATION = 8_000
 STORED_TAGS = frozenset({*CAMPAIGN, *AD_TAGS.values()})
 
 
@@ -47,7 +49,8 @@ def target_url(link: TrackingLink, parameters: Parameters) -> str:
     """Return the destination with the UTM parameters, and for a website with the click ids of the request."""
     words = {name: value for name, value in parameters.tags.items() if name in CAMPAIGN and name not in link.tags}
     ids = {} if link.store else {name: value for name, value in parameters.ids.items() if is_click_id(value)}
-    return add_parameters(link.destination, tags=link.tags, others={**words, **ids})
+    url = add_parameters(link.destination, tags=link.tags, others={**words, **ids})
+    return url if len(url) <= MAX_LOCATION else add_parameters(link.destination, tags=link.tags, others={})
 
 
 def page_url(link: TrackingLink, parameters: Parameters) -> str:
