@@ -107,8 +107,8 @@ def test_the_page_shows_clicks_by_day_and_the_last_one(marketer: Client, game: G
     LinkCount.objects.create(game=game, link=other, day=now.date(), clicks=7, last_at=now)
     month = text_of(marketer, f"{path}{link.pk}/")
     assert "<dd>1,248</dd>" in month
-    assert "Clicks <strong>1,243</strong>" in hub.normalized_html(month)
-    assert "Clicks <strong>1,203</strong>" in hub.normalized_html(text_of(marketer, f"{path}{link.pk}/?range=7d"))
+    assert re.search(r"Clicks ?<strong>1,243</strong>", month)
+    assert re.search(r"Clicks ?<strong>1,203</strong>", text_of(marketer, f"{path}{link.pk}/?range=7d"))
     listed = hub.normalized_html(text_of(marketer, path))
     assert '<td data-label="Clicks" class="number">1,248</td>' in listed
     assert '<td data-label="Clicks" class="number">7</td>' in listed

@@ -15,9 +15,8 @@ from audience.intake.links.destinations import add_parameters
 from audience.intake.messages.message import Message
 from audience.intake.requests.caller import caller_ip
 from audience.models import Kind, LinkConsent, TrackingLink
+from audience.models.events import LINK_SURFACE
 
-# Of events: what sent them.
-SURFACE = "link"
 LIBRARY = "Tracking link"
 MAX_AGENT, MAX_REFERRER = 1024, 2048
 # A longer value of a UTM parameter is left out: nothing is sent cut.
@@ -85,7 +84,7 @@ def message_of(
         event_at=received_at,
         day=received_at.date(),
         anonymous_id=anonymous_id,
-        surface=SURFACE,
+        surface=LINK_SURFACE,
         request_ip=ip,
         consent_level=level.value,
         properties={"link": link.slug},
