@@ -49,12 +49,12 @@ WRITABLE_EXAMPLE = {
 }
 
 
-class LinkAddressSerializer(ReadSerializer):
+class TrackingLinkAddressSerializer(ReadSerializer):
     network = serializers.CharField()
     url = serializers.CharField(help_text="For the ads of the network, with its macros.")
 
 
-class LinkSerializer(ReadSerializer):
+class TrackingLinkSerializer(ReadSerializer):
     """A tracking link."""
 
     id = serializers.IntegerField()
@@ -71,7 +71,7 @@ class LinkSerializer(ReadSerializer):
     consent = serializers.SerializerMethodField(help_text=f"One of: {', '.join(value for value, _ in CONSENT)}.")
     clicks = serializers.SerializerMethodField()
     last_click_at = serializers.DateTimeField(allow_null=True)
-    addresses = LinkAddressSerializer(many=True)
+    addresses = TrackingLinkAddressSerializer(many=True)
     version = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
@@ -89,7 +89,7 @@ class LinkSerializer(ReadSerializer):
         return super().to_representation(link)
 
 
-class LinkTagsSerializer(StrictSerializer):
+class TrackingLinkTagsSerializer(StrictSerializer):
     utm_source = serializers.CharField(max_length=MAX_TAG, allow_blank=True, default="")
     utm_medium = serializers.CharField(max_length=MAX_TAG, allow_blank=True, default="")
     utm_campaign = serializers.CharField(max_length=MAX_TAG, allow_blank=True, default="")
@@ -97,7 +97,7 @@ class LinkTagsSerializer(StrictSerializer):
     utm_content = serializers.CharField(max_length=MAX_TAG, allow_blank=True, default="")
 
 
-class LinkCreateSerializer(LinkTagsSerializer):
+class TrackingLinkCreateSerializer(TrackingLinkTagsSerializer):
     """A new link."""
 
     name = serializers.CharField(max_length=MAX_NAME)
@@ -108,7 +108,7 @@ class LinkCreateSerializer(LinkTagsSerializer):
     consent = serializers.ChoiceField(CONSENT, default=GAME, help_text="What a click stores.")
 
 
-class LinkChangeSerializer(LinkTagsSerializer):
+class TrackingLinkChangeSerializer(TrackingLinkTagsSerializer):
     """What to change; what is left out stays. The slug cannot be changed."""
 
     name = serializers.CharField(max_length=MAX_NAME)

@@ -24,9 +24,9 @@ from postbacks.api.links.serializers import (
     EXAMPLE,
     GAME,
     WRITABLE_EXAMPLE,
-    LinkChangeSerializer,
-    LinkCreateSerializer,
-    LinkSerializer,
+    TrackingLinkChangeSerializer,
+    TrackingLinkCreateSerializer,
+    TrackingLinkSerializer,
     values_of,
 )
 
@@ -51,12 +51,12 @@ class LinkViewSet(GameViewSet):
     etag_actions = frozenset({"retrieve", "partial_update", "archive", "restore"})
     filterset_class = LinkFilter
     queryset = TrackingLink.objects.none()
-    serializer_class = LinkSerializer
+    serializer_class = TrackingLinkSerializer
 
     @extend_schema(examples=[OpenApiExample("Link", EXAMPLE, response_only=True)])
     def list(self, request: Request, game: str) -> Response:
         """List the tracking links of a game with their clicks. The newest is first."""
-        return self.paginated(TrackingLink.objects.filter(game=self.game).with_clicks(), LinkSerializer)
+        return self.paginated(TrackingLink.objects.filter(game=self.game).with_clicks(), TrackingLinkSerializer)
 
     @extend_schema(examples=[OpenApiExample("Link", EXAMPLE, response_only=True)])
     def retrieve(self, request: Request, game: str, id: str) -> Response:
@@ -64,8 +64,8 @@ class LinkViewSet(GameViewSet):
         return self._answered(self._link(id))
 
     @extend_schema(
-        request=LinkCreateSerializer,
-        responses={201: LinkSerializer},
+        request=TrackingLinkCreateSerializer,
+        responses={201: TrackingLinkSerializer},
         examples=[
             OpenApiExample("Link to Steam", WRITABLE_EXAMPLE, request_only=True),
             OpenApiExample("Created", EXAMPLE, response_only=True, status_codes=["201"]),
@@ -73,7 +73,7 @@ class LinkViewSet(GameViewSet):
     )
     def create(self, request: Request, game: str) -> Response:
         """Create a tracking link. It redirects from this moment on; its slug cannot be changed."""
-        data = self.body(LinkCreateSerializer)
+        data = self.body(TrackingLinkCreateSerializer)
         with _refusals(request):
             link = links.create_link(
                 game=self.game, values=values_of(data), slug=data.get("slug", ""), created_by=self.user
@@ -81,7 +81,7 @@ class LinkViewSet(GameViewSet):
         return self._answered(self._link(link.pk), status.HTTP_201_CREATED)
 
     @extend_schema(
-        request=LinkChangeSerializer,
+        request=TrackingLinkChangeSerializer,
         examples=[
             OpenApiExample("Campaign", {"utm_campaign": "launch"}, request_only=True),
             OpenApiExample("Changed", {**EXAMPLE, "utm_campaign": "launch", "version": 2}, response_only=True),
@@ -91,7 +91,7 @@ class LinkViewSet(GameViewSet):
         """Change a tracking link. It applies to clicks within a second."""
         link = self._link(id)
         require_match(request, etag(link))
-        data = self.body(LinkChangeSerializer, partial=True)
+        data = self.body(TrackingLinkChangeSerializer, partial=True)
         present = asdict(links.LinkValues.of(link))
         present["consent"] = link.consent or GAME
         with _refusals(request):
@@ -122,7 +122,7 @@ class LinkViewSet(GameViewSet):
         return get_object_or_404(TrackingLink.objects.with_clicks(), game=self.game, pk=id)
 
     def _answered(self, link: TrackingLink, code: int = status.HTTP_200_OK) -> Response:
-        return with_etag(Response(LinkSerializer(link).data, status=code), etag(link))
+        return with_etag(Response(TrackingLinkSerializer(link).data, status=code), etag(link))
 
 
 def etag(link: TrackingLink) -> str:
