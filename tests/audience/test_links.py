@@ -1,7 +1,9 @@
 """Clicks on tracking links: where they lead, what they store, and what they count."""
 
-from collections.abc import Iterator
-from datetime import UTC
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
@@ -17,7 +19,9 @@ from audience.digest import queue
 from audience.games import links
 from audience.games.keys import NewKey
 from audience.games.links import LinkRefused, LinkValues
-from audience.intake.links import counting, lookup
+from audience.intake.links import counting, lookup, views
+from audience.intake.storing import transaction, write_queue
+from audience.intake.storing.statement import Write
 from audience.models import (
     Batch,
     Conversion,
@@ -31,7 +35,7 @@ from audience.models import (
     Touch,
     TrackingLink,
 )
-from audience.privacy import erasure
+from audience.privacy import erasure, suppression
 from tests import factories
 from tests.audience import immutable
 from tests.audience.event_loop import web_process
@@ -377,6 +381,60 @@ def test_while_postgresql_is_unavailable_known_links_redirect(
     assert lost() - before == 3
     assert nothing_is_stored()
     assert clicks_of(link) == 3, "they are counted once the database is back"
+
+
+def test_a_slow_database_delays_the_player_by_a_limited_time(
+    link: TrackingLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MAX_WAIT_SECONDS", 0.2)
+    free = threading.Event()
+    click("/go/launch", **{"User-Agent": "curl/8.5.0"})
+
+    def write(writes: Sequence[Write]) -> None:
+        free.wait(30)
+        transaction.write_all(writes)
+
+    with web_process(monkeypatch, write=write):
+        started = time.monotonic()
+        answer = Loop().ask("/go/launch", method="GET", headers={"User-Agent": BROWSER})
+        waited = time.monotonic() - started
+        free.set()
+    assert (answer.status, answer.headers["location"]) == (302, "https://game.example/play")
+    assert 0.2 <= waited < 10
+    assert clicks_of(link) == 1
+    assert Event.objects.count() == 1, "the commit that nobody waited for"
+
+
+def test_a_web_process_with_too_many_events_in_memory_redirects(
+    link: TrackingLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    click("/go/launch", **{"User-Agent": "curl/8.5.0"})
+    monkeypatch.setattr(write_queue, "MAX_WAITING_EVENTS", 0)
+    with web_process(monkeypatch):
+        answer = Loop().ask("/go/launch?ttclid=E.C.P.abc", method="GET", headers={"User-Agent": BROWSER})
+    assert (answer.status, answer.headers["location"]) == (302, "https://game.example/play?ttclid=E.C.P.abc")
+    assert "set-cookie" not in answer.headers
+    assert nothing_is_stored()
+    assert clicks_of(link) == 1
+
+
+def test_the_clicks_of_a_suppressed_player_are_counted_and_not_stored(
+    game: Game, link: TrackingLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suppression, "TAKES_EFFECT", timedelta(0))
+    click("/go/launch")
+    queue.drain()
+    anonymous = Event.objects.get().anonymous_id
+    made = erasure.request_erasure(
+        game=game, namespace="anonymous", subject=anonymous, requested_by="ada", suppress=True
+    )
+    for _ in range(3):
+        erasure.drain()
+    lookup.clear_link_cache()
+    answer = click("/go/launch?ttclid=E.C.P.abc", Cookie=f"ac_id={anonymous}")
+    made.refresh_from_db()
+    assert (answer.status_code, Event.objects.count(), made.suppressed_messages) == (302, 0, 1)
+    assert clicks_of(link) == 2
 
 
 def test_the_clicks_of_a_deleted_game_do_not_stop_the_others(game: Game, link: TrackingLink) -> None:

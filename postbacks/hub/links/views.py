@@ -7,7 +7,7 @@ import qrcode
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from qrcode.image.svg import SvgPathImage
+from qrcode.image.svg import SvgPathFillImage
 
 from audience.database import clock
 from audience.games import links
@@ -66,7 +66,7 @@ def clicks_chart(link: TrackingLink, days: Days) -> charts.Chart:
 def link_qr(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     """The address of a link as a QR code, an SVG image."""
     link, written = _link(membership, pk), BytesIO()
-    qrcode.make(link.url, image_factory=SvgPathImage, box_size=12, border=2).save(written)
+    qrcode.make(link.url, image_factory=SvgPathFillImage, box_size=12, border=2).save(written)
     headers = {"Content-Disposition": f'inline; filename="{link.slug}.svg"'}
     return HttpResponse(written.getvalue(), content_type="image/svg+xml", headers=headers)
 
