@@ -32,6 +32,7 @@ class AudienceConfig(AppConfig):
         auditlog.register(self.get_model("ExchangeRate"))
         auditlog.register(self.get_model("DescribedEvent"), exclude_fields=["updated_at", "updated_by", "version"])
         auditlog.register(self.get_model("Membership"))
+        auditlog.register(self.get_model("TrackingLink"), exclude_fields=["updated_at", "version"])
         auditlog.register(self.get_model("Invitation"), exclude_fields=["digest"])
         # The prefix identifies the key. The value is excluded, not masked: auditlog's mask shows half of it.
         auditlog.register(self.get_model("ApiKey"), exclude_fields=["digest", "value", "last_used_at", "remind_at"])

@@ -6,6 +6,8 @@ from config import wsgi  # first: it sets Django up
 
 # isort: split
 from audience.intake.asgi import IngestApp
+from audience.intake.links.lookup import load_links
+from audience.intake.requests.prefetch import prefetch
 from audience.models import ProcessKind
 from config.heartbeat import HeartbeatThread
 from config.pages import Pages
@@ -18,3 +20,4 @@ gc.set_threshold(50_000, 20, 50)
 
 application = IngestApp(Pages(wsgi.application), quick={"/livez": answer_livez})
 HeartbeatThread(ProcessKind.WEB).measure_clock_and_start()
+prefetch(load_links)

@@ -4,6 +4,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from audience.hub.urls import account_urls
+from audience.intake.middleware import LINK_VIEW
 from config import probes
 
 # The admin's login form has no second factor.
@@ -20,6 +21,7 @@ urlpatterns = [
     path("accounts/", include("config.account_urls")),
     path("admin/", admin.site.urls),
     path("", include("audience.intake.urls")),
+    path("go/<path:link>", LINK_VIEW, name="tracking-link"),
     path("", include("audience.hub.urls")),
     path("", include("postbacks.hub.urls")),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from audience.digest import money, orders
-from audience.models import Conversion, Game, Identity, Person, Touch, Trigger
+from audience.models import Conversion, Game, Identity, Person, Touch, TrackingLink, Trigger
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.imitation import imitation_of
@@ -37,6 +37,18 @@ def person(of: Game, *, anonymous: str = "", user: str = "", **overrides: Any) -
 def identity(of: Person, *, namespace: str = "anonymous", value: str, **overrides: Any) -> Identity:
     fields = {"game": of.game, "person": of, "namespace": namespace, "value": value}
     return Identity.objects.create(**{**fields, **overrides})
+
+
+def link(of: Game, **overrides: Any) -> TrackingLink:
+    """A tracking link to a website of the studio."""
+    number = next(_numbers)
+    fields = {
+        "game": of,
+        "name": f"Link {number}",
+        "slug": f"link-{number}",
+        "destination": "https://game.example/play",
+    }
+    return TrackingLink.objects.create(**{**fields, **overrides})
 
 
 def touch(of: Person, *, network: str = "tiktok", click_id: str = "E.C.P.click", **overrides: Any) -> Touch:

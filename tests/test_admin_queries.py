@@ -79,6 +79,8 @@ SUMS = {"requestcount", "conversioncount", "placeholdercount", "clickmacrocount"
 SUMS |= {"activequarter", "advertquarter", "advertday", "cohortquarter", "cohortday", "campaignid"}
 # What the event catalog reads: counts of events that are listed.
 SUMS |= {"eventcount", "sendercount", "propertycount", "valueproblemcount"}
+# What the pages of tracking links read: counts of clicks.
+SUMS |= {"linkcount"}
 OURS = [model for app in ("audience", "postbacks", "consent") for model in apps.get_app_config(app).get_models()]
 LISTED = [model for model in OURS if model._meta.model_name not in WITHIN | SUMS]
 
@@ -151,6 +153,7 @@ def one_more_of_everything(number: int) -> None:
     file = {"name": "costs.csv", "rows": 1, "replaced": 0, "first_day": now.date(), "last_day": now.date()}
     CostUpload.objects.create(game=game, uploaded_at=now, **file)
     ExchangeRate.objects.create(game=game, currency="EUR", rate=Decimal("1.1"))
+    factories.link(game, slug=f"link-of-{number}", created_by=user)
     DescribedEvent.objects.create(game=game, name="won", description="A match was won.", updated_by=user)
     UncountedBatches.objects.create(game=game, batch_ids=[number])
     said = {"title": "No beat", "sentence": "No beat has reported.", "next_step": "Start the beat."}

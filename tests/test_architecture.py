@@ -37,6 +37,7 @@ SOCKETS_ALLOWED = {
     "postbacks/sandbox/listener.py": "the imitation networks listen on a port",
     "audience/intake/asgi.py": "answers on the event loop of the web server, whose sockets they are",
     "audience/intake/bodies.py": "reads bodies on the same loop",
+    "audience/intake/links/views.py": "limits the wait for a commit on the same loop",
     "audience/intake/storing/write_queue.py": "gathers on the same loop",
     "audience/intake/storing/channel.py": "waits on the same loop for PostgreSQL",
     "audience/intake/requests/prefetch.py": "checks whether it runs on that loop",

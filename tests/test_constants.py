@@ -30,6 +30,11 @@ REAL_VALUES = {
     "audience.intake.storing.allowance.MAX_PER_KEY": 1_000,
     # How long a suppression takes to be in force in every process, which read keys again within a second.
     "audience.privacy.suppression.TAKES_EFFECT": timedelta(seconds=2),
+    # How long a player waits for a commit, and a changed or archived link is used, and a click may not be counted.
+    "audience.intake.links.views.MAX_WAIT_SECONDS": 1.0,
+    "audience.intake.links.lookup.LINK_CACHE_SECONDS": 1.0,
+    "audience.intake.links.counting.SAVE_SECONDS": 0.5,
+    "audience.intake.links.visitors.COOKIE_SECONDS": 400 * 86_400,
     # What the event catalog stores of a client's own texts.
     "audience.digest.count_limits.MAX_NAMES": 500,
     "audience.digest.count_limits.MAX_SENDERS": 20,

@@ -9,6 +9,7 @@ from audience.admin import (
     games,
     keys,
     libraries,
+    links,
     memberships,
     players,
     suppressions,

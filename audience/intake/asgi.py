@@ -23,7 +23,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from audience.intake.bodies import AsgiMessage, Bodies, BodyAborted, ClientDisconnected, Receive, ServerBusy
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.route import RETRY_AFTER_SECONDS, Route
-from audience.intake.middleware import VIEWS, must_be_https, observe
+from audience.intake.middleware import must_be_https, observe, view_of
 from audience.intake.requests import request_id
 
 # The types of ASGI (asgi.readthedocs.io).
@@ -62,7 +62,7 @@ class IngestApp:
             await self._serve(scope, receive, with_request_id(send, value))
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        view = VIEWS.get(scope["path"])
+        view = view_of(scope["path"])
         if view is None and (quick := self.quick.get(scope["path"])) is not None:
             await quick(scope, receive, send)
             return

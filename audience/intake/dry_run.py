@@ -107,14 +107,14 @@ def _checked(submission: Submission, dialect: Dialect) -> Iterator[tuple[Message
 
 
 def _as_stored(row: EventRow) -> StoredEvent:
-    values = dict(zip(EVENT_COLUMNS, row.values, strict=True))
+    values: dict[str, Any] = dict(zip(EVENT_COLUMNS, row.values, strict=True))
     names = ("kind", "name", "user_id", "anonymous_id", "device_id", "raw")
     return StoredEvent(row.day, *(values[name] for name in names))
 
 
 # Type of a column -> reader of its text.
 READERS: dict[str, Callable[[str], Any]] = {
-    "bigint": lambda text: None if text == "None" else int(text),  # an unsaved key has no id
+    "bigint": int,
     "date": date.fromisoformat,
     "text": str,
     "timestamptz": datetime.fromisoformat,
@@ -125,7 +125,8 @@ READERS: dict[str, Callable[[str], Any]] = {
 
 def _event(row: EventRow) -> Event:
     values = zip(EVENT_COLUMNS.items(), row.values, strict=True)
-    return Event(**{name: READERS[kind](text) for (name, kind), text in values})
+    # An unsaved key has no id.
+    return Event(**{name: None if text is None else READERS[kind](text) for (name, kind), text in values})
 
 
 def _ignored(message: Message, dialect: Dialect) -> list[str]:

@@ -12,6 +12,8 @@ from django.urls.resolvers import RoutePattern
 from prometheus_client import Counter, Histogram
 
 from audience.intake.dialects.responses import as_json, error_envelope
+from audience.intake.links.views import PREFIX as LINK_PREFIX
+from audience.intake.links.views import LinkView
 from audience.intake.requests.request_id import HEADER, request_id
 from audience.intake.storing import allowance
 from audience.intake.urls import urlpatterns
@@ -32,6 +34,8 @@ VIEWS: dict[str, Any] = {
     for entry in urlpatterns
     if isinstance(entry.pattern, RoutePattern) and not entry.pattern.converters
 }
+# The view of all tracking links.
+LINK_VIEW: Any = LinkView.as_view()
 REQUESTS = Counter("afterclick_intake_requests", "Responses of wire routes, by route and status.", ["route", "status"])
 SECONDS = Histogram(
     "afterclick_intake_seconds",
@@ -61,7 +65,7 @@ class IntakeMiddleware:
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        view = VIEWS.get(request.path_info)
+        view = view_of(request.path_info)
         if view is None or must_be_https(request):
             response = self.get_response(request)
             if not API_PATH.match(request.path_info):
@@ -73,6 +77,11 @@ class IntakeMiddleware:
         response = view(request)
         observe(request, response, start)
         return with_headers(response)
+
+
+def view_of(path: str) -> Any:
+    """The view of an ingestion route or a tracking link; None for a page."""
+    return VIEWS.get(path) or (LINK_VIEW if path.startswith(LINK_PREFIX) else None)
 
 
 def with_headers(response: HttpResponseBase) -> HttpResponseBase:
@@ -92,8 +101,10 @@ def not_found(request: HttpRequest) -> HttpResponse:
 
 def observe(request: HttpRequest, response: HttpResponseBase, start: float) -> None:
     """Count the answer and its duration since `start`, a time of time.perf_counter(), and log a refusal."""
-    SECONDS.labels(request.path_info).observe(time.perf_counter() - start)
-    REQUESTS.labels(request.path_info, response.status_code).inc()
+    # Tracking links are one route, since anyone can request any slug.
+    route = LINK_PREFIX if request.path_info.startswith(LINK_PREFIX) else request.path_info
+    SECONDS.labels(route).observe(time.perf_counter() - start)
+    REQUESTS.labels(route, response.status_code).inc()
     log_refusal(request, response.status_code)
 
 

@@ -16,6 +16,7 @@ from audience.models.failed_work import FailedWork, Queue
 from audience.models.games import AuditedInGame, Game, Membership, Role
 from audience.models.heartbeats import Heartbeat, ProcessKind
 from audience.models.keys import ApiKey, Dialect, Environment, KeyKind
+from audience.models.links import LinkConsent, LinkCount, TrackingLink
 from audience.models.members import Invitation
 from audience.models.people import Device, Group, Identity, Owners, Ownership, OwnershipSource, Person
 from audience.models.prune_positions import PrunePosition

@@ -38,6 +38,10 @@ class EventQuerySet(models.QuerySet["Event"]):
         return self.order_by("-pk").values_list("pk", flat=True)[limit : limit + 1].first() or 0
 
 
+# Of clicks on tracking links.
+LINK_SURFACE = "link"
+
+
 class Event(models.Model):
     """One accepted message, parsed, with the original in `raw`.
 
@@ -92,6 +96,12 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name or self.message_id}"
+
+    @property
+    def format_label(self) -> str:
+        """In which format it was sent. Clicks of tracking links have no key and are in no format of a client."""
+        is_link = self.key_id is None and self.surface == LINK_SURFACE
+        return "Tracking link" if is_link else self.get_dialect_display()
 
 
 class BatchState(models.TextChoices):

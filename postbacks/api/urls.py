@@ -22,6 +22,7 @@ from postbacks.api.game_settings.views import (
 )
 from postbacks.api.goals.views import GoalViewSet
 from postbacks.api.hooks.views import HookViewSet
+from postbacks.api.links.views import LinkViewSet
 from postbacks.api.monitoring.alert_views import AlertChoiceViewSet, AlertViewSet
 from postbacks.api.monitoring.health_views import HealthViewSet
 from postbacks.api.networks.views import NetworkViewSet
@@ -48,6 +49,7 @@ router.register("networks", NetworkViewSet, basename="networks")
 router.register(f"{GAME}/postbacks", PostbackViewSet, basename="postbacks")
 router.register(f"{GAME}/checks", CheckViewSet, basename="checks")
 router.register(f"{GAME}/goals", GoalViewSet, basename="goals")
+router.register(f"{GAME}/links", LinkViewSet, basename="links")
 router.register(f"{GAME}/attempts", AttemptViewSet, basename="attempts")
 router.register(f"{GAME}/deliveries", DeliveryViewSet, basename="deliveries")
 router.register(f"{GAME}/replays", ReplayViewSet, basename="replays")

@@ -18,6 +18,7 @@ from postbacks.hub.guide import views as guide
 from postbacks.hub.imitations import views as imitations
 from postbacks.hub.integrations import ad_clicks
 from postbacks.hub.integrations import views as integrations
+from postbacks.hub.links import views as links
 from postbacks.hub.overview import set_aside_views
 from postbacks.hub.overview import views as overview
 from postbacks.hub.people import views as people
@@ -71,6 +72,13 @@ urlpatterns = [
     path("g/<slug:slug>/goals/add/", goals.goal_add, name="goal-add"),
     path("g/<slug:slug>/goals/<uuid:pk>/edit/", goals.goal_edit, name="goal-edit"),
     path("g/<slug:slug>/goals/<uuid:pk>/delete/", goals.goal_delete, name="goal-delete"),
+    path("g/<slug:slug>/links/", links.link_list, name="links"),
+    path("g/<slug:slug>/links/add/", links.link_add, name="link-add"),
+    path("g/<slug:slug>/links/<int:pk>/", links.link_detail, name="link"),
+    path("g/<slug:slug>/links/<int:pk>/qr.svg", links.link_qr, name="link-qr"),
+    path("g/<slug:slug>/links/<int:pk>/edit/", links.link_edit, name="link-edit"),
+    path("g/<slug:slug>/links/<int:pk>/archive/", links.link_archive, name="link-archive"),
+    path("g/<slug:slug>/links/<int:pk>/restore/", links.link_restore, name="link-restore"),
     path("g/<slug:slug>/settings/", game_settings.game_settings, name="game-settings"),
     path("g/<slug:slug>/settings/general/", game_settings.settings_general, name="settings-general"),
     path("g/<slug:slug>/settings/reports/", game_settings.settings_reports, name="settings-reports"),

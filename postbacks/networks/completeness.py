@@ -19,7 +19,7 @@ OPTIONAL = frozenset(
     {
         *("object_id", "pixel_call", "has_test_endpoint", "match_key_help", "currencies", "document"),
         *("check_note", "test_note", "daily_check", "limits_data_use", "sample_cookies"),
-        *("default_token_url", "token_path", "has_default_values", "freezes_body"),
+        *("default_token_url", "token_path", "has_default_values", "freezes_body", "link_parameters"),
     }
 )
 # A prefix of environment variables; the database columns have 16 characters.

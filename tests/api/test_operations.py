@@ -50,6 +50,7 @@ OBJECTS: dict[str, Callable[[Game], Any]] = {
         credentials.request_release(config=factories.config(game), requested_by=None).pk
     ),
     "games/{game}/goals/": lambda game: game.game_goals.create(name="VIP", event="vip").pk,
+    "games/{game}/links/": lambda game: factories.link(game).pk,
     "games/{game}/deliveries/": lambda game: factories.delivery(factories.config(game)).pk,
     "games/{game}/attempts/": lambda game: factories.attempt(factories.delivery(factories.config(game))).pk,
     "games/{game}/conversions/": lambda game: factories.conversion(factories.person(game, user="theirs")).pk,

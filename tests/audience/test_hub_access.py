@@ -23,6 +23,7 @@ from audience.models import (
     Role,
     Scope,
     Suppression,
+    TrackingLink,
 )
 from postbacks.hub.urls import urlpatterns as postbacks_urls
 from postbacks.models import AdCost, AlertHook, CostUpload, CredentialCheck, Delivery, GameGoal, PostbackConfig, Replay
@@ -85,6 +86,12 @@ DESCRIBING = {"catalog-describe", "catalog-forget"}
 MARKETER |= DESCRIBING
 POSTED |= DESCRIBING
 POST_ONLY |= {"catalog-forget"}
+READ |= {"links", "link", "link-qr"}
+LINK_FORMS = {"link-edit", "link-archive"}
+LINKS = {"link-add", "link-restore", *LINK_FORMS}
+MARKETER |= LINKS
+POSTED |= LINKS
+POST_ONLY |= {"link-restore"}
 SETTINGS = {"settings-general", "settings-reports", "settings-rates", "settings-attribution"}
 ADMIN |= {*SETTINGS, "key-rename"}
 POSTED |= {*SETTINGS, "key-rename"}
@@ -139,6 +146,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "ad-clicks",
             "set-aside-retry",
             "goal-add",
+            "link-add",
             *REPORTS,
             *DESCRIBING,
             *SETTINGS,
@@ -147,7 +155,8 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
     goal = GameGoal.objects.create(game=game, name="VIP", event="vip_reached")
     erasure = Erasure.objects.create(game=game, namespace="user", subject_hash="0" * 64, suppress=True)
     suppression = Suppression.objects.create(game=game, erasure=erasure, hashes=["0" * 64])
-    other = {"postback-add", "check", REPLAY, "goal-add", *GOAL, *REPORTS, *DESCRIBING}
+    other = {"postback-add", "check", REPLAY, "goal-add", *GOAL, *REPORTS, *DESCRIBING, *LINKS}
+    link = factories.link(game)
     rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - other}
     return {
         **pages,
@@ -172,6 +181,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         "suppression-lift": {"slug": game.slug, "pk": suppression.pk},
         **{name: {"slug": game.slug, "pk": hook.pk} for name in HOOKS},
         **{name: {"slug": game.slug, "pk": goal.pk} for name in GOAL},
+        **{name: {"slug": game.slug, "pk": link.pk} for name in ("link", "link-qr", *LINKS - {"link-add"})},
         **{name: {"slug": game.slug, "pk": belongs.pk} for name in ("member-role", "member-remove")},
         **{
             name: {"slug": game.slug, "pk": invited.pk}
@@ -196,7 +206,8 @@ STATE: tuple[Any, ...] = (
     Invitation,
     Membership,
 )
-STATE = (*STATE, Rejection, Replay, GameGoal, AdCost, CostUpload, ExchangeRate, Suppression, DescribedEvent)
+STATE = (*STATE, Rejection, Replay, GameGoal, AdCost, CostUpload, ExchangeRate, Suppression)
+STATE = (*STATE, DescribedEvent, TrackingLink)
 
 
 def _state() -> list[Any]:

@@ -32,6 +32,7 @@ BUTTONS = {
     "invitation-link": "invitation",
     "invitation-resend": "invitation",
     "invitation-revoke": "invitation",
+    "link-restore": "link",
     "person-erase": "person",
     "postback-enable": "config",
     "postback-recheck": "config",

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from config import services
-from tests.benchmarks import campaigns, endurance, growth, new_game, postbacks, wrk
+from tests.benchmarks import campaigns, endurance, growth, links, new_game, postbacks, wrk
 from tests.benchmarks.load import DIALECTS
 from tests.benchmarks.output import say
 from tests.journeys.product import Product
@@ -120,6 +120,7 @@ def run(product: Product) -> None:
     # The load of all clients of a studio uses one key here, whose rate limit would be reached.
     product.manage("shell", "-c", "from audience.models import ApiKey; ApiKey.objects.update(rate_limit=1_000_000)")
     capacity = ingest(product)
+    links.redirects(product, say)
     say("digest_eps", digest(product))
     endurance.sustained(product, say)
     product.kill_workers()

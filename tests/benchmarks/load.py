@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 PLAYERS = 20_000
 PROPERTIES = {"status": "complete", "world": "forest", "level": 7, "score": 18250, "duration_sec": 241}
@@ -88,6 +88,11 @@ DIALECTS = {
 }
 
 
+class Sequence(Protocol):
+    def next(self) -> bytes:
+        """The next request."""
+
+
 class Requests:
     """Builds requests from a text template, to use little CPU, since the server runs on the same machine."""
 
@@ -113,7 +118,7 @@ def _uuid() -> str:
 
 
 async def connection(
-    port: int, requests: Requests, until: float, times: list[float], refused: Counter[str], interval: float
+    port: int, requests: Sequence, until: float, times: list[float], refused: Counter[str], interval: float
 ) -> None:
     """Send requests until `until`. `interval`: seconds between two requests; late ones are made up for."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -133,7 +138,7 @@ async def connection(
             writer.close()
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             continue
-        if status.startswith("2"):
+        if status.startswith(("2", "3")):
             times.append(time.monotonic() - start)
         else:
             refused[status] += 1
@@ -151,11 +156,18 @@ async def _status(reader: asyncio.StreamReader) -> str:
 async def main(
     port: int, key: str, connections: int, seconds: float, count: int, dialect: str = "immutable", rate: str = "0"
 ) -> dict[str, Any]:
+    requests = Requests(port, key, count, DIALECTS[dialect])
+    interval = connections * count / float(rate) if float(rate) else 0.0
+    figures = await measure(port, requests, connections, seconds, interval)
+    return {**figures, "messages": figures["requests"] * count}
+
+
+async def measure(
+    port: int, requests: Sequence, connections: int, seconds: float, interval: float = 0.0
+) -> dict[str, Any]:
     times: list[float] = []
     refused: Counter[str] = Counter()
-    interval = connections * count / float(rate) if float(rate) else 0.0
     start, cpu = time.monotonic(), time.process_time()
-    requests = Requests(port, key, count, DIALECTS[dialect])
     await asyncio.gather(
         *(connection(port, requests, start + seconds, times, refused, interval) for _ in range(connections))
     )
@@ -163,7 +175,6 @@ async def main(
     times.sort()
     return {
         "requests": len(times),
-        "messages": len(times) * count,
         "seconds": round(elapsed, 2),
         "p50_ms": round(times[len(times) // 2] * 1000, 1) if times else -1,
         "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 1) if times else -1,

@@ -23,6 +23,8 @@ from audience.models import (
     Invitation,
     KeyKind,
     Kind,
+    LinkConsent,
+    LinkCount,
     Membership,
     Person,
     PropertyCount,
@@ -67,6 +69,7 @@ def fill(game: Game) -> None:
 def set_up(game: Game, *, by: Any) -> None:
     """Create keys in every state, members, webhooks, erasure receipts, and postbacks with problems."""
     _keys(game, by)
+    _links(game)
     _people(game, by)
     _tokens(game, by)
     config = PostbackConfig.objects.kept().filter(game=game, network="tiktok").first() or factories.config(game)
@@ -144,6 +147,23 @@ def _player(game: Game) -> Person:
             game_id=game.pk, anonymous_id=LONG, level=level, source="cookie banner", decided_at=now
         )
     return player
+
+
+def _links(game: Game) -> None:
+    """Create a link with clicks, the newest, and an archived one."""
+    factories.link(game, name=LONG[:80], slug=f"{game.slug}-archived"[:60], archived_at=timezone.now())
+    link = factories.link(
+        game,
+        name="TikTok, launch trailer",
+        slug=f"{game.slug}-launch"[:60],
+        destination=f"https://store.steampowered.com/app/480/?{LONG}",
+        utm_source="tiktok",
+        utm_campaign=LONG,
+        consent=LinkConsent.ANONYMOUS,
+    )
+    for days, clicks in ((0, 12), (1, 1204), (9, 300)):
+        at = timezone.now() - timedelta(days=days)
+        LinkCount.objects.create(game=game, link=link, day=at.date(), clicks=clicks, last_at=at)
 
 
 def _keys(game: Game, by: Any) -> None:
@@ -262,6 +282,7 @@ def newest(game: Game) -> dict[str, Any]:
         "hook": AlertHook.objects.filter(game=game).first(),
         "invitation": Invitation.objects.pending().filter(game=game).first(),
         "key": live.first(),
+        "link": game.tracking_links.filter(archived_at=None).first(),
         "membership": game.memberships.filter(role=Role.VIEWER).first(),
         "person": Person.objects.filter(game=game).order_by("last_seen_at").first(),
         "token": game.api_tokens.live().filter(replaced_by=None).first(),

@@ -51,7 +51,7 @@ def event_row(event: Event, membership: Membership) -> FeedRow:
     """Return the row of an event annotated by `selection.with_placeholders`."""
     addresses = sees_addresses(membership)
     kind, values = event.get_kind_display(), (event.user_id, event.anonymous_id, event.device_id)
-    details = [kind if event.name else "", event.get_dialect_display(), "Test" if event.test else ""]
+    details = [kind if event.name else "", event.format_label, "Test" if event.test else ""]
     ids = [*zip(("user", "anonymous", "device"), values, strict=True), *event.links]
     ids += [(name.split("_")[0], text) for name, text in placeholders.describe(getattr(event, "placeholders", None))]
     return FeedRow(

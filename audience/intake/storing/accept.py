@@ -90,9 +90,10 @@ def record_use(key: ApiKey) -> None:
 
 
 def after_commit(writes: Sequence[Write], wake: Callable[[str], None] = wakeup.wake_now) -> None:
-    """Record the use of the keys, and wake the digest."""
+    """Record the use of the keys, and wake the digest. Clicks of tracking links have an unsaved key."""
     for key in {key.id: key for key in (write.submission.key for write in writes)}.values():
-        record_use(key)
+        if key.id is not None:
+            record_use(key)
     if any(write.new for write in writes):
         wake(wakeup.DIGEST)
 

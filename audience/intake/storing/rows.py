@@ -88,10 +88,11 @@ class Submission:
 class EventRow(NamedTuple):
     """`values` are those of EVENT_COLUMNS, in text format.
 
+    The key is None for an event that was sent without one, a click of a tracking link.
     `days_back` is the number of days before `day` on which a duplicate may be stored; 0 if the client states the time.
     """
 
-    values: tuple[str, ...]
+    values: tuple[str | None, ...]
     day: date
     message_id: str
     days_back: int
@@ -116,7 +117,7 @@ class _Request(NamedTuple):
     day: date
     received: str
     game: str
-    key: str
+    key: str | None
     dialect: str
     is_sandbox: bool
     is_server: bool
@@ -125,7 +126,8 @@ class _Request(NamedTuple):
     def of(cls, submission: Submission) -> "_Request":
         key, received_at = submission.key, submission.received_at
         day = received_at.astimezone(UTC).date()
-        names = (str(key.game_id), str(key.id), submission.dialect.value)
+        key_id = None if key.id is None else str(key.id)
+        names = (str(key.game_id), key_id, submission.dialect.value)
         return cls(day, received_at.isoformat(), *names, key.is_sandbox, key.is_server)
 
 

@@ -126,7 +126,7 @@ def can_build_on_loop(writes: Sequence[Write]) -> bool:
     """Whether the event loop may build the statement."""
     if not is_small(writes):
         return False
-    events = (row.values for write in writes for row in write.events)
+    events = (filter(None, row.values) for write in writes for row in write.events)
     rejections = (values for write in writes for values in write.rejections)
     return sum(sum(map(len, values)) for values in chain(events, rejections)) < MAX_LOOP_CHARACTERS
 

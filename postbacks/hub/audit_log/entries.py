@@ -27,6 +27,7 @@ KINDS = {
     "gamegoal": "Goal",
     "exchangerate": "Exchange rate",
     "describedevent": "Event description",
+    "trackinglink": "Tracking link",
     "costupload": "Upload of costs",
 }
 ACTIONS = {

@@ -101,6 +101,8 @@ class Google(Network):
     default_rate = 5.0  # 300 a minute for one project
     click_params = payload.CLICK_IDS
     utm_sources = ("google", "youtube")
+    # ValueTrack parameters: support.google.com/google-ads/answer/6305348
+    link_parameters = {"campaign_id": "{campaignid}", "adgroup_id": "{adgroupid}", "ad_id": "{creative}"}
     cookies = ()
     value_events = ()
     has_default_values = True

@@ -69,6 +69,9 @@ class Network(Checks, EnteredRequests, LaterResults):
     default_rate: float = 0.0  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
     click_params: tuple[str, ...] = ()  # query parameters of a click id; the first one is shown on the pages
     utm_sources: tuple[str, ...] = ()  # values of utm_source, lower case, that mean this network
+    # Query parameter of an ad's URL -> the network's macro, for the addresses of tracking links. Without the click id
+    # where the network adds it itself.
+    link_parameters: Mapping[str, str] = {}
     # A call of its browser pixel with the event id evt-8f14e45f, which the pages show; '' without such a pixel.
     pixel_call: str = ""
     cookies: tuple[str, ...] = ()  # the network's cookies that identify a browser

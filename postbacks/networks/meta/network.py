@@ -108,6 +108,13 @@ class Meta(Network):
     click_params = ("fbclid",)
     pixel_call = 'fbq("track", "Purchase", {…}, {eventID: "evt-8f14e45f"})'
     utm_sources = ("facebook", "fb", "meta", "instagram", "ig")
+    # facebook.com/business/help/2360940870872492
+    link_parameters = {
+        "utm_campaign": "{{campaign.name}}",
+        "campaign_id": "{{campaign.id}}",
+        "adset_name": "{{adset.name}}",
+        "ad_name": "{{ad.name}}",
+    }
     cookies = ("_fbc", "_fbp")
     document = "meta"
     sample_cookies = {"_fbc": "fb.1.1735888000000.IwAR-sample-1", "_fbp": "fb.1.1735888000000.1098115391"}

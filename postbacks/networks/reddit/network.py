@@ -59,6 +59,12 @@ class Reddit(Network):
     click_params = ("rdt_cid",)
     pixel_call = 'rdt("track", "Purchase", {conversionId: "evt-8f14e45f"})'
     utm_sources = ("reddit",)
+    link_parameters = {
+        "utm_campaign": "{{CAMPAIGN_NAME}}",
+        "campaign_id": "{{CAMPAIGN_ID}}",
+        "adgroup_id": "{{ADGROUP_ID}}",
+        "ad_id": "{{AD_ID}}",
+    }
     cookies = ("_rdt_uuid",)
     document = "reddit"
     value_events = ()

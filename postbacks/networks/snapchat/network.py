@@ -61,6 +61,13 @@ class Snapchat(Network):
     click_params = ("ScCid",)
     pixel_call = 'snaptr("track", "PURCHASE", {client_dedup_id: "evt-8f14e45f"})'
     utm_sources = ("snapchat",)
+    # businesshelp.snapchat.com/s/article/url-macros
+    link_parameters = {
+        "utm_campaign": "{{campaign.name}}",
+        "campaign_id": "{{campaign.id}}",
+        "adset_name": "{{adSet.name}}",
+        "ad_name": "{{ad.name}}",
+    }
     cookies = (payload.BROWSER_COOKIE, payload.CLICK_COOKIE)
     value_events = ("PURCHASE",)
     currencies = payload.CURRENCIES

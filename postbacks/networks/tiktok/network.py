@@ -62,6 +62,14 @@ class TikTok(Network):
     click_params = ("ttclid",)
     pixel_call = 'ttq.track("Purchase", {…}, {event_id: "evt-8f14e45f"})'
     utm_sources = ("tiktok",)
+    # ads.tiktok.com/help/article/track-offsite-web-events-with-utm-parameters
+    link_parameters = {
+        "utm_campaign": "__CAMPAIGN_NAME__",
+        "campaign_id": "__CAMPAIGN_ID__",
+        "adgroup_name": "__AID_NAME__",
+        "ad_name": "__CID_NAME__",
+        "ttclid": "__CLICKID__",
+    }
     cookies = ("_ttp",)
     document = "tiktok"
     value_events = ()
