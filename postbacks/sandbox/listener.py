@@ -12,8 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from postbacks.networks.interface.imitation import Imitation, ImitationRequest, ImitationResponse
-from postbacks.sandbox import control
+from postbacks.sandbox import control, steam
 from postbacks.sandbox.state import ReceivedRequest, SandboxState
+from postbacks.sandbox.steam import SteamImitation
 
 MAX_HEADER_BYTES = 64 * 1024  # per header
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -65,6 +66,8 @@ class Handler(BaseHTTPRequestHandler):
         for network, imitation in self.server.state.imitations.items():
             if self.path.startswith(imitation.prefixes):
                 return self._serve_network(network, imitation, body)
+        if self.path.startswith(steam.PREFIX):
+            return self._send(self.server.steam.respond(self.command, self.path, body, self.server.state.clock()))
         return self._send(control.respond(self.server.state, self.command, self.path, body))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any
@@ -165,6 +168,7 @@ class SandboxServer(ThreadingHTTPServer):
         self.stopping = threading.Event()
         self.connections: set[socket.socket] = set()
         super().__init__(address, Handler)
+        self.steam = SteamImitation(f"http://{address[0]}:{self.server_port}")
 
     def server_bind(self) -> None:
         # HTTPServer's method would look up the host name in DNS.

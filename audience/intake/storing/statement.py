@@ -137,7 +137,9 @@ def build(writes: Sequence[Write]) -> tuple[bytes, list[bytes]]:
     events, rejections, requests = [], [], []
     for write_index, write in enumerate(writes):
         for row in write.events:
-            events.append(dict(zip(INPUT_COLUMNS, (write_index, row.days_back, *row.values), strict=True)))
+            event: dict[str, Any] = dict(zip(INPUT_COLUMNS, (write_index, row.days_back, *row.values), strict=True))
+            # An event of our own pages came with no key.
+            events.append(event if write.submission.key.pk else {**event, "key_id": None})
             is_untimed = is_untimed or row.days_back > 0
         rejections += [dict(zip(rows.REJECTION_COLUMNS, values, strict=True)) for values in write.rejections]
         requests.append(_request(write_index, write))
