@@ -21,9 +21,7 @@ NAMESPACE = "http://specs.openid.net/auth/2.0"
 IDENTIFIER_SELECT = f"{NAMESPACE}/identifier_select"
 PREFIX = "openid."
 # Steam signs exactly these fields.
-SIGNED = frozenset(
-    {"signed", "op_endpoint", "claimed_id", "identity", "return_to", "response_nonce", "assoc_handle"}
-)
+SIGNED = frozenset({"signed", "op_endpoint", "claimed_id", "identity", "return_to", "response_nonce", "assoc_handle"})
 NONCE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)[!-~]{0,200}", re.ASCII)
 # The age of an assertion; Steam's clock and ours may differ by as much in the other direction.
 MAX_AGE = timedelta(minutes=5)
@@ -73,7 +71,7 @@ def verify(query: QueryDict, *, return_to: str) -> tuple[str, str]:
     _require(fields.get("mode") == "id_res" and fields.get("ns") == NAMESPACE, "Steam did not confirm a sign-in.")
     _require(fields.get("op_endpoint") == settings.STEAM_OPENID_URL, "The answer does not come from Steam.")
     _require(fields.get("return_to") == return_to, "The answer belongs to another sign-in.")
-    _require(SIGNED <= set(fields.get("signed", "").split(",")), "The answer is not signed completely.")
+    _require(set(fields.get("signed", "").split(",")) >= SIGNED, "The answer is not signed completely.")
     steam_id = _steam_id(fields)
     nonce = fields.get("response_nonce", "")
     _require(_is_fresh(nonce), "The sign-in took too long, or the answer was used before.")

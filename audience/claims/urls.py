@@ -1,6 +1,6 @@
 """The claim page of each game, and the route by which a server of the studio redeems claim codes."""
 
-from django.urls import path, re_path
+from django.urls import path
 
 from audience.claims import views
 from audience.claims.redeeming import RedeemView
@@ -12,5 +12,5 @@ urlpatterns = [
     path("claim/<slug:slug>/steam/return/", views.claim_steam_return, name="claim-steam-return"),
     path("claim/<slug:slug>/contact/", views.claim_contact, name="claim-contact"),
     path("claim/<slug:slug>/code/", views.claim_code, name="claim-code"),
-    re_path(r"^/*v1/claims/*$", RedeemView.as_view(), name="claim-redeem"),
+    path("v1/claims", RedeemView.as_view(), name="claim-redeem"),
 ]

@@ -22,6 +22,7 @@ from audience.intake.requests.caller import caller_ip
 from audience.joins import codes, contacts, records
 from audience.joins.records import AlreadyUsed, JoinRefused
 from audience.models import JoinKind
+from audience.models.joins import CODE_LIFETIME
 from audience.models.people import USER
 from audience.privacy import decisions
 from consent.models import Level
@@ -208,7 +209,7 @@ def _show(visit: Visit, *, error: str = "", code: str = "", status: int = 200) -
         "visit": visit,
         "error": error,
         "code": code,
-        "code_days": codes.CODE_LIFETIME.days,
+        "code_days": CODE_LIFETIME.days,
         "steam_end": visit.steam_id[-4:],
         "is_imitated": settings.STEAM_OPENID_URL != settings.STEAM_OPENID_DEFAULT_URL,
     }

@@ -112,7 +112,13 @@ class Visit:
         """Store the visit if the address of the page has an ad click, as the landing page of an ad would."""
         url = self.request.build_absolute_uri()
         is_get = self.request.method == "GET"
-        if not is_get or not self.may_store or not self.request.GET or len(url) > MAX_URL_LENGTH or not self._is_click(url):
+        if (
+            not is_get
+            or not self.may_store
+            or not self.request.GET
+            or len(url) > MAX_URL_LENGTH
+            or not self._is_click(url)
+        ):
             return
         ip = caller_ip(self.request)
         if not pace.take("visit", ip, limit=MAX_VISITS_AN_HOUR, seconds=3600):

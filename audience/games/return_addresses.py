@@ -1,4 +1,4 @@
-"""The pages of a studio to which a sign-in on the claim page may return: a fixed list, so that it redirects nowhere else."""
+"""The pages of a studio to which a sign-in on the claim page may return: a list, so that it redirects nowhere else."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -18,7 +18,7 @@ def cleaned(texts: Iterable[str]) -> list[str]:
 
     Raises ValueError, with a sentence that names the address.
     """
-    found = list(dict.fromkeys(_cleaned(text.strip()) for text in texts if text.strip()))
+    found = list(dict.fromkeys(cleaned_address(text.strip()) for text in texts if text.strip()))
     if len(found) > MAX_ADDRESSES:
         raise ValueError(f"At most {MAX_ADDRESSES} return addresses are possible.")
     return found
@@ -37,12 +37,15 @@ def with_result(address: str, **result: str) -> str:
     return parts._replace(query=query).geturl()
 
 
-def _cleaned(text: str) -> str:
+def cleaned_address(text: str) -> str:
+    """Return an address of the list. Raises ValueError, with a sentence."""
     parts = _parts(text)
     if parts is None or parts.query or len(text) > MAX_RETURN_ADDRESS_LENGTH:
         raise ValueError(f"“{text[:80]}” is not a return address. Use https://, a host and a path, without a query.")
     if parts.scheme != "https" and parts.hostname not in LOCAL_HOSTS:
-        raise ValueError(f"“{text[:80]}” must start with https://. Only an address of your own machine may use http://.")
+        raise ValueError(
+            f"“{text[:80]}” must start with https://. Only an address of your own machine may use http://."
+        )
     return _base(parts)
 
 

@@ -54,6 +54,4 @@ def redeem_code(*, game: Game, code: str, player_id: str) -> None:
     row.player_id = player
     row.save(update_fields=["player_id"])
     links = [(USER, player_id)]
-    add_join(
-        game=game, kind=JoinKind.CODE, anonymous_id=row.anonymous_id, player_id=player_id, key=digest, links=links
-    )
+    add_join(game=game, kind=JoinKind.CODE, anonymous_id=row.anonymous_id, player_id=player_id, key=digest, links=links)

@@ -25,9 +25,9 @@ class JoinQuerySet(models.QuerySet["Join"]):
 class Join(models.Model):
     """One join of an anonymous id with a player. Its event, an identify, makes it; this row says of which kind it is.
 
-    `player_id` is the id that the event joins: a SteamID64, the player id of a claim code, an email address or a Discord
-    name. Both ids are in their canonical form (audience/ids/values.py). `key` is unique per game: what has joined once
-    (the nonce of a Steam assertion, a claim code) joins nothing again.
+    `player_id` is the id that the event joins: a SteamID64, the player id of a claim code, an email address or a
+    Discord name. Both ids are in their canonical form (audience/ids/values.py). `key` is unique per game: what has
+    joined once (the nonce of a Steam assertion, a claim code) joins nothing again.
     """
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)

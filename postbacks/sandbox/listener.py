@@ -1,6 +1,5 @@
 """The sandbox's HTTP server: one thread per connection, keep-alive, all networks on one port."""
 
-import io
 import socket
 import socketserver
 import struct
@@ -13,10 +12,10 @@ from typing import Any
 
 from postbacks.networks.interface.imitation import Imitation, ImitationRequest, ImitationResponse
 from postbacks.sandbox import control, steam
+from postbacks.sandbox.request_headers import read_headers
 from postbacks.sandbox.state import ReceivedRequest, SandboxState
 from postbacks.sandbox.steam import SteamImitation
 
-MAX_HEADER_BYTES = 64 * 1024  # per header
 MAX_BODY_BYTES = 8 * 1024 * 1024
 HOLD_SECONDS = 20.0  # longer than the sender's timeout of 10 s
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST instead of FIN
@@ -211,14 +210,3 @@ def _summary(answer: ImitationResponse | None, fault: str | None, *, test: bool,
     parts += ["test"] if test else []
     parts += ["duplicate"] if duplicate else []
     return " ".join(parts)
-
-
-def read_headers(stream: io.BufferedIOBase) -> dict[str, str] | None:
-    """Return {name as sent: last value}; None if the connection ends before the empty line."""
-    headers: dict[str, str] = {}
-    while line := stream.readline(MAX_HEADER_BYTES):
-        if line in (b"\r\n", b"\n"):
-            return headers
-        name, _, value = line.decode("latin-1").partition(":")
-        headers[name.strip()] = value.strip()
-    return None

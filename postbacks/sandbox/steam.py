@@ -88,7 +88,9 @@ def _login_page(fields: dict[str, str]) -> ImitationResponse:
     return_to, realm = fields.get("openid.return_to", ""), fields.get("openid.realm", "")
     if fields.get("openid.mode") != "checkid_setup" or not realm or not return_to.startswith(realm):
         return ImitationResponse(400, {"error": "openid.return_to must be below openid.realm."})
-    links = {name: f"{APPROVE_PATH}?{urlencode({'account': pk, 'return_to': return_to})}" for pk, name in ACCOUNTS.items()}
+    links = {
+        name: f"{APPROVE_PATH}?{urlencode({'account': pk, 'return_to': return_to})}" for pk, name in ACCOUNTS.items()
+    }
     cancel = _with_query(return_to, {"openid.ns": NAMESPACE, "openid.mode": "cancel"})
     items = "".join(f'<li><a href="{escape(link)}">Sign in as {name}</a></li>' for name, link in links.items())
     return ImitationResponse(
