@@ -16,10 +16,10 @@ KINDS = [(kind.value, kind.label) for kind in PAGE_KINDS]
 
 
 class JoinQuerySet(models.QuerySet["Join"]):
-    def with_ids(self, game: Game, ids: list[str]) -> "JoinQuerySet":
-        """Return the joins whose browser or player has one of these ids."""
-        named = models.Q(anonymous_id__in=ids) | models.Q(player_id__in=ids)
-        return self.filter(named, game=game)
+    def connecting(self, game_id: int, *, browsers: list[str], players: list[str]) -> "JoinQuerySet":
+        """The joins of one of these anonymous ids with one of these players, the newest first."""
+        rows = self.filter(game=game_id, anonymous_id__in=browsers, player_id__in=players)
+        return rows.order_by("-joined_at", "-pk")
 
 
 class Join(models.Model):
