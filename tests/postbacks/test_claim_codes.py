@@ -55,7 +55,8 @@ def test_a_code_joins_the_browser_with_the_player_of_the_game(game: Game, key: N
     assert (answer.status_code, answer.json()) == (200, {"joined": True})
     digest(key, launch("player-7"))
     touch = Conversion.objects.get().touch
-    assert touch is not None and touch.click_id == "T-code"
+    assert touch is not None
+    assert touch.click_id == "T-code"
     join = Join.objects.get()
     assert (join.kind, join.anonymous_id, join.player_id) == ("code", BROWSER, "player-7")
 

@@ -38,7 +38,8 @@ def test_a_contact_joins_the_browser_with_a_player_who_is_told_by_a_typed_identi
     assert (answer.status_code, answer["Location"]) == (302, f"/claim/{game.slug}/")
     digest(key, identify(known, identityType=kind), launch(known))
     touch = Conversion.objects.get().touch
-    assert touch is not None and touch.click_id == "T-contact"
+    assert touch is not None
+    assert touch.click_id == "T-contact"
     join = Join.objects.get()
     assert (join.kind, join.player_id) == (kind, known)
     assert Person.objects.get().traits[kind] == known
