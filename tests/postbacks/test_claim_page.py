@@ -23,7 +23,7 @@ from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
 from postbacks.sandbox.steam import SteamImitation
 from tests import factories, hub
-from tests.audience.immutable import ABSENT, click, digest, identify, launch, purchase
+from tests.audience.immutable import alias, click, digest, identify, launch, purchase
 from tests.postbacks.claiming import ANNA, BEN, BROWSER, Visitor, approve, stored
 
 pytestmark = pytest.mark.django_db
@@ -122,11 +122,7 @@ def test_a_game_that_names_its_players_itself_joins_them_by_a_typed_identify(
 ) -> None:
     digest(key, click(BROWSER, "T-typed"))
     Visitor(claiming).sign_in(sandbox.url)
-    digest(key, identify(ANNA, identityType="steam"))
-    alias = {"type": "alias", "eventName": ABSENT, "userId": ABSENT, "fromId": ANNA, "toId": "player-7"}
-    digest(
-        key, launch("player-7"), {**launch("player-7"), **alias, "messageId": "0" * 8 + "-0000-4000-8000-" + "1" * 12}
-    )
+    digest(key, identify(ANNA, identityType="steam"), alias(ANNA, "player-7", fromType="steam"), launch("player-7"))
     assert [row.touch and row.touch.click_id for row in Conversion.objects.all()] == ["T-typed"]
 
 
@@ -470,7 +466,7 @@ def test_a_claim_page_can_be_the_landing_page_of_an_ad(
     visitor = Visitor(claiming, "", headers={"User-Agent": "Mozilla/5.0 (ad)"})
     visitor.get(visitor.address(path), {"ttclid": "T-landing", "utm_campaign": "autumn"})
     visitor.sign_in(sandbox.url)
-    digest(key, launch(ANNA))
+    digest(key, launch(ANNA, eventTimestamp=datetime.now(UTC).isoformat()))
     touch = Conversion.objects.get().touch
     assert touch is not None
     assert (touch.click_id, touch.network, touch.user_agent) == ("T-landing", "tiktok", "Mozilla/5.0 (ad)")
