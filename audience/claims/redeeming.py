@@ -63,7 +63,7 @@ class RedeemView(IngestView):
             redeem_code(game=key.game, code=code, player_id=player_id)
         except UnknownCode:
             pace.take("unknown", subject, limit=MAX_UNKNOWN_AN_HOUR, seconds=3600)
-            raise self.error(404, UNKNOWN_CODE, "UNKNOWN_CODE") from None
+            raise self.error(422, UNKNOWN_CODE, "UNKNOWN_CODE") from None
         except JoinRefused as refused:
             raise self.error(403, str(refused), "NOT_JOINED") from None
         return as_json({"joined": True})

@@ -39,10 +39,11 @@ def claim_view(view: ClaimView) -> Callable[..., HttpResponse]:
     def answer(request: HttpRequest, slug: str) -> HttpResponse:
         visit = Visit.of(request, slug)
         try:
-            return view(visit)
+            _ = visit.back  # checked before anything is stored
         except BadReturnAddress:
             text = "The address to return to is not one that this game allows. Go back, and tell the studio."
             return render(request, "claims/refused.html", {"game": visit.game, "text": text}, status=400)
+        return view(visit)
 
     return answer
 

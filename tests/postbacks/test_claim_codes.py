@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from audience.claims import redeeming
+from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.models import ClaimCode, Conversion, Event, Game, Join, KeyKind, Role
 from audience.models.joins import CODE_LIFETIME
@@ -74,7 +75,7 @@ def test_a_code_works_once_and_a_retry_gets_the_same_answer(game: Game, server_k
     before = stored()
     assert redeem(server_key, {"code": code, "player_id": "player-7"}).json() == {"joined": True}
     other = redeem(server_key, {"code": code, "player_id": "player-8"})
-    assert (other.status_code, other.json()["code"]) == (404, "UNKNOWN_CODE")
+    assert (other.status_code, other.json()["code"]) == (422, "UNKNOWN_CODE")
     assert stored() == before
 
 
@@ -89,7 +90,7 @@ def test_an_unknown_an_expired_a_replaced_and_a_foreign_code_have_one_answer(
     with time_machine.travel(datetime.now(UTC) + CODE_LIFETIME + timedelta(seconds=5)):
         answers.append(redeem(server_key, {"code": expired, "player_id": "p"}))
     bodies = {answer.content.replace(answer.json()["trace_id"].encode(), b"") for answer in answers}
-    assert ({answer.status_code for answer in answers}, len(bodies)) == ({404}, 1)
+    assert ({answer.status_code for answer in answers}, len(bodies)) == ({422}, 1)
     assert answers[0].json()["message"] == "This code does not exist, has expired, or was used by another player."
     assert (Event.objects.count(), Join.objects.count()) == (0, 0)
 
@@ -130,7 +131,7 @@ def test_guessing_is_limited_for_each_game(game: Game, server_key: NewKey, monke
     monkeypatch.setattr(redeeming, "MAX_UNKNOWN_AN_HOUR", 3)
     code = code_of(Visitor(game))
     answers = [redeem(server_key, {"code": f"AAAA-AAA{n}", "player_id": "p"}).status_code for n in range(4)]
-    assert answers == [404, 404, 404, 429]
+    assert answers == [422, 422, 422, 429]
     last = redeem(server_key, {"code": code, "player_id": "p"})
     assert (last.status_code, last["Retry-After"]) == (429, "3600")
     assert Join.objects.count() == 0
@@ -173,6 +174,7 @@ def test_codes_are_deleted_with_the_player_and_after_they_expired(game: Game, se
     first, second = Visitor(game), Visitor(game, "00000000-0000-4000-8000-000000000001")
     redeem(server_key, {"code": code_of(first), "player_id": "player-7"})
     code_of(second)
+    queue.drain()
     erasure.request_erasure(game=game, namespace="user", subject="player-7", requested_by="ada")
     erasure.drain()
     assert list(ClaimCode.objects.values_list("anonymous_id", flat=True)) == [second.anonymous_id]
