@@ -38,7 +38,7 @@ class NotVerified(Exception):
     """The assertion is not one that Steam made for this sign-in. The message is a sentence for the visitor."""
 
 
-class Cancelled(NotVerified):
+class Canceled(NotVerified):
     """The visitor did not sign in."""
 
 
@@ -67,7 +67,7 @@ def verify(query: QueryDict, *, return_to: str) -> tuple[str, str]:
     """
     fields = _fields(query)
     if fields.get("mode") == "cancel":
-        raise Cancelled("The sign-in was cancelled.")
+        raise Canceled("The sign-in was canceled.")
     _require(fields.get("mode") == "id_res" and fields.get("ns") == NAMESPACE, "Steam did not confirm a sign-in.")
     _require(fields.get("op_endpoint") == settings.STEAM_OPENID_URL, "The answer does not come from Steam.")
     _require(fields.get("return_to") == return_to, "The answer belongs to another sign-in.")

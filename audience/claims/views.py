@@ -60,7 +60,7 @@ def claim(visit: Visit) -> HttpResponse:
 def claim_consent(visit: Visit) -> HttpResponse:
     """Record that the visitor agrees, for a browser that has not or that declined before."""
     if visit.opted_out or visit.request.POST.get("agree") != "yes":
-        return _show(visit, error="Tick the box to agree.", status=400)
+        return _show(visit, error="Select the box to agree.", status=400)
     visit.use_new_id()
     decisions.record(
         game_id=visit.game.pk,
@@ -130,7 +130,7 @@ def claim_contact(visit: Visit) -> HttpResponse:
     if kind is None or visit.opted_out:
         return _show(visit, error="This is not possible here now. Nothing was stored.", status=400)
     if posted.get("agree") != "yes":
-        return _show(visit, error="Tick the box to agree. Nothing was stored.", status=400)
+        return _show(visit, error="Select the box to agree. Nothing was stored.", status=400)
     if not _may_use(visit, "contact"):
         return _too_many(visit)
     try:

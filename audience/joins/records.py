@@ -62,27 +62,25 @@ def add_join(
     player who was erased with a suppression. Raises django.db.OperationalError when the database is unavailable.
     """
     now = clock.now()
-    user_id = next((value for namespace, value in links if namespace == USER), "")
-    message = Message(
-        kind=Kind.IDENTIFY,
-        message_id=f"{kind}:{key}",
-        event_at=now,
-        day=now.date(),
-        user_id=user_id,
+    message = _message(
+        Kind.IDENTIFY,
+        f"{kind}:{key}",
+        now,
+        user_id=next((value for namespace, value in links if namespace == USER), ""),
         anonymous_id=anonymous_id,
         links=[link for link in links if link[0] != USER],
-        surface="web",
         consent_level=consent_level,
         traits=dict(traits or {}),
-        context={**LIBRARY, JOIN_NOTE: kind.value},
+        context={JOIN_NOTE: kind.value},
         raw={"type": "identify", "join": kind.value, "browser": anonymous_id, "player": player_id},
     )
     message.add_linked_contacts()
     with transaction.atomic():
         if not consent_level and consent_of(game, anonymous_id) == Level.NONE:
             raise NoConsent("This browser has not agreed to be connected with a player. Nothing was stored.")
-        values = {"kind": kind, "anonymous_id": canonical(anonymous_id), "player_id": canonical(player_id)}
-        join, is_new = Join.objects.get_or_create(game=game, key=key, defaults={**values, "joined_at": now})
+        ids = {"anonymous_id": canonical(anonymous_id), "player_id": canonical(player_id)}
+        values = {"kind": kind, "joined_at": now, **ids}
+        join, is_new = Join.objects.get_or_create(game=game, key=key, defaults=values)
         if not is_new:
             raise AlreadyUsed("This sign-in has been used already. Start again.")
         _store(game, message, now)
@@ -93,18 +91,21 @@ def add_visit(*, game: Game, anonymous_id: str, url: str, referrer: str, user_ag
     """Store a visit of the claim page as a page event, for the ad click in its URL. The caller has checked consent."""
     now = clock.now()
     facts = {"page_url": url, "page_referrer": referrer, "user_agent": user_agent, "ip": ip}
-    message = Message(
-        kind=Kind.PAGE,
-        message_id=f"visit:{key}",
-        event_at=now,
-        day=now.date(),
+    message = _message(
+        Kind.PAGE,
+        f"visit:{key}",
+        now,
         anonymous_id=anonymous_id,
-        surface="web",
         request_ip=ip,
-        context={**LIBRARY, **{name: value for name, value in facts.items() if value}},
+        context={name: value for name, value in facts.items() if value},
         raw={"type": "page", "browser": anonymous_id, "url": url},
     )
     _store(game, message, now)
+
+
+def _message(kind: Kind, message_id: str, now: datetime, *, context: Mapping[str, str], **fields: Any) -> Message:
+    stated = {"event_at": now, "day": now.date(), "surface": "web", "context": {**LIBRARY, **context}}
+    return Message(kind=kind, message_id=message_id, **stated, **fields)
 
 
 def _store(game: Game, message: Message, now: datetime) -> None:

@@ -72,7 +72,7 @@ def test_sending_the_form_twice_stores_one_join(game: Game) -> None:
         ("discord", "ada..l", {}, "Enter your Discord name"),
         ("discord", "<script>", {}, "Enter your Discord name"),
         ("discord", "аda", {}, "Enter your Discord name"),
-        ("email", "ada@game.example", {"agree": ""}, "Tick the box to agree."),
+        ("email", "ada@game.example", {"agree": ""}, "Select the box to agree."),
         ("steam", ANNA, {}, "This is not possible here now."),
         ("", "ada@game.example", {}, "This is not possible here now."),
     ],

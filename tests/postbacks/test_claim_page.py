@@ -271,7 +271,7 @@ def test_an_assertion_is_used_once_even_if_steam_confirms_it_again(
         ({"openid.response_nonce": "2026-13-41T25:61:61Zabc"}, "took too long, or the answer was used before"),
         ({"openid.response_nonce": "abc"}, "took too long, or the answer was used before"),
         ({"openid.sig": "x" * 3000}, "The answer is not one of Steam."),
-        ({"openid.mode": "cancel"}, "The sign-in was cancelled."),
+        ({"openid.mode": "cancel"}, "The sign-in was canceled."),
     ],
 )
 def test_an_answer_that_is_not_of_this_sign_in_is_refused_without_asking_steam(
@@ -396,7 +396,7 @@ def test_in_a_strict_game_nothing_is_stored_before_the_visitor_agrees(claiming: 
     assert ID_COOKIE not in page.cookies
     answer = visitor.get(visitor.address("steam/"), {"return": THANKS})
     assert (ID_COOKIE in answer.cookies, STATE_COOKIE in answer.cookies) == (False, False)
-    refused(visitor.post(visitor.address("consent/"), {}), "Tick the box to agree.")
+    refused(visitor.post(visitor.address("consent/"), {}), "Select the box to agree.")
     assert stored() == (0,) * 6
     answer = visitor.post(visitor.address("consent/"), {"agree": "yes", "return": THANKS})
     assert answer["Location"] == f"{visitor.address()}?{urlencode({'return': THANKS})}"
