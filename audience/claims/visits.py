@@ -124,15 +124,18 @@ class Visit:
         if not pace.take("visit", ip, limit=MAX_VISITS_AN_HOUR, seconds=3600):
             return
         is_full = self.level == Level.FULL
-        records.add_visit(
-            game=self.game,
-            anonymous_id=self.anonymous_id,
-            url=url,
-            referrer=self.request.headers.get("Referer", "")[:MAX_URL_LENGTH],
-            user_agent=self.request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH] if is_full else "",
-            ip=ip if is_full else "",
-            key=browser.new_nonce(),
-        )
+        try:
+            records.add_visit(
+                game=self.game,
+                anonymous_id=self.anonymous_id,
+                url=url,
+                referrer=self.request.headers.get("Referer", "")[:MAX_URL_LENGTH],
+                user_agent=self.request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH] if is_full else "",
+                ip=ip if is_full else "",
+                key=browser.new_nonce(),
+            )
+        except records.JoinRefused:
+            return  # the player was erased, and the page is shown all the same
 
     def _is_click(self, url: str) -> bool:
         found = clicks.read(

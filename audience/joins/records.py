@@ -52,7 +52,7 @@ def add_join(
     player_id: str,
     key: str,
     links: Sequence[tuple[str, str]] = (),
-    traits: Mapping[str, Any] | None = None,
+    traits: dict[str, Any] | None = None,
     consent_level: str = "",
 ) -> Join:
     """Join a browser with a player, and return the join.
@@ -61,16 +61,15 @@ def add_join(
     `consent_level` is a decision of the visitor. `key`: see Join. Raises NoConsent, AlreadyUsed, and JoinRefused for a
     player who was erased with a suppression. Raises django.db.OperationalError when the database is unavailable.
     """
-    now = clock.now()
     message = _message(
         Kind.IDENTIFY,
         f"{kind}:{key}",
-        now,
+        now := clock.now(),
         user_id=next((value for namespace, value in links if namespace == USER), ""),
         anonymous_id=anonymous_id,
         links=[link for link in links if link[0] != USER],
         consent_level=consent_level,
-        traits=dict(traits or {}),
+        traits=traits or {},
         context={JOIN_NOTE: kind.value},
         raw={"type": "identify", "join": kind.value, "browser": anonymous_id, "player": player_id},
     )
@@ -104,7 +103,7 @@ def add_visit(*, game: Game, anonymous_id: str, url: str, referrer: str, user_ag
 
 
 def _message(kind: Kind, message_id: str, now: datetime, *, context: Mapping[str, str], **fields: Any) -> Message:
-    stated = {"event_at": now, "day": now.date(), "surface": "web", "context": {**LIBRARY, **context}}
+    stated: dict[str, Any] = {"event_at": now, "day": now.date(), "surface": "web", "context": {**LIBRARY, **context}}
     return Message(kind=kind, message_id=message_id, **stated, **fields)
 
 

@@ -96,7 +96,7 @@ def _login_page(fields: dict[str, str]) -> ImitationResponse:
     return ImitationResponse(
         200,
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        "<title>Imitation of Steam</title><h1>Imitation of Steam</h1>"
+        '<link rel="icon" href="data:,"><title>Imitation of Steam</title><h1>Imitation of Steam</h1>'
         f"<p>These accounts do not exist at Steam. The site is {escape(realm)}.</p>"
         f'<ul>{items}<li><a href="{escape(cancel)}">Cancel</a></li></ul></html>',
     )
