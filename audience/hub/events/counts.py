@@ -18,6 +18,8 @@ DAYS = 7
 # The chart of one day, in SVG units: three bars side by side on a base line.
 PLOT_HEIGHT, BAR_WIDTH, GAP, MIN_HEIGHT = 56, 9, 3, 2
 KINDS = ("accepted", "duplicates", "rejected")
+# Of messages that pages of this installation store, such as the claim page.
+NO_KEY = "No key: the claim page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def read_counts(game: Game, *, key: int | None = None) -> CountsChart:
         requests = requests.filter(key_id=key)
     sums: dict[str, Any] = {kind: Sum(kind) for kind in KINDS}
     rows: Any = requests.values("key_id", column=column_of(starts)).annotate(**sums)
-    names = dict(ApiKey.objects.filter(game=game).values_list("pk", "name"))
+    names = {0: NO_KEY, **dict(ApiKey.objects.filter(game=game).values_list("pk", "name"))}
     key_days = [
         KeyDay(
             days[row["column"] - 1], names.get(row["key_id"], "A deleted key"), Count(*(row[kind] for kind in KINDS))
