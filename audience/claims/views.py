@@ -29,6 +29,8 @@ from consent.models import Level
 
 # Uses of each form by one address in an hour: a café or a school may have one address.
 MAX_USES_AN_HOUR = 60
+# Ends of sign-ins from one address in an hour. Each may call Steam, and occupies a thread until Steam answers.
+MAX_SIGN_INS_AN_HOUR = 600
 SOURCE = "claim page"
 ClaimView = Callable[[Visit], HttpResponse]
 
@@ -99,6 +101,8 @@ def claim_steam_return(visit: Visit) -> HttpResponse:
     nonce = visit.request.GET.get("state", "")
     if state is None or state.game_id != visit.game.pk or not constant_time_compare(state.nonce, nonce):
         return _show(visit, error="This sign-in was not started in this browser, or it took too long.", status=400)
+    if not _may_use(visit, "steam", limit=MAX_SIGN_INS_AN_HOUR):
+        return _too_many(visit)
     try:
         if JoinKind.STEAM not in visit.kinds or visit.opted_out:
             raise JoinRefused("Signing in with Steam is not possible here now. Nothing was stored.")
@@ -131,7 +135,7 @@ def claim_contact(visit: Visit) -> HttpResponse:
         return _show(visit, error="This is not possible here now. Nothing was stored.", status=400)
     if posted.get("agree") != "yes":
         return _show(visit, error="Select the box to agree. Nothing was stored.", status=400)
-    if not _may_use(visit, "contact"):
+    if not _may_use(visit, "contact", limit=MAX_USES_AN_HOUR):
         return _too_many(visit)
     try:
         value = contacts.read_contact(kind, posted.get("contact", ""))
@@ -166,14 +170,14 @@ def claim_code(visit: Visit) -> HttpResponse:
     """Show a new code, once: only its digest is stored."""
     if JoinKind.CODE not in visit.kinds or not visit.may_store:
         return _show(visit, error="This is not possible here now. Nothing was stored.", status=400)
-    if not _may_use(visit, "code"):
+    if not _may_use(visit, "code", limit=MAX_USES_AN_HOUR):
         return _too_many(visit)
     code = codes.create_code(game=visit.game, anonymous_id=visit.anonymous_id)
     return _show(visit, code=codes.shown(code))
 
 
-def _may_use(visit: Visit, form: str) -> bool:
-    return pace.take(form, caller_ip(visit.request), limit=MAX_USES_AN_HOUR, seconds=3600)
+def _may_use(visit: Visit, form: str, *, limit: int) -> bool:
+    return pace.take(form, caller_ip(visit.request), limit=limit, seconds=3600)
 
 
 def _too_many(visit: Visit) -> HttpResponse:

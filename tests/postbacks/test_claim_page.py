@@ -339,7 +339,17 @@ def test_the_sign_in_of_another_game_is_refused(claiming: Game, other_game: Game
     assert stored() == (0,) * 6
 
 
-@pytest.mark.parametrize("path", ["/openid/login", "/openid/nowhere"])
+def test_sign_ins_from_one_address_are_limited(
+    claiming: Game, sandbox: Sandbox, credulous: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audience.claims.views.MAX_SIGN_INS_AN_HOUR", 2)
+    visitor = Visitor(claiming, REMOTE_ADDR="198.51.100.78")
+    answers = [visitor.sign_in(sandbox.url) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [302, 302, 429]
+    assert (answers[2]["Retry-After"], len(credulous), Join.objects.count()) == ("3600", 2, 2)
+
+
+@pytest.mark.parametrize("path", ["/openid/login", "/openid/nowhere", "/"])
 def test_without_an_answer_of_steam_the_page_offers_to_try_again(
     claiming: Game, sandbox: Sandbox, settings: Any, path: str
 ) -> None:
