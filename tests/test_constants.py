@@ -40,7 +40,7 @@ REAL_VALUES = {
     "audience.catalog.descriptions.MAX_DESCRIBED": 500,
     # Uses of the claim page.
     "audience.claims.views.MAX_USES_AN_HOUR": 60,
-    "audience.claims.views.MAX_SIGN_INS_AN_HOUR": 600,
+    "audience.claims.steam_views.MAX_SIGN_INS_AN_HOUR": 600,
     "audience.claims.redeeming.MAX_UNKNOWN_AN_HOUR": 300,
     # A call to a network, which a lease of 30 seconds covers.
     "postbacks.delivery.sending.TIMEOUT_SECONDS": 10.0,

@@ -342,7 +342,7 @@ def test_the_sign_in_of_another_game_is_refused(claiming: Game, other_game: Game
 def test_sign_ins_from_one_address_are_limited(
     claiming: Game, sandbox: Sandbox, credulous: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audience.claims.views.MAX_SIGN_INS_AN_HOUR", 2)
+    monkeypatch.setattr("audience.claims.steam_views.MAX_SIGN_INS_AN_HOUR", 2)
     visitor = Visitor(claiming, REMOTE_ADDR="198.51.100.78")
     answers = [visitor.sign_in(sandbox.url) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [302, 302, 429]
