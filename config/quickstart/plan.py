@@ -8,7 +8,7 @@ from config.quickstart.state import ServicesError
 from postbacks.networks import NETWORKS
 from postbacks.sandbox.steam import LOGIN_PATH
 
-STEAM_URL = "https://steamcommunity.com/openid/login"
+STEAM_URL = "https://steamcommunity.com/openid/login"  # as in config/settings.py, which needs the environment
 FALSE = frozenset({"0", "false", "no", "off"})
 
 
