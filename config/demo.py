@@ -34,12 +34,16 @@ USERS = {
     "marketer": ("marketer@afterclick.example", Role.MARKETER),
 }
 SANDBOX_URL = "http://127.0.0.1:8010"
+CLAIM_PAGE = {
+    "joins": ["steam", "code", "referrer"],
+    "reward_text": "Connect your account and get the Comet skin in Starfall.",
+}
 
 
 def load() -> dict[str, Any]:
     """Create the missing parts of the demo game; return the object that `demo --json` prints."""
     with transaction.atomic():
-        game, _ = Game.objects.get_or_create(slug=SLUG, defaults={"name": "Starfall Demo"})
+        game, _ = Game.objects.get_or_create(slug=SLUG, defaults={"name": "Starfall Demo", **CLAIM_PAGE})
         for name, (email, role) in USERS.items():
             _create_user(name, email, role, game)
         api_keys = _create_keys(game)

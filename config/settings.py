@@ -30,6 +30,9 @@ TRUSTED_PROXIES = environment.trusted_proxies()
 NETWORK_URLS = {kind: environment.url(network.url_variable, network.default_url) for kind, network in NETWORKS.items()}
 NETWORK_TOKEN_URLS = environment.token_urls(NETWORKS.values())
 NETWORK_RATES = {kind: environment.network_rate(network) for kind, network in NETWORKS.items()}
+# Where visitors of a claim page sign in, and what that is unless the variable is set.
+STEAM_OPENID_DEFAULT_URL = "https://steamcommunity.com/openid/login"
+STEAM_OPENID_URL = environment.url("STEAM_OPENID_URL", STEAM_OPENID_DEFAULT_URL)
 
 INSTALLED_APPS = [
     "config",
@@ -149,6 +152,7 @@ CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"
 ERASURE_HOOK = "postbacks.erasure.erase_deliveries"
 ERASURE_DONE_HOOK = "postbacks.outbox.hook_messages.add_for_finished_erasure"
 CLICK_PARAMETERS_HOOK = "postbacks.configs.click_parameters.of_game"
+STEAM_CHECK_HOOK = "postbacks.http.steam.check_authentication"
 
 # Accounts and mail --------------------------------------------------------------------------
 globals().update(sign_in.SETTINGS)

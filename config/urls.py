@@ -22,6 +22,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("audience.intake.urls")),
     path("go/<path:link>", LINK_VIEW, name="tracking-link"),
+    path("", include("audience.claims.urls")),
     path("", include("audience.hub.urls")),
     path("", include("postbacks.hub.urls")),
 ]

@@ -25,6 +25,7 @@ from audience.models import (
     ApiKey,
     ApiToken,
     Batch,
+    ClaimCode,
     DescribedEvent,
     Device,
     Erasure,
@@ -35,6 +36,7 @@ from audience.models import (
     Group,
     Heartbeat,
     Identity,
+    Join,
     Membership,
     Ownership,
     PrunePosition,
@@ -155,6 +157,9 @@ def one_more_of_everything(number: int) -> None:
     ExchangeRate.objects.create(game=game, currency="EUR", rate=Decimal("1.1"))
     factories.link(game, slug=f"link-of-{number}", created_by=user)
     DescribedEvent.objects.create(game=game, name="won", description="A match was won.", updated_by=user)
+    joined = {"game": game, "anonymous_id": f"browser-{number}", "player_id": f"player-{number}"}
+    Join.objects.create(**joined, kind="steam", key=f"steam:{number}")
+    ClaimCode.objects.create(**joined, digest=f"{number:064}", expires_at=now)
     UncountedBatches.objects.create(game=game, batch_ids=[number])
     said = {"title": "No beat", "sentence": "No beat has reported.", "next_step": "Start the beat."}
     ServerTrouble.objects.create(kind="no_beat", began_at=now, seen_at=now, ended_at=now, next_mail_at=now, **said)

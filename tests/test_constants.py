@@ -43,6 +43,10 @@ REAL_VALUES = {
     "audience.digest.event_shapes.MAX_READ": 100,
     "audience.digest.event_counts.MAX_TEXT": 32 * 1024,
     "audience.catalog.descriptions.MAX_DESCRIBED": 500,
+    # Uses of the claim page.
+    "audience.claims.views.MAX_USES_AN_HOUR": 60,
+    "audience.claims.steam_views.MAX_SIGN_INS_AN_HOUR": 600,
+    "audience.claims.redeeming.MAX_UNKNOWN_AN_HOUR": 300,
     # A call to a network, which a lease of 30 seconds covers.
     "postbacks.delivery.sending.TIMEOUT_SECONDS": 10.0,
     # Rows that a page reads before it says that there are more.

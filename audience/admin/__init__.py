@@ -7,6 +7,7 @@ from audience.admin import (
     background,
     catalog,
     games,
+    joins,
     keys,
     libraries,
     links,

@@ -34,6 +34,8 @@ class GameAdmin(DeclaredFilters, admin.ModelAdmin[Game]):
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
     inlines = [MembershipInline]
+    # Changed on their page of the Hub, which checks the addresses.
+    exclude = ["joins", "reward_text", "return_addresses"]
 
     def get_form(self, request: HttpRequest, obj: Game | None = None, change: bool = False, **kwargs: Any) -> Any:
         # The admin renders help texts as HTML, where the model's <slug> would be a tag.

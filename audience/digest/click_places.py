@@ -31,6 +31,8 @@ PROPERTIES_URLS = (*PROPERTIES_PAGE, *PROPERTIES_REFERRER, LANDING_PAGE)
 PROPERTIES_NAMES = (*LINKS, "campaign", "ScCid")
 # In events with such a name the URL is that of a link which leads elsewhere: link_clicked, Product Shared.
 LINK_EVENT = re.compile(r"click|tapped|share", re.IGNORECASE)
+# Sent by the game engine's SDKs with the install referrer of Google Play, a query string, as `referrer`.
+INSTALL_EVENT = "install_referrer_received"
 DEEP_LINK_EVENT = re.compile(r"deep.?link", re.IGNORECASE)
 SEPARATOR = re.compile(r"&(?:(?:amp|#38|#x26);)+|[&?#]", re.IGNORECASE)
 # A longer text is no URL.
@@ -79,6 +81,9 @@ def places(
     lowered = {str(key).lower(): value for key, value in properties.items()}
     page, urls = list(map(context.get, CONTEXT_PAGE)), list(map(lowered.get, PROPERTIES_PAGE))
     links = [lowered.get(link.lower()) for link in LINKS] + [context.get(link) for link in INSTALL_REFERRERS]
+    is_install = name.lower() == INSTALL_EVENT
+    # It is no page of this site from which the player came.
+    links += [lowered.pop("referrer", None)] if is_install else []
     leads_elsewhere = LINK_EVENT.search(name) is not None and DEEP_LINK_EVENT.search(name) is None
     is_repeated = bool(text(page[0]))
     found = [

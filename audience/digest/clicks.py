@@ -7,8 +7,8 @@ from typing import Any
 
 from audience.digest import click_ids
 from audience.digest.click_ids import MAX_LENGTH, Paid
-from audience.digest.click_places import Place, named_in_campaign, page_url, places, referrer
-from audience.models import Event, Game, Kind
+from audience.digest.click_places import INSTALL_EVENT, Place, named_in_campaign, page_url, places, referrer
+from audience.models import Event, Game, JoinKind, Kind
 
 # For the columns of a touch.
 MAX_IP, MAX_USER_AGENT, MAX_BROWSER_ID = 45, 1024, 256
@@ -66,6 +66,8 @@ def read_event_with_unfilled(
     event: Event, game: Game | None = None, *, table: Mapping[str, str] | None = None
 ) -> tuple[Click | None, dict[str, str]]:
     """Return the click as `read_event` does, and the unfilled macros as `read_with_unfilled` does."""
+    if game and JoinKind.REFERRER not in game.joins and event.name.lower() == INSTALL_EVENT:
+        return None, {}
     return read_with_unfilled(
         properties=event.properties,
         context=event.context,

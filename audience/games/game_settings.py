@@ -5,23 +5,25 @@ that nobody overwrites what they have not read. '' skips this check. Each change
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 
-from audience.models import Game
-from audience.models.games import MAX_WINDOW_DAYS
+from audience.games import return_addresses as addresses
+from audience.models import Game, JoinKind
+from audience.models.games import MAX_REWARD_LENGTH, MAX_WINDOW_DAYS
 from audience.storage import retention
 
 GENERAL, ATTRIBUTION, AD_CLICKS = "general", "attribution", "ad_clicks"
-CONSENT, RETENTION = "consent", "retention"
+CONSENT, RETENTION, JOINS = "consent", "retention", "joins"
 COLUMNS = {
     GENERAL: ("name",),
     ATTRIBUTION: ("attribution_window_days", "network_windows"),
     AD_CLICKS: ("untagged_fbclid_is_paid",),
     CONSENT: ("strict_consent", "limited_data_use"),
     RETENTION: ("kept_days",),
+    JOINS: ("joins", "reward_text", "return_addresses"),
 }
 
 
@@ -86,6 +88,21 @@ def set_consent(*, game: Game, strict_consent: bool, limited_data_use: bool, see
     _change(game, CONSENT, seen, strict_consent=strict_consent, limited_data_use=limited_data_use)
 
 
+def set_joins(
+    *, game: Game, joins: Sequence[str], reward_text: str, return_addresses: Sequence[str], seen: str = ""
+) -> None:
+    """Set how visits on the web are joined to players, and what the claim page shows.
+
+    Raises SettingsChanged, and ValueError for an unknown kind, a long text or an invalid address.
+    """
+    if not set(joins) <= set(JoinKind.values):
+        raise ValueError(f"The kinds of joins are {', '.join(JoinKind.values)}.")
+    if len(reward_text.strip()) > MAX_REWARD_LENGTH:
+        raise ValueError(f"The text about the reward has at most {MAX_REWARD_LENGTH} characters.")
+    values = {"joins": [kind for kind in JoinKind.values if kind in joins], "reward_text": reward_text.strip()}
+    _change(game, JOINS, seen, **values, return_addresses=addresses.cleaned(return_addresses))
+
+
 @transaction.atomic
 def set_kept_days(*, game: Game, days: int | None, may_delete: bool = True, seen: str = "") -> None:
     """Set how many days events are kept, None forever. The next pruning deletes older events.
@@ -125,4 +142,7 @@ def _sentence(game: Game, section: str) -> str:
             f"conversions of players who never stated a consent level are now {sent}, "
             f"and limited data use applies to {scope}."
         )
+    if section == JOINS:
+        kinds = ", ".join(JoinKind(kind).label for kind in game.joins)
+        return f"the joins are now: {kinds or 'none'}."
     return f"events are now kept {f'for {game.kept_days} days' if game.kept_days else 'forever'}."

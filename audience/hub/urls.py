@@ -8,6 +8,7 @@ from audience.hub.documents import views as documents
 from audience.hub.events import detail as event_detail
 from audience.hub.events import views as events
 from audience.hub.games import views as games
+from audience.hub.joins import views as joins
 from audience.hub.keys import views as keys
 from audience.hub.members import views as members
 from audience.hub.people import views as people
@@ -64,6 +65,8 @@ urlpatterns = [
     path("g/<slug:slug>/keys/<int:pk>/rename/", keys.key_rename, name="key-rename"),
     path("g/<slug:slug>/keys/<int:pk>/rotate/", keys.key_rotate, name="key-rotate"),
     path("g/<slug:slug>/keys/<int:pk>/revoke/", keys.key_revoke, name="key-revoke"),
+    path("g/<slug:slug>/joins/", joins.joins, name="joins"),
+    path("g/<slug:slug>/joins/settings/", joins.joins_settings, name="joins-settings"),
     path("g/<slug:slug>/tokens/", tokens.token_list, name="tokens"),
     path("g/<slug:slug>/tokens/new/", tokens.token_new, name="token-new"),
     path("g/<slug:slug>/tokens/<int:pk>/rotate/", tokens.token_rotate, name="token-rotate"),

@@ -15,6 +15,8 @@ from audience.models.events import Batch, BatchState, Event, Kind, Rejection
 from audience.models.failed_work import FailedWork, Queue
 from audience.models.games import AuditedInGame, Game, Membership, Role
 from audience.models.heartbeats import Heartbeat, ProcessKind
+from audience.models.join_kinds import JoinKind
+from audience.models.joins import ClaimCode, Join
 from audience.models.keys import ApiKey, Dialect, Environment, KeyKind
 from audience.models.links import LinkConsent, LinkCount, TrackingLink
 from audience.models.members import Invitation

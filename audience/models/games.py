@@ -5,12 +5,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, JSONField, Q, Value
 
 from audience.database import clock
+from audience.models.join_kinds import JoinKind, default_kinds
 from audience.wording.time_zones import find_zone, zone_or_utc
 
 # Duplicates are detected by the stored event, and senders repeat events up to 30 days old. The longest period shown in
@@ -18,6 +20,8 @@ from audience.wording.time_zones import find_zone, zone_or_utc
 MIN_RETENTION_DAYS, MAX_RETENTION_DAYS = 31, 3650
 MAX_SLUG_LENGTH = 60
 MAX_WINDOW_DAYS = 365
+MAX_REWARD_LENGTH = 500
+MAX_RETURN_ADDRESS_LENGTH = 300
 
 
 def validate_windows(value: Any) -> None:
@@ -77,6 +81,23 @@ class Game(models.Model):
     )
     reporting_currency = models.CharField(
         max_length=3, default="USD", db_default="USD", help_text="Currency of the totals in reports."
+    )
+    joins = ArrayField(
+        models.CharField(max_length=8, choices=JoinKind.choices),
+        default=default_kinds,
+        db_default=Value(default_kinds(), ArrayField(models.CharField(max_length=8))),
+        blank=True,
+        help_text="How visits on the web are joined to players of the game: steam, code, email, discord, referrer.",
+    )
+    reward_text = models.CharField(
+        max_length=MAX_REWARD_LENGTH, blank=True, default="", db_default="", help_text="Shown on the claim page."
+    )
+    return_addresses = ArrayField(
+        models.CharField(max_length=MAX_RETURN_ADDRESS_LENGTH),
+        default=list,
+        db_default=Value([], ArrayField(models.CharField(max_length=MAX_RETURN_ADDRESS_LENGTH))),
+        blank=True,
+        help_text="Pages of the studio to which players may return after a sign-in with Steam.",
     )
     kept_days = models.PositiveSmallIntegerField(
         "days that events are kept",

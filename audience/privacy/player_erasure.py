@@ -17,7 +17,7 @@ from audience.digest.ownership_runs import OwnershipRun
 from audience.ids.values import canonical
 from audience.models import Conversion, Device, Event, Game, Identity, Owners, Person, Rejection, Touch
 from audience.models.people import ANONYMOUS, WEAK
-from audience.privacy import erasure_steps, redaction
+from audience.privacy import erasure_steps, joins, redaction
 from audience.privacy.erasure_steps import Erased
 from audience.privacy.player_data import decisions_of, rejections_of
 from consent.models import ConsentDecision
@@ -39,6 +39,7 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
     ids = [replace(owned, periods=(NO_BOUNDS,)) if owned.key in deleted_keys else owned for owned in ids]
     counts["rejections"] = (rejections_of(game.pk, ids) | _rejections(game, subject)).delete()[0]
     counts["consent_decisions"] = (decisions_of(game.pk, ids) | _decisions(game, subject)).delete()[0]
+    joins.delete_of_player(game, subject, ids)
     counts |= {"touches": 0, "devices": 0, "identities": len(deleted_keys), "people": 0}
     if person:
         _remove_owner(game, person, ids)

@@ -47,7 +47,7 @@ from audience.models import (
     goals,
 )
 from audience.models.people import ANONYMOUS, DEVICE, GroupMembership
-from audience.privacy import erasure_steps
+from audience.privacy import erasure_steps, joins
 from audience.privacy.erasure_steps import Erased
 from audience.privacy.id_removal import without_id
 from consent.decisions import delete_decisions
@@ -90,6 +90,7 @@ def erase(game: Game, identity: Identity) -> Erased:
     counts["events"] = events.delete()[0]
     counts["rejections"] = Rejection.objects.filter(game=game, subjects__overlap=sent).delete()[0]
     counts["consent_decisions"] = delete_decisions(game_id=game.pk, anonymous_ids=[identity.value])
+    joins.delete_of_browser(game, identity.value)
     counts["conversions"] = len(ids)
     updated = _remove_id(game, identity)
     identity.delete()

@@ -26,6 +26,7 @@ BATCH_RETENTION = timedelta(days=31)
 # Failed work that has been due for this long is obsolete: nothing retries a step of another day or work of a deleted
 # postback. Work that was set aside is kept, and so are answers of networks (closing), which no other row contains.
 FAILED_WORK_RETENTION = timedelta(days=1)
+CLAIM_CODE_RETENTION = timedelta(days=1)
 OBSOLETE = "set_aside_at IS NULL AND queue <> 'closing' AND next_attempt_at < %s"
 BEYOND_LIMIT = """
     SELECT id FROM (
@@ -68,6 +69,7 @@ def steps(now: datetime) -> Iterator[PruneStep]:
     yield StaleRows("counts of unfilled macros", "audience_clickmacrocount", "starts_at < %s", before, "old macros")
     yield from (_rejections_beyond_limit(game) for game in games)
     yield from (step for game in games for step in _event_count_steps(game))
+    yield from (step for game in games for step in _join_steps(game, now))
     yield from prune_accounts.steps(now)
     yield from _batch_steps(now)
     yield from _event_steps(games)
@@ -86,6 +88,17 @@ def _rejections_beyond_limit(game: Game) -> StaleRows:
         "rejections beyond the newest",
         game.pk,
     )
+
+
+def _join_steps(game: Game, now: datetime) -> Iterator[StaleRows]:
+    """Joins are kept as long as events, and claim codes for a day after they expired."""
+    if game.kept_days is not None:
+        before = [game.pk, first_kept_day(game.kept_days)]
+        where = "game_id = %s AND joined_at < %s"
+        yield StaleRows(f"joins of {game}", "audience_join", where, before, "old joins", game.pk)
+    expired = [game.pk, now - CLAIM_CODE_RETENTION]
+    where = "game_id = %s AND expires_at < %s"
+    yield StaleRows(f"claim codes of {game}", "audience_claimcode", where, expired, "expired claim codes", game.pk)
 
 
 def _event_count_steps(game: Game) -> Iterator[StaleRows]:

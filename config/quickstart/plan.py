@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from config.quickstart.processes import free_port, is_free
 from config.quickstart.state import ServicesError
 from postbacks.networks import NETWORKS
+from postbacks.sandbox.steam import LOGIN_PATH
 
+STEAM_URL = "https://steamcommunity.com/openid/login"  # as in config/settings.py, which needs the environment
 FALSE = frozenset({"0", "false", "no", "off"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Valid options; the ports were free. `network_urls` maps each variable <KIND>_API_URL and <KIND>_TOKEN_URL to an
-    address.
+    """Valid options; the ports were free. `network_urls` maps each variable <KIND>_API_URL and <KIND>_TOKEN_URL,
+    and STEAM_OPENID_URL, to an address.
 
     With none of these variables set, the sandbox serves every network. With at least one, no sandbox starts
     (`sandbox_port` is None), and the other networks have their default addresses.
@@ -48,6 +50,7 @@ class Plan:
                     for network in NETWORKS.values()
                 },
                 **_token_urls(environ, sandbox_port),
+                "STEAM_OPENID_URL": _steam_url(environ, sandbox_port),
             },
             public_url=(environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
             allowed_host=_allowed_host(environ),
@@ -82,6 +85,12 @@ def _token_urls(environ: Mapping[str, str], sandbox_port: int | None) -> dict[st
         for network in NETWORKS.values()
         if network.default_token_url
     }
+
+
+def _steam_url(environ: Mapping[str, str], sandbox_port: int | None) -> str:
+    """Return the address at which visitors sign in with Steam."""
+    own = f"{_sandbox_url(sandbox_port)}{LOGIN_PATH}" if sandbox_port else STEAM_URL
+    return environ.get("STEAM_OPENID_URL", "").strip() or own
 
 
 def _allowed_host(environ: Mapping[str, str]) -> str:

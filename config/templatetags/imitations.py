@@ -6,7 +6,7 @@ from django import template
 
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
-from postbacks.sandbox.in_use import Replacement, replacement_of, replacements
+from postbacks.sandbox.in_use import Replacement, replacement_of, replacements, steam_is_replaced
 
 register = template.Library()
 
@@ -20,6 +20,7 @@ def imitation_bar(context: template.Context) -> dict[str, Any]:
     return {
         "imitated": [row.network.label for row in found if row.is_local],
         "all_are_imitated": len([row for row in found if row.is_local]) == len(NETWORKS),
+        "steam_is_replaced": steam_is_replaced(),
         "elsewhere": [row for row in found if not row.is_local],
         "is_signed_in": user is not None and user.is_authenticated,
         "kind": network.kind if isinstance(network, Network) else "",

@@ -13,6 +13,7 @@ from postbacks.api.conversions.views import ConversionViewSet
 from postbacks.api.costs.views import CostViewSet
 from postbacks.api.deliveries.views import AttemptViewSet, DeliveryViewSet
 from postbacks.api.game_settings.exchange_rates import ExchangeRateViewSet
+from postbacks.api.game_settings.joins import JoinSettingsViewSet
 from postbacks.api.game_settings.views import (
     AdClickSettingsViewSet,
     AttributionSettingsViewSet,
@@ -36,6 +37,7 @@ singletons.register(f"{GAME}/settings/reports", ReportSettingsViewSet, basename=
 singletons.register(f"{GAME}/settings/exchange-rates", ExchangeRateViewSet, basename="exchange_rates")
 singletons.register(f"{GAME}/settings/attribution", AttributionSettingsViewSet, basename="attribution_settings")
 singletons.register(f"{GAME}/settings/ad-clicks", AdClickSettingsViewSet, basename="ad_click_settings")
+singletons.register(f"{GAME}/settings/joins", JoinSettingsViewSet, basename="join_settings")
 singletons.register(f"{GAME}/settings/consent", ConsentSettingsViewSet, basename="consent_settings")
 singletons.register(f"{GAME}/settings/retention", RetentionSettingsViewSet, basename="retention_settings")
 singletons.register(f"{GAME}/catalog", CatalogViewSet, basename="catalog")

@@ -10,7 +10,8 @@ from django.db.models import Prefetch, QuerySet
 from audience.database import clock
 from audience.hub.events.selection import PAYLOAD_FIELDS
 from audience.hub.toolkit.masking import as_json, masked
-from audience.models import Conversion, Event
+from audience.models import Conversion, Event, Join
+from audience.models.people import ANONYMOUS, DEVICE
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
@@ -26,6 +27,7 @@ from postbacks.reporting.waits import Wait, flows_of, wait_of
 # By config and number.
 Versions = dict[tuple[UUID, int], ConfigVersion]
 Configs = list[PostbackConfig]
+MAX_JOINS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,8 @@ class PostbackDetail:
 @dataclass(frozen=True, slots=True)
 class ConversionDetail:
     """`without_part` are postbacks that did not take the click; `added_later` were added after the fan-out. `stuck` is
-    a sentence about the failure that prevents the fan-out, or ''.
+    a sentence about the failure that prevents the fan-out, or ''. `joins` are those that connect browsers of the player
+    with the player, the newest first, at most MAX_JOINS.
     """
 
     conversion: Conversion
@@ -78,6 +81,7 @@ class ConversionDetail:
     postbacks: list[PostbackDetail]
     without_part: Configs
     added_later: Configs
+    joins: list[Join]
     stuck: str = ""
 
 
@@ -116,6 +120,7 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
         ],
         without_part=without_part,
         added_later=added_later,
+        joins=joins_of(conversion),
         stuck=undecided.sentence if undecided else "",
     )
 
@@ -127,6 +132,14 @@ def _without_delivery(conversion: Conversion, config_ids: Collection[UUID]) -> t
     if (at := conversion.fanned_out_at) is None:
         return [], []
     return [one for one in configs if one.created_at <= at], [one for one in configs if one.created_at > at]
+
+
+def joins_of(conversion: Conversion) -> list[Join]:
+    """Return the newest joins of a browser of the player with one of the player's other ids."""
+    ids = [(row.namespace, row.value) for row in conversion.person.identities.all()]
+    browsers = [value for namespace, value in ids if namespace == ANONYMOUS]
+    players = [value for namespace, value in ids if namespace not in (ANONYMOUS, DEVICE)]
+    return list(Join.objects.connecting(conversion.game_id, browsers=browsers, players=players)[:MAX_JOINS])
 
 
 def event_of(conversion: Conversion) -> Event | None:

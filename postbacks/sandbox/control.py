@@ -141,6 +141,7 @@ def help_page(imitations: Mapping[str, Imitation]) -> str:
     """Return plain text with the endpoints, the faults and every accepted credential."""
     lines = [f"Afterclick sandbox: imitations of {', '.join(imitations)}. Nothing leaves this machine.", ""]
     lines += ["Networks", *(f"  {line}" for imitation in imitations.values() for line in imitation.endpoints), ""]
+    lines += ["Sign-in with Steam", "  GET /openid/login", "  POST /openid/login (check_authentication)", ""]
     lines += ["Controls", *(f"  {method} {path}" for method, path in ENDPOINTS), ""]
     lines += [
         f"GET /sandbox/requests takes ?network={'|'.join(imitations)} and &test=1 (test events are listed separately).",

@@ -56,3 +56,8 @@ def replacement_of(network: Network) -> Replacement | None:
     if url.rstrip("/") == network.default_url.rstrip("/"):
         return None
     return Replacement(network, url, is_local(url))
+
+
+def steam_is_replaced() -> bool:
+    """Whether visitors of claim pages sign in at another address than Steam's."""
+    return settings.STEAM_OPENID_URL != settings.STEAM_OPENID_DEFAULT_URL

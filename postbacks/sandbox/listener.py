@@ -1,6 +1,5 @@
 """The sandbox's HTTP server: one thread per connection, keep-alive, all networks on one port."""
 
-import io
 import socket
 import socketserver
 import struct
@@ -12,10 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from postbacks.networks.interface.imitation import Imitation, ImitationRequest, ImitationResponse
-from postbacks.sandbox import control
+from postbacks.sandbox import control, steam
+from postbacks.sandbox.request_headers import read_headers
 from postbacks.sandbox.state import ReceivedRequest, SandboxState
+from postbacks.sandbox.steam import SteamImitation
 
-MAX_HEADER_BYTES = 64 * 1024  # per header
 MAX_BODY_BYTES = 8 * 1024 * 1024
 HOLD_SECONDS = 20.0  # longer than the sender's timeout of 10 s
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST instead of FIN
@@ -65,6 +65,8 @@ class Handler(BaseHTTPRequestHandler):
         for network, imitation in self.server.state.imitations.items():
             if self.path.startswith(imitation.prefixes):
                 return self._serve_network(network, imitation, body)
+        if self.path.startswith(steam.PREFIX):
+            return self._send(self.server.steam.respond(self.command, self.path, body, self.server.state.clock()))
         return self._send(control.respond(self.server.state, self.command, self.path, body))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any
@@ -165,6 +167,7 @@ class SandboxServer(ThreadingHTTPServer):
         self.stopping = threading.Event()
         self.connections: set[socket.socket] = set()
         super().__init__(address, Handler)
+        self.steam = SteamImitation(f"http://{address[0]}:{self.server_port}")
 
     def server_bind(self) -> None:
         # HTTPServer's method would look up the host name in DNS.
@@ -207,14 +210,3 @@ def _summary(answer: ImitationResponse | None, fault: str | None, *, test: bool,
     parts += ["test"] if test else []
     parts += ["duplicate"] if duplicate else []
     return " ".join(parts)
-
-
-def read_headers(stream: io.BufferedIOBase) -> dict[str, str] | None:
-    """Return {name as sent: last value}; None if the connection ends before the empty line."""
-    headers: dict[str, str] = {}
-    while line := stream.readline(MAX_HEADER_BYTES):
-        if line in (b"\r\n", b"\n"):
-            return headers
-        name, _, value = line.decode("latin-1").partition(":")
-        headers[name.strip()] = value.strip()
-    return None

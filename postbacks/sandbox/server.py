@@ -33,6 +33,7 @@ class Sandbox:
         self.state = SandboxState(imitations or all_imitations(), clock=clock)
         self._server = SandboxServer((host, port), self.state, log, hold)
         self.url = f"http://{host}:{self._server.server_port}"
+        self.steam = self._server.steam
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def start(self) -> Self:

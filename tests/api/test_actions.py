@@ -39,6 +39,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "invitation-link": ("invitations_link",),
     "invitation-revoke": ("invitations_revoke",),
     "consent": ("consent_settings_partial_update",),
+    "joins-settings": ("join_settings_partial_update",),
     "retention": ("retention_settings_partial_update",),
     "settings-general": ("games_partial_update",),
     "settings-reports": ("report_settings_partial_update",),

@@ -62,8 +62,9 @@ POSTED |= {"token-new", *TOKENS}
 ADMIN |= {"suppression-lift"}
 POST_ONLY |= {"suppression-lift"}
 POSTED |= {"suppression-lift"}
-ADMIN |= {"retention", "consent", "ad-clicks"}
-POSTED |= {"retention", "consent", "ad-clicks"}
+READ |= {"joins"}
+ADMIN |= {"retention", "consent", "ad-clicks", "joins-settings"}
+POSTED |= {"retention", "consent", "ad-clicks", "joins-settings"}
 ADMIN |= {"set-aside-retry"}
 POST_ONLY |= {"set-aside-retry"}
 POSTED |= {"set-aside-retry"}
@@ -144,6 +145,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "retention",
             "consent",
             "ad-clicks",
+            "joins-settings",
             "set-aside-retry",
             "goal-add",
             "link-add",

@@ -77,6 +77,8 @@ ROW_OF = {
     "hook-change": "hook",
     "hook-rotate": "hook",
     "hook-delete": "hook",
+    "joins": "",
+    "joins-settings": "",
     "keys": "",
     "key-new": "",
     "key-change": "key",

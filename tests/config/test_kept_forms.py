@@ -116,6 +116,7 @@ FORMS = {
     "token-new": ("tokens/new/", ""),
     "retention": ("privacy/retention/", ""),
     "consent": ("privacy/consent/", ""),
+    "joins-settings": ("joins/settings/", ""),
     "ad-clicks": ("integrations/ad-clicks/", ""),
     "settings-general": ("settings/", "settings/general/"),
     "settings-reports": ("settings/", "settings/reports/"),

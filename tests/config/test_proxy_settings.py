@@ -25,7 +25,7 @@ def test_one_that_cannot_be_read_stops_the_boot(monkeypatch: pytest.MonkeyPatch,
     assert str(stopped.value).startswith(f"Afterclick cannot start: {said}")
 
 
-@pytest.mark.parametrize("name", ["TIKTOK_API_URL", "PUBLIC_URL"])
+@pytest.mark.parametrize("name", ["TIKTOK_API_URL", "PUBLIC_URL", "STEAM_OPENID_URL"])
 def test_a_url_that_cannot_be_read_stops_the_boot(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "http://[x")
     with pytest.raises(SystemExit) as stopped:

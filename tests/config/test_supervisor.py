@@ -48,6 +48,19 @@ def test_a_plan_takes_its_defaults() -> None:
     assert {addresses[name] for name in URL_VARIABLES} == {f"http://127.0.0.1:{plan.sandbox_port}"}
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "http://127.0.0.1:{sandbox}/openid/login"),
+        ({"STEAM_OPENID_URL": "https://login.example/openid"}, "https://login.example/openid"),
+        ({"TIKTOK_API_URL": "https://proxy.example"}, "https://steamcommunity.com/openid/login"),
+    ],
+)
+def test_visitors_sign_in_at_an_imitation_of_steam_if_there_is_a_sandbox(given: dict[str, str], expected: str) -> None:
+    plan = Plan.read({"PORT": str(free_port()), **given})
+    assert plan.addresses()["STEAM_OPENID_URL"] == expected.format(sandbox=plan.sandbox_port)
+
+
 def test_a_taken_port_is_named_with_its_variable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -48,6 +48,7 @@ class Product:
         self.env = env | {
             "PORT": str(self.port),
             "PUBLIC_URL": self.url,
+            "STEAM_OPENID_URL": f"{self.sandbox_url}/openid/login",
             **{network.url_variable: self.sandbox_url for network in NETWORKS.values()},
             **{
                 network.token_url_variable: self.sandbox_url + network.token_path

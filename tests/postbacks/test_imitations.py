@@ -66,6 +66,16 @@ def test_the_bar_names_the_networks_that_are_imitations(game: Game, settings: An
     assert "nothing leaves this machine" not in page
 
 
+def test_the_bar_names_an_imitation_of_steam_while_the_networks_are_real(game: Game, settings: Any) -> None:
+    settings.STEAM_OPENID_URL = "http://127.0.0.1:8010/openid/login"
+    Game.objects.update(joins=["steam"])
+    said = "<strong>Imitation of Steam:</strong>signing in on claim pages does not reach Steam."
+    for client, url in ((hub.member(game, Role.VIEWER), f"/g/{game.slug}/"), (Client(), f"/claim/{game.slug}/")):
+        page = hub.normalized_html(text(client, url))
+        assert said in page
+        assert "Imitation networks:" not in page
+
+
 def test_the_bar_names_another_address_of_a_network(game: Game, settings: Any) -> None:
     settings.NETWORK_URLS = {**settings.NETWORK_URLS, "tiktok": "https://proxy.example"}
     page = hub.normalized_html(text(hub.member(game, Role.VIEWER), f"/g/{game.slug}/"))

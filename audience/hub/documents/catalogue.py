@@ -47,6 +47,7 @@ SUMMARIES = {
         "goals": "Which events count as conversions, and under which name a network receives them.",
         "event-catalog": "What the game sends, which warnings there are, and how to describe your own events.",
         "values": "Amounts and currencies, refunds, orders that count once, and the CSV export.",
+        "joins": "Connecting an ad click on the web with the player of a Steam, console or mobile game.",
         "identity": "How events are linked to one player, including on shared computers.",
         "contacts": "Which email addresses, phone numbers, names and addresses a network receives.",
     },

@@ -22,6 +22,7 @@ DOCUMENTS = {
     **dict.fromkeys(("tokens", "token-new", "token-rotate", "token-revoke"), "api"),
     **dict.fromkeys(("hook-add", "hook-change", "hook-rotate", "hook-delete"), "webhooks"),
     **dict.fromkeys(("privacy", "privacy-person", "retention", "erase"), "deleting-data"),
+    **dict.fromkeys(("joins", "joins-settings"), "joins"),
     "consent": "consent",
     "quality": "contacts",
     "ad-clicks": f"{NETWORKS}/meta",

@@ -18,8 +18,8 @@ DAYS = 7
 # The chart of one day, in SVG units: three bars side by side on a base line.
 PLOT_HEIGHT, BAR_WIDTH, GAP, MIN_HEIGHT = 56, 9, 3, 2
 KINDS = ("accepted", "duplicates", "rejected")
-# Of requests without a key.
-NO_KEY = "Tracking links"
+# Of messages that this installation stores itself.
+NO_KEY = "Tracking links and the claim page"
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,9 @@ LABELS = {
 LABELS_OF = {
     "game": {
         "time_zone": "Time zone",
+        "joins": "Joins to the game",
+        "reward_text": "Text of the claim page",
+        "return_addresses": "Return addresses",
         "attribution_window_days": "Attribution window in days",
         "network_windows": "Attribution windows in days by ad network",
     },
