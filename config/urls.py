@@ -20,6 +20,7 @@ urlpatterns = [
     path("accounts/", include("config.account_urls")),
     path("admin/", admin.site.urls),
     path("", include("audience.intake.urls")),
+    path("", include("audience.pixel.urls")),
     path("", include("audience.hub.urls")),
     path("", include("postbacks.hub.urls")),
 ]

@@ -1,0 +1,8 @@
+from django.urls import path
+
+from audience.pixel import views
+
+urlpatterns = [
+    path("s/<str:name>.js", views.script_file, name="pixel-script"),
+    path("s/id", views.visitor_id, name="pixel-id"),
+]
