@@ -3,13 +3,20 @@
 import http.client
 import json
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from audience.games.keys import NewKey
+from audience.models import Event
 from audience.pixel.snippet import snippet
 
 PREFIX = "/e"
@@ -160,3 +167,59 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""
+
+
+@pytest.fixture
+def site(live_server: Any, key: NewKey) -> Iterator[Studio]:
+    with running(live_server.url, key.value) as studio:
+        studio.install(consent="full")
+        yield studio
+
+
+@pytest.fixture
+def visitor(browser: Browser, site: Studio) -> Iterator[BrowserContext]:
+    """A browser of one visitor. Errors of scripts and violations of the policy fail the test."""
+    with watched(browser.new_context(base_url=site.site)) as context:
+        yield context
+
+
+class watched:
+    """Closes the context at the end, and fails on errors of its pages."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context, self.errors = context, list[str]()
+        context.set_default_timeout(15_000)
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("console", lambda line: self.errors.append(line.text) if "Security Policy" in line.text else None)
+
+    def __enter__(self) -> BrowserContext:
+        return self.context
+
+    def __exit__(self, *error: object) -> None:
+        self.context.close()
+        assert self.errors == []
+
+
+def until(page: Page, condition: Callable[[], bool], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        page.wait_for_timeout(50)
+    assert condition()
+
+
+def stored(page: Page, number: int, seconds: float = 15) -> list[Event]:
+    """The events, once there are `number`, after a moment in which no others arrive."""
+    until(page, lambda: Event.objects.count() >= number, seconds)
+    page.wait_for_timeout(150)
+    events = list(Event.objects.order_by("event_at", "pk"))
+    assert len(events) == number, [(event.kind, event.name, event.context["page_url"]) for event in events]
+    return events
+
+
+def times_sent(site: Studio) -> Counter[str]:
+    """How often each message was in a request that the server accepted."""
+    return Counter(message["messageId"] for request in site.sent() for message in request.messages)
+
+
+def paths(events: list[Event]) -> list[str]:
+    return [event.context["page_url"].split("/", 3)[3] for event in events]
