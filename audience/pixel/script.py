@@ -19,6 +19,8 @@ FOLDER: Path = settings.BASE_DIR / "static" / "pixel"
 SOURCE = FOLDER / "site.js"
 EARLIER = FOLDER / "earlier"
 HASH_LENGTH = 16
+# The name of the library that the script states in its messages.
+LIBRARY = "afterclick-web"
 BLOCK_COMMENT = re.compile(r"/\*\*.*?\*/", re.DOTALL)
 LINE_COMMENT = re.compile(r"(^|\s)// .*$")
 # Spaces of the source's formatting that may be left out. No text in the source has these sequences.

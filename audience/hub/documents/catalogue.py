@@ -49,6 +49,9 @@ SUMMARIES = {
         "identity": "How events are linked to one player, including on shared computers.",
         "contacts": "Which email addresses, phone numbers, names and addresses a network receives.",
     },
+    "For websites": {
+        "pixel": "The script that captures ad clicks on a website: installation, calls, consent and proxies.",
+    },
     "For backends": {
         "migrating": "The line to change in the SDK that your game has.",
         "events": "The messages of each format, and the names of events and properties that Afterclick reads.",

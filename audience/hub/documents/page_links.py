@@ -23,6 +23,7 @@ DOCUMENTS = {
     **dict.fromkeys(("privacy", "privacy-person", "retention", "erase"), "deleting-data"),
     "consent": "consent",
     "quality": "contacts",
+    "pixel": "pixel",
     "ad-clicks": f"{NETWORKS}/meta",
     **dict.fromkeys(("integrations", "game-settings"), "attribution"),
     **dict.fromkeys(("integration", "comparison", "deliveries", "attempt", "check", "replays", "preview"), OF_NETWORK),
