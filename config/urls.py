@@ -20,7 +20,6 @@ urlpatterns = [
     path("accounts/", include("config.account_urls")),
     path("admin/", admin.site.urls),
     path("", include("audience.intake.urls")),
-    path("", include("audience.pixel.urls")),
     path("", include("audience.hub.urls")),
     path("", include("postbacks.hub.urls")),
 ]

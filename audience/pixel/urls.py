@@ -1,3 +1,5 @@
+"""The routes that PixelMiddleware answers."""
+
 from django.urls import path
 
 from audience.pixel import views

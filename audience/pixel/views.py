@@ -1,10 +1,9 @@
-"""The routes of the web pixel: its script, and the cookies of the visitor's id."""
+"""The routes of the web pixel: its script, and the cookies of the visitor's id (see PixelMiddleware)."""
 
 import re
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseForbidden, JsonResponse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
 from audience.pixel import script
@@ -39,7 +38,6 @@ def script_file(request: HttpRequest, name: str) -> HttpResponse:
     return response
 
 
-@csrf_exempt
 @never_cache
 @require_POST
 def visitor_id(request: HttpRequest) -> HttpResponse:

@@ -129,10 +129,11 @@
   let notBefore = 0
   let timer
 
-  /** @param {unknown} [released] Whether another page may adopt the messages at once. */
-  const save = (released) => {
+  let left // whether the page was left, so that another one may adopt the messages at once
+
+  const save = () => {
     // 13 digits at the start, which adopt() reads without parsing the rest.
-    const entry = { t: released ? 1e12 : now() + LEASE, w: notBefore, e: queue }
+    const entry = { t: left ? 1e12 : now() + LEASE, w: notBefore, e: queue }
     if (queue[0] || saved) store(mine, queue[0] ? JSON.stringify(entry) : null)
     saved = queue.length
   }
@@ -458,7 +459,8 @@
   })
   w.addEventListener("pagehide", () => {
     if (asked && !id) setId(adopted() || uuid())
-    save(1)
+    left = true
+    save()
     send(true)
   })
   w.addEventListener("online", () => wake(0))
@@ -471,6 +473,7 @@
     // Another page may have adopted the messages while this one was in the back/forward cache.
     if (saved && !store(mine)) queue = []
     sending.clear()
+    left = false
     save()
     if (config.pages !== "0") page()
   })
