@@ -54,7 +54,7 @@
   const cookies = () => Object.fromEntries(d.cookie.split("; ").map((pair) => pair.split(/=(.*)/)))
   /** Writes the cookie with the id, for 400 days, the longest that browsers allow; "" deletes it. */
   const writeId = (value) => {
-    d.cookie = "ac_id=" + value + ";path=/;max-age=" + (value && 34560000) + ";samesite=lax" +
+    d.cookie = "ac_id=" + value + ";path=/;max-age=" + (value ? 34560000 : 0) + ";samesite=lax" +
       (location.protocol === "https:" ? ";secure" : "")
   }
 

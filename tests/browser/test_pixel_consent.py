@@ -280,7 +280,7 @@ def test_tcf_does_not_limit_where_the_gdpr_does_not_apply(opened: Callable[..., 
 def test_a_framework_that_loads_later_is_found(opened: Callable[..., Page], site: Studio) -> None:
     page = opened(consent="tcf")
     nothing_was_sent_or_stored(page, site)
-    page.evaluate(TCF)
+    page.evaluate(f"() => {{ {TCF} }}")
     page.evaluate("(data) => tell(data)", tc({"1": True, "7": True}))
     assert [event.consent_level for event in stored(page, 1)] == ["full"]
 
