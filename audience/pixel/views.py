@@ -2,11 +2,19 @@
 
 import re
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseForbidden, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseForbidden,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from audience.pixel import script
+from audience.pixel import handoff, script
 
 # Readable by the script, and its twin that is not: a script of the site that writes or deletes the one keeps the other.
 ID_COOKIE, TWIN_COOKIE = "ac_id", "ac_twin"
@@ -43,13 +51,17 @@ def script_file(request: HttpRequest, name: str) -> HttpResponse:
 def visitor_id(request: HttpRequest) -> HttpResponse:
     """POST /s/id: sets the cookies of the visitor's id on the site that passed the request on, and returns the id.
 
-    Form fields: `id`; `known`, which is "1" if that id replaces the one in the cookies. An empty `id` deletes them.
+    Form fields: `id`; `known`, which is "1" if that id replaces the one in the cookies; `token` and `key`, of a link
+    from another domain of the studio, whose id takes precedence. An empty `id` deletes the cookies.
     """
     if request.headers.get(OWN_HEADER) != OWN_VALUE:
         return HttpResponseForbidden("This route is for the pixel of the same site.")
     value = request.POST.get("id", "")
     twin = request.COOKIES.get(TWIN_COOKIE, "")
-    if value and not request.POST.get("known") and ID.fullmatch(twin):
+    key = handoff.sending_key(request.POST.get("key", ""))
+    if value and (handed := handoff.read_token(request.POST.get("token", ""), key=key, request=request)):
+        value = handed
+    elif value and not request.POST.get("known") and ID.fullmatch(twin):
         value = twin
     if value and not ID.fullmatch(value):
         return HttpResponseBadRequest("id has 8 to 128 letters, digits, dots and hyphens.")
@@ -64,3 +76,19 @@ def visitor_id(request: HttpRequest) -> HttpResponse:
         else:
             response.delete_cookie(name, samesite="Lax")
     return response
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD"])
+def follow_link(request: HttpRequest) -> HttpResponse:
+    """GET /s/to?key=&to=: redirects to a domain that the key allows, with a token for the visitor's id if there is one.
+
+    The id is read from a cookie, so that a page cannot request a token for another one.
+    """
+    key, target = handoff.sending_key(request.GET.get("key", "")), request.GET.get("to", "")
+    if key is None or not handoff.is_allowed(target, key=key):
+        return HttpResponseBadRequest("The key is not restricted to origins that include this link.")
+    visitor_id = request.COOKIES.get(TWIN_COOKIE, "")
+    if ID.fullmatch(visitor_id):
+        target = handoff.with_token(target, visitor_id=visitor_id, key=key, request=request)
+    return HttpResponseRedirect(target)

@@ -7,9 +7,10 @@
  *
  * @typedef {"none" | "anonymous" | "full"} Level
  * @typedef {{key: string, consent?: string, banner?: string, pages?: string, links?: string, hash?: string,
- *   params?: string}} Config `consent`: a Level, "wait", or names of frameworks: "google", "tcf", "gpp".
+ *   params?: string, domains?: string}} Config `consent`: a Level, "wait", or names of frameworks: "google", "tcf", "gpp".
  *   `pages` and `links`: "0" disables automatic page views and outbound links. `hash`: "1" if the site routes by the
- *   fragment. `params`: more URL parameters to keep, separated by "|".
+ *   fragment. `params`: more URL parameters to keep, separated by "|" (without any, one named "undefined" is).
+ *   `domains`: hosts that receive the visitor's id with a link, separated by commas.
  * @typedef {{messageId: string, type: string, originalTimestamp: string, context: Object<string, any>, event?: string,
  *   userId?: string, anonymousId?: string, consentLevel?: Level, traits?: Object, properties?: Object}} Message
  */
@@ -27,11 +28,11 @@
   const LEASE = 3e5 // ms; longer than a background tab waits between two attempts
   const MAX_WAIT = 6e4 // ms between two attempts, unless the server states more
   const KEPT = RegExp(
-    "^(ttclid|rdt_cid|[fgd]clid|msclkid|twclid|fbclid|[gw]braid|sccid|epik|li_fat_id|irclickid|oppref|aleid|alart|qclid|" +
-      "tblci|dicbo|cjevent|utm_\\w+|referral_code|gad_(source|campaignid)|" +
-      "(campaign|ad_?group|adset|ad|aid|cid|creative)_(name|id)|" + (config.params || "utm_id") + ")$", "i")
+    "^((tt|fb|g|d|tw|q)clid|rdt_cid|msclkid|[gw]braid|sccid|epik|li_fat_id|irclickid|oppref|aleid|alart|tblci|dicbo|" +
+      "cjevent|utm_\\w+|referral_code|gad_(source|campaignid)|" +
+      "(campaign|ad_?group|adset|ad|aid|cid|creative)_(name|id)|" + config.params + ")$", "i")
   const COOKIES = /^_(fb[cp]|ttp|rdt_uuid|sc(cl)?id|twclid|epik|uetmsclkid|gcl_a[wg]|gcl_gb|axwrt)$/
-  const now = () => Date.now()
+  const now = Date.now
   // crypto.randomUUID exists on https only. The address of a blob ends with a UUID too.
   const uuid = () => (crypto.randomUUID ? crypto.randomUUID() : URL.createObjectURL(new Blob()).slice(-36))
 
@@ -62,6 +63,7 @@
 
   let id = cookies().ac_id || ""
   let asked = false // whether the search for the id has begun
+  let token = "" // states the id that this visitor has on another domain of the studio
 
   /** The id that another pixel gave to this browser, so that a switch keeps its visitors; "" without one. */
   const adopted = () => {
@@ -77,12 +79,13 @@
   /**
    * Lets the server set the cookies of the id, which browsers keep longer than those of scripts. An empty id deletes them.
    * @param {string} value
+   * The id of a valid token takes precedence.
    * @param {unknown} known Whether `value` replaces the id in the cookie that only the server reads.
    */
   const serverId = (value, known) =>
     fetch(host + "/s/id", {
       method: "POST", keepalive: true, headers: { "X-Requested-With": "afterclick" },
-      body: new URLSearchParams({ id: value, known: known ? 1 : "" }),
+      body: new URLSearchParams({ id: value, known: known ? 1 : "", key: config.key, token }),
     }).then((answer) => answer.json(), () => ({}))
   const setId = (value) => {
     if (!id) writeId((id = value))
@@ -92,13 +95,15 @@
   const findId = () => {
     if (asked) return flush()
     asked = true
-    const known = id
     const value = id || adopted() || uuid()
+    if (token && proxied) id = ""
+    const known = id
     const today = new Date().toDateString()
     if (known || !proxied) setId(value)
     if (!proxied) return writeId(id) // Safari keeps it for 7 days
     if (known && store("ac_day") === today) return
     serverId(value, known).then((answer) => {
+      token = ""
       if (answer.id) store("ac_day", today)
       setId(answer.id || value)
     })
@@ -191,7 +196,6 @@
     const context = {
       library: { name: "afterclick-web", version: "1" },
       locale: n.language,
-      timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
       screen: { width: screen.width, height: screen.height },
     }
     const settle = (act, value) => {
@@ -203,7 +207,7 @@
       method: "POST", keepalive: closing || !fails, credentials: "omit",
       body: JSON.stringify({ sentAt: new Date(), context, batch }),
     }).then(({ status, headers }) => {
-      if (status > 499 || status === 429 || status === 408) settle(retry, headers.get("Retry-After"))
+      if (/^(5|408|429)/.test(status)) settle(retry, headers.get("Retry-After"))
       else settle(done, batch)
     }, () => settle(retry))
     if (closing) send(closing)
@@ -345,7 +349,7 @@
     tcf() {
       const read = (tc, ok) => {
         const free = tc && tc.gdprApplies === false
-        if (!ok || !(free || /^(tcloaded|useractioncomplete)$/.test(tc.eventStatus))) return
+        if (!ok || !(free || /^(tcloaded|user)/.test(tc.eventStatus))) return
         const { consents } = tc.purpose || { consents: {} }
         state("tcf", free || consents[1], free || consents[7], { tcf: tc.tcString, gdpr: !free })
       }
@@ -357,7 +361,7 @@
         if (!ping || ping.signalStatus !== "ready") return
         const sections = Object.entries(ping.parsedSections).filter(([name]) => name.startsWith("us"))
         const out = sections.flatMap(([, parts]) => parts).some(
-          (part) => part.SaleOptOut === 1 || part.SharingOptOut === 1 || part.TargetedAdvertisingOptOut === 1 || part.Gpc)
+          (one) => one.Gpc || [one.SaleOptOut, one.SharingOptOut, one.TargetedAdvertisingOptOut].includes(1))
         const gpp_sid = ping.applicableSections.join("_")
         const limited_data_use = out || evidence.gpc
         state("gpp", 1, 1, { gpp: ping.gppString, gpp_sid, limited_data_use })
@@ -415,6 +419,9 @@
     if (named && type === "click") track(named.dataset.ac, { element: named.localName })
     if (link && config.links !== "0" && /^http/.test(link.protocol) && link.host !== location.host)
       track("outbound_link_clicked", { host: link.host, path: link.pathname })
+    // The server redirects to the link, with a token for the id.
+    if (link && proxied && id && level && (config.domains || "").split(",").includes(link.host))
+      link.href = host + "/s/to?" + new URLSearchParams({ key: config.key, to: link.href })
   }
 
   const api = {
@@ -442,6 +449,12 @@
     evidence.source = wanted.join("+") || "configuration"
     if (config.banner) evidence.banner = config.banner
     if (n.globalPrivacyControl) evidence.gpc = evidence.limited_data_use = true
+    const part = /([?&])ac_aid=([^&#]*)&?/
+    const [, , found] = part.exec(current) || []
+    if (found) {
+      token = decodeURIComponent(found)
+      history.replaceState(history.state, "", location.href.replace(part, "$1").replace(/[?&](?=#|$)/, ""))
+    }
     if (config.pages !== "0") watch()
     for (const name of wanted) stated[name] = undefined
     for (const name of wanted) readers[name]()

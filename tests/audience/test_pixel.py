@@ -4,13 +4,16 @@ import gzip
 import hashlib
 import re
 from base64 import b64decode
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import time_machine
 from django.http import HttpResponse
 from django.test import Client
 
-from audience.games.keys import NewKey
-from audience.models import Event
+from audience.games.keys import NewKey, create_key
+from audience.models import Event, Game
 from audience.pixel import script
 from audience.pixel.snippet import snippet
 
@@ -162,3 +165,84 @@ def test_the_routes_of_events_set_no_cookie(client: Client, key: NewKey) -> None
     answer = client.generic("POST", url, body, "text/plain", headers={"Origin": "https://game.example"})
     assert (answer.status_code, answer.content, dict(answer.cookies)) == (200, b"OK", {})
     assert Event.objects.get().anonymous_id == "browser-7"
+
+
+# Another domain of the studio -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def linked(key: NewKey) -> NewKey:
+    key.key.allowed_origins = ["https://game.example", "https://*.shop.example"]
+    key.key.save()
+    return key
+
+
+def follow(client: Client, key: NewKey, target: str, **headers: str) -> HttpResponse:
+    return client.get("/s/to", {"key": key.value, "to": target}, headers=headers)
+
+
+def token_of(client: Client, key: NewKey, **headers: str) -> str:
+    answer = follow(client, key, "https://www.shop.example/buy", **headers)
+    (token,) = parse_qs(urlsplit(answer.headers["Location"]).query)["ac_aid"]
+    return token
+
+
+def test_a_link_to_an_allowed_origin_gets_a_token_for_the_id_of_the_cookie(client: Client, linked: NewKey) -> None:
+    client.cookies["ac_twin"] = ID
+    answer = follow(client, linked, "https://www.shop.example/buy?a=b%20c#top")
+    assert answer.status_code == 302
+    assert re.fullmatch(r"https://www\.shop\.example/buy\?a=b%20c&ac_aid=[\w%.-]+#top", answer.headers["Location"]), (
+        answer.headers["Location"]
+    )
+    assert "no-store" in answer.headers["Cache-Control"]
+    other = Client()
+    handed = ask(other, id=OTHER, key=linked.value, token=token_of(client, linked))
+    assert handed.json() == {"id": ID}
+    assert {one.value for one in handed.cookies.values()} == {ID}
+
+
+def test_without_an_id_the_link_is_unchanged(client: Client, linked: NewKey) -> None:
+    assert follow(client, linked, "https://game.example/").headers["Location"] == "https://game.example/"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.example/",
+        "https://evil.example/?https://game.example",
+        "https://game.example@evil.example/",
+        "https://game.example.evil.example/",
+        "//game.example/",
+        "javascript:alert(1)",
+        "https://game.example\\@evil.example/",
+        "",
+    ],
+)
+def test_a_link_to_another_origin_is_refused(client: Client, linked: NewKey, target: str) -> None:
+    client.cookies["ac_twin"] = ID
+    answer = follow(client, linked, target)
+    assert (answer.status_code, answer.headers.get("Location")) == (400, None)
+
+
+def test_a_key_without_origins_allows_no_links(client: Client, key: NewKey, secret_key: NewKey) -> None:
+    for value in (key, secret_key):
+        assert follow(client, value, "https://game.example/").status_code == 400
+
+
+def test_a_token_is_valid_for_two_minutes_one_game_and_one_browser(
+    client: Client, linked: NewKey, other_game: Game
+) -> None:
+    client.cookies["ac_twin"] = ID
+    start = datetime(2026, 4, 8, 12, tzinfo=UTC)
+    with time_machine.travel(start, tick=False):
+        token = token_of(client, linked)
+    other_key = create_key(game=other_game, name="other")
+    for seconds, key, headers, expected in (
+        (119, linked, OWN, ID),
+        (121, linked, OWN, OTHER),
+        (1, other_key, OWN, OTHER),
+        (1, linked, {**OWN, "User-Agent": "another"}, OTHER),
+    ):
+        with time_machine.travel(start + timedelta(seconds=seconds), tick=False):
+            assert ask(Client(), headers, id=OTHER, key=key.value, token=token).json() == {"id": expected}
+    assert ask(Client(), id=OTHER, key=linked.value, token=token[:-1]).json() == {"id": OTHER}
