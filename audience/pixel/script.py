@@ -26,12 +26,13 @@ LINE_COMMENT = re.compile(r"(^|\s)// .*$")
 # Spaces of the source's formatting that may be left out. No text in the source has these sequences.
 SPACES = (
     (re.compile(r" (=>|[=!]==|[=?:<>*+-]|&&|\|\||\+=) "), r"\1"),
-    (re.compile(r'(?<=[\w\])}"]), '), ","),
+    (re.compile(r'(?<=[\w\])}"/]), '), ","),
     (re.compile(r"(?<=\w): "), ":"),
     (re.compile(r"\{ (?=\w|\.)"), "{"),
     (re.compile(r'(?<=[\w\])}"]) \}'), "}"),
     (re.compile(r"\b(if|for|catch) \("), r"\1("),
-    (re.compile(r"(\)|=>) \{"), r"\1{"),
+    (re.compile(r"(\)|=>) (?=[{a-z])"), r"\1"),
+    (re.compile(r"(?<=[{(,\[])\n|\n(?=[})\]])"), ""),
 )
 
 

@@ -33,6 +33,7 @@
       "(campaign|ad_?group|adset|ad|aid|cid|creative)_(name|id)|" + config.params + ")$", "i")
   const COOKIES = /^_(fb[cp]|ttp|rdt_uuid|sc(cl)?id|twclid|epik|uetmsclkid|gcl_a[wg]|gcl_gb|axwrt)$/
   const now = Date.now
+  const on = (target, name, act) => target.addEventListener(name, act, true)
   // crypto.randomUUID exists on https only. The address of a blob ends with a UUID too.
   const uuid = () => (crypto.randomUUID ? crypto.randomUUID() : URL.createObjectURL(new Blob()).slice(-36))
 
@@ -77,9 +78,8 @@
     }
   }
   /**
-   * Lets the server set the cookies of the id, which browsers keep longer than those of scripts. An empty id deletes them.
-   * @param {string} value
-   * The id of a valid token takes precedence.
+   * Lets the server set the cookies of the id, which browsers keep longer than those of scripts.
+   * @param {string} value "" deletes the cookies. The id of a valid token takes precedence.
    * @param {unknown} known Whether `value` replaces the id in the cookie that only the server reads.
    */
   const serverId = (value, known) =>
@@ -120,7 +120,7 @@
     const all = new URL(url, location)
     const [query, kept] = [pick(all.search), pick(all.hash)]
     const hash = (config.hash ? all.hash.split("?")[0] : "") + (kept && "#" + kept)
-    return all.origin + all.pathname.replace(/[^/]+(@|%40)[^/]+/g, "-") + (query && "?" + query) + hash
+    return all.protocol + "//" + all.host + all.pathname.replace(/[^/]+(@|%40)[^/]+/g, "-") + (query && "?" + query) + hash
   }
 
   // The queue of this tab: messages that the server has not confirmed.
@@ -353,7 +353,7 @@
         const { consents } = tc.purpose || { consents: {} }
         state("tcf", free || consents[1], free || consents[7], { tcf: tc.tcString, gdpr: !free })
       }
-      framework("__tcfapi", (api) => api("addEventListener", 2, read), 150)
+      framework("__tcfapi", (api) => api("addEventListener", 2, read), 600)
     },
     /** IAB GPP, the sections of the US: an opt-out of sale, sharing or targeted advertising. */
     gpp() {
@@ -362,11 +362,10 @@
         const sections = Object.entries(ping.parsedSections).filter(([name]) => name.startsWith("us"))
         const out = sections.flatMap(([, parts]) => parts).some(
           (one) => one.Gpc || [one.SaleOptOut, one.SharingOptOut, one.TargetedAdvertisingOptOut].includes(1))
-        const gpp_sid = ping.applicableSections.join("_")
-        const limited_data_use = out || evidence.gpc
-        state("gpp", 1, 1, { gpp: ping.gppString, gpp_sid, limited_data_use })
+        const sid = ping.applicableSections.join("_")
+        state("gpp", 1, 1, { gpp: ping.gppString, gpp_sid: sid, limited_data_use: out || evidence.gpc })
       }
-      framework("__gpp", (api) => api("addEventListener", read), 150)
+      framework("__gpp", (api) => api("addEventListener", read), 600)
     },
   }
 
@@ -401,7 +400,7 @@
     page()
     moved(1)
     if (w.navigation) {
-      navigation.addEventListener("currententrychange", (e) => setTimeout(moved, 0, e.navigationType === "replace"))
+      on(w.navigation, "currententrychange", (e) => setTimeout(moved, 0, e.navigationType === "replace"))
       return
     }
     for (const name of ["pushState", "replaceState"]) {
@@ -411,9 +410,10 @@
         setTimeout(moved, 0, name > "q")
       }
     }
-    for (const name of ["popstate", "hashchange"]) w.addEventListener(name, () => setTimeout(moved))
+    for (const name of ["popstate", "hashchange"]) on(w, name, () => setTimeout(moved))
   }
   const clicked = ({ target, type }) => {
+    if (!target.closest) return
     const named = target.closest("[data-ac]:not(form)")
     const link = target.closest("a[href]")
     if (named && type === "click") track(named.dataset.ac, { element: named.localName })
@@ -429,9 +429,10 @@
     track,
     identify: (userId, traits) => userId && add("identify", { userId: userId + "", traits }),
     consent(value, more) {
+      if (!LEVELS.includes(value)) return
       Object.assign(evidence, { source: "page" }, more)
       manual = value
-      if (LEVELS.includes(value)) decide()
+      decide()
     },
     /** Starts a new visitor, for the next person at this browser. */
     reset() {
@@ -447,7 +448,7 @@
   const start = () => {
     const wanted = Object.keys(readers).filter((name) => config.consent && config.consent.includes(name))
     evidence.source = wanted.join("+") || "configuration"
-    if (config.banner) evidence.banner = config.banner
+    evidence.banner = config.banner
     if (n.globalPrivacyControl) evidence.gpc = evidence.limited_data_use = true
     const part = /([?&])ac_aid=([^&#]*)&?/
     const [, , found] = part.exec(current) || []
@@ -463,33 +464,33 @@
   }
   call.on = true
   w.afterclick = call
-  d.addEventListener("click", clicked, true)
-  d.addEventListener("auxclick", clicked, true)
-  d.addEventListener("submit", ({ target }) => target.dataset.ac && track(target.dataset.ac, { element: "form" }), true)
-  d.addEventListener("visibilitychange", () => {
+  on(d, "click", clicked)
+  on(d, "auxclick", clicked)
+  on(d, "submit", ({ target }) => target.dataset.ac && track(target.dataset.ac, { element: "form" }))
+  on(d, "visibilitychange", () => {
     save()
     send(d.visibilityState === "hidden")
   })
-  w.addEventListener("pagehide", () => {
+  on(w, "pagehide", () => {
     if (asked && !id) setId(adopted() || uuid())
     left = true
     save()
     send(true)
   })
-  w.addEventListener("online", () => wake(0))
-  w.addEventListener("storage", ({ key, newValue }) => {
+  on(w, "online", () => wake(0))
+  on(w, "storage", ({ key, newValue }) => {
     // The visitor withdrew the consent in another tab.
     if (key === "ac_level" && !newValue && level) forget()
   })
-  w.addEventListener("pageshow", ({ persisted }) => {
+  on(w, "pageshow", ({ persisted }) => {
     if (!persisted) return
-    // Another page may have adopted the messages while this one was in the back/forward cache.
-    if (saved && !store(mine)) queue = []
-    sending.clear()
     left = false
+    // Another page may have sent the messages, or withdrawn the consent, while this one was in the cache.
+    if (level && !store("ac_level")) forget()
+    send()
     save()
     if (config.pages !== "0") page()
   })
-  if (d.prerendering) d.addEventListener("prerenderingchange", start, { once: true })
+  if (d.prerendering) on(d, "prerenderingchange", start)
   else start()
 })(window, document, navigator)

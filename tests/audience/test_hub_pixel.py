@@ -56,6 +56,7 @@ def test_the_code_has_the_first_publishable_key_and_waits_for_consent(viewer: Cl
 
 def test_the_code_has_the_chosen_options(viewer: Client, key: NewKey) -> None:
     chosen = f"?key={key.key.pk}&consent=tcf%2Bgpp&banner=2026-11&path=/e/&no_pages=on&no_links=on&hash=on"
+    chosen += "&domains=Shop.example,+www.game.example,shop.example"
     page = opened(viewer, chosen)
     assert config(page) == {
         "key": key.value,
@@ -64,13 +65,17 @@ def test_the_code_has_the_chosen_options(viewer: Client, key: NewKey) -> None:
         "pages": "0",
         "links": "0",
         "hash": "1",
+        "domains": "shop.example,www.game.example",
     }
     assert f's.src="/e{script.current().path}"' in page
     assert f'<script async src="/e{script.current().path}"' in page
     assert "<code>'self'</code>" in page
 
 
-@pytest.mark.parametrize("wrong", ["path=e", "path=https://x.example", "path=/e?x", "banner=<b>", "consent=nothing"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["path=e", "path=https://x.example", "path=/e?x", "banner=<b>", "domains=https://a.example", "consent=nothing"],
+)
 def test_a_wrong_option_is_shown_beside_its_field_without_code(viewer: Client, key: NewKey, wrong: str) -> None:
     page = opened(viewer, f"?key={key.key.pk}&{wrong}")
     assert f'id="id_{wrong.split("=")[0]}_errors"' in page

@@ -20,6 +20,7 @@ SOURCES = {
     "full": "Without a banner: everything",
 }
 PATH = re.compile(r"(/[\w-]+)+")
+HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:\d{1,5})?")
 BANNER = re.compile(r"[\w.+ -]*")
 
 
@@ -51,6 +52,14 @@ class PixelForm(forms.Form):
         help_text="Under which your website passes requests on to this server. Recommended: visitors then keep their "
         "ID for 400 days, in Safari too. Without it, Safari deletes the ID after 7 days.",
     )
+    domains = forms.CharField(
+        label="Other domains",
+        max_length=500,
+        required=False,
+        widget=forms.TextInput(attrs={**NO_SUGGESTIONS, "placeholder": "shop.example, www.game.example"}),
+        help_text="Your other websites with the pixel, to which visitors take their ID by a link. Requires a path, and "
+        "the origins of all websites in the restrictions of the key.",
+    )
     no_pages = forms.BooleanField(label="No automatic page views", required=False)
     no_links = forms.BooleanField(label="No outbound links", required=False)
     hash = forms.BooleanField(label="Pages differ by what follows # in the URL", required=False)
@@ -66,6 +75,13 @@ class PixelForm(forms.Form):
             raise forms.ValidationError("Enter a path such as /e: letters, digits and hyphens, with a slash in front.")
         return path
 
+    def clean_domains(self) -> str:
+        """Return the hosts in lower case, separated by commas."""
+        hosts = [host.strip().lower() for host in self.cleaned_data["domains"].split(",") if host.strip()]
+        if not all(map(HOST.fullmatch, hosts)):
+            raise forms.ValidationError("Enter host names without https://, separated by commas.")
+        return ",".join(dict.fromkeys(hosts))
+
     def clean_banner(self) -> str:
         banner: str = self.cleaned_data["banner"]
         if not BANNER.fullmatch(banner):
@@ -77,5 +93,5 @@ class PixelForm(forms.Form):
         data = self.cleaned_data
         config = {"key": data["key"].value, "consent": data["consent"] or "google", "banner": data["banner"]}
         config |= {"pages": "0" if data["no_pages"] else "", "links": "0" if data["no_links"] else ""}
-        config |= {"hash": "1" if data["hash"] else ""}
+        config |= {"hash": "1" if data["hash"] else "", "domains": data["domains"]}
         return {name: value for name, value in config.items() if value}
