@@ -26,7 +26,6 @@
   const MAX_BYTES = 28e3 // two requests fit into the 64 KiB that a browser sends for closed pages
   const MAX_QUEUED = 500
   const LEASE = 3e5 // ms; longer than a background tab waits between two attempts
-  const MAX_WAIT = 6e4 // ms between two attempts, unless the server states more
   const KEPT = RegExp(
     "^((tt|fb|g|d|tw|q)clid|rdt_cid|msclkid|[gw]braid|sccid|epik|li_fat_id|irclickid|oppref|aleid|alart|tblci|dicbo|" +
       "cjevent|utm_\\w+|referral_code|gad_(source|campaignid)|" +
@@ -133,8 +132,8 @@
   let fails = 0
   let notBefore = 0
   let timer
-
   let left // whether the page was left, so that another one may adopt the messages at once
+  let free // whether messages of closed pages were adopted, with the time until which the server does not want any
 
   const save = () => {
     // 13 digits at the start, which adopt() reads without parsing the rest.
@@ -154,6 +153,7 @@
         queue = e.filter((one) => level !== "none" || one.consentLevel === level).concat(queue)
       }
     } catch (e) {}
+    free = true
     wake(0)
   }
   const wake = (ms) => {
@@ -171,7 +171,7 @@
   }
   const retry = (after) => {
     const stated = after > 0 ? after * 1e3 : Date.parse(after) - now()
-    const wait = stated > 0 ? Math.min(stated, 36e5) : Math.min(MAX_WAIT, 1e3 << fails) * (0.75 + Math.random() / 2)
+    const wait = stated > 0 ? Math.min(stated, 36e5) : Math.min(6e4, 1e3 << fails) * (0.75 + Math.random() / 2)
     fails = Math.min(fails + 1, 9)
     notBefore = now() + wait
     wake(wait)
@@ -182,7 +182,7 @@
     if (saved && !store(mine)) queue.splice(0, saved)
     const wait = notBefore - now()
     if (wait > 0) return closing || wake(wait)
-    if (sending.size && !closing) return
+    if ((sending.size || !free) && !closing) return
     let size = 500
     const batch = []
     for (const one of queue) {
@@ -272,7 +272,7 @@
     const before = level || store("ac_level")
     const [first, again] = [!level, level === "none"]
     level = next
-    if (first) n.locks ? n.locks.request("ac_q", adopt) : adopt()
+    if (first) n.locks ? n.locks.request("ac_q", adopt).catch(adopt) : adopt()
     if (level === "none") return withdraw()
     store("ac_level", level)
     if (level !== "full") store("ac_user", null)
@@ -300,8 +300,8 @@
     if (proxied) serverId("", 1)
     wake(0)
   }
-  /** Calls `found` once the global function `name` of a framework exists. */
-  const framework = (name, found, tries) =>
+  /** Calls `found` once the global function `name` of a framework exists, within a minute. */
+  const framework = (name, found, tries = 600) =>
     w[name] ? found(w[name]) : tries && setTimeout(framework, 100, name, found, tries - 1)
   const state = (name, storage, data, more) => {
     Object.assign(evidence, more)
@@ -313,7 +313,8 @@
     /** Google Consent Mode v2: `dataLayer` has arrays, and the `arguments` objects of gtag(). */
     google() {
       const values = {}
-      let ready, waiting
+      let ready
+      let waiting
       const apply = () => {
         // A default denial is no decision: the visitor has not been asked, or the banner has not loaded.
         if (!ready || !values.ad_storage) return
@@ -353,7 +354,7 @@
         const { consents } = tc.purpose || { consents: {} }
         state("tcf", free || consents[1], free || consents[7], { tcf: tc.tcString, gdpr: !free })
       }
-      framework("__tcfapi", (api) => api("addEventListener", 2, read), 600)
+      framework("__tcfapi", (api) => api("addEventListener", 2, read))
     },
     /** IAB GPP, the sections of the US: an opt-out of sale, sharing or targeted advertising. */
     gpp() {
@@ -365,7 +366,7 @@
         const sid = ping.applicableSections.join("_")
         state("gpp", 1, 1, { gpp: ping.gppString, gpp_sid: sid, limited_data_use: out || evidence.gpc })
       }
-      framework("__gpp", (api) => api("addEventListener", read), 600)
+      framework("__gpp", (api) => api("addEventListener", read))
     },
   }
 
