@@ -43,14 +43,12 @@ SUMMARIES = {
     "For marketers": {
         "attribution": "Which ad click gets a conversion, attribution windows, and why a conversion was not sent.",
         "campaigns": "What the figures of campaigns, cohorts and costs count, and how an ad is named.",
+        "pixel": "The script that captures ad clicks on a website: installation, calls, consent and proxies.",
         "goals": "Which events count as conversions, and under which name a network receives them.",
         "event-catalog": "What the game sends, which warnings there are, and how to describe your own events.",
         "values": "Amounts and currencies, refunds, orders that count once, and the CSV export.",
         "identity": "How events are linked to one player, including on shared computers.",
         "contacts": "Which email addresses, phone numbers, names and addresses a network receives.",
-    },
-    "For websites": {
-        "pixel": "The script that captures ad clicks on a website: installation, calls, consent and proxies.",
     },
     "For backends": {
         "migrating": "The line to change in the SDK that your game has.",

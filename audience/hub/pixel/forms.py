@@ -19,13 +19,14 @@ SOURCES = {
     "anonymous": "Without a banner: click IDs only",
     "full": "Without a banner: everything",
 }
+DEFAULT_CONSENT = "google"
 PATH = re.compile(r"(/[\w-]+)+")
 HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:\d{1,5})?")
 BANNER = re.compile(r"[\w.+ -]*")
 
 
 class PixelForm(forms.Form):
-    """The choices as parameters of the page's URL; all but the key are optional."""
+    """The choices as parameters of the page's URL."""
 
     key = forms.ModelChoiceField(
         label="Key", queryset=ApiKey.objects.none(), empty_label=None, help_text="Only publishable keys are listed."
@@ -33,8 +34,6 @@ class PixelForm(forms.Form):
     consent = forms.ChoiceField(
         label="Consent",
         choices=tuple(SOURCES.items()),
-        initial="google",
-        required=False,
         help_text="Which consent banner the website has. Nothing is sent or stored before it states a choice.",
     )
     banner = forms.CharField(
@@ -91,7 +90,7 @@ class PixelForm(forms.Form):
     def config(self) -> dict[str, str]:
         """Return the configuration of a valid form: see Config in static/pixel/site.js."""
         data = self.cleaned_data
-        config = {"key": data["key"].value, "consent": data["consent"] or "google", "banner": data["banner"]}
+        config = {"key": data["key"].value, "consent": data["consent"], "banner": data["banner"]}
         config |= {"pages": "0" if data["no_pages"] else "", "links": "0" if data["no_links"] else ""}
         config |= {"hash": "1" if data["hash"] else "", "domains": data["domains"]}
         return {name: value for name, value in config.items() if value}

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpResponse
 
 from audience.hub.pixel import received
-from audience.hub.pixel.forms import PixelForm
+from audience.hub.pixel.forms import DEFAULT_CONSENT, PixelForm
 from audience.hub.toolkit.access import HubRequest, game_view, is_partial_request, page
 from audience.models import Membership
 from audience.pixel.snippet import snippet
@@ -19,7 +19,10 @@ def pixel(request: HubRequest, membership: Membership) -> HttpResponse:
     keys = PixelForm(None, game=membership.game).fields["key"].queryset  # type: ignore[attr-defined]
     first = keys.first()
     # Without parameters, the code has the defaults.
-    form = PixelForm(request.GET if "key" in request.GET else {"key": first and first.pk}, game=membership.game)
+    form = PixelForm(
+        request.GET if "key" in request.GET else {"key": first and first.pk, "consent": DEFAULT_CONSENT},
+        game=membership.game,
+    )
     made = None
     if first and form.is_valid():
         made = snippet(base=form.cleaned_data["path"] or settings.PUBLIC_URL, config=form.config())
