@@ -28,6 +28,11 @@ class Snippet:
     address: str
     csp: Mapping[str, str]
 
+    @property
+    def policy(self) -> str:
+        """The sources as lines of a Content-Security-Policy."""
+        return "\n".join(f"{directive} {source};" for directive, source in self.csp.items())
+
 
 def snippet(*, base: str, config: Mapping[str, str]) -> Snippet:
     """Return the code for a page.
