@@ -117,8 +117,11 @@ def test_a_withdrawal_is_sent_and_everything_stored_is_deleted(
     until(page, lambda: page.context.cookies() == [])
     assert page.evaluate("Object.keys(localStorage)") == []
     queue.drain()
-    decided = ConsentDecision.objects.order_by("decided_at").values_list("anonymous_id", "level")
-    assert list(decided) == [(last.anonymous_id, "full"), (last.anonymous_id, "none")]
+    decided = ConsentDecision.objects.order_by("decided_at").values_list("anonymous_id", "level", "evidence")
+    assert list(decided) == [
+        (last.anonymous_id, "full", {"source": "configuration"}),
+        (last.anonymous_id, "none", {"source": "page", "banner": "v3"}),
+    ]
     site.install(consent="none", proxied=proxied)
     page.goto("/later")
     page.wait_for_timeout(300)
