@@ -60,8 +60,12 @@ def current() -> Script:
 @cache
 def by_name() -> dict[str, Script]:
     """Return the scripts of this release and of earlier ones, by name."""
-    earlier = [_script(path.read_bytes()) for path in sorted(EARLIER.glob("*.js"))]
-    return {script.name: script for script in (*earlier, current())}
+    return {script.name: script for script in (*scripts_in(EARLIER), current())}
+
+
+def scripts_in(folder: Path) -> list[Script]:
+    """Return the scripts of a folder as they are."""
+    return [_script(path.read_bytes()) for path in sorted(folder.glob("*.js"))]
 
 
 def minified(source: str) -> str:

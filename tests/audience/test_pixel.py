@@ -5,6 +5,7 @@ import hashlib
 import re
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -77,6 +78,16 @@ def test_a_script_with_another_hash_does_not_exist(client: Client) -> None:
     answer = client.get("/s/0123456789abcdef.js")
     assert answer.status_code == 404
     assert "immutable" not in answer.headers.get("Cache-Control", "")
+
+
+def test_scripts_of_earlier_releases_are_served_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "any-name.js").write_bytes(b"(() => {\n  // as it was\n})()")
+    (tmp_path / "README.md").write_text("no script")
+    (earlier,) = script.scripts_in(tmp_path)
+    assert earlier.content == b"(() => {\n  // as it was\n})()"
+    assert earlier.name == hashlib.sha256(earlier.content).hexdigest()[:16]
+    served = [*script.scripts_in(script.EARLIER), script.current()]
+    assert list(script.by_name().values()) == served
 
 
 # The snippet ------------------------------------------------------------------------------------------------------
