@@ -1,6 +1,7 @@
 """Consent decisions of players. This app imports no other app of the project."""
 
 from django.db import models
+from django.db.models import Value
 
 
 class Level(models.TextChoices):
@@ -34,6 +35,11 @@ class ConsentDecision(models.Model):
     level = models.CharField(max_length=10, choices=[c for c in Level.choices if c[0] != Level.NOT_SET])
     source = models.CharField(max_length=128)
     decided_at = models.DateTimeField()
+    evidence = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        help_text="What the message stated about it: consent strings, the source and version of the banner.",
+    )
 
     objects = DecisionQuerySet.as_manager()
 

@@ -32,41 +32,45 @@ CHANGES_CONSENT = f"""CASE WHEN highest <> '' AND length(anonymous_id) BETWEEN 1
         WHERE decision.game_id = %(game)s AND decision.anonymous_id = audience_canonical_id(id_group.anonymous_id)
           AND source = '{STATED}' AND decided_at <= last_at ORDER BY decided_at DESC LIMIT 1) AS stated
     ), true) ELSE false END"""
+# The evidence that a message states with its level, as the web pixel does; {} for none, or for more than MAX_EVIDENCE.
+MAX_EVIDENCE = 8_192
+EVIDENCE = f"""CASE WHEN jsonb_typeof(context -> 'consent') = 'object'
+    AND length((context -> 'consent')::text) <= {MAX_EVIDENCE} THEN context -> 'consent' ELSE '{{}}'::jsonb END"""
 # The stored decisions are read in addition to the events, since old events are deleted. Events contain ids as sent,
 # decisions their canonical form.
 STORE = f"""
 WITH statement AS (
-  SELECT sent.anonymous_id, event.at, event.level
+  SELECT sent.anonymous_id, event.at, event.level, event.evidence
   FROM jsonb_to_recordset(%(sent)s) AS sent (anonymous_id text, spelling text) CROSS JOIN LATERAL (
-    SELECT least(event_at, received_at) AS at, {LEVEL} AS level FROM audience_event event
+    SELECT least(event_at, received_at) AS at, {LEVEL} AS level, {EVIDENCE} AS evidence FROM audience_event event
     WHERE game_id = %(game)s AND event.anonymous_id = sent.spelling AND event.anonymous_id <> ''
       AND consent_level IN ('not_set', 'none', 'anonymous', 'full')
   ) AS event
   UNION ALL
-  SELECT anonymous_id, decided_at, level FROM consent_consentdecision
+  SELECT anonymous_id, decided_at, level, evidence FROM consent_consentdecision
   WHERE game_id = %(game)s AND anonymous_id = ANY(%(ids)s) AND source = '{STATED}'
 ), stated AS (
-  SELECT DISTINCT ON (anonymous_id, at) anonymous_id, at, level FROM statement
-  ORDER BY anonymous_id, at, array_position(ARRAY['none', 'anonymous', 'full'], level)
+  SELECT DISTINCT ON (anonymous_id, at) anonymous_id, at, level, evidence FROM statement
+  ORDER BY anonymous_id, at, array_position(ARRAY['none', 'anonymous', 'full'], level), evidence DESC
 ), timeline AS (
-  SELECT anonymous_id, at, level, true AS is_stated, 0 AS number FROM stated
+  SELECT anonymous_id, at, level, evidence, true AS is_stated, 0 AS number FROM stated
   UNION ALL
-  SELECT anonymous_id, decided_at, level, false, id FROM consent_consentdecision
+  SELECT anonymous_id, decided_at, level, '{{}}'::jsonb, false, id FROM consent_consentdecision
   WHERE game_id = %(game)s AND anonymous_id = ANY(%(ids)s) AND source <> '{STATED}'
 ), compared AS (
   SELECT *, lag(level) OVER (PARTITION BY anonymous_id ORDER BY at, is_stated, number) AS previous,
     lag(level) OVER (PARTITION BY anonymous_id, is_stated ORDER BY at, number) AS previous_stated
   FROM timeline
 ), changed AS (
-  SELECT anonymous_id, at, level FROM compared
+  SELECT anonymous_id, at, level, evidence FROM compared
   WHERE is_stated AND (level IS DISTINCT FROM previous OR level IS DISTINCT FROM previous_stated)
 ), deleted AS (
   DELETE FROM consent_consentdecision old
   WHERE game_id = %(game)s AND anonymous_id = ANY(%(ids)s) AND source = '{STATED}' AND NOT EXISTS (
     SELECT FROM changed WHERE (changed.anonymous_id, at, changed.level) = (old.anonymous_id, decided_at, old.level))
 )
-INSERT INTO consent_consentdecision (game_id, anonymous_id, level, source, decided_at)
-SELECT %(game)s, anonymous_id, level, '{STATED}', at FROM changed WHERE NOT EXISTS (
+INSERT INTO consent_consentdecision (game_id, anonymous_id, level, source, decided_at, evidence)
+SELECT %(game)s, anonymous_id, level, '{STATED}', at, evidence FROM changed WHERE NOT EXISTS (
   SELECT FROM consent_consentdecision old WHERE game_id = %(game)s AND source = '{STATED}'
     AND (changed.anonymous_id, at, changed.level) = (old.anonymous_id, decided_at, old.level))
 ORDER BY anonymous_id, at

@@ -12,6 +12,7 @@ from audience.hub.joins import views as joins
 from audience.hub.keys import views as keys
 from audience.hub.members import views as members
 from audience.hub.people import views as people
+from audience.hub.pixel import views as pixel
 from audience.hub.privacy import settings
 from audience.hub.privacy import views as privacy
 from audience.hub.tokens import account_views as account_tokens
@@ -59,6 +60,7 @@ urlpatterns = [
     path("g/<slug:slug>/people/", people.people, name="people"),
     path("g/<slug:slug>/people/<uuid:pk>/erase/", privacy.person_erase, name="person-erase"),
     path("g/<slug:slug>/help/<slug:name>/", documents.earlier_page, name="document"),
+    path("g/<slug:slug>/pixel/", pixel.pixel, name="pixel"),
     path("g/<slug:slug>/keys/", keys.key_list, name="keys"),
     path("g/<slug:slug>/keys/new/", keys.key_new, name="key-new"),
     path("g/<slug:slug>/keys/<int:pk>/change/", keys.key_change, name="key-change"),

@@ -11,8 +11,8 @@ from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.intake.messages.message import Message
 from audience.intake.storing.accept import accept
-from audience.models import Dialect, Game, Kind
-from consent.decisions import current_level, record_decision
+from audience.models import Dialect, Event, Game, Kind
+from consent.decisions import current_level, delete_decisions, record_decision
 from consent.models import ConsentDecision, Level
 from tests.queries import queries_of
 
@@ -144,3 +144,36 @@ def test_every_order_of_arrival_stores_the_same(game: Game, other_game: Game, se
             order = order[size:]
 
         assert decided(game_id=one.pk) == canonical(told)
+
+
+# The evidence -----------------------------------------------------------------------------------------------------
+
+
+def evidence() -> list[Any]:
+    return list(ConsentDecision.objects.order_by("decided_at", "id").values_list("level", "evidence"))
+
+
+def test_the_evidence_that_a_message_states_is_kept_with_the_decision(key: NewKey) -> None:
+    full, none = {"source": "tcf", "tcf": "CPfull", "banner": "v3"}, {"source": "tcf", "tcf": "CPnone"}
+    digest(key, stated(1, "full", context={"consent": full}), stated(2, "full", context={"consent": {"tcf": "later"}}))
+    digest(key, stated(3, "none", context={"consent": none}))
+    expected = [("full", full), ("none", none)]
+    assert evidence() == expected
+    # After the events were deleted, a late message derives the decisions again.
+    Event.objects.all().delete()
+    digest(key, stated(4, "anonymous"))
+    assert evidence() == [*expected, ("anonymous", {})]
+
+
+@pytest.mark.parametrize("given", ["a text", ["tcf"], None, 7, {"tcf": "x" * 8_192}])
+def test_other_values_and_long_ones_are_no_evidence(key: NewKey, given: Any) -> None:
+    message = stated(1, "full")
+    message.context = {"consent": given}
+    digest(key, message)
+    assert evidence() == [("full", {})]
+
+
+def test_an_erasure_deletes_the_evidence(key: NewKey) -> None:
+    digest(key, stated(1, "full", context={"consent": {"tcf": "CPfull"}}))
+    assert delete_decisions(game_id=key.key.game_id, anonymous_ids=["a-1"]) == 1
+    assert evidence() == []

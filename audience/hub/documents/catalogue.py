@@ -44,6 +44,7 @@ SUMMARIES = {
         "attribution": "Which ad click gets a conversion, attribution windows, and why a conversion was not sent.",
         "campaigns": "What the figures of campaigns, cohorts and costs count, and how an ad is named.",
         "links": "Links that record a click and lead to a store or a website, and what they store.",
+        "pixel": "The script that captures ad clicks on a website: installation, calls, consent and proxies.",
         "goals": "Which events count as conversions, and under which name a network receives them.",
         "event-catalog": "What the game sends, which warnings there are, and how to describe your own events.",
         "values": "Amounts and currencies, refunds, orders that count once, and the CSV export.",

@@ -25,6 +25,7 @@ DOCUMENTS = {
     **dict.fromkeys(("joins", "joins-settings"), "joins"),
     "consent": "consent",
     "quality": "contacts",
+    "pixel": "pixel",
     "ad-clicks": f"{NETWORKS}/meta",
     **dict.fromkeys(("integrations", "game-settings"), "attribution"),
     **dict.fromkeys(("integration", "comparison", "deliveries", "attempt", "check", "replays", "preview"), OF_NETWORK),

@@ -26,9 +26,12 @@ def caller_violation(key: ApiKey, *, origin: str, address: str) -> Violation | N
     """Why `key` may not be used from this origin and address; None when it may. A missing value is never allowed."""
     if key.allowed_addresses and not is_in_networks(address, tuple(key.allowed_addresses)):
         return ADDRESS_NOT_ALLOWED
-    if key.allowed_origins and not any(_matches(origin, allowed) for allowed in key.allowed_origins):
-        return ORIGIN_NOT_ALLOWED
-    return None
+    return None if allows_origin(key, origin) else ORIGIN_NOT_ALLOWED
+
+
+def allows_origin(key: ApiKey, origin: str) -> bool:
+    """Whether `key` may be used from this origin. A key without origins allows all."""
+    return not key.allowed_origins or any(_matches(origin, allowed) for allowed in key.allowed_origins)
 
 
 def event_violation(key: ApiKey, message: Message) -> Violation | None:
