@@ -1,21 +1,14 @@
-"""The cookies of the claim page: the browser's anonymous id, and the state of a sign-in with Steam."""
+"""The cookie of the claim page: the state of a sign-in with Steam."""
 
-import re
 import secrets
-import uuid
 from dataclasses import dataclass
 
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
-# The same name as in the web pixel and in tracking links.
-ID_COOKIE = "ac_id"
-# Chrome keeps no cookie longer.
-ID_SECONDS = 400 * 86_400
 STATE_COOKIE = "ac_claim"
 STATE_SECONDS = 15 * 60
 PATH = "/claim/"
-UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,35 +21,6 @@ class SignIn:
     anonymous_id: str
     return_to: str
     back: str
-
-
-def read_id(request: HttpRequest) -> str:
-    """Return the anonymous id of the browser; '' without one."""
-    value = request.COOKIES.get(ID_COOKIE, "").lower()
-    return value if UUID_FORM.fullmatch(value) and value != str(uuid.UUID(int=0)) else ""
-
-
-def new_id() -> str:
-    return str(uuid.uuid4())
-
-
-def opted_out(request: HttpRequest) -> bool:
-    """Whether the browser sends the Global Privacy Control (https://w3c.github.io/gpc/)."""
-    return request.headers.get("Sec-GPC", "").strip() == "1"
-
-
-def set_id(request: HttpRequest, response: HttpResponse, anonymous_id: str) -> None:
-    """Set the cookie of the anonymous id unless the browser has it."""
-    if read_id(request) != anonymous_id:
-        response.set_cookie(
-            ID_COOKIE,
-            anonymous_id,
-            max_age=ID_SECONDS,
-            path="/",
-            secure=request.is_secure(),
-            httponly=True,
-            samesite="Lax",
-        )
 
 
 def new_nonce() -> str:

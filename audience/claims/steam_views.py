@@ -64,7 +64,7 @@ def claim_steam_return(visit: Visit) -> HttpResponse:
         text = "Steam does not answer at the moment. Nothing was lost: try again in a minute."
         return _ended(show(visit, error=text, status=503))
     response = redirect(target_of(visit, state.back))
-    browser.set_id(visit.request, response, state.anonymous_id)
+    visit.set_id(response, state.anonymous_id)
     return _ended(response)
 
 

@@ -6,7 +6,6 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from audience.claims import browser
 from audience.claims.answers import claim_view, may_use, page_address, show, target_of, too_many
 from audience.claims.visits import Visit
 from audience.database import clock
@@ -44,7 +43,7 @@ def claim_consent(visit: Visit) -> HttpResponse:
         decided_at=clock.now(),
     )
     response = redirect(page_address(visit))
-    browser.set_id(visit.request, response, visit.anonymous_id)
+    visit.set_id(response, visit.anonymous_id)
     return response
 
 
@@ -83,7 +82,7 @@ def claim_contact(visit: Visit) -> HttpResponse:
     except JoinRefused as refused:
         return show(visit, error=str(refused), status=400)
     response = redirect(target_of(visit, visit.back))
-    browser.set_id(visit.request, response, visit.anonymous_id)
+    visit.set_id(response, visit.anonymous_id)
     return response
 
 

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from audience.claims import browser, pace
 from audience.digest import clicks, named_parameters
 from audience.games import return_addresses
+from audience.intake.requests import visitor_cookies
 from audience.intake.requests.caller import caller_ip
 from audience.joins import records
 from audience.models import Game, Join, JoinKind
@@ -43,7 +44,7 @@ class Visit:
         game = Game.objects.filter(slug=slug).first()
         if game is None or not set(game.joins) & set(PAGE_KINDS):
             raise Http404("This page does not exist.")
-        return cls(request, game, _Ids(browser.read_id(request)))
+        return cls(request, game, _Ids(visitor_cookies.read_id(request)))
 
     @cached_property
     def kinds(self) -> list[str]:
@@ -51,7 +52,7 @@ class Visit:
 
     @cached_property
     def opted_out(self) -> bool:
-        return browser.opted_out(self.request)
+        return visitor_cookies.sends_gpc(self.request)
 
     @cached_property
     def level(self) -> Level:
@@ -64,12 +65,12 @@ class Visit:
     @property
     def anonymous_id(self) -> str:
         """The id of the browser. Without a cookie a new one, which `finish` sets."""
-        self._ids.given = self._ids.given or self._ids.known or browser.new_id()
+        self._ids.given = self._ids.given or self._ids.known or visitor_cookies.new_id()
         return self._ids.given
 
     def use_new_id(self) -> None:
         """Forget a browser that has declined: its agreement is about what happens from now on."""
-        self._ids.given = browser.new_id()
+        self._ids.given = visitor_cookies.new_id()
 
     @cached_property
     def joined(self) -> dict[str, Join]:
@@ -105,8 +106,13 @@ class Visit:
     def finish(self, response: HttpResponse) -> HttpResponse:
         """Set the cookie of the browser's id if that may be stored, and return the answer."""
         if self.may_store:
-            browser.set_id(self.request, response, self.anonymous_id)
+            self.set_id(response, self.anonymous_id)
         return response
+
+    def set_id(self, response: HttpResponse, anonymous_id: str) -> None:
+        """Set the cookies of this id unless the browser has them."""
+        if visitor_cookies.read_id(self.request) != anonymous_id:
+            visitor_cookies.set_id(response, anonymous_id, secure=self.request.is_secure())
 
     def store_click(self) -> None:
         """Store the visit if the address of the page has an ad click, as the landing page of an ad would."""

@@ -1,7 +1,5 @@
 """The routes of the web pixel: its script, and the cookies of the visitor's id (see PixelMiddleware)."""
 
-import re
-
 from django.http import (
     Http404,
     HttpRequest,
@@ -14,13 +12,9 @@ from django.http import (
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from audience.intake.requests import visitor_cookies
 from audience.pixel import handoff, script
 
-# Readable by the script, and its twin that is not: a script of the site that writes or deletes the one keeps the other.
-ID_COOKIE, TWIN_COOKIE = "ac_id", "ac_twin"
-# 400 days, the longest that Chromium keeps a cookie.
-MAX_AGE_SECONDS = 400 * 86_400
-ID = re.compile(r"[\w.-]{8,128}", re.ASCII)
 # A page of another site cannot send this header: the preflight request for it is not answered.
 OWN_HEADER, OWN_VALUE = "X-Requested-With", "afterclick"
 
@@ -57,24 +51,17 @@ def visitor_id(request: HttpRequest) -> HttpResponse:
     if request.headers.get(OWN_HEADER) != OWN_VALUE:
         return HttpResponseForbidden("This route is for the pixel of the same site.")
     value = request.POST.get("id", "")
-    twin = request.COOKIES.get(TWIN_COOKIE, "")
+    twin = request.COOKIES.get(visitor_cookies.TWIN_COOKIE, "")
     key = handoff.sending_key(request.POST.get("key", ""))
     if value and (handed := handoff.read_token(request.POST.get("token", ""), key=key, request=request)):
         value = handed
-    elif value and not request.POST.get("known") and ID.fullmatch(twin):
+    elif value and not request.POST.get("known") and visitor_cookies.is_valid(twin):
         value = twin
-    if value and not ID.fullmatch(value):
+    if value and not visitor_cookies.is_valid(value):
         return HttpResponseBadRequest("id has 8 to 128 letters, digits, dots and hyphens.")
     response = JsonResponse({"id": value})
     is_secure = request.is_secure() or request.headers.get("Origin", "").startswith("https://")
-    for name in (ID_COOKIE, TWIN_COOKIE):
-        if value:
-            is_twin = name == TWIN_COOKIE
-            response.set_cookie(
-                name, value, max_age=MAX_AGE_SECONDS, secure=is_secure, httponly=is_twin, samesite="Lax"
-            )
-        else:
-            response.delete_cookie(name, samesite="Lax")
+    visitor_cookies.set_id(response, value, secure=is_secure)
     return response
 
 
@@ -88,7 +75,7 @@ def follow_link(request: HttpRequest) -> HttpResponse:
     key, target = handoff.sending_key(request.GET.get("key", "")), request.GET.get("to", "")
     if key is None or not handoff.is_allowed(target, key=key):
         return HttpResponseBadRequest("The key is not restricted to origins that include this link.")
-    visitor_id = request.COOKIES.get(TWIN_COOKIE, "")
-    if ID.fullmatch(visitor_id):
+    visitor_id = request.COOKIES.get(visitor_cookies.TWIN_COOKIE, "")
+    if visitor_cookies.is_valid(visitor_id):
         target = handoff.with_token(target, visitor_id=visitor_id, key=key, request=request)
     return HttpResponseRedirect(target)

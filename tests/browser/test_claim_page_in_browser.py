@@ -7,9 +7,9 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from audience.claims.browser import ID_COOKIE
 from audience.digest import queue
 from audience.games.keys import create_key
+from audience.intake.requests.visitor_cookies import ID_COOKIE, TWIN_COOKIE
 from audience.models import ClaimCode, Conversion, Game, Join, KeyKind
 from postbacks.delivery import sending
 from postbacks.outbox import fan_out
@@ -44,7 +44,7 @@ def test_from_the_ad_by_steam_to_the_postback(page: Page, live_server: Any, game
         f"Your Steam account ending in {ANNA[-4:]} is connected with this browser."
     )
     cookies = {cookie["name"]: cookie for cookie in page.context.cookies(live_server.url)}
-    assert (cookies[ID_COOKIE]["httpOnly"], cookies[ID_COOKIE]["sameSite"]) == (True, "Lax")
+    assert (cookies[ID_COOKIE]["httpOnly"], cookies[TWIN_COOKIE]["httpOnly"]) == (False, True)
     assert Join.objects.get().anonymous_id == cookies[ID_COOKIE]["value"]
     now = datetime.now(UTC).isoformat()
     backend = create_key(game=game, name="Backend", kind=KeyKind.PUBLISHABLE)

@@ -40,7 +40,7 @@ def test_a_link_is_created_opened_by_a_player_and_archived(
     assert redirect.status == 302
     assert redirect.headers["location"] == "https://store.steampowered.com/app/480/?utm_campaign=Launch"
     (cookie,) = [one for one in player.cookies(live_server.url) if one["name"] == "ac_id"]
-    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", "/")
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (False, "Lax", "/")
     assert Event.objects.get().anonymous_id == cookie["value"]
     counting.save()
     assert LinkCount.objects.get().clicks == 1

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import urllib3
 from django.test import Client
 
-from audience.claims.browser import ID_COOKIE
+from audience.intake.requests.visitor_cookies import ID_COOKIE
 from audience.models import Batch, ClaimCode, Event, Game, Identity, Join
 from consent.models import ConsentDecision
 from postbacks.sandbox.steam import ACCOUNTS

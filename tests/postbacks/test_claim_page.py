@@ -11,9 +11,10 @@ import time_machine
 from django.test import Client
 
 from audience.claims import steam
-from audience.claims.browser import ID_COOKIE, STATE_COOKIE
+from audience.claims.browser import STATE_COOKIE
 from audience.digest import queue
 from audience.games.keys import NewKey
+from audience.intake.requests.visitor_cookies import ID_COOKIE, TWIN_COOKIE
 from audience.models import Batch, Conversion, Event, Game, Identity, Join, Person, Role
 from audience.privacy import erasure, suppression
 from consent.models import ConsentDecision, Level
@@ -129,12 +130,13 @@ def test_a_game_that_names_its_players_itself_joins_them_by_a_typed_identify(
     assert [row.touch and row.touch.click_id for row in Conversion.objects.all()] == ["T-typed"]
 
 
-def test_a_new_browser_gets_an_id_that_only_the_server_reads(claiming: Game, sandbox: Sandbox) -> None:
+def test_a_new_browser_gets_an_id(claiming: Game, sandbox: Sandbox) -> None:
     visitor = Visitor(claiming, "")
     page = visitor.get(visitor.address())
     assert page.status_code == 200
     cookie = page.cookies[ID_COOKIE]
-    assert (cookie["max-age"], cookie["samesite"], cookie["httponly"], cookie["path"]) == (34_560_000, "Lax", True, "/")
+    assert (cookie["max-age"], cookie["samesite"], cookie["httponly"], cookie["path"]) == (34_560_000, "Lax", "", "/")
+    assert (page.cookies[TWIN_COOKIE].value, page.cookies[TWIN_COOKIE]["httponly"]) == (cookie.value, True)
     assert (cookie["secure"], len(cookie.value)) == ("", 36)
     visitor.sign_in(sandbox.url)
     assert Join.objects.get().anonymous_id == cookie.value == visitor.anonymous_id

@@ -18,7 +18,7 @@ from audience.intake.dialects.route import RETRY_AFTER_SECONDS
 from audience.intake.links import clicks, counting, visitors
 from audience.intake.links.lookup import CachedLink, find_known, find_link
 from audience.intake.messages.message import Message
-from audience.intake.requests import suppressed_ids
+from audience.intake.requests import suppressed_ids, visitor_cookies
 from audience.intake.storing.rows import Submission
 from audience.intake.storing.write_queue import Overloaded
 from audience.models import Dialect, LinkConsent
@@ -61,9 +61,10 @@ class LinkView(IngestView):
         if level == LinkConsent.NONE:
             counting.count(found.link, self.received_at, outcome="counted")
             return response
-        anonymous_id, is_new = visitors.visitor_id(request)
-        if is_new:
-            response.headers["Set-Cookie"] = visitors.cookie_header(anonymous_id, secure=request.is_secure())
+        anonymous_id = visitor_cookies.read_id(request)
+        if not anonymous_id:
+            anonymous_id = visitor_cookies.new_id()
+            visitor_cookies.set_id(response, anonymous_id, secure=request.is_secure())
         message = clicks.message_of(
             found.link, parameters, request, anonymous_id=anonymous_id, level=level, received_at=self.received_at
         )

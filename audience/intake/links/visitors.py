@@ -1,17 +1,12 @@
-"""What a request on a tracking link says about its visitor: consent, the cookie, and whether it is a person."""
+"""What a request on a tracking link says about its visitor: consent, and whether it is a person."""
 
 import re
-import uuid
-from http.cookies import SimpleCookie
 
 from django.http import HttpRequest
 
+from audience.intake.requests.visitor_cookies import sends_gpc
 from audience.models import LinkConsent, TrackingLink
 
-# The anonymous id of a browser; the name that the pixel uses too.
-COOKIE = "ac_id"
-# Chrome keeps a cookie for at most 400 days (developer.chrome.com/blog/cookie-max-age-expires).
-COOKIE_SECONDS = 400 * 24 * 60 * 60
 # Programs that follow links: crawlers, link previews of messengers and social networks, HTTP libraries. Their names
 # contain one of these words, or the URL of their documentation, which no browser's name does. CUBOT makes phones.
 AUTOMATED = re.compile(
@@ -39,28 +34,8 @@ def consent_of(link: TrackingLink, request: HttpRequest) -> LinkConsent:
     Global Privacy Control (w3c.github.io/gpc) lowers it to none. So does a game that requires a recorded decision:
     at the time of the click none is known.
     """
-    if request.META.get("HTTP_SEC_GPC", "").strip() == "1":
+    if sends_gpc(request):
         return LinkConsent.NONE
     if link.consent == LinkConsent.GAME and link.game.strict_consent:
         return LinkConsent.NONE
     return LinkConsent(link.consent)
-
-
-def visitor_id(request: HttpRequest) -> tuple[str, bool]:
-    """Return the anonymous id of the browser, and whether it is new. A cookie that is no random UUID is replaced."""
-    stated = request.COOKIES.get(COOKIE, "")
-    try:
-        known = uuid.UUID(stated)
-    except ValueError:
-        known = uuid.UUID(int=0)
-    is_known = known.version is not None and str(known) == stated
-    return (stated, False) if is_known else (str(uuid.uuid4()), True)
-
-
-def cookie_header(value: str, *, secure: bool) -> str:
-    """Return the value of Set-Cookie for an anonymous id."""
-    cookie: SimpleCookie = SimpleCookie({COOKIE: value})
-    morsel = cookie[COOKIE]
-    morsel["max-age"], morsel["path"], morsel["samesite"], morsel["httponly"] = COOKIE_SECONDS, "/", "Lax", True
-    morsel["secure"] = secure
-    return morsel.OutputString()
