@@ -19,6 +19,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "DESCRIPTION": "Receive player events. Attributed conversions are sent to the ad networks.",
     "VERSION": "0.2.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "DEFAULT_GENERATOR_CLASS": "config.api_document.CachedGenerator",
     "OAS_VERSION": "3.1.1",
     # In the order of the routes and dialects.
     "SORT_OPERATIONS": False,

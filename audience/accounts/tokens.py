@@ -19,9 +19,8 @@ from audience.accounts import audit_log
 from audience.database import clock
 from audience.models import ApiToken, Game, Role, Scope, TokenState
 from audience.models.keys import sha256_hex
+from audience.models.tokens import TOKEN_MARK
 
-# Every token begins with this, so that scanners of repositories recognize it.
-TOKEN_MARK = "aftk_"
 PREFIX_LENGTH = 12
 MAX_OVERLAP = timedelta(days=7)
 MAX_NAME = 80

@@ -1,9 +1,9 @@
 """The ASGI application of a web process.
 
-Ingestion routes are answered on the event loop: a request uses the CPU for a fraction of a millisecond and then waits
-for a commit that it shares with others. Everything that would block the loop (pages, large bodies, a key that is not in
-the cache) is passed to Django on threads, where `middleware.IntakeMiddleware` also bypasses the other middleware.
-Bodies are read here in both cases, so that no thread waits for a client (bodies.py).
+Routes for events are answered on the event loop: a request uses the CPU for a fraction of a millisecond and then waits
+for a commit that it shares with others. Everything that would block the loop (pages, consent, erasure, large bodies, a
+key that is not in the cache) is passed to Django on threads, where `middleware.IntakeMiddleware` also bypasses the
+other middleware. Bodies are read here in both cases, so that no thread waits for a client (bodies.py).
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.bodies import AsgiMessage, Bodies, BodyAborted, ClientDisconnected, Receive, ServerBusy
-from audience.intake.dialects.base import RETRY_AFTER_SECONDS, IngestView
+from audience.intake.dialects.base import IngestView
+from audience.intake.dialects.route import RETRY_AFTER_SECONDS, Route
 from audience.intake.middleware import VIEWS, must_be_https, observe
 from audience.intake.requests import request_id
 
@@ -82,7 +83,7 @@ class IngestApp:
         if view is None and (is_too_large or len(body) > MAX_BODY_BYTES):
             await _send_text(scope, 413, f"The request is larger than {MAX_BODY_BYTES} bytes.", send)
             return
-        if view is not None and len(body) <= MAX_LOOP_BODY_BYTES and await self._answer(view, scope, body, send):
+        if _is_for_loop(view, len(body)) and await self._answer(view, scope, body, send):
             return
         with self.bodies.reserve(len(body)):
             await self.pages(scope, partial(_receive_body, body), send)
@@ -101,11 +102,16 @@ class IngestApp:
             self.in_flight_bytes -= len(body)
 
 
+def _is_for_loop(view: Any, size: int) -> bool:
+    """Whether a request with a body of `size` bytes may be answered on the event loop: a route for events."""
+    return view is not None and issubclass(view.view_class, IngestView) and size <= MAX_LOOP_BODY_BYTES
+
+
 async def _refuse_unread(view: Any, scope: Scope, error: BodyAborted, send: Send) -> None:
     """Answer 503 in the format of the route, also if the client was too slow: SDKs drop data on a 4xx."""
     start = time.perf_counter()
     request = ASGIRequest(scope, EMPTY_STREAM)
-    route: IngestView = view.view_class(**view.view_initkwargs)
+    route: Route = view.view_class(**view.view_initkwargs)
     response = route.refuse_unread(request, str(error))
     if scope["http_version"] == "1.1":
         response.headers["Connection"] = "close"  # the rest of the body may still arrive
@@ -146,7 +152,7 @@ async def _answer_on_loop(view: Any, scope: Scope, body: bytes, send: Send) -> b
     return True
 
 
-async def _send(route: IngestView, request: HttpRequest, response: HttpResponseBase, start: float, send: Send) -> None:
+async def _send(route: Route, request: HttpRequest, response: HttpResponseBase, start: float, send: Send) -> None:
     assert isinstance(response, HttpResponse), "no ingestion route streams"
     observe(request, response, start)
     content, fields = response.content, chain(response.items(), route.cors(request).items())

@@ -9,6 +9,7 @@ from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.bootstrap import MetricsView, ProjectSettingsView, SourceConfigView
 from audience.intake.dialects.immutable import MessagesView
 from audience.intake.dialects.immutable_privacy import DataView, TrackingConsentView
+from audience.intake.dialects.route import Route
 from audience.intake.dialects.segment_requests import BATCH
 from audience.intake.dialects.segment_views import SegmentView, ShortView
 
@@ -36,7 +37,7 @@ CLIENT_ROUTES: dict[str, type[IngestView]] = {
 PIXEL_ROUTES = ("track", "page", "alias", "identify", "group")
 
 
-def routes(address: str, view: type[IngestView], **attributes: Any) -> list[URLPattern]:
+def routes(address: str, view: type[Route], **attributes: Any) -> list[URLPattern]:
     """The route, and a pattern that accepts a leading `//` and a trailing `/`, which SDKs send, without a redirect."""
     pattern = address.replace("<str:key>", "(?P<key>[^/]+)")
     return [path(address, view.as_view(**attributes)), re_path(rf"^[/]*{pattern}/*$", view.as_view(**attributes))]

@@ -246,19 +246,19 @@ def test_the_chart_has_the_rows_of_the_table(url: str, viewer: Client, traffic: 
     assert re.findall(r"Clicks ?<strong>(\d+)</strong>", page) == ["1"]
 
 
-def test_more_than_fifty_rows_are_on_several_pages(url: str, game: Game, viewer: Client) -> None:
+def test_more_than_25_rows_are_on_several_pages(url: str, game: Game, viewer: Client) -> None:
     person = factories.person(game, user="ada")
-    for number in range(53):
+    for number in range(28):
         factories.touch(person, click_id=f"c{number}", clicked_at=at(5), campaign={"utm_campaign": f"c {number:03}"})
     refresh.refresh()
     first = viewer.get(f"{url}?sort=name").content.decode()
-    assert "Rows 1 to 50." in first
-    assert len(table(viewer, f"{url}?sort=name")) == 51
-    rows = table(viewer, f"{url}?sort=name&offset=50")
-    assert [row[0].split()[1] for row in rows[1:]] == ["050", "051", "052"]
-    assert rows[0][:2] == ["All", "53"]
-    assert "Rows 51 to 53." in viewer.get(f"{url}?sort=name&offset=50").content.decode()
-    assert "Rows 1 to 50." in viewer.get(f"{url}?sort=name&offset=500").content.decode()
+    assert "Rows 1 to 25." in first
+    assert len(table(viewer, f"{url}?sort=name")) == 26
+    rows = table(viewer, f"{url}?sort=name&offset=25")
+    assert [row[0].split()[1] for row in rows[1:]] == ["025", "026", "027"]
+    assert rows[0][:2] == ["All", "28"]
+    assert "Rows 26 to 28." in viewer.get(f"{url}?sort=name&offset=25").content.decode()
+    assert "Rows 1 to 25." in viewer.get(f"{url}?sort=name&offset=250").content.decode()
 
 
 def test_a_page_after_the_last_says_so(url: str, viewer: Client, traffic: None) -> None:

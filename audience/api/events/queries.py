@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from audience.api.toolkit.filtering import FlagParameter
 from audience.api.toolkit.queries import PagedQuery
 from audience.hub.events import click_macros, placeholders
 from audience.hub.events.event_filter import EventFilter, Span
@@ -30,7 +31,7 @@ class MessageQuery(PagedQuery):
 class EventQuery(MessageQuery):
     """The filters of events, and `follow`."""
 
-    goals = serializers.BooleanField(required=False, help_text="Only events whose name makes a conversion.")
+    goals = FlagParameter(required=False, help_text="Only events whose name makes a conversion.")
     placeholder = serializers.CharField(
         required=False,
         max_length=512,

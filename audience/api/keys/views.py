@@ -23,6 +23,7 @@ from audience.api.keys.serializers import (
     restrictions_of,
 )
 from audience.api.toolkit.fields import overlap_of
+from audience.api.toolkit.filtering import FlagFilter
 from audience.api.toolkit.operations import reads, requires
 from audience.api.toolkit.problems import Conflict
 from audience.api.toolkit.views import GameViewSet
@@ -33,7 +34,7 @@ from audience.models import ApiKey, Dialect, Environment, KeyKind, Role, Scope
 class KeyFilter(filters.FilterSet):
     kind = filters.ChoiceFilter(choices=KeyKind.choices)
     environment = filters.ChoiceFilter(choices=Environment.choices)
-    live = filters.BooleanFilter(method="filter_live", label="Whether the key works now.")
+    live = FlagFilter(method="filter_live", label="Whether the key works now.")
 
     def filter_live(self, rows: Any, name: str, value: bool) -> Any:
         live = ApiKey.objects.live().filter(game__in=rows.values("game")).values("pk")

@@ -24,6 +24,7 @@ from audience.api.tokens.serializers import (
     TokenSerializer,
 )
 from audience.api.toolkit.fields import overlap_of
+from audience.api.toolkit.filtering import FlagFilter
 from audience.api.toolkit.operations import reads, requires
 from audience.api.toolkit.problems import Conflict, Refused
 from audience.api.toolkit.views import GameViewSet
@@ -32,7 +33,7 @@ from audience.models import ApiToken, Role, Scope
 
 class TokenFilter(filters.FilterSet):
     role = filters.ChoiceFilter(choices=Role.choices)
-    live = filters.BooleanFilter(method="filter_live", label="Whether the token works now.")
+    live = FlagFilter(method="filter_live", label="Whether the token works now.")
 
     def filter_live(self, rows: Any, name: str, value: bool) -> Any:
         live = ApiToken.objects.live().values("pk")

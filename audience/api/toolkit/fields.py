@@ -39,12 +39,14 @@ class PlayerIdField(serializers.CharField):
         super().__init__(**{"max_length": MAX_ID_LENGTH, **kwargs})
 
     def to_internal_value(self, data: Any) -> str:
-        value = values.clean(super().to_internal_value(data))
+        text = super().to_internal_value(data)
+        value = values.clean(text)
         if not value:
             raise serializers.ValidationError("This is not an ID.")
         if not values.is_storable(value):
             raise serializers.ValidationError("It has characters that cannot be stored.")
-        if values.length(value) > MAX_ID_LENGTH:
+        # Also as sent, as the document says, since cleaning removes characters.
+        if max(values.length(value), len(text)) > MAX_ID_LENGTH:
             raise serializers.ValidationError(f"An ID has at most {MAX_ID_LENGTH} characters.")
         return value
 

@@ -1,9 +1,10 @@
-"""Query parameters of the management API. Unknown ones are refused by name."""
+"""Query parameters of the management API. Unknown and empty ones are refused by name."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
@@ -12,9 +13,44 @@ from rest_framework.exceptions import ErrorDetail
 
 from audience.api.toolkit.pagination import PARAMETERS
 
+FLAGS = {"true": True, "false": False}
+NOT_A_FLAG = "This must be true or false."
+EMPTY = "This parameter is empty. Leave it out, or give it a value."
+
 
 class QuerySerializer(serializers.Serializer[Any]):
     """The query parameters of an operation that is not a list of rows."""
+
+
+class FlagParameter(serializers.BooleanField):
+    """true or false, in any case. DRF would also accept 1, yes and on."""
+
+    default_error_messages = {"invalid": NOT_A_FLAG}
+
+    def to_internal_value(self, data: Any) -> bool:
+        if (flag := FLAGS.get(str(data).lower())) is None:
+            self.fail("invalid", input=data)
+        return flag
+
+
+class FlagField(forms.Field):
+    """The same as a form field. Its value is None if there is no such parameter."""
+
+    def to_python(self, value: Any) -> bool | None:
+        if value in self.empty_values:
+            return None
+        if (flag := FLAGS.get(str(value).lower())) is None:
+            raise ValidationError(NOT_A_FLAG, "invalid")
+        return flag
+
+
+class FlagFilter(filters.BooleanFilter):
+    """django-filter's own takes any other text as no filter."""
+
+    field_class = FlagField  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"widget": forms.TextInput, **kwargs})
 
 
 class MomentField(IsoDateTimeField):
@@ -39,14 +75,16 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
         filterset = self.get_filterset(request, queryset, view)
         known = set(filterset.filters) if filterset else set()
         # A range is given by two parameters.
-        refuse_unknown(request.query_params, known | PARAMETERS)
+        check_names(request.query_params, known | PARAMETERS)
         return super().filter_queryset(request, queryset, view)
 
 
-def refuse_unknown(params: Mapping[str, Any], known: Collection[str]) -> None:
-    """Raise ValidationError for query parameters that are not in `known`."""
+def check_names(params: Mapping[str, Any], known: Collection[str]) -> None:
+    """Raise ValidationError for query parameters that are not in `known`, and for empty ones: a script whose variable
+    is not set must not get the rows of all days."""
     names = ", ".join(sorted(known)) or "none"
     message = f"There is no such parameter. The parameters are: {names}."
     unknown = {str(name): [ErrorDetail(message, "unknown_parameter")] for name in params if name not in known}
-    if unknown:
-        raise serializers.ValidationError(unknown)
+    empty = {str(name): [ErrorDetail(EMPTY, "blank")] for name, value in params.items() if not str(value).strip()}
+    if unknown or empty:
+        raise serializers.ValidationError({**empty, **unknown})

@@ -101,6 +101,7 @@ def _known(error: Exception) -> exceptions.APIException | None:
 def _failed(error: Exception, request: Any) -> Response:
     """Log the exception; 503 if the database is unavailable."""
     if is_unavailable(error):
+        logger.warning("database_unavailable", path=request.path, error=str(error).partition("\n")[0][:200])
         response = _problem(request, status.HTTP_503_SERVICE_UNAVAILABLE, UNAVAILABLE, code="unavailable")
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response

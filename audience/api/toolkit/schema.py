@@ -86,7 +86,7 @@ class OperationSchema(AutoSchema):
             schema = {"type": "string", "maxLength": idempotency.MAX_KEY_LENGTH, "pattern": "^[ -~]*$"}
             header = OpenApiParameter(idempotency.HEADER, schema, OpenApiParameter.HEADER, description=description)
             parameters.append(header)
-        if self.view.action in self.view.etag_actions and self.method in ("PATCH", "PUT", "DELETE"):
+        if self.view.action in self.view.etag_actions and self.method != "GET":
             description = "The ETag that was read; 412 if someone else changed the resource since."
             parameters.append(OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description=description))
         return parameters
@@ -127,7 +127,7 @@ class OperationSchema(AutoSchema):
         has_path = "{" in self.path
         statuses += ["404"] if has_path else []
         statuses += ["409", "413", "415"] if self.method in ("POST", "PATCH", "PUT") else []
-        statuses += ["409"] if self.method == "DELETE" else []
+        statuses += ["409"] if self.method == "DELETE" or self.view.action in self.view.conflicting_reads else []
         statuses += ["422"] if self.method == "POST" else []
         statuses += ["412"] if self.view.action in self.view.etag_actions and self.method != "GET" else []
         return sorted(statuses)

@@ -18,7 +18,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from audience.api.toolkit import idempotency, problems, throttling
 from audience.api.toolkit.authentication import TokenAuthentication
-from audience.api.toolkit.filtering import QuerySerializer, StrictFilterBackend, refuse_unknown
+from audience.api.toolkit.filtering import QuerySerializer, StrictFilterBackend, check_names
 from audience.api.toolkit.operations import Operation, OperationPermission
 from audience.api.toolkit.pagination import KeysetPagination
 from audience.api.toolkit.parsing import StrictJSONParser
@@ -36,6 +36,8 @@ class ApiViewSet(GenericViewSet[Any]):
     queries: ClassVar[Mapping[str, type[QuerySerializer]]] = {}
     # Actions with an ETag, which take If-Match.
     etag_actions: ClassVar[frozenset[str]] = frozenset()
+    # Actions that only read and may still contradict the state: 409.
+    conflicting_reads: ClassVar[frozenset[str]] = frozenset()
     # Actions that are paged by `filter_queryset` and `paginated`.
     list_actions: ClassVar[frozenset[str]] = frozenset({"list"})
     ordering_field: ClassVar[str] = "created_at"
@@ -63,7 +65,7 @@ class ApiViewSet(GenericViewSet[Any]):
         super().initial(request, *args, **kwargs)
         if self.action in self.operations and self.action not in self.list_actions:
             serializer = self.queries.get(str(self.action))
-            refuse_unknown(request.query_params, serializer().fields if serializer else ())
+            check_names(request.query_params, serializer().fields if serializer else ())
         if request.method == "POST" and (key := idempotency.key_of(request)):
             # APIView.dispatch looks the handler up after this.
             handler = self.post

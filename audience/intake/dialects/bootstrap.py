@@ -8,6 +8,7 @@ from audience.intake.dialects.responses import Refusal, RequestProblem, as_json
 from audience.intake.requests.auth import basic_user, find_key
 from audience.intake.storing.accept import record_use
 from audience.models import ApiKey, Dialect, KeyKind
+from audience.models.tokens import TOKEN_MARK
 
 DISABLED = {"enabled": False}
 
@@ -24,6 +25,8 @@ class BootstrapView(IngestView):
     def require_key(self, value: str) -> ApiKey:
         """The live publishable key with this value; records its use. Raises Refusal when there is none."""
         key = find_key(value, kinds=(KeyKind.PUBLISHABLE,))
+        if key is None and value.startswith(TOKEN_MARK):
+            raise self.management_token()
         if key is None:
             refusal = Refusal(as_json({"message": "Invalid write key"}, status=400))
             raise self.with_expired_key_rejection(refusal, value)
@@ -37,7 +40,7 @@ class SourceConfigView(BootstrapView):
     def get(self, request: HttpRequest) -> HttpResponseBase:
         value = basic_user(request) or request.GET.get("writeKey", "")
         if not value:
-            return as_json({"message": "Writekey not found in basic auth"}, status=401)
+            raise Refusal(as_json({"message": "Writekey not found in basic auth"}, status=401))
         key = self.require_key(value)
         return as_json(source_config(key, value))
 

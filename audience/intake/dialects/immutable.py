@@ -1,6 +1,5 @@
 """The Immutable Audience dialect: /v1/audience/..., the key in a header, all violations of all messages."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,45 +7,15 @@ from django.http import HttpRequest, HttpResponse
 
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.responses import (
-    Refusal,
-    RequestProblem,
-    as_json,
-    error_envelope,
-    requested_headers,
-)
+from audience.intake.dialects.immutable_route import ImmutableRoute
+from audience.intake.dialects.responses import as_json
 from audience.intake.messages.message import MESSAGE_ID_REUSED, Message, Rejected, Violation
 from audience.intake.messages.times import read_timing
-from audience.intake.requests.auth import find_key
-from audience.intake.requests.request_id import HEADER
 from audience.intake.storing.accept import AcceptResult
-from audience.models import ApiKey, Dialect, KeyKind, Kind
-from audience.models.keys import SENDER_KINDS, SERVER_KEY_MARK
+from audience.models import ApiKey, Kind
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_MESSAGES = 100
-PUBLISHABLE_HEADER = "x-immutable-publishable-key"
-SECRET_HEADER = "x-immutable-api-key"
-SECRET_START = "sk_imapik-"
-META_NAMES = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in (PUBLISHABLE_HEADER, SECRET_HEADER)}
-CODES = {401: "UNAUTHORISED_REQUEST", 429: "TOO_MANY_REQUESTS_ERROR", 500: "INTERNAL_SERVER_ERROR"}
-CODES |= {503: "INTERNAL_SERVER_ERROR"}
-STATUSES = {
-    RequestProblem.UNKNOWN_KEY: 401,
-    RequestProblem.TOO_LARGE: 413,
-    RequestProblem.TOO_MANY_REQUESTS: 429,
-    RequestProblem.METHOD: 405,
-    RequestProblem.DATABASE_UNAVAILABLE: 503,
-    RequestProblem.INTERNAL_ERROR: 500,
-}
-ALLOWED_HEADERS = f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRET_HEADER}"
-CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Expose-Headers": f"Retry-After, {HEADER}",
-    "Access-Control-Max-Age": "86400",
-    "Vary": "Access-Control-Request-Headers",
-}
 # The client's names -> the names in message.Message; other keys of the context are kept.
 CONTEXT_NAMES = {
     "userAgent": "user_agent",
@@ -59,57 +28,6 @@ CONTEXT_NAMES = {
 }
 
 
-class ImmutableView(IngestView):
-    """Keys, errors and CORS of this dialect."""
-
-    dialect = Dialect.IMMUTABLE
-
-    def cors(self, request: HttpRequest) -> dict[str, str]:
-        """Allows any origin, without credentials, and the requested headers."""
-        return {**CORS, "Access-Control-Allow-Headers": requested_headers(request, ALLOWED_HEADERS)}
-
-    def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
-        return self.error(STATUSES.get(problem, 400), detail)
-
-    def error(self, status: int, message: str, violations: Sequence[Violation] = ()) -> Refusal:
-        """The dialect's error, to be raised."""
-        code, details = CODES.get(status, "VALIDATION_ERROR"), [violation.as_dict() for violation in violations]
-        return Refusal(as_json(error_envelope(self.request, code, message, details), status=status))
-
-    def content_error(self, message: str, violations: Sequence[Violation] = ()) -> Refusal:
-        """The error 400 of a request that is not understood, with its Rejection."""
-        reason = violations[0] if violations else Violation("", RequestProblem.NOT_AN_EVENT.name, message)
-        return self.with_request_rejection(self.error(400, message, violations), reason)
-
-    def require_key(self, request: HttpRequest, *, is_erasure: bool = False) -> ApiKey:
-        """The request's key. Raises Refusal: 400 for a malformed key, 401 if it is unknown, revoked or of a wrong kind.
-
-        Except for erasures, a server key may be in either header.
-        """
-        header = SECRET_HEADER if is_erasure else PUBLISHABLE_HEADER
-        value = request.META.get(META_NAMES[header], "").strip()
-        if not is_erasure and not value:
-            secret = request.META.get(META_NAMES[SECRET_HEADER], "").strip()
-            value = secret if SERVER_KEY_MARK in secret else ""
-        if not value.startswith(("pk_imapik-", "sk_imapik-")):
-            form = "a secret key (sk_imapik-…)" if is_erasure else "a key (pk_imapik-… or sk_imapik-…)"
-            raise self.error(400, f"The header {header} is missing or does not contain {form}.")
-        key = find_key(value, kinds=(KeyKind.SECRET,) if is_erasure else SENDER_KINDS)
-        if key is None:
-            kind = KeyKind.SECRET if is_erasure else KeyKind.PUBLISHABLE
-            text = f"The {kind} key is not recognized. Check that it is correct and not revoked."
-            if is_erasure and (SERVER_KEY_MARK in value or not value.startswith(SECRET_START)):
-                text = f"Erasing requires a secret key ({SECRET_START}…), not a publishable or server key."
-            raise self.with_expired_key_rejection(self.error(401, text), value)
-        self.admit(key)
-        return key
-
-    def check_caller(self, key: ApiKey) -> None:
-        """Raise Refusal when the key may not be used from the caller's origin or address."""
-        if violation := self.caller_violation(key):
-            raise self.with_rejection(self.error(401, violation.message, [violation]), key, violation)
-
-
 def reject_reused(message: Message) -> Rejected:
     """The rejection of a valid message whose id another event has."""
     text = "Another event has this messageId. Each event needs its own messageId. A retry must repeat the whole event."
@@ -117,7 +35,7 @@ def reject_reused(message: Message) -> Rejected:
     return Rejected(message.raw["messageId"], errors, message.raw, request_ip=message.request_ip, origin=message.origin)
 
 
-class MessagesView(ImmutableView):
+class MessagesView(ImmutableRoute, IngestView):
     """POST /v1/audience/messages"""
 
     route = "messages"

@@ -63,14 +63,16 @@ class RefusingView(APIView):
     def admit(self, key: ApiKey) -> None:
         """Record the key's use. Raises Refusal when it exceeds its rate limit."""
         record_use(key)
-        wait = limit.seconds_to_wait(key)
-        if wait:
-            refusal = self.refuse(
-                RequestProblem.TOO_MANY_REQUESTS, f"Too many requests with this key. Try again in {wait} s."
-            )
-            refusal.response["Retry-After"] = refusal.response["X-RateLimit-Reset"] = str(wait)
-            raise refusal
+        if wait := limit.seconds_to_wait(key):
+            raise self.too_many_requests(wait)
         self.admitted_key = key
+
+    def too_many_requests(self, wait: int) -> Refusal:
+        """The refusal of a key that exceeds its rate limit for `wait` more seconds."""
+        text = f"Too many requests with this key. Try again in {wait} s."
+        refusal = self.refuse(RequestProblem.TOO_MANY_REQUESTS, text)
+        refusal.response["Retry-After"] = refusal.response["X-RateLimit-Reset"] = str(wait)
+        return refusal
 
     def caller_violation(self, key: ApiKey) -> Violation | None:
         """Why the key may not be used from the caller's origin or address; None when it may."""

@@ -10,6 +10,7 @@ from audience.intake.dialects.segment_fields import key_values
 from audience.intake.requests.auth import find_key, find_keys
 from audience.models import ApiKey, Dialect
 from audience.models.keys import SENDER_KINDS
+from audience.models.tokens import TOKEN_MARK
 
 BATCH = "batch"
 # The name of the list of events in a batch.
@@ -82,6 +83,8 @@ class SegmentRequest(IngestView):
         return key
 
     def unknown_key(self, value: str) -> Refusal:
+        if value.startswith(TOKEN_MARK):
+            return self.management_token()
         return self.with_expired_key_rejection(self.refuse(RequestProblem.UNKNOWN_KEY), value)
 
     def key_in_body(self, payload: Any) -> ApiKey:

@@ -11,7 +11,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audience.api.toolkit.filtering import QuerySerializer
+from audience.api.toolkit.filtering import FlagParameter, QuerySerializer
 from audience.api.toolkit.operations import reads, requires
 from audience.api.toolkit.preconditions import etag_of, require_match, with_etag
 from audience.api.toolkit.problems import PreconditionFailed, Refused
@@ -45,12 +45,12 @@ NO_KEY = "This key does not exist in the game."
 
 class SpanQuery(QuerySerializer):
     days = serializers.IntegerField(min_value=1, max_value=MAX_DAYS, default=7, help_text="Days in UTC, with today.")
-    test = serializers.BooleanField(default=False, help_text="Test events instead of those of players.")
+    test = FlagParameter(default=False, help_text="Test events instead of those of players.")
 
 
 class CatalogQuery(SpanQuery):
     q = serializers.CharField(required=False, help_text="A part of the name or description.")
-    warnings = serializers.BooleanField(default=False, help_text="Only events with warnings.")
+    warnings = FlagParameter(default=False, help_text="Only events with warnings.")
 
 
 class NameQuery(QuerySerializer):

@@ -140,7 +140,7 @@ class CostViewSet(GameViewSet):
         return Response(CostUploadSerializer(values).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
-        responses=DeletedCostsSerializer,
+        responses={200: DeletedCostsSerializer},
         examples=[OpenApiExample("Deleted", {"deleted": 60}, response_only=True)],
     )
     def destroy(self, request: Request, game: str) -> Response:

@@ -12,9 +12,9 @@ from audience.models import Role, Scope
 from postbacks.api.game_settings.base import SettingsViewSet
 from postbacks.api.game_settings.serializers import (
     RATES_EXAMPLE,
+    ExchangeRateListSerializer,
     ExchangeRatesAddSerializer,
     ExchangeRatesReplaceSerializer,
-    ExchangeRatesSerializer,
     parse_rates,
     rates_as_list,
 )
@@ -32,7 +32,7 @@ class ExchangeRateViewSet(SettingsViewSet):
         "update": requires(Scope.POSTBACKS, Role.ADMIN),
         "partial_update": requires(Scope.POSTBACKS, Role.ADMIN),
     }
-    serializer_class = ExchangeRatesSerializer
+    serializer_class = ExchangeRateListSerializer
 
     @extend_schema(examples=EXAMPLES[:1])
     def retrieve(self, request: Request, game: str) -> Response:

@@ -56,7 +56,7 @@ class ReportSettingsChangeSerializer(StrictSerializer):
     )
 
 
-class ExchangeRatesSerializer(ReadSerializer):
+class ExchangeRateListSerializer(ReadSerializer):
     reporting_currency = serializers.CharField()
     exchange_rates = RateSerializer(many=True)
 

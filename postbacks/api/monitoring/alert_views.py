@@ -48,6 +48,7 @@ class AlertViewSet(GameViewSet):
 class AlertChoiceViewSet(GameViewSet):
     tag = "Health and alerts"
     operations = {"retrieve": reads(Scope.POSTBACKS), "update": requires(Scope.POSTBACKS, Role.VIEWER)}
+    conflicting_reads = frozenset({"retrieve"})
     serializer_class = AlertChoiceSerializer
 
     @extend_schema(

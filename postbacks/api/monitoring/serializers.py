@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from audience.api.toolkit.serializers import ReadSerializer, StrictSerializer
 from audience.models import Queue
-from postbacks.api.postbacks.serializers import HEALTH_EXAMPLE, ActivitySerializer, HealthSerializer
+from postbacks.api.postbacks.serializers import HEALTH_EXAMPLE, ActivitySerializer, HealthSummarySerializer
 from postbacks.configs.sending_state import SendingState, state_of
 from postbacks.hub.overview.attention import BAD, AttentionItem
 from postbacks.hub.overview.set_aside_work import DIGEST
@@ -70,7 +70,7 @@ class PostbackHealthSerializer(ReadSerializer):
     network = serializers.CharField(source="config.network")
     pixel_id = serializers.CharField(source="config.pixel_id")
     state = serializers.SerializerMethodField()
-    health = HealthSerializer(allow_null=True)
+    health = HealthSummarySerializer(allow_null=True)
     activity = ActivitySerializer(source="*")
 
     @extend_schema_field(serializers.ChoiceField(SendingState.choices))

@@ -75,7 +75,7 @@ class StoredPartSerializer(ReadSerializer):
     )
 
 
-class HealthSerializer(ReadSerializer):
+class HealthSummarySerializer(ReadSerializer):
     """The health in the last 24 hours."""
 
     health = serializers.ChoiceField(Health.choices)
@@ -119,7 +119,7 @@ class PostbackSerializer(ReadSerializer):
     message = serializers.CharField(help_text="Why it is on hold.")
     suspected_since = serializers.DateTimeField(allow_null=True)
     can_roll_back_until = serializers.DateTimeField(allow_null=True)
-    health = HealthSerializer(allow_null=True)
+    health = HealthSummarySerializer(allow_null=True)
     activity = ActivitySerializer()
     validated_at = serializers.DateTimeField()
     checked_at = serializers.DateTimeField(allow_null=True)

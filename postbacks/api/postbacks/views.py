@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audience.api.toolkit.filtering import FlagFilter
 from audience.api.toolkit.operations import reads, requires
 from audience.api.toolkit.preconditions import with_etag
 from audience.models import Role, Scope
@@ -43,7 +44,7 @@ STARTED = OpenApiExample("Checking", {"check": PENDING_EXAMPLE}, response_only=T
 
 class PostbackFilter(filters.FilterSet):
     network = filters.ChoiceFilter(choices=[(kind, kind) for kind in NETWORKS])
-    enabled = filters.BooleanFilter()
+    enabled = FlagFilter()
     state = filters.ChoiceFilter(choices=SendingState.choices, method="filter_state")
 
     def filter_state(self, rows: Any, name: str, value: str) -> Any:
@@ -63,7 +64,7 @@ class PostbackViewSet(CredentialActions, TrialActions, HistoryActions):
         **TrialActions.operations,
         **HistoryActions.operations,
     }
-    etag_actions = frozenset({"retrieve", "partial_update", "destroy"})
+    etag_actions = frozenset({"retrieve", "partial_update", "destroy", "rotate"})
     list_actions = frozenset({"list", *HistoryActions.list_actions})
     queries = TrialActions.queries
     filterset_class = PostbackFilter

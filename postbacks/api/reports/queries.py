@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from audience.api.toolkit.filtering import QuerySerializer
+from audience.api.toolkit.filtering import FlagParameter, QuerySerializer
 from audience.api.toolkit.queries import DaysQuery, PagedQuery, PeriodQuery, ZoneField, days_of
 from audience.models import Game, ValueProblem
 from audience.wording.days import Days
@@ -74,7 +74,7 @@ class CampaignQuery(DaysQuery, AdQuery, PagedQuery):
         list(LEVEL_LABELS.items()), required=False, help_text="One row for each; below a name, for the next level."
     )
     q = serializers.CharField(required=False, max_length=200, help_text="A part of a name.")
-    compare = serializers.BooleanField(required=False, help_text="Whether to return the period before as well.")
+    compare = FlagParameter(required=False, help_text="Whether to return the period before as well.")
     sort = serializers.CharField(
         default=DEFAULT, max_length=300, help_text=f"The key of a column, or `{BY_NAME}`. An unknown key sorts by name."
     )

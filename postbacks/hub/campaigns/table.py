@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from urllib.parse import urlencode
 
 from audience.digest import money
@@ -41,10 +42,10 @@ class Line:
         return " › ".join(self.labels[:-1])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Lines:
     """Makes the rows of the table. `url_of` returns the URL of a page of the game by its name; `days` are those of the
-    period until today."""
+    period until today. What all rows share is computed once."""
 
     columns: Sequence[Column]
     filters: CampaignFilter
@@ -59,21 +60,30 @@ class Lines:
         query = names_query(names)
         return Line(
             labels=[name_label(row.names, number) for number in range(len(row.names))],
-            query=f"{query}&{urlencode(self._dates)}" if row.names and len(row.names) < 4 else "",
+            query=f"{query}&{self._dates}" if row.names and len(row.names) < 4 else "",
             cells=[self._cell(column, row, query, has_lists) for column in self.columns],
         )
 
-    @property
-    def _dates(self) -> dict[str, str]:
+    @cached_property
+    def _dates(self) -> str:
         period = self.filters.period
         dates = {"from": period.first.isoformat(), "to": period.last.isoformat()}
-        return dates | ({"zone": period.zone.key} if period.zone != time_zones.current() else {})
+        return urlencode(dates | ({"zone": period.zone.key} if period.zone != time_zones.current() else {}))
+
+    @cached_property
+    def _lists(self) -> dict[str, tuple[str, str]]:
+        """The list behind each figure, by the column's key: its URL, and its parameters after those of the row."""
+        lists = {column.key: column.list_of for column in self.columns if column.list_of}
+        return {
+            key: (self.url_of(page), "&".join(filter(None, (self._dates, urlencode(parameters)))))
+            for key, (page, parameters) in lists.items()
+        }
 
     def _cell(self, column: Column, row: ReportRow, names: str, has_lists: bool) -> Cell:
         value, href = column.value(row), ""
         if column.list_of and value and has_lists:
-            page, parameters = column.list_of
-            href = f"{self.url_of(page)}?{'&'.join(filter(None, (names, urlencode({**self._dates, **parameters}))))}"
+            url, parameters = self._lists[column.key]
+            href = f"{url}?{names}&{parameters}" if names else f"{url}?{parameters}"
         has_gaps = column.key == "spend" and row.cost is not None and row.cost.days < self.days
         return Cell(
             column,

@@ -26,7 +26,7 @@ from postbacks.reporting.campaigns.report import build
 from postbacks.reporting.campaigns.wording import LEVEL_LABELS, name_label
 from postbacks.reporting.conversion_rows import conversion_row, with_outcomes
 
-ROWS_PER_PAGE = 50
+ROWS_PER_PAGE = 25
 ROWS_PER_LIST = 50
 METRICS = {"clicks": "Clicks", "players": "Players", "launches": "Launches", "payers": "Payers", "revenue": "Revenue"}
 PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accepted": "Accepted"}
