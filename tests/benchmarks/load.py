@@ -88,7 +88,7 @@ DIALECTS = {
 }
 
 
-class Sequence(Protocol):
+class RequestSource(Protocol):
     def next(self) -> bytes:
         """The next request."""
 
@@ -118,7 +118,7 @@ def _uuid() -> str:
 
 
 async def connection(
-    port: int, requests: Sequence, until: float, times: list[float], refused: Counter[str], interval: float
+    port: int, requests: RequestSource, until: float, times: list[float], refused: Counter[str], interval: float
 ) -> None:
     """Send requests until `until`. `interval`: seconds between two requests; late ones are made up for."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -163,7 +163,7 @@ async def main(
 
 
 async def measure(
-    port: int, requests: Sequence, connections: int, seconds: float, interval: float = 0.0
+    port: int, requests: RequestSource, connections: int, seconds: float, interval: float = 0.0
 ) -> dict[str, Any]:
     times: list[float] = []
     refused: Counter[str] = Counter()
