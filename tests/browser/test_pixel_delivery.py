@@ -285,7 +285,7 @@ def test_each_of_ten_thousand_visits_is_stored_once(visitor: BrowserContext, sit
 def test_the_main_thread_is_blocked_for_a_few_milliseconds(browser: Browser, site: Studio) -> None:
     site.head, code = "", script.current().content.decode()
     measured = []
-    for _ in range(5):
+    for _ in range(10):
         with watched(browser.new_context(base_url=site.site, bypass_csp=True)) as context:
             page = context.new_page()
             page.goto("/")
