@@ -13,7 +13,7 @@ PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md")
 )
-MAX_WORDS = {"docs/architecture.md": 1_650, "docs/performance.md": 500}
+MAX_WORDS = {"docs/architecture.md": 1_700, "docs/performance.md": 500}
 
 # Folders in which a path in backticks is taken for a path of this repository.
 TOP_FOLDERS = ("audience", "config", "consent", "docs", "postbacks", "static", "templates", "tests", ".ci")

@@ -118,7 +118,7 @@ def test_the_join_is_an_ordinary_event_without_a_key(claiming: Game, sandbox: Sa
     assert page.status_code == 200
     assert "No key: the claim page" in hub.normalized_html(page.content.decode())
     counts = hub.signed_in(hub.user("root", is_superuser=True)).get(f"/g/{claiming.slug}/events/counts/")
-    assert "No key: the claim page" in counts.content.decode()
+    assert "Tracking links and the claim page" in counts.content.decode()
 
 
 def test_a_game_that_names_its_players_itself_joins_them_by_a_typed_identify(
