@@ -1,20 +1,24 @@
 """Tests of findings of a review of the management API. Each one fails until its finding is fixed."""
 
+import asyncio
 import base64
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.test import override_settings
+from django.test import Client, override_settings
 
 from audience.accounts import tokens
+from audience.accounts.audit_log import entries
 from audience.database import clock
 from audience.games import keys
 from audience.games.keys import NewKey
+from audience.intake.asgi import IngestApp
 from audience.models import ApiToken, Conversion, Game, IdempotentRequest, Role, Scope
 from audience.privacy import erasure, suppression
-from tests import factories
+from postbacks.models import AdvertDay, Delivery
+from tests import factories, hub
 from tests.audience import immutable
 from tests.management_api import Api, game_api, problem_of
 
@@ -152,3 +156,71 @@ def test_validation_says_that_a_suppressed_player_is_refused(
     body = {"key": key.key.pk, "body": {"messages": [immutable.message(userId="player-42")]}}
     (checked,) = api.post(f"games/{game.slug}/validate", body).json()["messages"]
     assert (checked["status"], [one["code"] for one in checked["violations"]]) == ("rejected", ["SUPPRESSED"])
+
+
+def test_the_admin_changes_the_retention_of_a_game_only_after_a_confirmation(game: Game, client: Client) -> None:
+    """The Hub and the API ask, and the API answers 409 `confirmation_required`."""
+    client.force_login(hub.user("root", is_superuser=True, is_staff=True))
+    client.post(f"/admin/audience/game/{game.pk}/change/", {**game_form(game), "kept_days": "31"})
+    game.refresh_from_db()
+    assert game.kept_days is None
+
+
+def test_the_admin_marks_the_figures_of_another_time_zone(game: Game, client: Client) -> None:
+    """Days of the former time zone stay in the reports otherwise (reporting/campaigns/refresh.mark_again)."""
+    figures = {"number": 1, "players": 1, "sent": 0, "accepted": 0, "value": 0, "currency": "USD"}
+    AdvertDay.objects.create(game_id=game.pk, day=date(2026, 11, 1), advert_id=0, trigger="purchase", **figures)
+    client.force_login(hub.user("root", is_superuser=True, is_staff=True))
+    changed = client.post(f"/admin/audience/game/{game.pk}/change/", {**game_form(game), "time_zone": "Asia/Tokyo"})
+    assert changed.status_code == 302
+    game.refresh_from_db()
+    assert game.time_zone == "UTC" or not AdvertDay.objects.filter(game_id=game.pk).exists()
+
+
+def game_form(game: Game) -> dict[str, str]:
+    """The form of the admin's page of a game."""
+    return {
+        "name": game.name,
+        "slug": game.slug,
+        "attribution_window_days": "28",
+        "network_windows": "{}",
+        "untagged_fbclid_is_paid": "on",
+        "time_zone": "UTC",
+        "reporting_currency": "USD",
+        "kept_days": "",
+        "initial-network_windows": "{}",
+        "memberships-TOTAL_FORMS": "0",
+        "memberships-INITIAL_FORMS": "0",
+    }
+
+
+def test_a_body_over_the_limit_of_the_server_is_answered_as_a_problem() -> None:
+    """Over a socket, the server answers before Django does."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def pages(*_: Any) -> None:
+        raise AssertionError
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/api/v1/games/a/keys",
+        "headers": [(b"content-length", b"6000000"), (b"authorization", b"Bearer aftk_x")],
+        "query_string": b"",
+    }
+    asyncio.run(IngestApp(pages)(scope, None, send))
+    assert (sent[0]["status"], dict(sent[0]["headers"])[b"content-type"]) == (413, b"application/problem+json")
+
+
+def test_trying_a_delivery_now_is_in_the_audit_log(game: Game) -> None:
+    delivery = factories.delivery(factories.config(game))
+    later = clock.now() + timedelta(minutes=5)
+    Delivery.objects.filter(pk=delivery.pk).update(state="waiting", next_attempt_at=later)
+    before = entries(game).count()
+    assert game_api(game).post(f"games/{game.slug}/deliveries/{delivery.pk}/try-now").status_code == 200
+    # One is that of the token.
+    assert entries(game).count() == before + 2
