@@ -15,7 +15,7 @@ from audience.database import clock
 from audience.games import keys
 from audience.games.keys import NewKey
 from audience.intake.asgi import IngestApp
-from audience.models import ApiToken, Conversion, Game, IdempotentRequest, Role, Scope
+from audience.models import ApiToken, Game, Role, Scope
 from audience.privacy import erasure, suppression
 from postbacks.models import AdvertDay, Delivery
 from tests import factories, hub
@@ -31,25 +31,6 @@ FAR_OFFSET = "2026-01-01T00:00:00+23:59"
 
 def cursor(position: str) -> str:
     return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
-
-
-def test_an_answer_about_a_player_is_not_repeated_after_the_erasure(game: Game) -> None:
-    api, path = game_api(game), f"games/{game.slug}/postbacks/preview"
-    player = factories.person(game, user="player-42")
-    conversion = factories.conversion(player, touch=factories.touch(player, click_id=CLICK))
-    body = {"network": "tiktok", "triggers": ["purchase"], "conversion": str(conversion.pk)}
-    assert CLICK in api.post(path, body, idempotency_key="k").content.decode()
-    api.post(f"games/{game.slug}/erasures", {"namespace": "user", "subject": "player-42"})
-    assert erasure.drain() == 1
-    assert not Conversion.objects.exists()
-    assert CLICK not in api.post(path, body, idempotency_key="k").content.decode()
-
-
-def test_a_request_that_only_reads_stores_no_answer(game: Game) -> None:
-    api = game_api(game, Role.VIEWER, (Scope.READ,))
-    body = {"dialect": "rudderstack", "body": {"batch": [{"type": "x" * 2_000}] * 400}}
-    assert api.post(f"games/{game.slug}/validate", body, idempotency_key="k").status_code == 200
-    assert not IdempotentRequest.objects.exists()
 
 
 def test_a_token_passes_on_no_later_end_than_its_own(game: Game) -> None:

@@ -66,13 +66,27 @@ class ApiViewSet(GenericViewSet[Any]):
         if self.action in self.operations and self.action not in self.list_actions:
             serializer = self.queries.get(str(self.action))
             check_names(request.query_params, serializer().fields if serializer else ())
-        if request.method == "POST" and (key := idempotency.key_of(request)):
+        if request.method == "POST" and (key := idempotency.key_of(request)) and not self._only_reads():
             # APIView.dispatch looks the handler up after this.
             handler = self.post
             self.post = partial(self._once, handler, key)
 
+    def _only_reads(self) -> bool:
+        operation = self.operations.get(str(self.action))
+        return operation is not None and operation.only_reads
+
     def _once(self, handler: Any, key: str, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return idempotency.run(handler, request, key, *args, **kwargs)
+        carry_out = partial(handler, request, *args, **kwargs)
+        return idempotency.run(carry_out, request, key, stored=self.stored_data, repeated=self.repeated_data)
+
+    def stored_data(self, data: Any) -> Any:
+        """Return what to store of an answer for a repeated request. It must have no data of players, which would be
+        kept beyond an erasure."""
+        return data
+
+    def repeated_data(self, stored: Any) -> Any:
+        """Return the data of the answer to a repeated request, from that of `stored_data`."""
+        return stored
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
