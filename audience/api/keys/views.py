@@ -19,7 +19,7 @@ from audience.api.keys.serializers import (
     KeyRotateSerializer,
     KeySerializer,
     NewKeySerializer,
-    RestrictionsSerializer,
+    changes_of,
     restrictions_of,
 )
 from audience.api.toolkit.fields import overlap_of
@@ -99,10 +99,11 @@ class KeyViewSet(GameViewSet):
         """Rename or restrict a key. It applies to requests within a second. The end of a rotated key cannot change."""
         key = self._live(id)
         data = self.body(KeyChangeSerializer, partial=True)
-        present = {name: getattr(key, name) for name in ("name", "rate_limit", *RestrictionsSerializer().fields)}
-        values = {**present, **{name: data[name] for name in self.request.data if name in data}}
         keys.change_key(
-            key=key, name=values["name"], restrictions=restrictions_of(values), rate_limit=values["rate_limit"]
+            key=key,
+            name=data.get("name"),
+            restrictions=changes_of(data),
+            rate_limit=data.get("rate_limit", "kept"),
         )
         return Response(KeySerializer(key).data)
 
@@ -121,7 +122,11 @@ class KeyViewSet(GameViewSet):
         key = self._live(id)
         if key.replaced_by_id:
             raise Conflict("This key was rotated before. Rotate its successor.")
-        return self._created(keys.rotate_key(key=key, overlap=overlap, rotated_by=self.user))
+        try:
+            new = keys.rotate_key(key=key, overlap=overlap, rotated_by=self.user)
+        except keys.KeyRefused as refused:  # it was rotated or revoked meanwhile
+            raise Conflict(str(refused)) from None
+        return self._created(new)
 
     @extend_schema(request=None, examples=[OpenApiExample("Revoked", REVOKED_EXAMPLE, response_only=True)])
     @action(detail=True, methods=["post"])
