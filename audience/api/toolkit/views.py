@@ -22,6 +22,7 @@ from audience.api.toolkit.filtering import QuerySerializer, StrictFilterBackend,
 from audience.api.toolkit.operations import Operation, OperationPermission
 from audience.api.toolkit.pagination import KeysetPagination
 from audience.api.toolkit.parsing import StrictJSONParser
+from audience.api.toolkit.patterns import NUMBER
 from audience.api.toolkit.schema import OperationSchema
 from audience.hub.toolkit.access import sees_addresses
 from audience.models import ApiToken, Game, Membership
@@ -42,7 +43,7 @@ class ApiViewSet(GenericViewSet[Any]):
     list_actions: ClassVar[frozenset[str]] = frozenset({"list"})
     ordering_field: ClassVar[str] = "created_at"
     # Of ids that are integers; others are not found. Both are replaced where ids are UUIDs.
-    lookup_value_regex: ClassVar[str] = "[0-9]+"
+    lookup_value_regex: ClassVar[str] = NUMBER
     id_schema: ClassVar[Mapping[str, Any]] = {"type": "integer"}
 
     authentication_classes = (TokenAuthentication,)
