@@ -66,7 +66,10 @@ class ApiViewSet(GenericViewSet[Any]):
         super().initial(request, *args, **kwargs)
         if self.action in self.operations and self.action not in self.list_actions:
             serializer = self.queries.get(str(self.action))
-            check_names(request.query_params, serializer().fields if serializer else ())
+            fields = serializer().fields if serializer else {}
+            # Only a name of an ad may be empty.
+            empty = [name for name, field in fields.items() if getattr(field, "allow_blank", False)]
+            check_names(request.query_params, fields, may_be_empty=empty)
         if request.method == "POST" and (key := idempotency.key_of(request)) and not self._only_reads():
             # APIView.dispatch looks the handler up after this.
             handler = self.post
