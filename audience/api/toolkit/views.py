@@ -28,7 +28,7 @@ from audience.hub.toolkit.access import sees_addresses
 from audience.models import ApiToken, Game, Membership
 
 
-class ApiViewSet(GenericViewSet[Any]):
+class ApiViewSet(throttling.LimitedView, GenericViewSet[Any]):
     """Operations that belong to no single game."""
 
     operations: ClassVar[Mapping[str, Operation]]
@@ -48,7 +48,6 @@ class ApiViewSet(GenericViewSet[Any]):
 
     authentication_classes = (TokenAuthentication,)
     permission_classes = (OperationPermission,)
-    throttle_classes = (throttling.TokenThrottle,)
     parser_classes: Sequence[type[BaseParser]] = (StrictJSONParser,)
     renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
     filter_backends = (StrictFilterBackend,)
@@ -56,7 +55,6 @@ class ApiViewSet(GenericViewSet[Any]):
     metadata_class = None
     schema = OperationSchema()
     lookup_url_kwarg = "id"
-    rate: dict[str, int]
     post: Any  # set for each request by the router
 
     def get_exception_handler(self) -> Any:
@@ -95,8 +93,6 @@ class ApiViewSet(GenericViewSet[Any]):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers.setdefault("Cache-Control", "no-store")
-        if hasattr(self, "rate"):
-            throttling.add_headers(response, self.rate)
         return response
 
     @property
