@@ -29,6 +29,8 @@ RETRY_AFTER_SECONDS = 30
 MAX_ERRORS = 100
 MAX_FIELD_LENGTH = 200
 MAX_MESSAGE_LENGTH = 1_000
+# The code of an error that stands for all unknown fields that are not named.
+MORE_UNKNOWN_FIELDS = "more_unknown_fields"
 NOT_FOUND = "This address has nothing, or the token may not see it."
 SERVER_ERROR = "The server failed. The request was not carried out. Its id is in the server's log."
 UNAVAILABLE = "The database is not available. Try again later."
@@ -80,12 +82,11 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
         return _failed(error, request)
     found = _flat(known.detail)
     details = list(islice(found, MAX_ERRORS))
-    count = len(details) + sum(1 for _ in found)
     first = details[0]
-    is_single = count == 1
-    detail = first["message"] if is_single else f"{count} values of the request are not valid."
-    if count > MAX_ERRORS:
-        detail += f" The first {MAX_ERRORS} are listed."
+    is_single = len(details) == 1
+    has_more = next(found, None) is not None or any(one["code"] == MORE_UNKNOWN_FIELDS for one in details)
+    number = f"More than {len(details) - 1}" if has_more else str(len(details))
+    detail = first["message"] if is_single else f"{number} values of the request are not valid."
     code = first["code"] if is_single and not first["field"] else known.default_code
     has_fields = isinstance(known.detail, (dict, list))
     response = _problem(request, known.status_code, detail, code=code, errors=details if has_fields else [])

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from audience.api.toolkit.problems import MORE_UNKNOWN_FIELDS
 from audience.digest import money
 
 # The JSON types of a field's value. DRF would also accept "yes" for true, and numbers for text.
@@ -74,7 +75,7 @@ def _unknown_fields(names: list[str], known: list[str]) -> dict[str, list[ErrorD
     errors = {name: [ErrorDetail(message, "unknown_field")] for name in names[:MAX_UNKNOWN_FIELDS]}
     if (more := len(names) - MAX_UNKNOWN_FIELDS) > 0:
         text = f"{more:,} more fields do not exist." if more > 1 else "One more field does not exist."
-        errors["non_field_errors"] = [ErrorDetail(text, "unknown_field")]
+        errors["non_field_errors"] = [ErrorDetail(text, MORE_UNKNOWN_FIELDS)]
     return errors
 
 
