@@ -133,7 +133,7 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise ValueError("A key's overlap is 0 to 7 days.")
-    _lock(key)
+    lock(key)
     if not key.is_live:
         raise KeyRefused("The key no longer works, so it cannot be rotated. Create a new key.")
     if key.replaced_by_id is not None:
@@ -168,7 +168,7 @@ def change_key(
 
     `name` is None to keep it. `rate_limit` is in requests per second, None for the default.
     """
-    _lock(key)
+    lock(key)
     if not isinstance(restrictions, Restrictions):
         restrictions = replace(Restrictions.of(key), **restrictions)
     columns = restrictions.as_columns(clock.now())
@@ -196,7 +196,7 @@ def rename_key(*, key: ApiKey, name: str, seen: str = "") -> None:
     name = name.strip()
     if not name or len(name) > 80:
         raise ValueError("A key's name has 1 to 80 characters.")
-    _lock(key)
+    lock(key)
     if seen and seen != key.name:
         raise KeyChanged(f"Someone else renamed this key while you were editing: it is now “{key.name}”.")
     key.name = name
@@ -212,6 +212,6 @@ def revoke_key(*, key: ApiKey) -> None:
         auth.clear_key_cache()
 
 
-def _lock(key: ApiKey) -> None:
-    """Lock the row and reload it: a concurrent change and rotation must not overwrite each other."""
+def lock(key: ApiKey) -> None:
+    """Lock the row in a transaction and reload it: a concurrent change and rotation must not overwrite each other."""
     key.refresh_from_db(from_queryset=ApiKey.objects.select_for_update(of=("self",)))

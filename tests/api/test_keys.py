@@ -65,3 +65,18 @@ def test_the_second_of_two_rotations_at_once_is_a_conflict(game: Game, monkeypat
     problem = problem_of(api.post(path, {}), 409)
     assert problem["detail"] == "The key was rotated already. Rotate its successor."
     assert ApiKey.objects.count() == 2
+
+
+def test_a_key_has_an_etag_that_changes_with_its_values_and_not_with_its_use(game: Game) -> None:
+    api, key = game_api(game), keys.create_key(game=game, name="A").key
+    path = f"games/{game.slug}/keys/{key.pk}"
+    first = api.get(path)["ETag"]
+    ApiKey.objects.update(last_used_at=clock.now())
+    end = (clock.now() + timedelta(days=30)).isoformat()
+    changed = api.patch(path, {"expires_at": end, "allowed_events": ["purchase"]}, if_match=first)
+    assert changed.status_code == 200
+    assert changed["ETag"] == api.get(path)["ETag"] != first
+    assert problem_of(api.patch(path, {"name": "Late"}, if_match=first), 412)["code"] == "changed"
+    key.refresh_from_db()
+    assert (key.name, key.allowed_events) == ("A", ["purchase"])
+    assert api.patch(path, {"name": "B"}).json()["name"] == "B"
