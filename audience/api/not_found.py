@@ -4,14 +4,14 @@ from typing import Any
 
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
-from rest_framework.views import APIView
 
 from audience.api.toolkit import problems
 from audience.api.toolkit.authentication import TokenAuthentication
+from audience.api.toolkit.throttling import LimitedView
 
 
 @extend_schema(exclude=True)
-class NotFoundView(APIView):
+class NotFoundView(LimitedView):
     """Answers 404 as a problem; without a token 401."""
 
     authentication_classes = (TokenAuthentication,)

@@ -2,9 +2,9 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from django.db import transaction
 
@@ -60,6 +60,15 @@ class Restrictions:
 
 
 NO_RESTRICTIONS = Restrictions()
+
+
+class RestrictionChanges(TypedDict, total=False):
+    """The restrictions to change; those that are left out stay."""
+
+    events: Sequence[str]
+    origins: Sequence[str]
+    addresses: Sequence[str]
+    expires_at: datetime | None
 
 
 def _remind_at(expires_at: datetime, now: datetime) -> datetime | None:
@@ -124,7 +133,7 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise ValueError("A key's overlap is 0 to 7 days.")
-    _lock(key)
+    lock(key)
     if not key.is_live:
         raise KeyRefused("The key no longer works, so it cannot be rotated. Create a new key.")
     if key.replaced_by_id is not None:
@@ -149,19 +158,25 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
 
 @transaction.atomic
 def change_key(
-    *, key: ApiKey, name: str, restrictions: Restrictions, rate_limit: int | None | Literal["kept"] = "kept"
+    *,
+    key: ApiKey,
+    name: str | None = None,
+    restrictions: Restrictions | RestrictionChanges,
+    rate_limit: int | None | Literal["kept"] = "kept",
 ) -> None:
     """Rename and restrict a key, effective in every process within a second. The end of an overlap is not changed.
 
-    `rate_limit` is in requests per second, None for the default.
+    `name` is None to keep it. `rate_limit` is in requests per second, None for the default.
     """
-    _lock(key)
+    lock(key)
+    if not isinstance(restrictions, Restrictions):
+        restrictions = replace(Restrictions.of(key), **restrictions)
     columns = restrictions.as_columns(clock.now())
     if rate_limit != "kept":
         columns["rate_limit"] = rate_limit
     if key.replaced_by_id is not None:
         columns |= {"expires_at": key.expires_at, "remind_at": None}
-    key.name = name
+    key.name = key.name if name is None else name
     for column, value in columns.items():
         setattr(key, column, value)
     key.save(update_fields=["name", *columns])
@@ -181,7 +196,7 @@ def rename_key(*, key: ApiKey, name: str, seen: str = "") -> None:
     name = name.strip()
     if not name or len(name) > 80:
         raise ValueError("A key's name has 1 to 80 characters.")
-    _lock(key)
+    lock(key)
     if seen and seen != key.name:
         raise KeyChanged(f"Someone else renamed this key while you were editing: it is now “{key.name}”.")
     key.name = name
@@ -197,6 +212,6 @@ def revoke_key(*, key: ApiKey) -> None:
         auth.clear_key_cache()
 
 
-def _lock(key: ApiKey) -> None:
-    """Lock the row and reload it: a concurrent change and rotation must not overwrite each other."""
+def lock(key: ApiKey) -> None:
+    """Lock the row in a transaction and reload it: a concurrent change and rotation must not overwrite each other."""
     key.refresh_from_db(from_queryset=ApiKey.objects.select_for_update(of=("self",)))

@@ -22,8 +22,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.bodies import AsgiMessage, Bodies, BodyAborted, ClientDisconnected, Receive, ServerBusy
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.route import RETRY_AFTER_SECONDS, Route
+from audience.intake.dialects.route import Route
 from audience.intake.middleware import must_be_https, observe, view_of
+from audience.intake.refusals import refuse, refuse_page
 from audience.intake.requests import request_id
 
 # The types of ASGI (asgi.readthedocs.io).
@@ -71,7 +72,7 @@ class IngestApp:
         except ClientDisconnected:
             return
         except BodyAborted as error:
-            await (_refuse_page(scope, error, send) if view is None else _refuse_unread(view, scope, error, send))
+            await (refuse_page(scope, error, send) if view is None else _refuse_unread(view, scope, error, send))
 
     async def _handle(self, view: Any, scope: Scope, receive: Receive, send: Send) -> None:
         length = _content_length(scope)
@@ -81,7 +82,7 @@ class IngestApp:
         if length is None:
             scope["headers"] = [*scope["headers"], (b"content-length", str(len(body)).encode())]
         if view is None and (is_too_large or len(body) > MAX_BODY_BYTES):
-            await _send_text(scope, 413, f"The request is larger than {MAX_BODY_BYTES} bytes.", send)
+            await refuse(scope, 413, f"The request is larger than {MAX_BODY_BYTES} bytes.", send)
             return
         if _is_for_loop(view, len(body)) and await self._answer(view, scope, body, send):
             return
@@ -116,23 +117,6 @@ async def _refuse_unread(view: Any, scope: Scope, error: BodyAborted, send: Send
     if scope["http_version"] == "1.1":
         response.headers["Connection"] = "close"  # the rest of the body may still arrive
     await _send(route, request, response, start, send)
-
-
-async def _refuse_page(scope: Scope, error: BodyAborted, send: Send) -> None:
-    if isinstance(error, ServerBusy):
-        await _send_text(scope, 503, "The server has too many requests in progress. Try again in a few seconds.", send)
-    else:
-        await _send_text(scope, 408, "The request took too long to arrive.", send)
-
-
-async def _send_text(scope: Scope, status: int, text: str, send: Send) -> None:
-    """Answer without Django. The connection is closed afterward, since more of the body may arrive."""
-    body = f"{text}\n".encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    headers += [(b"retry-after", str(RETRY_AFTER_SECONDS).encode())] if status == 503 else []
-    headers += [(b"connection", b"close")] if scope["http_version"] == "1.1" else []
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 async def _answer_on_loop(view: Any, scope: Scope, body: bytes, send: Send) -> bool:

@@ -265,6 +265,32 @@ def test_a_token_has_a_limit_of_requests_and_every_answer_says_what_remains() ->
     assert game_api(game).get(path).status_code == 200
 
 
+@override_settings(API_REQUESTS_PER_MINUTE=3)
+def test_refused_requests_count_for_the_limit() -> None:
+    game = factories.game()
+    api = game_api(game, Role.VIEWER, (Scope.READ,))
+    answers = [api.post(f"games/{game.slug}/keys", {}) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [403, 403, 403, 429, 429]
+    assert answers[0]["RateLimit"].startswith('"token";r=2;t=')
+    api = game_api(game)
+    paths = ("games/nope/keys", "nothing", "nothing/at/all", "nothing", "games/nope/keys")
+    answers = [api.get(path) for path in paths]
+    assert [answer.status_code for answer in answers] == [404, 404, 404, 429, 429]
+    assert [answer["RateLimit"][:12] for answer in answers] == [f'"token";r={left};' for left in (2, 1, 0, 0, 0)]
+
+
+def test_a_weak_etag_is_that_of_the_same_values() -> None:
+    """A proxy that compresses an answer makes its ETag weak."""
+    game = factories.game()
+    api, path = game_api(game), f"games/{game.slug}"
+    etag = api.get(path)["ETag"]
+    problem_of(api.patch(path, {"name": "Other"}, if_match='W/"0"'), 412)
+    assert api.patch(path, {"name": "Renamed"}, if_match=f'"0", W/{etag}').json()["name"] == "Renamed"
+    problem_of(api.patch(path, {"name": "Other"}, if_match=f"W/{etag}"), 412)
+    game.refresh_from_db()
+    assert game.name == "Renamed"
+
+
 def test_a_change_is_in_the_audit_log_with_who_made_it() -> None:
     game = factories.game()
     game_api(game).post(f"games/{game.slug}/keys", {"name": "By script"})

@@ -117,6 +117,20 @@ class KeyRotateSerializer(StrictSerializer):
     overlap_hours = OverlapHours()
 
 
+def changes_of(data: dict[str, Any]) -> keys.RestrictionChanges:
+    """Return the restrictions that a validated body of a change has."""
+    changes: keys.RestrictionChanges = {}
+    if "allowed_events" in data:
+        changes["events"] = data["allowed_events"]
+    if "allowed_origins" in data:
+        changes["origins"] = data["allowed_origins"]
+    if "allowed_addresses" in data:
+        changes["addresses"] = data["allowed_addresses"]
+    if "expires_at" in data:
+        changes["expires_at"] = data["expires_at"]
+    return changes
+
+
 def restrictions_of(data: dict[str, Any]) -> keys.Restrictions:
     """Return the restrictions of a validated body."""
     return keys.Restrictions(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -19,12 +20,13 @@ from audience.api.keys.serializers import (
     KeyRotateSerializer,
     KeySerializer,
     NewKeySerializer,
-    RestrictionsSerializer,
+    changes_of,
     restrictions_of,
 )
 from audience.api.toolkit.fields import overlap_of
 from audience.api.toolkit.filtering import FlagFilter
 from audience.api.toolkit.operations import reads, requires
+from audience.api.toolkit.preconditions import etag_of, require_match, with_etag
 from audience.api.toolkit.problems import Conflict
 from audience.api.toolkit.views import GameViewSet
 from audience.games import keys
@@ -52,6 +54,7 @@ class KeyViewSet(GameViewSet):
         "revoke": requires(Scope.KEYS, Role.ADMIN),
     }
     filterset_class = KeyFilter
+    etag_actions = frozenset({"retrieve", "partial_update"})
     queryset = ApiKey.objects.none()
     serializer_class = KeySerializer
 
@@ -63,7 +66,8 @@ class KeyViewSet(GameViewSet):
     @extend_schema(examples=[OpenApiExample("Key", EXAMPLE, response_only=True)])
     def retrieve(self, request: Request, game: str, id: str) -> Response:
         """Return a key."""
-        return Response(KeySerializer(self._key(id)).data)
+        key = self._key(id)
+        return with_etag(Response(KeySerializer(key).data), _etag(key))
 
     @extend_schema(
         request=KeyCreateSerializer,
@@ -99,12 +103,16 @@ class KeyViewSet(GameViewSet):
         """Rename or restrict a key. It applies to requests within a second. The end of a rotated key cannot change."""
         key = self._live(id)
         data = self.body(KeyChangeSerializer, partial=True)
-        present = {name: getattr(key, name) for name in ("name", "rate_limit", *RestrictionsSerializer().fields)}
-        values = {**present, **{name: data[name] for name in self.request.data if name in data}}
-        keys.change_key(
-            key=key, name=values["name"], restrictions=restrictions_of(values), rate_limit=values["rate_limit"]
-        )
-        return Response(KeySerializer(key).data)
+        with transaction.atomic():
+            keys.lock(key)
+            require_match(request, _etag(key))
+            keys.change_key(
+                key=key,
+                name=data.get("name"),
+                restrictions=changes_of(data),
+                rate_limit=data.get("rate_limit", "kept"),
+            )
+        return with_etag(Response(KeySerializer(key).data), _etag(key))
 
     @extend_schema(
         request=KeyRotateSerializer,
@@ -121,7 +129,11 @@ class KeyViewSet(GameViewSet):
         key = self._live(id)
         if key.replaced_by_id:
             raise Conflict("This key was rotated before. Rotate its successor.")
-        return self._created(keys.rotate_key(key=key, overlap=overlap, rotated_by=self.user))
+        try:
+            new = keys.rotate_key(key=key, overlap=overlap, rotated_by=self.user)
+        except keys.KeyRefused as refused:  # it was rotated or revoked meanwhile
+            raise Conflict(str(refused)) from None
+        return self._created(new)
 
     @extend_schema(request=None, examples=[OpenApiExample("Revoked", REVOKED_EXAMPLE, response_only=True)])
     @action(detail=True, methods=["post"])
@@ -142,3 +154,10 @@ class KeyViewSet(GameViewSet):
 
     def _created(self, new: keys.NewKey) -> Response:
         return Response(NewKeySerializer(new).data, status=status.HTTP_201_CREATED)
+
+
+def _etag(key: ApiKey) -> str:
+    """Return the ETag of what a change may have changed, not of the key's use."""
+    events, origins, addresses = key.allowed_events, key.allowed_origins, key.allowed_addresses
+    ends = key.expires_at and key.expires_at.timestamp()
+    return etag_of("key", key.pk, key.name, key.rate_limit, events, origins, addresses, ends, key.replaced_by_id)

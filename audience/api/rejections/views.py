@@ -97,6 +97,9 @@ class RejectionViewSet(GameViewSet):
         values = {"status": result.status.value, "message": text, "errors": errors}
         return Response(ReplayedRejectionSerializer(values).data)
 
+    def stored_data(self, data: Any) -> Any:
+        return {**data, "errors": []}  # errors may have values of a player
+
     def _rejection(self, id: str) -> Any:
         rows = selection.with_titles(Rejection.objects.select_related("key"))
         return get_object_or_404(rows, game=self.game, pk=id)

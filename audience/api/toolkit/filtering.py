@@ -79,12 +79,13 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
         return super().filter_queryset(request, queryset, view)
 
 
-def check_names(params: Mapping[str, Any], known: Collection[str]) -> None:
-    """Raise ValidationError for query parameters that are not in `known`, and for empty ones: a script whose variable
-    is not set must not get the rows of all days."""
+def check_names(params: Mapping[str, Any], known: Collection[str], *, may_be_empty: Collection[str] = ()) -> None:
+    """Raise ValidationError for query parameters that are not in `known`, and for empty ones except `may_be_empty`: a
+    script whose variable is not set must not get the rows of all days."""
     names = ", ".join(sorted(known)) or "none"
     message = f"There is no such parameter. The parameters are: {names}."
     unknown = {str(name): [ErrorDetail(message, "unknown_parameter")] for name in params if name not in known}
-    empty = {str(name): [ErrorDetail(EMPTY, "blank")] for name, value in params.items() if not str(value).strip()}
+    blank = {str(name) for name, value in params.items() if not str(value).strip()}.difference(may_be_empty)
+    empty = {name: [ErrorDetail(EMPTY, "blank")] for name in params if name in blank}
     if unknown or empty:
         raise serializers.ValidationError({**empty, **unknown})

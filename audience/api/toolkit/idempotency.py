@@ -2,7 +2,7 @@
 
 The answer is stored in the transaction of the operation, so that after a crash either both exist or neither. Two
 requests with one key at the same moment: the second waits for the first. Only successful answers are stored; a refused
-request changed nothing, and may be repeated.
+request changed nothing, and may be repeated. Operations that only read store nothing: they are carried out again.
 """
 
 import json
@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
-from audience.api.toolkit.problems import KeyReused
+from audience.api.toolkit.problems import Conflict, KeyReused
 from audience.database import clock
 from audience.database.encryption import decrypt, encrypt
 from audience.models import ApiToken, IdempotentRequest
@@ -27,6 +27,14 @@ HEADER = "Idempotency-Key"
 REPEATED_HEADER = "Idempotent-Replayed"
 MAX_KEY_LENGTH = 255
 KEPT_HEADERS = ("Location", "ETag")
+# Of a larger answer, and of further ones of a token, only is stored that the request was carried out.
+MAX_ANSWER_BYTES = 256 * 1024
+MAX_ANSWERS = 10_000
+NOT_KEPT = (
+    "The request with this Idempotency-Key was carried out. Its answer was not kept: it was large, or the token sent "
+    f"more than {MAX_ANSWERS:,} keys in a day. Read the resource instead."
+)
+Data = Callable[[Any], Any]
 
 
 def key_of(request: Request) -> str:
@@ -38,8 +46,12 @@ def key_of(request: Request) -> str:
     return key
 
 
-def run(handler: Callable[..., Response], request: Request, key: str, *args: Any, **kwargs: Any) -> Response:
-    """Return the stored answer to this key, else that of the handler, and store it. Raises KeyReused."""
+def run(handler: Callable[[], Response], request: Request, key: str, *, stored: Data, repeated: Data) -> Response:
+    """Return the stored answer to this key, else that of the handler, and store it.
+
+    `stored` returns what to store of the data of an answer, and `repeated` the data of a repeated answer from that.
+    Raises KeyReused, and Conflict for an answer that was not kept.
+    """
     text = f"{request.method} {request.get_full_path()} ".encode() + request._request.body
     fingerprint = sha256_hex(text.decode("latin-1"))
     with transaction.atomic():
@@ -47,15 +59,29 @@ def run(handler: Callable[..., Response], request: Request, key: str, *args: Any
         if row.answer:
             if row.fingerprint != fingerprint:
                 raise KeyReused
-            return _stored(row)
-        response = handler(request, *args, **kwargs)
+            return _repeated(row, repeated)
+        response = handler()
         if response.status_code >= 400 or not hasattr(response, "data"):
             transaction.set_rollback(True)
             return response
-        headers = {name: response[name] for name in KEPT_HEADERS if name in response}
-        row.answer = encrypt({"status": response.status_code, "headers": headers, "data": _plain(response.data)})
+        row.answer = _answer_of(response, stored, is_full=_has_many(row))
         row.save(update_fields=["answer"])
     return response
+
+
+def _answer_of(response: Response, stored: Data, *, is_full: bool) -> str:
+    """Return the column `answer`: {"status", "headers", "data"}, without "data" if it is not kept."""
+    headers = {name: response[name] for name in KEPT_HEADERS if name in response}
+    answer = {"status": response.status_code, "headers": headers}
+    data = json.dumps(stored(response.data), cls=JSONEncoder)
+    if len(data) <= MAX_ANSWER_BYTES and not is_full:
+        answer["data"] = json.loads(data)
+    return encrypt(answer)
+
+
+def _has_many(row: IdempotentRequest) -> bool:
+    """Whether the token has more than MAX_ANSWERS rows."""
+    return IdempotentRequest.objects.filter(token=row.token_id)[MAX_ANSWERS : MAX_ANSWERS + 1].exists()
 
 
 def _claim(request: Request, key: str, fingerprint: str) -> IdempotentRequest:
@@ -70,16 +96,13 @@ def _claim(request: Request, key: str, fingerprint: str) -> IdempotentRequest:
     return row
 
 
-def _stored(row: IdempotentRequest) -> Response:
+def _repeated(row: IdempotentRequest, repeated: Data) -> Response:
     try:
         answer = decrypt(row.answer)
     except ValidationError:  # a key of CREDENTIAL_KEYS was removed within a day
         raise KeyReused("The first answer to this Idempotency-Key can no longer be read.") from None
-    response = Response(answer["data"], status=answer["status"], headers=answer["headers"])
+    if "data" not in answer:
+        raise Conflict(NOT_KEPT, code="answer_not_kept")
+    response = Response(repeated(answer["data"]), status=answer["status"], headers=answer["headers"])
     response[REPEATED_HEADER] = "true"
     return response
-
-
-def _plain(data: Any) -> Any:
-    """Return the data as JSON values."""
-    return json.loads(json.dumps(data, cls=JSONEncoder))

@@ -25,6 +25,10 @@ class Operation:
     role: Role | None
 
     @property
+    def only_reads(self) -> bool:
+        return Scope.READ in self.scopes
+
+    @property
     def scope_text(self) -> str:
         return " or ".join(f"`{scope.value}`" for scope in Scope if scope in self.scopes)
 

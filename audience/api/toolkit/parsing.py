@@ -9,7 +9,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
 from audience.api.toolkit.problems import TooLarge
-from audience.intake.requests.body import ESCAPED_NUL
+from audience.intake.requests.body import ESCAPED_NUL, MAX_NESTING, is_nested_deeper
 
 Context = Mapping[str, Any]
 MAX_JSON_BYTES = 5 * 1024 * 1024
@@ -29,6 +29,8 @@ class StrictJSONParser(BaseParser):
             value = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise ParseError(f"The body is not valid JSON: {error}.", "malformed") from None
+        if is_nested_deeper(body, value):
+            raise ParseError(f"The JSON is nested deeper than {MAX_NESTING} levels.", "malformed")
         if ESCAPED_NUL.search(body):
             raise ParseError("The body has NUL characters, which cannot be stored.", "malformed")
         return value

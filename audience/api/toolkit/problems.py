@@ -2,12 +2,14 @@
 
 Every answer from 400 on is `application/problem+json`: {"type", "title", "status", "detail", "code", "request_id",
 "errors": [{"field", "code", "message"}]}. `field` is the path of a value in the body, such as `goals.0.event`, or the
-name of a parameter; "" for the request as a whole.
+name of a parameter; "" for the request as a whole. `errors` has at most MAX_ERRORS, with names and messages cut: they
+may repeat what was sent, and a body of 5 MB must not make a larger answer.
 """
 
 import sys
 from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -24,6 +26,11 @@ logger = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 30
+MAX_ERRORS = 100
+MAX_FIELD_LENGTH = 200
+MAX_MESSAGE_LENGTH = 1_000
+# The code of an error that stands for all unknown fields that are not named.
+MORE_UNKNOWN_FIELDS = "more_unknown_fields"
 NOT_FOUND = "This address has nothing, or the token may not see it."
 SERVER_ERROR = "The server failed. The request was not carried out. Its id is in the server's log."
 UNAVAILABLE = "The database is not available. Try again later."
@@ -73,10 +80,13 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     known, request = _known(error), context["request"]
     if known is None:
         return _failed(error, request)
-    details = list(_flat(known.detail))
+    found = _flat(known.detail)
+    details = list(islice(found, MAX_ERRORS))
     first = details[0]
     is_single = len(details) == 1
-    detail = first["message"] if is_single else f"{len(details)} values of the request are not valid."
+    has_more = next(found, None) is not None or any(one["code"] == MORE_UNKNOWN_FIELDS for one in details)
+    number = f"More than {len(details) - 1}" if has_more else str(len(details))
+    detail = first["message"] if is_single else f"{number} values of the request are not valid."
     code = first["code"] if is_single and not first["field"] else known.default_code
     has_fields = isinstance(known.detail, (dict, list))
     response = _problem(request, known.status_code, detail, code=code, errors=details if has_fields else [])
@@ -135,4 +145,5 @@ def _flat(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
             is_item = isinstance(inner, (dict, list))
             yield from _flat(inner, f"{path}.{number}".lstrip(".") if is_item else path)
     else:
-        yield {"field": path, "code": str(getattr(detail, "code", "invalid")), "message": str(detail)}
+        code, message = str(getattr(detail, "code", "invalid")), str(detail)
+        yield {"field": path[:MAX_FIELD_LENGTH], "code": code, "message": message[:MAX_MESSAGE_LENGTH]}

@@ -1,7 +1,7 @@
 """Query parameters that several operations have: pages, times and days."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,15 +21,15 @@ MAX_DAYS = 366
 
 @extend_schema_field({"type": "string", "example": "2026-11-01"})
 class DayOrTimeField(serializers.CharField):
-    """A day, as a date, or a time with an offset, as a datetime."""
+    """A day, as a date, or a time with an offset, as a datetime in UTC."""
 
     def to_internal_value(self, data: Any) -> date | datetime:  # type: ignore[override]  # a parsed value
         text = super().to_internal_value(data)
         try:
-            value = parse_date(text) if len(text) <= len("2026-11-01") else parse_datetime(text)
-        except ValueError:
+            value = parse_date(text) if len(text) <= len("2026-11-01") else _moment(text)
+        except (ValueError, OverflowError):
             value = None
-        if value is None or (isinstance(value, datetime) and value.tzinfo is None):
+        if value is None:
             raise serializers.ValidationError(DAY_OR_TIME)
         if not FIRST_DAY.year <= value.year < LAST_DAY.year:
             raise serializers.ValidationError("Use a year from 2000 to 2099.")
@@ -99,6 +99,13 @@ def times_of(query: Mapping[str, Any], *, zone: ZoneInfo, now: datetime, days: i
     if until - since > timedelta(days=MAX_DAYS, hours=1):  # of the end of summer time
         raise serializers.ValidationError({"from": [f"A period has at most {MAX_DAYS} days."]})
     return since, until
+
+
+def _moment(text: str) -> datetime | None:
+    """Return the time in UTC, None without an offset. Raises ValueError and OverflowError."""
+    moment = parse_datetime(text)
+    # PostgreSQL refuses offsets of 16 hours and more.
+    return moment.astimezone(UTC) if moment and moment.tzinfo else None
 
 
 def quarter_hours(since: datetime, until: datetime) -> tuple[datetime, datetime]:

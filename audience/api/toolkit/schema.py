@@ -81,7 +81,7 @@ class OperationSchema(AutoSchema):
         parameters: list[Any] = []
         if self.view.action in self.view.queries:
             parameters.append(self.view.queries[self.view.action])
-        if self.method == "POST":
+        if self._is_carried_out_once():
             description = "Carries a repeated request out once, and answers as the first time. Kept for 24 hours."
             schema = {"type": "string", "maxLength": idempotency.MAX_KEY_LENGTH, "pattern": "^[ -~]*$"}
             header = OpenApiParameter(idempotency.HEADER, schema, OpenApiParameter.HEADER, description=description)
@@ -90,6 +90,9 @@ class OperationSchema(AutoSchema):
             description = "The ETag that was read; 412 if someone else changed the resource since."
             parameters.append(OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description=description))
         return parameters
+
+    def _is_carried_out_once(self) -> bool:
+        return self.method == "POST" and not self.view.operations[self.view.action].only_reads
 
     def _get_format_parameters(self) -> list[dict[str, Any]]:
         return []  # the format is that of Accept
@@ -128,7 +131,7 @@ class OperationSchema(AutoSchema):
         statuses += ["404"] if has_path else []
         statuses += ["409", "413", "415"] if self.method in ("POST", "PATCH", "PUT") else []
         statuses += ["409"] if self.method == "DELETE" or self.view.action in self.view.conflicting_reads else []
-        statuses += ["422"] if self.method == "POST" else []
+        statuses += ["422"] if self._is_carried_out_once() else []
         statuses += ["412"] if self.view.action in self.view.etag_actions and self.method != "GET" else []
         return sorted(statuses)
 

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from audience.api.toolkit.problems import MORE_UNKNOWN_FIELDS
 from audience.digest import money
 
 # The JSON types of a field's value. DRF would also accept "yes" for true, and numbers for text.
@@ -19,6 +20,8 @@ JSON_TYPES: tuple[tuple[type["serializers.Field[Any, Any, Any, Any]"], tuple[typ
     (serializers.DateField, (str,), "text"),
     (serializers.UUIDField, (str,), "text"),
 )
+# Of an object, each with a message. A body of 5 MB has room for half a million of them.
+MAX_UNKNOWN_FIELDS = 20
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -37,12 +40,9 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def _shape_errors(self, data: Mapping[str, Any]) -> dict[str, list[ErrorDetail]]:
         writable = {name: field for name, field in self.fields.items() if not field.read_only}
-        errors: dict[str, list[ErrorDetail]] = {}
-        for name, value in data.items():
-            if name not in writable:
-                known = ", ".join(writable) or "none"
-                errors[str(name)] = [ErrorDetail(f"There is no such field. The fields are: {known}.", "unknown_field")]
-            elif (wrong := _wrong_type(writable[name], value)) is not None:
+        errors = _unknown_fields([str(name) for name in data if name not in writable], list(writable))
+        for name, field in writable.items():
+            if name in data and (wrong := _wrong_type(field, data[name])) is not None:
                 errors[name] = [wrong]
         return errors
 
@@ -67,6 +67,16 @@ class MoneySerializer(ReadSerializer):
 def as_money(amount: Decimal | None, currency: str) -> dict[str, str] | None:
     """Return {amount, currency} as in answers; None without an amount."""
     return None if amount is None else {"amount": str(money.round_to(amount, currency)), "currency": currency}
+
+
+def _unknown_fields(names: list[str], known: list[str]) -> dict[str, list[ErrorDetail]]:
+    """Return an error for each of the first MAX_UNKNOWN_FIELDS names, and one with the number of the others."""
+    message = f"There is no such field. The fields are: {', '.join(known) or 'none'}."
+    errors = {name: [ErrorDetail(message, "unknown_field")] for name in names[:MAX_UNKNOWN_FIELDS]}
+    if (more := len(names) - MAX_UNKNOWN_FIELDS) > 0:
+        text = f"{more:,} more fields do not exist." if more > 1 else "One more field does not exist."
+        errors["non_field_errors"] = [ErrorDetail(text, MORE_UNKNOWN_FIELDS)]
+    return errors
 
 
 def _wrong_type(field: "serializers.Field[Any, Any, Any, Any]", value: Any) -> ErrorDetail | None:

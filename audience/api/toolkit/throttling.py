@@ -1,7 +1,7 @@
 """The rate limit of a token: a number of requests per minute, counted in the shared cache.
 
-Every answer has RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers): what is allowed, what remains
-and the seconds until it is allowed again.
+Answers to a valid token have RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers): what is allowed,
+what remains, and the seconds until it is allowed again.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ from django.core.cache import cache
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
 
 from audience.database import clock
 
@@ -31,6 +32,27 @@ class TokenThrottle(BaseThrottle):
 
     def wait(self) -> float:
         return self.seconds_left
+
+
+class LimitedView(APIView):
+    """A view that counts the requests of each token, also those that its permissions refuse."""
+
+    throttle_classes = (TokenThrottle,)
+    rate: dict[str, int]
+
+    def check_permissions(self, request: Request) -> None:
+        # DRF's order is the reverse: requests answered 403 or 404 would not count.
+        super().check_throttles(request)
+        super().check_permissions(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """Done by `check_permissions`."""
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if hasattr(self, "rate"):
+            add_headers(response, self.rate)
+        return response
 
 
 def _count(key: str) -> int:

@@ -22,12 +22,13 @@ from audience.api.toolkit.filtering import QuerySerializer, StrictFilterBackend,
 from audience.api.toolkit.operations import Operation, OperationPermission
 from audience.api.toolkit.pagination import KeysetPagination
 from audience.api.toolkit.parsing import StrictJSONParser
+from audience.api.toolkit.patterns import NUMBER
 from audience.api.toolkit.schema import OperationSchema
 from audience.hub.toolkit.access import sees_addresses
 from audience.models import ApiToken, Game, Membership
 
 
-class ApiViewSet(GenericViewSet[Any]):
+class ApiViewSet(throttling.LimitedView, GenericViewSet[Any]):
     """Operations that belong to no single game."""
 
     operations: ClassVar[Mapping[str, Operation]]
@@ -42,12 +43,11 @@ class ApiViewSet(GenericViewSet[Any]):
     list_actions: ClassVar[frozenset[str]] = frozenset({"list"})
     ordering_field: ClassVar[str] = "created_at"
     # Of ids that are integers; others are not found. Both are replaced where ids are UUIDs.
-    lookup_value_regex: ClassVar[str] = "[0-9]+"
+    lookup_value_regex: ClassVar[str] = NUMBER
     id_schema: ClassVar[Mapping[str, Any]] = {"type": "integer"}
 
     authentication_classes = (TokenAuthentication,)
     permission_classes = (OperationPermission,)
-    throttle_classes = (throttling.TokenThrottle,)
     parser_classes: Sequence[type[BaseParser]] = (StrictJSONParser,)
     renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
     filter_backends = (StrictFilterBackend,)
@@ -55,7 +55,6 @@ class ApiViewSet(GenericViewSet[Any]):
     metadata_class = None
     schema = OperationSchema()
     lookup_url_kwarg = "id"
-    rate: dict[str, int]
     post: Any  # set for each request by the router
 
     def get_exception_handler(self) -> Any:
@@ -65,20 +64,35 @@ class ApiViewSet(GenericViewSet[Any]):
         super().initial(request, *args, **kwargs)
         if self.action in self.operations and self.action not in self.list_actions:
             serializer = self.queries.get(str(self.action))
-            check_names(request.query_params, serializer().fields if serializer else ())
-        if request.method == "POST" and (key := idempotency.key_of(request)):
+            fields = serializer().fields if serializer else {}
+            # Only a name of an ad may be empty.
+            empty = [name for name, field in fields.items() if getattr(field, "allow_blank", False)]
+            check_names(request.query_params, fields, may_be_empty=empty)
+        if request.method == "POST" and (key := idempotency.key_of(request)) and not self._only_reads():
             # APIView.dispatch looks the handler up after this.
             handler = self.post
             self.post = partial(self._once, handler, key)
 
+    def _only_reads(self) -> bool:
+        operation = self.operations.get(str(self.action))
+        return operation is not None and operation.only_reads
+
     def _once(self, handler: Any, key: str, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return idempotency.run(handler, request, key, *args, **kwargs)
+        carry_out = partial(handler, request, *args, **kwargs)
+        return idempotency.run(carry_out, request, key, stored=self.stored_data, repeated=self.repeated_data)
+
+    def stored_data(self, data: Any) -> Any:
+        """Return what to store of an answer for a repeated request. It must have no data of players, which would be
+        kept beyond an erasure."""
+        return data
+
+    def repeated_data(self, stored: Any) -> Any:
+        """Return the data of the answer to a repeated request, from that of `stored_data`."""
+        return stored
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers.setdefault("Cache-Control", "no-store")
-        if hasattr(self, "rate"):
-            throttling.add_headers(response, self.rate)
         return response
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -50,10 +50,11 @@ def cursor_after(moment: datetime, pk: Any) -> str:
 
 
 def parse_cursor(before: str, parse_pk: Callable[[str], Any]) -> tuple[datetime, Any] | None:
-    """Parse a `before` of cursor_after: (moment, primary key), or None if it is blank or invalid."""
+    """Parse a `before` of cursor_after: (moment in UTC, primary key), or None if it is blank or invalid."""
     text, _, pk = before.partition("~")
     try:
         moment = datetime.fromisoformat(text)
-        return (moment, parse_pk(pk)) if moment.tzinfo else None
-    except (ValueError, ValidationError):
+        # PostgreSQL refuses offsets of 16 hours and more.
+        return (moment.astimezone(UTC), parse_pk(pk)) if moment.tzinfo else None
+    except (ValueError, OverflowError, ValidationError):
         return None

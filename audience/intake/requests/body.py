@@ -127,10 +127,15 @@ def decode(body: bytes, *, keep_digits: bool = False, members: str | None = None
         value = orjson.loads(body) if not keep_digits else _decode_leniently(body, "", members)
     except orjson.JSONDecodeError as error:
         value = _decode_leniently(body, str(error), members)
-    # JSON with fewer brackets than levels is not nested too deeply.
-    if body.count(b"{") + body.count(b"[") > MAX_NESTING and _is_deeper_than(value, MAX_NESTING):
+    if is_nested_deeper(body, value):
         raise Malformed(f"The JSON is nested deeper than {MAX_NESTING} levels.")
     return value
+
+
+def is_nested_deeper(body: bytes, value: Any) -> bool:
+    """Whether the value of a JSON body has more than MAX_NESTING levels."""
+    # JSON with fewer brackets than levels is not nested too deeply.
+    return body.count(b"{") + body.count(b"[") > MAX_NESTING and _is_deeper_than(value, MAX_NESTING)
 
 
 def read_object(text: str) -> dict[str, Any]:

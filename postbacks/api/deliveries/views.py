@@ -150,6 +150,12 @@ class DeliveryViewSet(GameViewSet):
             raise Conflict(str(problem)) from problem
         return self._detail(id)
 
+    def stored_data(self, data: Any) -> Any:
+        return {"id": data["id"]}  # the rest is about a player
+
+    def repeated_data(self, stored: Any) -> Any:
+        return self._detail(stored["id"]).data
+
     def _delivery(self, id: str) -> Delivery:
         return get_object_or_404(Delivery, game=self.game, pk=id)
 
