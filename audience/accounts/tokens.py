@@ -77,8 +77,8 @@ def rotate_token(
 ) -> NewToken:
     """Create the token's successor with the same name, role and scopes; the old one works for `overlap`.
 
-    The successor has the same length of life as the token had, and ends with `made_with` at the latest. Raises TokenRefused if the token no longer works or has
-    a successor, or unless `overlap` is 0 to 7 days.
+    The successor has the same length of life as the token had, and ends with `made_with` at the latest. Raises
+    TokenRefused if the token no longer works or has a successor, or unless `overlap` is 0 to 7 days.
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise TokenRefused("A token's overlap is 0 to 7 days.", "overlap_hours")

@@ -61,7 +61,10 @@ class MemberViewSet(GameViewSet):
         ],
     )
     def partial_update(self, request: Request, game: str, id: str) -> Response:
-        """Change the role of a member. A game always has an admin. Service tokens that the member created keep theirs."""
+        """Change the role of a member. A game always has an admin.
+
+        Service tokens that the member created keep their own role.
+        """
         member = self._member(id)
         data = self.body(MemberChangeSerializer, partial=True)
         try:
