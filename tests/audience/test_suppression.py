@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -207,6 +207,21 @@ def test_a_consent_decision_does_not_store_the_id_again(game: Game, key: NewKey)
     assert ANON not in problem.content.decode()
     assert ConsentDecision.objects.count() == 1
     assert not entries(game).filter(changes__has_key="consent").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_is_counted_once_if_the_count_of_another_erasure_fails(game: Game) -> None:
+    first, second = (erase(game, subject) for subject in ("one", "two"))
+    most = 2**63 - 1
+    Erasure.objects.filter(pk=second.pk).update(suppressed_messages=most)
+
+    rejected = [Rejected(None, [], {}, suppressed_by=one.pk) for one in (first, second)]
+    with pytest.raises(DataError):
+        suppressed_ids.count(game.pk, rejected)
+    Erasure.objects.filter(pk=second.pk).update(suppressed_messages=0)
+    suppressed_ids.count(game.pk, rejected[1:])
+    counts = {row.pk: row.suppressed_messages for row in Erasure.objects.all()}
+    assert counts == {first.pk: 1, second.pk: 2}
 
 
 def test_a_batch_of_metarouter_names_the_message(game: Game, key: NewKey) -> None:

@@ -119,11 +119,12 @@ def _save_counts() -> None:
     with _lock:
         counts, _refused.counts, _refused.is_scheduled = _refused.counts, Counter(), False
     try:
-        for (game_id, erasure), number in counts.items():
+        for (game_id, erasure), number in list(counts.items()):
             rows = Erasure.objects.filter(game=game_id, pk=erasure)
             rows.update(suppressed_messages=F("suppressed_messages") + number)
+            del counts[game_id, erasure]
     except Exception:
-        # Counted with the next refused message.
+        # The others are counted with the next refused message.
         with _lock:
             _refused.counts.update(counts)
         raise
