@@ -11,8 +11,8 @@ from audience.accounts import members
 from audience.admin.base import DeclaredFilters, ReadOnly, ReadOnlyInline, hub_page
 from audience.models import ExchangeRate, Game, GoalEvent, Membership, Role
 
-# The settings page asks about, or applies, the consequences: a shorter retention deletes events, and the figures of days
-# are computed again in another time zone or currency. The slug is in the address of every page.
+# The settings page asks about, or applies, the consequences: a shorter retention deletes events, and the figures of
+# days are computed again in another time zone or currency. The slug is in the address of every page.
 CHANGED_IN_THE_HUB = ("slug", "time_zone", "reporting_currency", "kept_days")
 
 
