@@ -11,10 +11,10 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 
-from audience.accounts import addresses
+from audience.accounts import addresses, tokens
 from audience.accounts.audit_log import set_actor
 from audience.database import clock
-from audience.models import Game, Invitation, Membership, Role
+from audience.models import ApiToken, Game, Invitation, Membership, Role
 from audience.models.keys import sha256_hex
 from audience.models.members import in_seven_days
 
@@ -126,8 +126,11 @@ def add(*, game: Game, user: User, role: Role) -> Membership:
 
 
 @transaction.atomic
-def change_role(*, membership: Membership, role: Role) -> None:
-    """Change a member's role. Raises MembersError if the game would be left without an admin."""
+def change_role(*, membership: Membership, role: Role, revoke_tokens: bool = False) -> None:
+    """Change a member's role, and revoke the service tokens that they created, if asked to.
+
+    Raises MembersError if the game would be left without an admin.
+    """
     _lock_member(membership)
     if role != Role.ADMIN:
         _require_other_admin(
@@ -135,13 +138,20 @@ def change_role(*, membership: Membership, role: Role) -> None:
         )
     membership.role = role
     membership.save(update_fields=["role"])
+    if revoke_tokens:
+        _revoke_tokens(membership)
 
 
 @transaction.atomic
-def remove(*, membership: Membership) -> None:
-    """Remove a member. Raises MembersError if the game would be left without an admin."""
+def remove(*, membership: Membership, revoke_tokens: bool = False) -> None:
+    """Remove a member, and revoke the service tokens that they created, if asked to.
+
+    Raises MembersError if the game would be left without an admin.
+    """
     _lock_member(membership)
     _require_other_admin(membership, f"make another member an admin before {membership.user.email} leaves.")
+    if revoke_tokens:
+        _revoke_tokens(membership)
     membership.delete()
 
 
@@ -184,6 +194,11 @@ def _require_other_admin(membership: Membership, remedy: str) -> None:
     others = Membership.objects.filter(game=game, role=Role.ADMIN, user__is_active=True).exclude(pk=membership.pk)
     if membership.role == Role.ADMIN and not others.exists():
         raise MembersError(f"{game} needs an admin: {remedy}")
+
+
+def _revoke_tokens(membership: Membership) -> None:
+    for token in ApiToken.objects.created_by_member(membership):
+        tokens.revoke_token(token=token)
 
 
 def _lock_pending(invitation: Invitation) -> Invitation:

@@ -2,7 +2,7 @@
 
 A token of a user acts with the user's role in each game; a token of a game has a role of its own, and stays when its
 creator leaves. `scopes` limit both. A token that creates or rotates another one (`made_with`) passes on only scopes
-that it has.
+that it has, and no later end than its own.
 """
 
 import secrets
@@ -28,6 +28,7 @@ MAX_NAME = 80
 MAX_TOKENS = 50
 # `last_used_at` is written at most this often.
 USE_INTERVAL = timedelta(minutes=1)
+OUTLIVES = "A token cannot create a token that ends later than itself. State an end that is no later."
 
 
 class TokenRefused(Exception):
@@ -65,6 +66,8 @@ def create_game_token(
 ) -> NewToken:
     """Create a token of a game with a role of its own. Raises TokenRefused."""
     _require_scopes(scopes, made_with)
+    if expires_at != _no_later(expires_at, made_with):
+        raise TokenRefused(OUTLIVES, "expires_at")
     return _create(game=game, role=role, name=name, scopes=scopes, expires_at=expires_at, created_by=created_by)
 
 
@@ -74,8 +77,8 @@ def rotate_token(
 ) -> NewToken:
     """Create the token's successor with the same name, role and scopes; the old one works for `overlap`.
 
-    The successor has the same length of life as the token had. Raises TokenRefused if the token no longer works or has
-    a successor, or unless `overlap` is 0 to 7 days.
+    The successor has the same length of life as the token had, and ends with `made_with` at the latest. Raises
+    TokenRefused if the token no longer works or has a successor, or unless `overlap` is 0 to 7 days.
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise TokenRefused("A token's overlap is 0 to 7 days.", "overlap_hours")
@@ -84,13 +87,14 @@ def rotate_token(
         raise TokenRefused("This token was revoked, has expired, or was rotated before.")
     _require_scopes(row.scopes, made_with)
     now = clock.now()
+    end = now + (row.expires_at - row.created_at) if row.expires_at else None
     successor = _create(
         user=row.user,
         game=row.game,
         role=row.role,
         name=row.name,
         scopes=[Scope(scope) for scope in row.scopes],
-        expires_at=now + (row.expires_at - row.created_at) if row.expires_at else None,
+        expires_at=_no_later(end, made_with),
         created_by=rotated_by,
     )
     row.replaced_by = successor.token
@@ -138,6 +142,12 @@ def _require_scopes(scopes: Collection[str], made_with: ApiToken | None) -> None
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
         raise TokenRefused(f"A token cannot pass on scopes that it does not have: {names}.", "scopes")
+
+
+def _no_later(end: datetime | None, made_with: ApiToken | None) -> datetime | None:
+    """Return the end, or that of `made_with` if that is earlier. None is no end."""
+    limit = made_with.expires_at if made_with else None
+    return min(end or limit, limit) if limit else end
 
 
 @transaction.atomic

@@ -10,6 +10,8 @@ from audience.models.games import MAX_SLUG_LENGTH
 
 ADMINISTRATORS_ONLY = "Only administrators of this installation can create games. Ask one of them."
 
+TAKEN = "Another game has this URL name. Choose another one."
+
 
 class GameRefused(Exception):
     """The game cannot be created. The message is shown."""
@@ -29,12 +31,15 @@ def free_slug(*, name: str, slug: str = "") -> str:
     if not slug:
         raise GameRefused("Enter a URL name with letters or digits.")
     if Game.objects.filter(slug=slug).exists():
-        raise GameRefused("Another game has this URL name. Choose another one.")
+        raise GameRefused(TAKEN)
     return slug
 
 
-def create_game(*, name: str, slug: str, created_by: Any) -> Game:
-    """Create a game with its creator as admin. If `slug` is taken, the first free of slug-2, slug-3, ... is used."""
+def create_game(*, name: str, slug: str, created_by: Any, only_this_slug: bool = False) -> Game:
+    """Create a game with its creator as admin. If `slug` is taken, the first free of slug-2, slug-3, ... is used.
+
+    With `only_this_slug` GameRefused is raised instead.
+    """
     number, candidate = 1, slug
     while True:
         try:
@@ -45,6 +50,8 @@ def create_game(*, name: str, slug: str, created_by: Any) -> Game:
         except IntegrityError:
             if not Game.objects.filter(slug=candidate).exists():
                 raise
+            if only_this_slug:
+                raise GameRefused(TAKEN) from None
         number += 1
         suffix = f"-{number}"
         candidate = slug[: MAX_SLUG_LENGTH - len(suffix)] + suffix

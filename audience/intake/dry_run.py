@@ -15,6 +15,7 @@ from audience.intake.dialects.read_fields import lacks_message_id, unread_fields
 from audience.intake.messages.message import Message, Violation
 from audience.intake.messages.message_ids import fingerprint, replacement_id
 from audience.intake.messages.times import TIME_NOTES
+from audience.intake.requests import suppressed_ids
 from audience.intake.storing import reused_ids, rows
 from audience.intake.storing.reused_ids import StoredEvent
 from audience.intake.storing.rows import EVENT_COLUMNS, EventRow, Submission
@@ -77,6 +78,7 @@ def check(
     if route not in dry_run.ROUTES[dialect]:
         raise ValueError(f"{dialect.label} has no route “{route}”.")
     at = received_at or clock.now()
+    key.game.suppressed_ids = suppressed_ids.read(key.game)
     result = dry_run.run(key=key, route=route, body=body, received_at=at, origin=origin, address=address)
     valid = {id(message): checked for one in result.submissions for message, checked in _checked(one, dialect)}
     messages: list[CheckedMessage] = []

@@ -5,8 +5,10 @@ from enum import StrEnum
 from typing import Any
 
 import structlog
+from auditlog.models import LogEntry
 from django.db import transaction
 
+from audience.accounts import audit_log
 from audience.database import clock
 from audience.intake.dialects.revalidation import Revalidation, revalidate
 from audience.intake.messages.message import (
@@ -83,11 +85,20 @@ def revalidate_rejection(*, rejection: Rejection, requested_by: str) -> Revalida
     """Validate a stored rejection by the current rules and its original time of receipt, and store it if it is valid.
 
     The message id and the time of receipt are unchanged, so that a duplicate that was accepted since is detected, even
-    with a corrected time, and a message without a time keeps its day. Raises `Rejection.DoesNotExist`.
+    with a corrected time, and a message without a time keeps its day. The audit log has an entry. Raises
+    `Rejection.DoesNotExist`.
     """
     row = Rejection.objects.select_for_update(of=("self",)).select_related("key").get(pk=rejection.pk)
-    if revalidation_obstacle(row):
+    if row.key is None or revalidation_obstacle(row):
         return RevalidationResult(RevalidationStatus.IMPOSSIBLE)
+    result = _revalidate(row, requested_by)
+    # About the key: the text of a rejection has the id of the message.
+    changes = {"rejected_message": (str(rejection.pk), result.status.value)}
+    audit_log.record(game=row.key.game, subject=row.key, action=LogEntry.Action.UPDATE, changes=changes)
+    return result
+
+
+def _revalidate(row: Rejection, requested_by: str) -> RevalidationResult:
     outcome = revalidate(row)
     errors = outcome.errors or _restriction_violations(outcome, row)
     if errors or outcome.key is None:

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from audience.database import clock
-from audience.models.games import Game, Role
+from audience.models.games import Game, Membership, Role
 
 # Every token begins with this, so that scanners of repositories recognize it.
 TOKEN_MARK = "aftk_"
@@ -41,6 +41,10 @@ class TokenQuerySet(models.QuerySet["ApiToken"]):
     def live(self) -> "TokenQuerySet":
         """Tokens that work now: neither revoked nor expired."""
         return self.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=clock.now()))
+
+    def created_by_member(self, membership: Membership) -> "TokenQuerySet":
+        """The live tokens of the game that the member created there. They do not depend on the membership."""
+        return self.live().filter(game=membership.game_id, created_by=membership.user_id)
 
 
 class ApiToken(models.Model):

@@ -10,16 +10,36 @@ from audience.database import clock
 from audience.digest import pruned_ids
 from audience.digest.queue import lock_game
 from audience.ids.values import canonical
+from audience.intake.requests import suppressed_ids
+from audience.intake.requests.suppressed_ids import SuppressedIds
 from audience.models import Game, Person
 from audience.models.people import ANONYMOUS
 from consent import decisions
 from consent.models import ConsentDecision, Level
 
 MAX_SOURCE_LENGTH = 128
+ERASED = "The player of this ID was erased, and what arrives later with it is refused. Accept its events again first."
 # Waits for a pruning that is deleting the row.
 IS_KNOWN = f"""
 SELECT 1 FROM audience_identity WHERE (game_id, namespace, value) = (%s, '{ANONYMOUS}', %s) FOR KEY SHARE
 """
+
+
+class DecisionRefused(Exception):
+    """The decision was not stored. The message is shown."""
+
+
+def record_of_client(
+    *, game: Game, anonymous_id: str, level: Level, source: str, decided_at: datetime
+) -> ConsentDecision | None:
+    """As `record`; None, without storing anything, for an id whose player was erased with a suppression.
+
+    `game` has the suppressed ids that were read with the key of the request.
+    """
+    suppressed: SuppressedIds | None = game.suppressed_ids
+    if suppressed and suppressed.includes_anonymous(anonymous_id):
+        return None
+    return record(game_id=game.pk, anonymous_id=anonymous_id, level=level, source=source, decided_at=decided_at)
 
 
 def record(*, game_id: int, anonymous_id: str, level: Level, source: str, decided_at: datetime) -> ConsentDecision:
@@ -47,9 +67,11 @@ def set_decision(*, game: Game, anonymous_id: str, level: Level, source: str) ->
     """Store a decision that a member, or a token, records for a player, and return it.
 
     The entry in the audit log is about the player, who is known there by no other id, or about the game if the id has
-    no player yet.
+    no player yet. Raises DecisionRefused for an id whose player was erased with a suppression.
     """
-    value = canonical(anonymous_id)
+    value, suppressed = canonical(anonymous_id), suppressed_ids.read(game)
+    if suppressed and suppressed.includes_anonymous(value):
+        raise DecisionRefused(ERASED)
     before = decisions.current_level(game_id=game.pk, anonymous_id=value)
     decision = record(game_id=game.pk, anonymous_id=value, level=level, source=source, decided_at=clock.now())
     player = Person.objects.filter(identities__game=game, identities__namespace=ANONYMOUS, identities__value=value)

@@ -6,10 +6,13 @@ During a pause one call is a probe; the others follow if the network accepts it,
 import uuid
 
 import structlog
+from auditlog.models import LogEntry
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
+from audience.accounts import audit_log
+from audience.accounts.audit_log import Changes
 from audience.background.wakeup import wake
 from audience.database import clock
 from postbacks.configs.sending_state import block_of
@@ -28,16 +31,17 @@ class NotTryable(Exception):
 
 def try_delivery(delivery: Delivery) -> None:
     """Make a waiting delivery due and end the pause of its pixel. Raises NotTryable."""
-    _try(delivery.config_id, Delivery.objects.filter(pk=delivery.pk))
+    changes = {"delivery": (str(delivery.pk), "sent now")}
+    _try(delivery.config_id, Delivery.objects.filter(pk=delivery.pk), changes)
 
 
 def try_config(config: PostbackConfig) -> int:
     """As `try_delivery`, with all waiting deliveries of a postback; returns how many."""
-    return _try(config.pk, Delivery.objects.filter(config=config))
+    return _try(config.pk, Delivery.objects.filter(config=config), {"deliveries": ("waiting", "sent now")})
 
 
 @transaction.atomic
-def _try(config_id: uuid.UUID, rows: QuerySet[Delivery]) -> int:
+def _try(config_id: uuid.UUID, rows: QuerySet[Delivery], changes: Changes) -> int:
     # Locked in the order of a claim: the config, the flow, the deliveries.
     config, now = replay_rows.lock_config(config_id), clock.now()
     if block := block_of(config, now=now):
@@ -54,6 +58,7 @@ def _try(config_id: uuid.UUID, rows: QuerySet[Delivery]) -> int:
     # An attempt that somebody asks for uses up none of the schedule.
     delayed = Delivery.objects.filter(pk__in=ids, next_attempt_at__gt=now)
     delayed.update(next_attempt_at=now, attempts_counted=Greatest(F("attempts_counted") - 1, 0))
+    audit_log.record(game=config.game, subject=config, action=LogEntry.Action.UPDATE, changes=changes)
     wake(DELIVER_TASK, config.network)
     logger.info("tried_now", config_id=str(config.pk), deliveries=len(ids))
     return len(ids)

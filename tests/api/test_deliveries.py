@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from audience.accounts.audit_log import entries
 from audience.models import Game, Role, Scope
 from postbacks.delivery import sending
 from postbacks.models import Delivery, PostbackConfig
@@ -248,10 +249,14 @@ def test_a_failed_delivery_is_sent_again_once(api: Api, base: str, config: Postb
     problem_of(api.post(f"{base}/deliveries/{delivery.pk}/try-now"), 409)
 
 
-def test_a_waiting_delivery_is_sent_now(api: Api, base: str, config: PostbackConfig) -> None:
+def test_a_waiting_delivery_is_sent_now(api: Api, game: Game, base: str, config: PostbackConfig) -> None:
     delivery = factories.delivery(config, next_attempt_at=NOW + timedelta(hours=3))
     assert api.get(f"{base}/deliveries/{delivery.pk}").json()["wait"]["can_end"] is True
+    before = entries(game).count()
     assert api.post(f"{base}/deliveries/{delivery.pk}/try-now").json()["wait"] is None
+    assert entries(game).count() == before + 1
+    entry = entries(game).order_by("-pk")[0]
+    assert (entry.actor_email, entry.changes) == ("Token “Script”", {"delivery": [str(delivery.pk), "sent now"]})
     delivery.refresh_from_db()
     assert delivery.next_attempt_at is not None
     assert delivery.next_attempt_at <= timezone.now()

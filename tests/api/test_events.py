@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import pytest
 from django.db import connection, transaction
 
+from audience.accounts.audit_log import entries
 from audience.database import sequences
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key
@@ -409,6 +410,9 @@ def test_a_rejected_message_is_replayed_once_it_is_valid(
         "errors": [],
     }
     assert api.post(f"{path}/replay", idempotency_key="1").json() == answer.json()
+    found = entries(game).filter(changes__has_key="rejected_message").order_by("pk")
+    assert [(entry.content_type.model, entry.actor_email) for entry in found] == [("apikey", "Token “Script”")] * 2
+    assert [entry.changes["rejected_message"][1] for entry in found] == ["refused", "accepted"]
     stored = Event.objects.get()
     assert (stored.user_id, stored.received_at) == ("user-1234", row.received_at)
     problem_of(api.get(path), 404)

@@ -11,10 +11,10 @@ from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from audience.accounts import members
+from audience.accounts import members, tokens
 from audience.accounts.audit_log import entries
 from audience.database import clock
-from audience.models import Game, Invitation, Membership, Role, Scope
+from audience.models import ApiToken, Game, Invitation, Membership, Role, Scope
 from tests import hub
 from tests.management_api import game_api, member_api, problem_of, user_api
 
@@ -94,6 +94,21 @@ def test_a_role_is_changed_and_a_member_removed_in_the_audit_log(game: Game) -> 
         (1, "Token “Script”"),
         (2, "Token “Script”"),
     ]
+
+
+def test_a_removal_revokes_the_service_tokens_of_the_member_if_asked(game: Game) -> None:
+    api, live = game_api(game), ApiToken.objects.live().order_by("name").values_list("name", flat=True)
+    for name, query, left in (
+        ("ada", "", ["Script", "ada"]),
+        ("bo", "?revoke_tokens=false", ["Script", "ada", "bo"]),
+        ("cy", "?revoke_tokens=true", ["Script", "ada", "bo"]),
+    ):
+        row = member(game, name)
+        values: dict[str, Any] = {"role": Role.ADMIN, "scopes": [Scope.READ], "created_by": row.user}
+        tokens.create_game_token(game=game, name=name, **values)
+        problem_of(api.delete(f"games/{game.slug}/members/{row.pk}?revoke_tokens=1"), 400)
+        assert api.delete(f"games/{game.slug}/members/{row.pk}{query}").status_code == 204
+        assert sorted(live.all()) == left
 
 
 def test_a_game_keeps_an_admin(game: Game) -> None:

@@ -351,6 +351,7 @@ def test_waiting_deliveries_are_sent_now_or_the_refusal_is_a_conflict(api: Api, 
     problem_of(api.post(f"{path}/{config.pk}/try-now"), 409)
     factories.delivery(config, next_attempt_at=timezone.now() + timedelta(hours=1))
     assert api.post(f"{path}/{config.pk}/try-now").json() == {"deliveries": 1}
+    assert entries(game).order_by("-pk")[0].changes == {"deliveries": ["waiting", "sent now"]}
     assert Delivery.objects.get().next_attempt_at <= timezone.now()
 
 

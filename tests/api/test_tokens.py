@@ -80,6 +80,32 @@ def test_only_an_admin_creates_tokens_so_that_no_role_is_higher_than_its_own(gam
     assert not ApiToken.objects.filter(name="CI").exists()
 
 
+def test_a_token_passes_on_no_later_end_than_its_own(game: Game) -> None:
+    end = clock.now() + timedelta(hours=1)
+    new = tokens.create_game_token(game=game, name="S", role=Role.ADMIN, scopes=[Scope.MEMBERS], expires_at=end)
+    api, body = Api(new.value), {"name": "Made", "role": "admin", "scopes": ["members"]}
+    for stated in ({}, {"expires_at": None}, {"expires_at": (end + timedelta(seconds=1)).isoformat()}):
+        problem = problem_of(api.post(f"games/{game.slug}/tokens", {**body, **stated}), 400)
+        assert problem["errors"][0]["field"] == "expires_at"
+        assert problem["errors"][0]["message"] == (
+            "A token cannot create a token that ends later than itself. State an end that is no later."
+        )
+    assert not ApiToken.objects.filter(name="Made").exists()
+    made = api.post(f"games/{game.slug}/tokens", {**body, "expires_at": end.isoformat()})
+    assert (made.status_code, ApiToken.objects.get(name="Made").expires_at) == (201, end)
+
+
+def test_the_successor_of_a_token_ends_with_the_token_that_rotates_it(game: Game) -> None:
+    end = clock.now() + timedelta(hours=1)
+    new = tokens.create_game_token(game=game, name="S", role=Role.ADMIN, scopes=[Scope.MEMBERS], expires_at=end)
+    later = tokens.create_game_token(
+        game=game, name="L", role=Role.ADMIN, scopes=[Scope.MEMBERS], expires_at=end + timedelta(days=9)
+    )
+    for row in (token_of(game, Scope.MEMBERS), later.token, new.token):
+        made = Api(new.value).post(f"games/{game.slug}/tokens/{row.pk}/rotate", {"overlap_hours": 24})
+        assert (made.status_code, ApiToken.objects.get(pk=made.json()["id"]).expires_at) == (201, end)
+
+
 def test_a_token_rotates_itself_with_an_overlap(game: Game) -> None:
     old = tokens.create_game_token(game=game, name="CI", role=Role.ADMIN, scopes=[Scope.MEMBERS])
     api, path = Api(old.value), f"games/{game.slug}/tokens/{old.token.pk}/rotate"

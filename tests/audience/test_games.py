@@ -8,7 +8,7 @@ import pytest
 from django.contrib.messages import get_messages
 from django.db import IntegrityError, connection, transaction
 
-from audience.games.new_game import create_game
+from audience.games.new_game import GameRefused, create_game
 from audience.models import Game, Membership, Role
 from tests import hub
 
@@ -26,6 +26,16 @@ def test_a_slug_that_is_taken_is_numbered() -> None:
     made = [create_game(name="Sky Raiders", slug="sky-raiders", created_by=founder) for _ in range(3)]
     assert [game.slug for game in made] == ["sky-raiders", "sky-raiders-2", "sky-raiders-3"]
     assert Membership.objects.filter(user=founder, role=Role.ADMIN).count() == 3
+
+
+@pytest.mark.django_db
+def test_a_stated_slug_that_was_taken_meanwhile_is_refused() -> None:
+    founder: Any = hub.user("founder")
+    create_game(name="Sky Raiders", slug="sky-raiders", created_by=founder)
+    with pytest.raises(GameRefused, match="Another game has this URL name. Choose another one."):
+        create_game(name="Sky Raiders", slug="sky-raiders", created_by=founder, only_this_slug=True)
+    assert slugs() == ["sky-raiders"]
+    assert create_game(name="Other", slug="other", created_by=founder, only_this_slug=True).slug == "other"
 
 
 @pytest.mark.django_db

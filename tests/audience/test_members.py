@@ -15,9 +15,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience.accounts import members
+from audience.accounts import members, tokens
 from audience.accounts.members import MembersError
-from audience.models import Game, Invitation, Membership, Role
+from audience.models import ApiToken, Game, Invitation, Membership, Role, Scope
 from audience.models.keys import sha256_hex
 from tests import factories, hub
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
@@ -268,6 +268,49 @@ def test_a_removed_member_loses_access_at_once(game: Game, admin: Client) -> Non
     assert viewer.get(f"/g/{game.slug}/").status_code == 200
     admin.post(path(game, f"{member_of(game, 'viewer-of-sky-raiders').pk}/remove/"))
     assert viewer.get(f"/g/{game.slug}/").status_code == 404
+
+
+@pytest.mark.parametrize(("act", "form"), [("remove", {}), ("role", {"role": "viewer"})])
+def test_the_service_tokens_that_a_member_created_end_only_if_asked(
+    game: Game, other_game: Game, admin: Client, act: str, form: dict[str, str]
+) -> None:
+    own: Any = member_of(game, "admin-of-sky-raiders").user
+    leaving = Membership.objects.create(game=game, user=hub.user("second"), role=Role.ADMIN)
+
+    def made(name: str, creator: Any, of: Game = game) -> ApiToken:
+        values: dict[str, Any] = {"name": name, "role": Role.ADMIN, "scopes": [Scope.MEMBERS], "created_by": creator}
+        return tokens.create_game_token(game=of, **values).token
+
+    made("Theirs", leaving.user), made("Mine", own), made("Elsewhere", leaving.user, other_game)
+    tokens.revoke_token(token=made("Ended", leaving.user))
+    page = admin.get(path(game, f"{leaving.pk}/{act}/")).content.decode()
+    assert [name for name in ("Theirs", "Mine", "Elsewhere", "Ended") if f"<li>{name} (" in page] == ["Theirs"]
+    assert "They created 1 service token of Sky Raiders" in page
+    assert 'name="revoke_tokens"' in page
+    assert "checked" not in page.split('name="revoke_tokens"')[1].split(">")[0]
+    live = ApiToken.objects.live().order_by("name").values_list("name", flat=True)
+    admin.post(path(game, f"{leaving.pk}/{act}/"), form)
+    assert list(live.all()) == ["Elsewhere", "Mine", "Theirs"]
+    again, _ = Membership.objects.update_or_create(game=game, user=leaving.user, defaults={"role": Role.ADMIN})
+    admin.post(path(game, f"{again.pk}/{act}/"), {**form, "revoke_tokens": "on"})
+    assert list(live.all()) == ["Elsewhere", "Mine"]
+    assert not Membership.objects.filter(game=game, user=leaving.user, role=Role.ADMIN).exists()
+
+
+def test_a_refused_removal_revokes_no_token(game: Game, admin: Client) -> None:
+    own = member_of(game, "admin-of-sky-raiders")
+    values: dict[str, Any] = {"name": "CI", "role": Role.ADMIN, "scopes": [Scope.READ], "created_by": own.user}
+    tokens.create_game_token(game=game, **values)
+    for act, form in (("remove", {}), ("role", {"role": "viewer"})):
+        page = admin.post(path(game, f"{own.pk}/{act}/"), {**form, "revoke_tokens": "on"}).content.decode()
+        assert "You created 1 service token of Sky Raiders" in page
+    assert ApiToken.objects.live().count() == 1
+
+
+def test_a_member_without_service_tokens_has_no_question_about_them(game: Game, admin: Client) -> None:
+    own = member_of(game, "admin-of-sky-raiders")
+    for act in ("remove", "role"):
+        assert "revoke_tokens" not in admin.get(path(game, f"{own.pk}/{act}/")).content.decode()
 
 
 def test_every_change_of_a_member_leaves_an_audit_entry_with_user_and_ip_address(game: Game, admin: Client) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -17,10 +17,12 @@ from django.utils import timezone
 from audience.accounts.audit_log import entries
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key
+from audience.intake import dry_run
 from audience.intake.messages.message import Rejected
 from audience.intake.rejections import RevalidationStatus, revalidate_rejection, revalidation_obstacle
 from audience.intake.requests import auth, prefetch, suppressed_ids
 from audience.models import (
+    ApiKey,
     Batch,
     Dialect,
     Erasure,
@@ -39,9 +41,11 @@ from audience.models import (
 )
 from audience.privacy import erasure, suppression
 from audience.storage import rollups
+from consent.models import ConsentDecision
 from tests import factories, hub
 from tests.audience import immutable
 from tests.audience.wire import basic, bearer
+from tests.management_api import game_api
 
 pytestmark = pytest.mark.django_db
 
@@ -141,6 +145,83 @@ def test_a_batch_of_rudderstack_is_taken_without_the_message(game: Game, key: Ne
     assert_only_ids_of_messages_are_stored(3)
     receipt.refresh_from_db()
     assert receipt.suppressed_messages == 3
+
+
+@pytest.mark.parametrize("ids", ERASED)
+def test_validation_says_that_the_message_is_refused(game: Game, key: NewKey, ids: dict[str, str]) -> None:
+    play(key)
+    receipt = erase(game)
+    refused = immutable.message(**{"userId": immutable.ABSENT, **ids})
+    body = json.dumps({"messages": [refused, immutable.message(userId="somebody-else")]}).encode()
+    for sender in (ApiKey.objects.get(pk=key.key.pk), ApiKey(game=game, dialect=Dialect.IMMUTABLE)):
+        found = dry_run.check(key=sender, body=body).messages
+        assert [(one.status, [error.code for error in one.errors]) for one in found] == [
+            ("rejected", ["SUPPRESSED"]),
+            ("accepted", []),
+        ]
+    assert not Rejection.objects.exists()
+    receipt.refresh_from_db()
+    assert receipt.suppressed_messages == 0
+
+
+@pytest.mark.parametrize("dialect", [Dialect.RUDDERSTACK, Dialect.METAROUTER])
+def test_validation_says_it_for_a_batch(game: Game, key: NewKey, dialect: Dialect) -> None:
+    play(key)
+    erase(game)
+    body = json.dumps({"batch": [track(OTHER), track(ERASED[0]), track(OTHER)]}).encode()
+    found = dry_run.check(key=ApiKey(game=game, dialect=dialect), body=body).messages
+    assert [(one.index, one.status) for one in found] == [(0, "accepted"), (1, "rejected"), (2, "accepted")]
+    assert [error.code for error in found[1].errors] == ["SUPPRESSED"]
+
+
+def test_validation_says_it_for_a_request_of_parcelvoy(game: Game, key: NewKey) -> None:
+    play(key)
+    erase(game)
+    sender = ApiKey(game=game, dialect=Dialect.PARCELVOY)
+    erased = {"name": "purchase", "external_id": USER, "user": {"email": "ada@studio.example"}}
+    other = {"name": "purchase", "external_id": "somebody-else"}
+    checked = dry_run.check(key=sender, body=json.dumps([other, erased, other]).encode())
+    found = checked.messages
+    assert checked.status == 204
+    assert [(one.index, one.status) for one in found] == [(0, "accepted"), (1, "rejected"), (2, "accepted")]
+    assert [error.code for error in found[1].errors] == ["SUPPRESSED"]
+    checked = dry_run.check(key=sender, body=json.dumps([erased]).encode())
+    assert (checked.status, [(one.index, one.status) for one in checked.messages]) == (422, [(0, "rejected")])
+
+
+def test_a_consent_decision_does_not_store_the_id_again(game: Game, key: NewKey) -> None:
+    play(key)
+    erase(game)
+    headers = {"x-immutable-publishable-key": key.value}
+
+    def put(anonymous_id: str) -> HttpResponse:
+        body = {"anonymousId": anonymous_id, "status": "none", "source": "banner"}
+        return Client().put(immutable.CONSENT, body, "application/json", headers=headers)
+
+    refused, stored = put(ANON), put("another-browser")
+    assert (refused.status_code, refused.content) == (stored.status_code, stored.content) == (204, b"")
+    assert set(refused.headers) == set(stored.headers)
+    assert list(ConsentDecision.objects.values_list("anonymous_id", flat=True)) == ["another-browser"]
+    problem = game_api(game).put(f"/api/v1/games/{game.slug}/consent", {"anonymous_id": ANON, "level": "none"})
+    assert (problem.status_code, problem.json()["errors"][0]["code"]) == (409, "suppressed")
+    assert ANON not in problem.content.decode()
+    assert ConsentDecision.objects.count() == 1
+    assert not entries(game).filter(changes__has_key="consent").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_is_counted_once_if_the_count_of_another_erasure_fails(game: Game) -> None:
+    first, second = (erase(game, subject) for subject in ("one", "two"))
+    most = 2**63 - 1
+    Erasure.objects.filter(pk=second.pk).update(suppressed_messages=most)
+
+    rejected = [Rejected(None, [], {}, suppressed_by=one.pk) for one in (first, second)]
+    with pytest.raises(DataError):
+        suppressed_ids.count(game.pk, rejected)
+    Erasure.objects.filter(pk=second.pk).update(suppressed_messages=0)
+    suppressed_ids.count(game.pk, rejected[1:])
+    counts = {row.pk: row.suppressed_messages for row in Erasure.objects.all()}
+    assert counts == {first.pk: 1, second.pk: 2}
 
 
 def test_a_batch_of_metarouter_names_the_message(game: Game, key: NewKey) -> None:

@@ -9,10 +9,11 @@ from rest_framework.response import Response
 
 from audience.api.consent.serializers import EXAMPLE, DecisionSerializer, NewDecisionSerializer, decision_values
 from audience.api.toolkit.operations import requires
+from audience.api.toolkit.problems import Conflict
 from audience.api.toolkit.views import GameViewSet
 from audience.ids.values import canonical, clean
 from audience.models import Role, Scope
-from audience.privacy.decisions import set_decision
+from audience.privacy.decisions import DecisionRefused, set_decision
 from consent.models import ConsentDecision, Level
 
 
@@ -60,12 +61,16 @@ class ConsentViewSet(GameViewSet):
         """Record a consent decision of an anonymous ID. It is in force from now on, as one that a client records.
 
         A lower level also applies to conversions that are waiting. The decision and who made it are in the audit log.
+        An ID of an erased player whose later events are refused is answered with 409.
         """
         data = self.body(NewDecisionSerializer)
-        decision = set_decision(
-            game=self.game,
-            anonymous_id=data["anonymous_id"],
-            level=Level(data["level"]),
-            source=data["source"],
-        )
+        try:
+            decision = set_decision(
+                game=self.game,
+                anonymous_id=data["anonymous_id"],
+                level=Level(data["level"]),
+                source=data["source"],
+            )
+        except DecisionRefused as refused:
+            raise Conflict(str(refused), field="anonymous_id", code="suppressed") from None
         return Response(DecisionSerializer(decision_values(decision, addresses=self.addresses)).data)

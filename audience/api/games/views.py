@@ -72,9 +72,11 @@ class GamesViewSet(GameViewSet):
         data = self.body(GameCreateSerializer)
         try:
             slug = new_game.free_slug(name=data["name"], slug=data["slug"])
+            # A script that states a slug uses it in its next requests.
+            only_this = bool(data["slug"])
+            game = new_game.create_game(name=data["name"], slug=slug, created_by=self.user, only_this_slug=only_this)
         except new_game.GameRefused as refused:
             raise Refused(str(refused), field="slug") from None
-        game = new_game.create_game(name=data["name"], slug=slug, created_by=self.user)
         response = Response(GameSerializer(values_of(game, Role.ADMIN)).data, status=status.HTTP_201_CREATED)
         return with_etag(response, _etag(game))
 

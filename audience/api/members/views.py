@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from audience.accounts import members, second_factor
 from audience.api.members.serializers import EXAMPLE, MemberChangeSerializer, MemberSerializer
+from audience.api.toolkit.filtering import FlagParameter, QuerySerializer
 from audience.api.toolkit.operations import reads, requires
 from audience.api.toolkit.problems import Conflict
 from audience.api.toolkit.views import GameViewSet
@@ -23,6 +24,10 @@ class MemberFilter(filters.FilterSet):
     role = filters.ChoiceFilter(choices=Role.choices)
 
 
+class RemovalQuery(QuerySerializer):
+    revoke_tokens = FlagParameter(default=False, help_text="Also revoke the service tokens that the member created.")
+
+
 class MemberViewSet(GameViewSet):
     tag = "Members"
     operations = {
@@ -31,6 +36,7 @@ class MemberViewSet(GameViewSet):
         "partial_update": requires(Scope.MEMBERS, Role.ADMIN),
         "destroy": requires(Scope.MEMBERS, Role.ADMIN),
     }
+    queries = {"destroy": RemovalQuery}
     filterset_class = MemberFilter
     queryset = Membership.objects.none()
     serializer_class = MemberSerializer
@@ -55,7 +61,10 @@ class MemberViewSet(GameViewSet):
         ],
     )
     def partial_update(self, request: Request, game: str, id: str) -> Response:
-        """Change the role of a member. A game always has an admin."""
+        """Change the role of a member. A game always has an admin.
+
+        Service tokens that the member created keep their own role.
+        """
         member = self._member(id)
         data = self.body(MemberChangeSerializer, partial=True)
         try:
@@ -66,9 +75,13 @@ class MemberViewSet(GameViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, game: str, id: str) -> Response:
-        """Remove a member. A game always has an admin."""
+        """Remove a member. A game always has an admin.
+
+        The member's own tokens lose access. Service tokens that the member created keep working, unless
+        `revoke_tokens` is true.
+        """
         try:
-            members.remove(membership=self._member(id))
+            members.remove(membership=self._member(id), revoke_tokens=self.query()["revoke_tokens"])
         except members.MembersError as error:
             raise Conflict(str(error)) from None
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from audience.accounts import mail, members, second_factor
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
-from audience.models import Invitation, Membership, Role
+from audience.models import ApiToken, Invitation, Membership, Role
 from audience.wording.articles import with_article
 
 ROLES_HELP = "Viewers can view. Marketers can also manage postbacks. Admins can also manage keys, members and privacy."
@@ -27,6 +27,23 @@ class RoleForm(forms.Form):
     role = forms.TypedChoiceField(
         choices=Role.choices, coerce=Role, initial=Role.VIEWER, widget=forms.RadioSelect, help_text=ROLES_HELP
     )
+
+
+class MemberTokensForm(forms.Form):
+    """Whether the service tokens that a member created end too."""
+
+    revoke_tokens = forms.BooleanField(
+        required=False,
+        label="Revoke these service tokens too",
+        help_text="Programs that use them are refused immediately. To replace them without an interruption, "
+        "rotate them on the page API tokens first.",
+    )
+
+
+class MemberRoleForm(MemberTokensForm, RoleForm):
+    """The new role of a member."""
+
+    field_order = ("role", "revoke_tokens")
 
 
 class InviteForm(RoleForm):
@@ -82,31 +99,33 @@ def member_invite(request: HubRequest, membership: Membership) -> HttpResponse:
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def member_role(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     member = _member(membership, pk)
-    form = RoleForm(request.POST or None, initial={"role": member.role})
+    form = MemberRoleForm(request.POST or None, initial={"role": member.role})
     if request.method == "POST" and form.is_valid():
         try:
-            members.change_role(membership=member, role=form.cleaned_data["role"])
+            members.change_role(membership=member, **form.cleaned_data)
         except members.MembersError as error:
             form.add_error("role", str(error))
         else:
             role = with_article(member.get_role_display().lower())
             messages.success(request, f"{member.user.email} is {role} of {member.game} now.")
             return _redirect_after(request, member)
-    return page(request, "hub/members/role.html", membership, form=form, member=member)
+    return page(request, "hub/members/role.html", membership, form=form, member=member, tokens=_tokens_of(member))
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def member_remove(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     member, refusal = _member(membership, pk), ""
-    if request.method == "POST":
+    form = MemberTokensForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
         try:
-            members.remove(membership=member)
+            members.remove(membership=member, **form.cleaned_data)
         except members.MembersError as error:
             refusal = str(error)
         else:
             messages.success(request, f"{member.user.email} is no longer a member of {member.game}.")
             return _redirect_after(request, member)
-    return page(request, "hub/members/remove.html", membership, member=member, refusal=refusal)
+    context = {"member": member, "refusal": refusal, "form": form, "tokens": _tokens_of(member)}
+    return page(request, "hub/members/remove.html", membership, **context)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))
@@ -165,6 +184,10 @@ def _redirect_after(request: HubRequest, member: Membership) -> HttpResponse:
 
 def _member(membership: Membership, pk: int) -> Membership:
     return get_object_or_404(Membership.objects.select_related("user", "game"), game=membership.game, pk=pk)
+
+
+def _tokens_of(member: Membership) -> list[ApiToken]:
+    return list(ApiToken.objects.created_by_member(member))
 
 
 def _invitation(membership: Membership, pk: int) -> Invitation:

@@ -26,7 +26,8 @@ class TokenForm(forms.Form):
         coerce=Scope,
         initial=[Scope.READ],
         widget=forms.CheckboxSelectMultiple,
-        help_text="Select only what the program needs. The role still decides: a scope adds no rights.",
+        help_text="Select only what the program needs. The role still decides: a scope adds no rights. With the role "
+        "of an admin, “members” is in effect every right, since it may invite an admin.",
         error_messages={"required": "Select at least one scope."},
     )
     ends_on = LastDayField(

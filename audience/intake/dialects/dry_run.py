@@ -17,14 +17,12 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest
 
 from audience.intake.dialects import immutable, parcelvoy, segment_requests
-from audience.intake.dialects.refusing import RefusingView
-from audience.intake.dialects.responses import Refusal
 from audience.intake.dialects.revalidation import PARCELVOY_VIEWS
 from audience.intake.dialects.segment import TYPES
 from audience.intake.dialects.segment_fields import text_of
 from audience.intake.dialects.segment_views import Members, SegmentView
-from audience.intake.messages.message import Message, Rejected, Violation
-from audience.intake.storing.accept import AcceptResult
+from audience.intake.dialects.without_effects import Outcome, WithoutEffects
+from audience.intake.messages.message import Message, Rejected
 from audience.intake.storing.rows import Submission
 from audience.models import ApiKey, Dialect, Kind
 
@@ -35,18 +33,6 @@ ROUTES: Mapping[Dialect, tuple[str, ...]] = {
     Dialect.METAROUTER: (segment_requests.BATCH, *TYPES),
     Dialect.PARCELVOY: tuple(sorted(PARCELVOY_VIEWS, key=lambda route: route != parcelvoy.EventsView.route)),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What becomes of the item `index` of the body; None if the request is refused as a whole.
-
-    `messages` are those of the item: none if it has errors, two for an event of Parcelvoy with a `user`.
-    """
-
-    index: int | None
-    messages: Sequence[Message]
-    errors: Sequence[Violation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,56 +47,6 @@ class DryRun:
     items: int
 
 
-class WithoutEffects(RefusingView):
-    """Added in front of a view. `given_key` is used instead of the key of the request; with `knows_caller` its
-    restrictions to origins and addresses apply."""
-
-    given_key: ApiKey
-    given_time: datetime
-    knows_caller = False
-
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes)
-        self.payload_read: Any = None
-        self.found: list[Outcome] = []
-        self.submitted: list[Submission] = []
-
-    def prepare(self) -> None:
-        super().prepare()  # type: ignore[misc]
-        self.received_at = self.given_time
-
-    def require_key(self, *args: Any, **kwargs: Any) -> ApiKey:
-        self.admit(self.given_key)
-        return self.given_key
-
-    def admit(self, key: ApiKey) -> None:
-        self.admitted_key = key
-
-    def caller_violation(self, key: ApiKey) -> Violation | None:
-        return super().caller_violation(key) if self.knows_caller else None
-
-    def decode(self, data: bytes, **options: Any) -> Any:
-        self.payload_read = super().decode(data, **options)
-        return self.payload_read
-
-    def submission(self, key: ApiKey, messages: Sequence[Message], rejected: Sequence[Rejected]) -> Submission:
-        # First, since the address of the caller is added to copies of the messages.
-        self.found += self.outcomes(messages, rejected)
-        return super().submission(key, messages, rejected)
-
-    def with_request_rejection(self, refusal: Refusal, violation: Violation) -> Refusal:
-        self.found.append(Outcome(None, (), (violation,)))
-        return refusal
-
-    async def accept(self, request: Sequence[Submission]) -> list[AcceptResult]:
-        self.submitted += request
-        return [AcceptResult(len(one.messages), 0, len(one.rejected)) for one in request]
-
-    def outcomes(self, messages: Sequence[Message], rejected: Sequence[Rejected]) -> Iterator[Outcome]:
-        """Yield the outcomes of one call of `submission`."""
-        raise NotImplementedError
-
-
 class ImmutableDryRun(WithoutEffects, immutable.MessagesView):
     def outcomes(self, messages: Sequence[Message], rejected: Sequence[Rejected]) -> Iterator[Outcome]:
         """Messages are found in the body by identity; equal small numbers are one object, in their order."""
@@ -118,7 +54,9 @@ class ImmutableDryRun(WithoutEffects, immutable.MessagesView):
         for index, raw in enumerate(self.payload_read["messages"]):
             places[id(raw)].append(index)
         yield from (Outcome(places[id(one.raw)].popleft(), (one,), ()) for one in messages)
-        yield from (Outcome(places[id(one.raw)].popleft(), (), one.errors) for one in rejected)
+        raws = {id(one): message.raw for one, message in self.refused}
+        for one in rejected:
+            yield Outcome(places[id(raws.get(id(one), one.raw))].popleft(), (), one.errors)
 
 
 class SegmentDryRun(WithoutEffects, SegmentView):
@@ -139,15 +77,26 @@ class SegmentDryRun(WithoutEffects, SegmentView):
 
 
 class ParcelvoyDryRun(WithoutEffects, parcelvoy.ParcelvoyView):
+    parsed: Sequence[Message] = ()
+
+    def without_suppressed(self, key: ApiKey, messages: list[Message]) -> tuple[list[Message], list[Rejected]]:
+        self.parsed = messages
+        return super().without_suppressed(key, messages)
+
     def outcomes(self, messages: Sequence[Message], rejected: Sequence[Rejected]) -> Iterator[Outcome]:
         """An invalid item refuses the request; the path of its violation begins with its place in a list."""
-        by_item: dict[int, list[Message]] = defaultdict(list)
-        places = accumulate((not message.is_joined for message in messages), initial=-1)
+        places = accumulate((not message.is_joined for message in self.parsed), initial=-1)
         next(places)
-        for place, message in zip(places, messages, strict=True):
-            by_item[place].append(message)
+        place_of = {id(message): place for place, message in zip(places, self.parsed, strict=True)}
+        by_item: dict[int, list[Message]] = defaultdict(list)
+        for message in messages:
+            by_item[place_of[id(message)]].append(message)
         yield from (Outcome(place, tuple(found), ()) for place, found in by_item.items())
-        for violation in (violation for one in rejected for violation in one.errors):
+        # Once for an item of two messages.
+        errors_of = {place_of[id(message)]: one.errors for one, message in self.refused}
+        yield from (Outcome(place, (), errors) for place, errors in errors_of.items())
+        others = [one for one in rejected if not one.suppressed_by]
+        for violation in (violation for one in others for violation in one.errors):
             stated, _, _ = violation.field.partition("/")
             is_listed = isinstance(self.payload_read, list) and stated.isdecimal()
             index = int(stated) if is_listed else 0 if isinstance(self.payload_read, dict) else None

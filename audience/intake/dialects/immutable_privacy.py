@@ -28,8 +28,8 @@ class TrackingConsentView(PrivacyView):
 
     def put(self, request: Request) -> HttpResponse:
         decision = self.validated_body(DecisionSerializer)
-        decisions.record(
-            game_id=self.key.game_id,
+        decisions.record_of_client(
+            game=self.key.game,
             anonymous_id=canonical(decision["anonymousId"]),
             level=decision["status"],
             source=decision["source"],

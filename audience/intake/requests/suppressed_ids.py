@@ -16,7 +16,7 @@ from django.db.models import F
 from audience.ids.values import canonical
 from audience.intake.messages.message import Message, Rejected
 from audience.intake.requests import prefetch
-from audience.models import ApiKey, Erasure, Game, Suppression
+from audience.models import ApiKey, Erasure, Game, Suppression, SuppressionVersion
 from audience.models.erasure import ReceiptKeyLost, receipt_key, subject_hashes
 from audience.models.people import ANONYMOUS, USER
 
@@ -41,6 +41,10 @@ class SuppressedIds:
     def includes(self, values: Iterable[str]) -> bool:
         """Whether one of the values is a suppressed id of any namespace."""
         return self._find((namespace, value) for value in values for namespace in NAMESPACES) is not None
+
+    def includes_anonymous(self, value: str) -> bool:
+        """Whether this is a suppressed anonymous id."""
+        return self._find([(ANONYMOUS, value)]) is not None
 
     def _find(self, ids: Iterable[tuple[str, str]]) -> UUID | None:
         texts = [f"{namespace}:{canonical(value)}" for namespace, value in ids if value]
@@ -69,6 +73,12 @@ def attach(keys: Iterable[ApiKey]) -> None:
     for key in keys:
         version = getattr(key.game, "suppression_version", None)
         key.game.suppressed_ids = _of(key.game, version.number) if version else None
+
+
+def read(game: Game) -> SuppressedIds | None:
+    """Return the suppressed ids of a game, whose version is read now; None if it has none."""
+    number = SuppressionVersion.objects.filter(game=game).values_list("number", flat=True).first()
+    return None if number is None else _of(game, number)
 
 
 def _of(game: Game, version: int) -> SuppressedIds | None:
@@ -109,11 +119,12 @@ def _save_counts() -> None:
     with _lock:
         counts, _refused.counts, _refused.is_scheduled = _refused.counts, Counter(), False
     try:
-        for (game_id, erasure), number in counts.items():
+        for (game_id, erasure), number in list(counts.items()):
             rows = Erasure.objects.filter(game=game_id, pk=erasure)
             rows.update(suppressed_messages=F("suppressed_messages") + number)
+            del counts[game_id, erasure]
     except Exception:
-        # Counted with the next refused message.
+        # The others are counted with the next refused message.
         with _lock:
             _refused.counts.update(counts)
         raise
