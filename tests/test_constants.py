@@ -34,7 +34,7 @@ REAL_VALUES = {
     "audience.intake.links.views.MAX_WAIT_SECONDS": 1.0,
     "audience.intake.links.lookup.LINK_CACHE_SECONDS": 1.0,
     "audience.intake.links.counting.SAVE_SECONDS": 0.5,
-    "audience.intake.links.visitors.COOKIE_SECONDS": 400 * 86_400,
+    "audience.intake.requests.visitor_cookies.MAX_AGE_SECONDS": 400 * 86_400,
     # What the event catalog stores of a client's own texts.
     "audience.digest.count_limits.MAX_NAMES": 500,
     "audience.digest.count_limits.MAX_SENDERS": 20,
