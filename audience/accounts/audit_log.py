@@ -5,6 +5,7 @@ auditlog records every `save()` and `delete()` of the models registered in audie
 those of the current request.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ from audience.models import Game
 
 # The actor of changes with a token of a game is `Token “<name>”`.
 TOKEN_ACTOR = "Token “"
+# The email address of an entry about a change with a member's token ends with this.
+MEMBER_TOKEN = re.compile(r" with token “(.*)”", re.DOTALL)
+MAX_ACTOR_LENGTH = 254
 # {field: (before, after)} as text, "None" for no value, as auditlog writes it.
 Changes = Mapping[str, tuple[str, str]]
 
@@ -52,6 +56,18 @@ def set_actor(user: Any = None, *, email: str = "") -> None:
     context = auditlog_value.get(None)
     if context is not None:
         context["actor"], context["actor_email"] = user, email or user.email
+
+
+def member_token_actor(user: Any, name: str) -> str:
+    """Return the actor of changes with a member's token, for `set_actor`."""
+    suffix = f" with token “{name}”"
+    return f"{user.email or user.get_username()}"[: MAX_ACTOR_LENGTH - len(suffix)] + suffix
+
+
+def member_token(actor_email: str | None) -> str:
+    """Return the name of the member's token of an entry, '' if it was made in the browser or by a game's token."""
+    match = MEMBER_TOKEN.search(actor_email or "")
+    return match[1] if match else ""
 
 
 def token_actor(name: str) -> str:

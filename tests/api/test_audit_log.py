@@ -37,13 +37,28 @@ def test_an_entry_says_who_changed_what(game: Game) -> None:
     assert row.pop("recorded_at").endswith("Z")
     assert row == {
         "id": entry.pk,
-        "actor": {"id": "token:Script", "name": "Token “Script”"},
+        "actor": {"id": "token:Script", "name": "Token “Script”", "token": ""},
         "address": "127.0.0.1",
         "kind": "apikey",
         "action": "update",
         "subject": {"id": str(key.pk), "name": f"web ({key.prefix}…)"},
         "changes": [{"field": "revoked_at", "before": None, "after": f"{key.revoked_at:%Y-%m-%dT%H:%M:%SZ}"}],
     }
+
+
+def test_a_change_with_a_members_token_names_the_member_and_the_token(game: Game) -> None:
+    api = member_api(game, Role.ADMIN)
+    assert api.post(f"games/{game.slug}/keys", {"name": "Backend"}).status_code == 201
+    user = game.memberships.get().user
+    actor = {"id": str(user.pk), "name": user.email, "token": "Laptop"}
+    assert next(row["actor"] for row in listed(api, game) if row["kind"] == "apikey") == actor
+    page = hub.normalized_html(hub.signed_in(user).get(f"/g/{game.slug}/audit-log/").content.decode())
+    assert "Token “Laptop”" in page
+    csv = api.get(f"games/{game.slug}/audit-log", accept="text/csv")
+    assert f"{user.email}, token “Laptop”" in b"".join(csv.streaming_content).decode()  # type: ignore[attr-defined]
+    with set_actor(user):
+        revoke_key(key=game.api_keys.get())
+    assert listed(api, game)[0]["actor"] == {**actor, "token": ""}
 
 
 def test_filters_are_those_of_the_page(game: Game) -> None:

@@ -42,7 +42,7 @@ class TokenAuthentication(BaseAuthentication):
         if token.user is None:
             audit_log.set_actor(email=audit_log.token_actor(token.name))
             return GameAccount(), token
-        audit_log.set_actor(token.user)
+        audit_log.set_actor(token.user, email=audit_log.member_token_actor(token.user, token.name))
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

@@ -11,7 +11,7 @@ from postbacks.hub.audit_log.entries import audit_row
 EXAMPLE = {
     "id": 1204,
     "recorded_at": "2026-11-21T10:00:00Z",
-    "actor": {"id": "token:CI", "name": "Token “CI”"},
+    "actor": {"id": "7", "name": "ada@studio.example", "token": "Laptop"},
     "address": "192.0.2.7",
     "kind": "apikey",
     "action": "update",
@@ -23,6 +23,7 @@ EXAMPLE = {
 class ActorSerializer(ReadSerializer):
     id = serializers.CharField(help_text="For the filter `actor`.")
     name = serializers.CharField(help_text="Email address, `Token “<name>”`, or `Afterclick` for the product itself.")
+    token = serializers.CharField(help_text="The name of the member's token that was used; empty in the browser.")
 
 
 class SubjectSerializer(ReadSerializer):
@@ -56,7 +57,7 @@ class AuditEntrySerializer(ReadSerializer):
         return {
             "id": row.pk,
             "recorded_at": serializers.DateTimeField().to_representation(row.recorded_at),
-            "actor": {"id": row.actor_id, "name": row.actor},
+            "actor": {"id": row.actor_id, "name": row.actor, "token": row.token},
             "address": row.address or None,
             "kind": entry.content_type.model,
             "action": next(name for name, value in ACTIONS.items() if value == entry.action),

@@ -8,6 +8,7 @@ from typing import Any
 
 from auditlog.models import LogEntry
 
+from audience.accounts.audit_log import member_token
 from audience.wording import dates
 from postbacks.hub.audit_log.actors import SYSTEM_NAME, actor_id
 
@@ -113,13 +114,14 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """`actor_id` is the actor for a filter (actors.py), `address` the IP address or ''. `is_long`: a created or deleted
-    row, whose many values the page collapses."""
+    """`actor_id` is the actor for a filter (actors.py), `token` the name of the member's token that was used or '',
+    `address` the IP address or ''. `is_long`: a created or deleted row, whose many values the page collapses."""
 
     pk: int
     recorded_at: datetime
     actor: str
     actor_id: str
+    token: str
     address: str
     kind: str
     action: str
@@ -135,6 +137,7 @@ def audit_row(entry: Any) -> AuditRow:
         recorded_at=entry.timestamp,
         actor=_actor(entry),
         actor_id=actor_id(entry),
+        token=member_token(entry.actor_email) if entry.actor else "",
         address=entry.remote_addr or "",
         kind=KINDS.get(entry.content_type.model, entry.content_type.name.capitalize()),
         action=ACTIONS[entry.action],

@@ -79,4 +79,5 @@ def read_filter(request: HubRequest, game: Game) -> AuditFilter:
 
 def _cells(row: AuditRow) -> tuple[str, ...]:
     changes = "; ".join(f"{change.label}: {change.before or '–'} → {change.after or '–'}" for change in row.changes)
-    return (row.recorded_at.isoformat(), row.actor, row.address, row.kind, row.action, row.name, changes)
+    actor = f"{row.actor}, token “{row.token}”" if row.token else row.actor
+    return (row.recorded_at.isoformat(), actor, row.address, row.kind, row.action, row.name, changes)
