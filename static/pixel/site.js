@@ -86,8 +86,9 @@
       method: "POST", keepalive: true, headers: { "X-Requested-With": "afterclick" },
       body: new URLSearchParams({ id: value, known: known ? 1 : "", key: config.key, token }),
     }).then((answer) => answer.json(), () => ({}))
+  /** Sets the id unless consent was withdrawn since it was asked for. */
   const setId = (value) => {
-    if (!id) writeId((id = value))
+    if (asked && !id) writeId((id = value))
     flush()
   }
   /** Sets the id of this browser, a new one if it has none. */
@@ -103,7 +104,7 @@
     if (known && store("ac_day") === today) return
     serverId(value, known).then((answer) => {
       token = ""
-      if (answer.id) store("ac_day", today)
+      if (asked && answer.id) store("ac_day", today)
       setId(answer.id || value)
     })
     setTimeout(setId, 2e3, value)

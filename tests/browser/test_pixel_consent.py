@@ -128,6 +128,15 @@ def test_a_withdrawal_is_sent_and_everything_stored_is_deleted(
     assert Event.objects.count() == 3
 
 
+def test_no_late_answer_sets_the_id_again_after_a_withdrawal(opened: Callable[..., Page], site: Studio) -> None:
+    page = opened(consent="full", proxied=True)
+    page.evaluate("afterclick('consent', 'none')")
+    until(page, lambda: page.context.cookies() == [])
+    page.wait_for_timeout(2_500)  # the script waits 2 s for the server's id
+    assert page.context.cookies() == []
+    assert page.evaluate("Object.keys(localStorage)") == []
+
+
 def test_a_withdrawal_is_not_lost_during_an_outage(opened: Callable[..., Page], site: Studio) -> None:
     page = opened(consent="full")
     stored(page, 1)
