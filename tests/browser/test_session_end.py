@@ -109,7 +109,7 @@ def test_the_api_documentation_is_dark_where_the_system_is(page: Page, live_serv
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.goto("/api/docs/")
-        expect(page.locator(".opblock").first).to_be_visible()
+        expect(page.locator(".opblock").first).to_be_visible(timeout=60_000)
         backgrounds[scheme] = page.evaluate(
             "[getComputedStyle(document.documentElement), getComputedStyle(document.body)]"
             ".map(s => s.backgroundColor).find(c => c !== 'rgba(0, 0, 0, 0)') || 'canvas'"
