@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from audience.claims.browser import ID_SECONDS
 from audience.claims.redeeming import MAX_UNKNOWN_AN_HOUR
 from audience.games.keys import create_key
+from audience.intake.requests.visitor_cookies import MAX_AGE_SECONDS
 from audience.joins import codes
 from audience.models import Game, Join, KeyKind
 from audience.models.joins import CODE_LIFETIME
@@ -41,6 +41,6 @@ def test_a_code_is_redeemed_as_printed(live_server: Any, game: Game, language: s
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    assert f"lasts {ID_SECONDS // 86_400} days" in DOCUMENT
+    assert f"lasts {MAX_AGE_SECONDS // 86_400} days" in DOCUMENT
     assert f"valid for {CODE_LIFETIME.days} days" in DOCUMENT
     assert f"{MAX_UNKNOWN_AN_HOUR} unknown codes in an hour" in DOCUMENT
