@@ -25,7 +25,7 @@ from audience.api.toolkit.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from audience.api.toolkit.parsing import MAX_JSON_BYTES
 from audience.games.keys import NewKey, create_key
 from audience.intake import refusals
-from audience.intake.dialects import immutable, immutable_route, metarouter, parcelvoy, rudderstack
+from audience.intake.dialects import immutable, metarouter, parcelvoy, responses, rudderstack
 from audience.intake.dialects.responses import RequestProblem
 from audience.models import Dialect, Event, Game, Reason, Scope
 from audience.models.games import MIN_RETENTION_DAYS
@@ -85,8 +85,8 @@ def test_every_answer_of_parcelvoy_is_listed_with_its_sentence() -> None:
 
 
 def test_every_status_and_code_of_immutable_is_listed() -> None:
-    statuses = {400, *immutable_route.STATUSES.values()}
-    codes = {(str(status), immutable_route.CODES.get(status, "VALIDATION_ERROR")) for status in statuses}
+    statuses = {400, *responses.ENVELOPE_STATUSES.values()}
+    codes = {(str(status), responses.ENVELOPE_CODES.get(status, responses.DEFAULT_CODE)) for status in statuses}
     listed = {(row[0], row[1]) for row in rows("errors", "Immutable Audience")}
     assert listed == codes | {("404", "NOT_FOUND")}
 
@@ -112,7 +112,7 @@ def test_the_sizes_of_requests_are_those_of_the_server() -> None:
 def test_the_statuses_of_all_formats_have_advice() -> None:
     statuses = {status for status, *_ in (*rudderstack.ANSWERS.values(), *metarouter.ANSWERS.values())}
     statuses |= (
-        {status for status, *_ in parcelvoy.ANSWERS.values()} | set(immutable_route.STATUSES.values()) | {404, 422}
+        {status for status, *_ in parcelvoy.ANSWERS.values()} | set(responses.ENVELOPE_STATUSES.values()) | {404, 422}
     )
     listed = {int(status) for row in rows("errors", "By status") for status in row[0].split(", ")}
     assert listed == statuses

@@ -1,13 +1,13 @@
 """Limits how often one address may use a form of the claim page, and how often a game may try unknown codes."""
 
-import hashlib
-
 from django.core.cache import cache
+
+from audience.models.keys import sha256_hex
 
 
 def take(what: str, subject: str, *, limit: int, seconds: int) -> bool:
     """Count one use; whether it is at most the `limit` since the first of the last `seconds`."""
-    key = f"claims:{what}:{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
+    key = _key(what, subject)
     if cache.add(key, 1, seconds):
         return True
     try:
@@ -18,5 +18,8 @@ def take(what: str, subject: str, *, limit: int, seconds: int) -> bool:
 
 def is_used_up(what: str, subject: str, *, limit: int) -> bool:
     """Whether the limit is reached, without counting."""
-    key = f"claims:{what}:{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
-    return int(cache.get(key) or 0) >= limit
+    return int(cache.get(_key(what, subject)) or 0) >= limit
+
+
+def _key(what: str, subject: str) -> str:
+    return f"claims:{what}:{sha256_hex(subject)[:32]}"

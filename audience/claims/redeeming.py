@@ -7,7 +7,15 @@ from django.http import HttpRequest, HttpResponse
 from audience.claims import pace
 from audience.ids.values import read_usable_id
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.responses import Refusal, RequestProblem, as_json, error_envelope
+from audience.intake.dialects.responses import (
+    DEFAULT_CODE,
+    ENVELOPE_CODES,
+    ENVELOPE_STATUSES,
+    Refusal,
+    RequestProblem,
+    as_json,
+    error_envelope,
+)
 from audience.intake.requests.auth import basic_user, find_key
 from audience.joins.codes import UnknownCode, redeem_code
 from audience.joins.records import JoinRefused
@@ -18,17 +26,6 @@ MAX_ID_LENGTH = 256
 MAX_CODE_LENGTH = 64  # with separators
 # Of a game in an hour: players mistype codes, and a program that guesses them tries far more.
 MAX_UNKNOWN_AN_HOUR = 300
-STATUSES = {
-    RequestProblem.NO_KEY: 401,
-    RequestProblem.UNKNOWN_KEY: 401,
-    RequestProblem.TOO_LARGE: 413,
-    RequestProblem.TOO_MANY_REQUESTS: 429,
-    RequestProblem.METHOD: 405,
-    RequestProblem.DATABASE_UNAVAILABLE: 503,
-    RequestProblem.INTERNAL_ERROR: 500,
-}
-CODES = {401: "UNAUTHORISED_REQUEST", 405: "VALIDATION_ERROR", 429: "TOO_MANY_REQUESTS_ERROR"}
-CODES |= {500: "INTERNAL_SERVER_ERROR", 503: "INTERNAL_SERVER_ERROR"}
 NO_KEY = "Send a server key of the game as Authorization: Bearer sk_imapik-server-… or as the user name of HTTP Basic."
 UNKNOWN_CODE = "This code does not exist, has expired, or was used by another player."
 
@@ -43,10 +40,10 @@ class RedeemView(IngestView):
     route = "claims"
 
     def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
-        return self.error(STATUSES.get(problem, 400), detail)
+        return self.error(ENVELOPE_STATUSES.get(problem, 400), detail)
 
     def error(self, status: int, message: str, code: str = "") -> Refusal:
-        code = code or CODES.get(status, "VALIDATION_ERROR")
+        code = code or ENVELOPE_CODES.get(status, DEFAULT_CODE)
         return Refusal(as_json(error_envelope(self.request, code, message), status=status))
 
     def post(self, request: HttpRequest) -> HttpResponse:

@@ -6,15 +6,10 @@ A short, repeatable run by default; SCHEMATHESIS_EXAMPLES=2000 sends about so ma
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import pytest
-import schemathesis
-from django.core.signals import request_finished, request_started
-from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections, transaction
+from django.db import transaction
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
@@ -33,6 +28,7 @@ from tests import hub
 from tests.api.operations import Routed, routed
 from tests.api.test_operations import OBJECTS
 from tests.management_api import game_api, user_api
+from tests.random_requests import document, one_connection
 
 pytestmark = pytest.mark.django_db
 OPERATIONS = routed()
@@ -55,21 +51,6 @@ EFFORT = effort(
 )
 # Beside the token. A wait is left out: no worker runs, and the request would last as long as it says.
 HEADERS = ({}, {"Idempotency-Key": "once"}, {"If-Match": '"old"'})
-
-
-@contextmanager
-def one_connection() -> Iterator[None]:
-    """A WSGI server gives its connection back between requests; here it holds the test's transaction."""
-    for signal in (request_started, request_finished):
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in (request_started, request_finished):
-        signal.connect(close_old_connections)
-
-
-@cache
-def document() -> Any:
-    return schemathesis.openapi.from_wsgi("/api/schema/?format=json", get_wsgi_application())
 
 
 def arguments(one: Routed, game: Game) -> Iterator[dict[str, Any]]:

@@ -10,18 +10,14 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-import schemathesis
 import time_machine
 from django.core.management import call_command
-from django.core.signals import request_finished, request_started
-from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections, transaction
+from django.db import transaction
 from django.test import Client
 from django.urls import path as url_path
 from django.urls.resolvers import RoutePattern
@@ -45,6 +41,7 @@ from audience.intake.dialects.responses import RequestProblem
 from audience.intake.openapi import ingestion_document
 from audience.intake.urls import urlpatterns
 from audience.models import Dialect, Event, Game, KeyKind
+from tests.random_requests import document, one_connection
 
 OPERATIONS: dict[tuple[str, str], Any] = {
     (method.upper(), path): operation
@@ -77,17 +74,8 @@ EVERY = pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=[f"{m} {p}" 
 
 @pytest.fixture(autouse=True)
 def _one_connection() -> Iterator[None]:
-    """A WSGI server gives its connection back between requests; here it holds the test's transaction."""
-    for signal in (request_started, request_finished):
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in (request_started, request_finished):
-        signal.connect(close_old_connections)
-
-
-@cache
-def document() -> Any:
-    return schemathesis.openapi.from_wsgi("/api/schema/?format=json", get_wsgi_application())
+    with one_connection():
+        yield
 
 
 @pytest.fixture

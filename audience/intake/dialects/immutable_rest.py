@@ -104,7 +104,7 @@ class PrivacyView(ImmutableRoute):
         self.prepare()
         if request.method == "OPTIONS":
             return
-        if str(request.method).lower() not in self.http_method_names or not hasattr(self, str(request.method).lower()):
+        if request.method not in self.allowed_methods:
             raise self.wrong_method()
         self.perform_authentication(request)
         self.check_throttles(request)

@@ -5,7 +5,16 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from audience.intake.dialects.responses import Refusal, RequestProblem, as_json, error_envelope, requested_headers
+from audience.intake.dialects.responses import (
+    DEFAULT_CODE,
+    ENVELOPE_CODES,
+    ENVELOPE_STATUSES,
+    Refusal,
+    RequestProblem,
+    as_json,
+    error_envelope,
+    requested_headers,
+)
 from audience.intake.dialects.route import Route
 from audience.intake.messages.message import Violation
 from audience.intake.requests.auth import find_key
@@ -17,16 +26,6 @@ PUBLISHABLE_HEADER = "x-immutable-publishable-key"
 SECRET_HEADER = "x-immutable-api-key"
 SECRET_START = "sk_imapik-"
 META_NAMES = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in (PUBLISHABLE_HEADER, SECRET_HEADER)}
-CODES = {401: "UNAUTHORISED_REQUEST", 429: "TOO_MANY_REQUESTS_ERROR", 500: "INTERNAL_SERVER_ERROR"}
-CODES |= {503: "INTERNAL_SERVER_ERROR"}
-STATUSES = {
-    RequestProblem.UNKNOWN_KEY: 401,
-    RequestProblem.TOO_LARGE: 413,
-    RequestProblem.TOO_MANY_REQUESTS: 429,
-    RequestProblem.METHOD: 405,
-    RequestProblem.DATABASE_UNAVAILABLE: 503,
-    RequestProblem.INTERNAL_ERROR: 500,
-}
 ALLOWED_HEADERS = f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRET_HEADER}"
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -47,11 +46,11 @@ class ImmutableRoute(Route):
         return {**CORS, "Access-Control-Allow-Headers": requested_headers(request, ALLOWED_HEADERS)}
 
     def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
-        return self.error(STATUSES.get(problem, 400), detail)
+        return self.error(ENVELOPE_STATUSES.get(problem, 400), detail)
 
     def error(self, status: int, message: str, violations: Sequence[Violation] = ()) -> Refusal:
         """The dialect's error, to be raised."""
-        code, details = CODES.get(status, "VALIDATION_ERROR"), [violation.as_dict() for violation in violations]
+        code, details = ENVELOPE_CODES.get(status, DEFAULT_CODE), [violation.as_dict() for violation in violations]
         return Refusal(as_json(error_envelope(self.request, code, message, details), status=status))
 
     def content_error(self, message: str, violations: Sequence[Violation] = ()) -> Refusal:

@@ -51,6 +51,20 @@ def error_envelope(
     return {"code": code, "message": message, "link": DOCS, "trace_id": trace_id, "details": list(details)}
 
 
+# The statuses of `error_envelope` for problems of whole requests, 400 for all others, and its codes by status.
+ENVELOPE_STATUSES = {
+    RequestProblem.UNKNOWN_KEY: 401,
+    RequestProblem.TOO_LARGE: 413,
+    RequestProblem.TOO_MANY_REQUESTS: 429,
+    RequestProblem.METHOD: 405,
+    RequestProblem.DATABASE_UNAVAILABLE: 503,
+    RequestProblem.INTERNAL_ERROR: 500,
+}
+ENVELOPE_CODES = {401: "UNAUTHORISED_REQUEST", 429: "TOO_MANY_REQUESTS_ERROR"}
+ENVELOPE_CODES |= dict.fromkeys((500, 503), "INTERNAL_SERVER_ERROR")
+DEFAULT_CODE = "VALIDATION_ERROR"
+
+
 class Refusal(Exception):
     """A request answered with an error. `response` is sent once `submissions`, its Rejections, are stored."""
 
