@@ -144,6 +144,7 @@ class Suppression(AuditedInGame, models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["game", "erasure"], name="one_suppression_per_erasure")]
+        indexes = [models.Index(fields=["game", "-created_at"], name="suppression_newest")]
 
     def __str__(self) -> str:
         return f"suppression of erasure {self.erasure_id}"

@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 
-from audience.accounts.audit_log import entries
+from audience.accounts.audit_log import entries, of_kind
 from audience.database import clock
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page
@@ -71,7 +71,7 @@ def read_filter(request: HubRequest, game: Game) -> AuditFilter:
     if actor.chosen:
         rows = entries_of(rows, actor.chosen)
     if kind.chosen:
-        rows = rows.filter(content_type__model=kind.chosen)
+        rows = of_kind(rows, kind.chosen)
     if action.chosen:
         rows = rows.filter(action=int(action.chosen))
     return AuditFilter(period, [actor, kind, action], rows)
