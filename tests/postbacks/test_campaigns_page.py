@@ -252,13 +252,38 @@ def test_more_than_25_rows_are_on_several_pages(url: str, game: Game, viewer: Cl
         factories.touch(person, click_id=f"c{number}", clicked_at=at(5), campaign={"utm_campaign": f"c {number:03}"})
     refresh.refresh()
     first = viewer.get(f"{url}?sort=name").content.decode()
-    assert "Rows 1 to 25." in first
+    assert "Rows 1 to 25 of 28." in first
     assert len(table(viewer, f"{url}?sort=name")) == 26
     rows = table(viewer, f"{url}?sort=name&offset=25")
     assert [row[0].split()[1] for row in rows[1:]] == ["025", "026", "027"]
     assert rows[0][:2] == ["All", "28"]
-    assert "Rows 26 to 28." in viewer.get(f"{url}?sort=name&offset=25").content.decode()
-    assert "Rows 1 to 25." in viewer.get(f"{url}?sort=name&offset=250").content.decode()
+    assert "Rows 26 to 28 of 28." in viewer.get(f"{url}?sort=name&offset=25").content.decode()
+    assert "Rows 1 to 25 of 28." in viewer.get(f"{url}?sort=name&offset=250").content.decode()
+
+
+def test_cohorts_of_more_than_31_days_are_on_several_pages(url: str, game: Game, viewer: Client) -> None:
+    for days in range(33):
+        person = factories.person(game, user=f"p{days}")
+        factories.touch(person, click_id=f"c{days}", clicked_at=at(days), campaign={"utm_campaign": "autumn"})
+    refresh.refresh()
+    first = table(viewer, f"{url}cohorts/?range=90")
+    assert (len(first), first[0][1]) == (1 + 31, "33")
+    last = table(viewer, f"{url}cohorts/?range=90&offset=31")
+    assert (len(last), last[0][1]) == (1 + 2, "33")
+    assert "Days 32 to 33 of 33." in viewer.get(f"{url}cohorts/?range=90&offset=31").content.decode()
+    assert table(viewer, f"{url}cohorts/?range=90&offset=99") == first
+
+
+@pytest.mark.parametrize(("days", "unit", "columns"), [(62, "Day", 62), (63, "Week", 9)])
+def test_the_chart_of_more_than_62_days_is_by_week(
+    url: str, viewer: Client, traffic: None, days: int, unit: str, columns: int
+) -> None:
+    span = f"from={at(days - 1):%Y-%m-%d}&to={at(0):%Y-%m-%d}"
+    page = hub.normalized_html(viewer.get(f"{url}?{span}").content.decode())
+    assert f"By {unit.lower()}</h2>" in page
+    chart = page[page.index('class="chart"') : page.index("</figure>")]
+    assert chart.count(f'<td data-label="{unit}"') == columns
+    assert re.findall(r"Clicks ?<strong>(\d+)</strong>", chart) == ["5"]
 
 
 def test_a_page_after_the_last_says_so(url: str, viewer: Client, traffic: None) -> None:

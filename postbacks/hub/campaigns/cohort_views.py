@@ -10,11 +10,13 @@ from audience.digest.active_quarters import RETENTION_DAYS
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership
-from postbacks.hub.campaigns.filters import CampaignFilter, read_filter
+from postbacks.hub.campaigns.filters import CampaignFilter, offset_of, read_filter
 from postbacks.hub.campaigns.table import figure_text
 from postbacks.reporting.campaigns import cohort_table, cohorts
 from postbacks.reporting.campaigns.cohort_table import CohortRow
 from postbacks.reporting.campaigns.definitions import REVENUE_DAYS
+
+DAYS_PER_PAGE = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,14 @@ def cohort_list(request: HubRequest, membership: Membership) -> HttpResponse:
     # The days of cohorts are computed in the time zone of the game.
     filters = read_filter(request, membership.game, zone=membership.game.zone)
     table = cohort_table.read(filters.scope)
+    offset = offset_of(request) if offset_of(request) < len(table.rows) else 0
+    shown = table.rows[offset : offset + DAYS_PER_PAGE]
     context = {
         "filters": filters,
-        "rows": [_line(filters, row, table.currency) for row in table.rows],
+        "rows": [_line(filters, row, table.currency) for row in shown],
+        "row_count": len(table.rows),
+        "first_row": offset + 1,
+        "last_row": offset + len(shown),
         "total": _line(filters, table.total, table.currency),
         "currency": table.currency,
         "missing": table.missing,

@@ -124,3 +124,9 @@ def _without_dates(request: HubRequest, ranges: Filter) -> Filter:
 
 def names_query(names: tuple[str, ...]) -> str:
     return urlencode(dict(zip(LEVELS, names, strict=False)))
+
+
+def offset_of(request: HubRequest) -> int:
+    """Return the number of rows before the page, 0 if it is not a number."""
+    text = request.GET.get("offset", "0")
+    return min(int(text), 1_000_000) if text.isascii() and text.isdigit() and len(text) < 8 else 0

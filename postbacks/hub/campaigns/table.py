@@ -7,6 +7,7 @@ from functools import cached_property
 from urllib.parse import urlencode
 
 from audience.digest import money
+from audience.templatetags.hub import amount
 from audience.wording import time_zones
 from postbacks.hub.campaigns.filters import CampaignFilter, names_query
 from postbacks.reporting.campaigns.columns import Column, Value
@@ -16,16 +17,13 @@ from postbacks.reporting.campaigns.wording import name_label
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`change`: in per cent of the period before, "new" without figures then, '' if nothing is compared. `note`: on how
-    many days the figure is known, '' if on all."""
+    """`further`: on how many days the figure is known, the change since the period before, and the amounts in other
+    currencies, each where there is one."""
 
-    column: Column
-    value: Value
+    label: str
     text: str
     href: str
-    change: str
-    originals: list[tuple[str, Decimal]]
-    note: str = ""
+    further: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +83,13 @@ class Lines:
             url, parameters = self._lists[column.key]
             href = f"{url}?{names}&{parameters}" if names else f"{url}?{parameters}"
         has_gaps = column.key == "spend" and row.cost is not None and row.cost.days < self.days
+        known = f"on {row.cost.days} of {self.days} days" if has_gaps and row.cost else ""
+        originals = [amount(value, code) for code, value in _originals(column, row) if code != self.currency]
         return Cell(
-            column,
-            value,
-            figure_text(value, column.unit, self.currency),
-            href,
-            _change(column, row),
-            _originals(column, row),
-            f"on {row.cost.days} of {self.days} days" if has_gaps and row.cost else "",
+            label=column.label,
+            text=figure_text(value, column.unit, self.currency),
+            href=href,
+            further=[text for text in (known, _change(column, row), *originals) if text],
         )
 
 

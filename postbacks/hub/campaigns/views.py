@@ -17,7 +17,7 @@ from audience.models import Conversion, Membership, Person, Touch, trigger_label
 from audience.reporting.people import person_rows
 from audience.wording import dates
 from postbacks.hub.campaigns import table
-from postbacks.hub.campaigns.filters import CampaignFilter, read_filter
+from postbacks.hub.campaigns.filters import CampaignFilter, offset_of, read_filter
 from postbacks.hub.toolkit import charts
 from postbacks.reporting.campaigns import cohorts, columns, costs, export, figures, listed, order
 from postbacks.reporting.campaigns.amounts import rates_of
@@ -28,6 +28,7 @@ from postbacks.reporting.conversion_rows import conversion_row, with_outcomes
 
 ROWS_PER_PAGE = 25
 ROWS_PER_LIST = 50
+MAX_DAILY = 62  # Columns of more days would be too narrow to be tapped.
 METRICS = {"clicks": "Clicks", "players": "Players", "launches": "Launches", "payers": "Payers", "revenue": "Revenue"}
 PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accepted": "Accepted"}
 
@@ -43,7 +44,8 @@ def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
         columns=shown, filters=filters, currency=report.currency, days=days, url_of=partial(_url, membership)
     )
     rows = order.ordered(report.rows, shown, by=by, ascending=ascending)
-    offset = _offset(request) if _offset(request) < len(rows) else 0
+    offset = offset_of(request) if offset_of(request) < len(rows) else 0
+    unit = "Day" if filters.period.days <= MAX_DAILY else "Week"
     metric = choice(request, "metric", label="Chart", choices=METRICS.items(), default="clicks")
     context = {
         "filters": filters,
@@ -60,6 +62,8 @@ def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
         "has_clicks": bool(rows) or Touch.objects.filter(game=membership.game).exists(),
         "metric": metric,
         "chart": _chart(filters, metric.chosen, METRICS[metric.chosen]),
+        "chart_unit": unit,
+        "chart_title": f"By {unit.lower()}",
         "level_names": [LEVEL_LABELS[name] for name in LEVELS[: filters.depth]],
         "window": membership.game.window_text,
     }
@@ -81,7 +85,7 @@ def campaigns_export(request: HubRequest, membership: Membership) -> StreamingHt
 @game_view()
 def campaign_players(request: HubRequest, membership: Membership) -> HttpResponse:
     """List the players that the column Players counts, by the time of their first click."""
-    filters, offset = read_filter(request, membership.game), _offset(request)
+    filters, offset = read_filter(request, membership.game), offset_of(request)
     active = next((days for days in RETENTION_DAYS if request.GET.get("active") == str(days)), None)
     found = listed.players(filters.scope, limit=ROWS_PER_LIST + 1, offset=offset, active=active)
     stored = Person.objects.filter(game=membership.game).in_bulk([pk for pk, _ in found[:ROWS_PER_LIST]])
@@ -99,7 +103,7 @@ def campaign_players(request: HubRequest, membership: Membership) -> HttpRespons
 @game_view()
 def campaign_conversions(request: HubRequest, membership: Membership) -> HttpResponse:
     """List the conversions that a figure counts: of an event (`?event=`), and of a part of listed.PARTS (`?only=`)."""
-    filters, offset = read_filter(request, membership.game), _offset(request)
+    filters, offset = read_filter(request, membership.game), offset_of(request)
     part = choice(request, "only", label="Conversions", choices=PARTS.items())
     trigger = request.GET.get("event", "").replace("\0", "")[:256]
     found = listed.conversions(filters.scope, limit=ROWS_PER_LIST + 1, offset=offset, trigger=trigger, part=part.chosen)
@@ -125,11 +129,6 @@ def _list_context(filters: CampaignFilter, offset: int, found: int) -> dict[str,
     }
 
 
-def _offset(request: HubRequest) -> int:
-    text = request.GET.get("offset", "0")
-    return min(int(text), 1_000_000) if text.isascii() and text.isdigit() and len(text) < 8 else 0
-
-
 def _order(request: HubRequest) -> tuple[str, bool]:
     """Return the column of the order, and whether it ascends: names do by default, figures do not."""
     by = request.GET.get("sort", order.DEFAULT)
@@ -142,11 +141,11 @@ def _url(membership: Membership, name: str) -> str:
 
 
 def _chart(filters: CampaignFilter, metric: str, label: str) -> charts.Chart:
-    """Return a column per day; per week if there are more than 93 days. Each leads to the table of its days."""
+    """Return a column per day; per week if there are more than MAX_DAILY. Each leads to the table of its days."""
     period, rates = filters.period, rates_of(filters.scope.game)
     adverts = filters.scope.adverts(filters.selects, depth=filters.depth) if filters.query else None
     by_day = figures.by_day(filters.scope, adverts)
-    step = 1 if period.days <= 93 else 7
+    step = 1 if period.days <= MAX_DAILY else 7
     points = []
     for start in range(0, period.days, step):
         days = [period.first + timedelta(days=start + number) for number in range(min(step, period.days - start))]
