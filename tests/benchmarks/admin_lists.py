@@ -52,7 +52,7 @@ def measure() -> None:
         sys.exit(f"Over {LIMIT_MS} ms: {', '.join(over)}")
 
 
-def prepare() -> tuple[Any, dict[str, list[Any]]]:
+def prepare(games: int = GAMES) -> tuple[Any, dict[str, list[Any]]]:
     """Return a client of a superuser, and the ids of the rows of small tables by model."""
     from datetime import timedelta
 
@@ -68,11 +68,11 @@ def prepare() -> tuple[Any, dict[str, list[Any]]]:
         for start in sorted({table.start(today - timedelta(days=days)) for days in range(40)}):
             partitions.create_partition(table, start)
     root: Any = hub.user("root", is_staff=True, is_superuser=True)
-    games = [factories.game() for _ in range(GAMES)]
-    configs = [factories.config(games[n % GAMES], pixel_id=f"C{n:019}") for n in range(CONFIGS)]
+    made = [factories.game() for _ in range(games)]
+    configs = [factories.config(made[n % games], pixel_id=f"C{n:019}") for n in range(CONFIGS)]
     admin_rows.without_checks()
-    kinds = [ContentType.objects.get_for_model(row).pk for row in (games[0], root)]
-    ids = {"audience.game": [game.pk for game in games], "auth.user": [root.pk], "contenttypes.contenttype": kinds}
+    kinds = [ContentType.objects.get_for_model(row).pk for row in (made[0], root)]
+    ids = {"audience.game": [game.pk for game in made], "auth.user": [root.pk], "contenttypes.contenttype": kinds}
     return hub.signed_in(root), {**ids, "postbacks.postbackconfig": [config.pk for config in configs]}
 
 

@@ -23,6 +23,7 @@ BY_TYPE = {
 GIVEN = {
     "audience.conversion.fanned_out_at": "CASE WHEN n %% 100000 > 0 THEN now() END",
     "audience.conversion.moved_to": "NULL",
+    "audience.conversion.touch": "n",
     "audience.conversion.trigger": "CASE WHEN n %% 3 = 0 THEN 'level_up' ELSE 'purchase' END",
     "audience.conversion.reason": "CASE WHEN n %% 1000 = 0 THEN 'erased' WHEN n %% 3 = 0 THEN 'no_click' ELSE '' END",
     "audience.conversion.value_problem": "CASE WHEN n %% 5000 = 0 THEN 'no_currency' ELSE '' END",
@@ -33,6 +34,9 @@ GIVEN = {
     "audience.exchangerate.currency": "lpad((n %% 1000)::text, 3, 'x')",
     "audience.identity.namespace": "(ARRAY['user', 'anonymous'])[1 + n %% 2]",
     "audience.touch.network": "(ARRAY['tiktok', 'reddit', 'google'])[1 + n %% 3]",
+    "auditlog.logentry.action": "n %% 4",
+    "auditlog.logentry.actor": "NULL",
+    "auditlog.logentry.additional_data": "jsonb_build_object('game', (SELECT min(id) FROM audience_game))",
     "postbacks.alert.recovered_at": "now()",
     "postbacks.delivery.state": "CASE WHEN n > {rows} * 0.9 AND n %% 5000 = 0 THEN 'failed' ELSE 'delivered' END",
     "postbacks.delivery.network": "'tiktok'",
