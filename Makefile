@@ -1,12 +1,14 @@
 # make run    the whole product on this machine, at http://127.0.0.1:8000 (PORT=... for another port)
-# make test   the whole suite, against a real PostgreSQL and a real Valkey
-# make test-long  the tests with random input, with five times as many examples; CI runs it after make test
+# make test   all tests but those marked long, against a real PostgreSQL and a real Valkey; under 10 minutes
+# make test-long  the tests marked long (browser, SDKs of other products, several processes, faults), then the tests with
+#                 random input with five times as many examples; SHORT=1, as in CI, leaves these out
 # make shuffle  500 random histories, each in three orders of arrival; SHUFFLES=... for more
 # make faults faults of every kind under load, and a check that nothing was lost; about 15 minutes
 # make lint   ruff, format check, mypy, migrations check
 # make bench  one JSON line per figure
 # make bench-pages  response times of the integration page with a million attempts, one JSON line each
 # make bench-admin  response times of the lists of the admin site with a million rows, one JSON line each
+# make bench-api  response times of the lists of the management API with a million rows, one JSON line each
 # make screenshots  every page, light and dark, into .state/screenshots; README=1 for the four of docs/images
 # make demo   the demo game and its logins, as one JSON object
 # make admin  the first administrator of an installation without the demo
@@ -23,7 +25,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long shuffle faults lint lock bench bench-pages bench-admin demo admin clean forget screenshots
+.PHONY: run test test-long shuffle faults lint lock bench bench-pages bench-admin bench-api demo admin clean forget screenshots
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := run
 
@@ -31,12 +33,14 @@ run: $(VENV)/.installed
 	@$(BIN)/python manage.py up
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not long"
 
-test-long: export EXAMPLES_IN_FULL = 1
-test-long: export SHUFFLES ?= 100
 test-long: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS) $$(grep -lrE "^(from|import) (hypothesis|tests.effort)" tests --include=test_*.py)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m long
+ifndef SHORT
+	EXAMPLES_IN_FULL=1 SHUFFLES=$${SHUFFLES:-100} $(BIN)/python -m pytest $(PYTEST_ARGS) \
+		$$(grep -lrE "^(from|import) (hypothesis|tests.effort)" tests --include=test_*.py)
+endif
 
 shuffle: export SHUFFLES ?= 500
 shuffle: $(VENV)/.installed-dev
@@ -83,6 +87,9 @@ bench-pages: $(VENV)/.installed-dev
 
 bench-admin: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks.admin_lists
+
+bench-api: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.benchmarks.api_lists
 
 demo: $(VENV)/.installed
 	@$(BIN)/python manage.py demo --json

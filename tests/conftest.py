@@ -1,6 +1,7 @@
 """Fixtures for all tests: a game with its keys, clean tables, and settings that make tests fast."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -24,6 +25,17 @@ hypothesis.settings.register_profile(
     "any machine", max_examples=examples(100), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")
+
+
+# Tests with a browser, the SDKs of other products, or the whole product in several processes.
+LONG_FOLDERS = {Path(__file__).parent / name for name in ("browser", "faults", "journeys", "sdk")}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of LONG_FOLDERS `long`; others that take several seconds have the mark where they are defined."""
+    for item in items:
+        if LONG_FOLDERS.intersection(item.path.parents):
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session", autouse=True)

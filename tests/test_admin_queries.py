@@ -185,6 +185,7 @@ def asked(client: Client) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.long
 def test_every_list_takes_as_many_queries_for_fifty_rows_as_for_five(admin_client: Client) -> None:
     for number in range(5):
         one_more_of_everything(number)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from django.conf import settings
 
 from tests import plugin
@@ -17,6 +18,7 @@ def test_only_variables_that_the_plugin_sets_reach_a_test() -> None:
     assert settings.PUBLIC_URL == "http://127.0.0.1:8000"
 
 
+@pytest.mark.long
 def test_a_run_from_a_shell_with_every_variable_set_is_not_changed_by_them() -> None:
     shell = {**dict.fromkeys(plugin.product_variables() - SET_BY_THE_PLUGIN, "not-valid"), "PORT": "8150"}
     node = f"{__file__}::{test_only_variables_that_the_plugin_sets_reach_a_test.__name__}"

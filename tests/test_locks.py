@@ -43,6 +43,7 @@ def test_a_compiled_package_has_files_for_every_supported_machine_and_python() -
     assert {name for name in ("cryptography", "orjson", "granian", "uvloop", "cffi") if counts[name] < 9} == set()
 
 
+@pytest.mark.long
 def test_make_installs_by_hash_alone() -> None:
     installs = re.findall(r"\$\(PIP\) install (.*)", (ROOT / "Makefile").read_text())
     assert len(installs) == 2

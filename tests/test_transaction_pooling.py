@@ -16,7 +16,7 @@ from config import services
 from postbacks.models import AlertHook
 from tests import factories, pooler
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

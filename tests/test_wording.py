@@ -171,6 +171,7 @@ def every_page(game: Game) -> dict[str, tuple[Client, str]]:
     return {**{name: (client, url) for name, url in found.items()}, **signed_out}
 
 
+@pytest.mark.long
 def test_dates_amounts_and_articles_are_right_on_every_page(game: Game, other_game: Game) -> None:
     found = every_page(game)
     assert len(found) > 120

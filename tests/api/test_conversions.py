@@ -108,6 +108,7 @@ def test_a_conversion_is_listed_with_its_click_its_value_and_its_outcomes(game: 
     }
 
 
+@pytest.mark.long
 def test_every_filter_lists_what_the_page_lists(game: Game) -> None:
     one_of_every_status(factories.config(game))
     factories.conversion(

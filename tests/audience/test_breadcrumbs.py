@@ -52,6 +52,7 @@ def faults(html: str) -> list[str]:
     return wrong + ([] if all(stations(html)) and len(stations(html)) > 1 else ["a station without a name"])
 
 
+@pytest.mark.long
 def test_every_page_of_a_game_has_breadcrumbs(admin: Client, game: Game, other_game: Game) -> None:
     rows.fill(game)
     found = {name: url for name, url in pages.hub(game).items() if name not in TOPS}

@@ -79,6 +79,7 @@ def test_the_plan_is_made_once_and_looks_up_each_id_in_an_index(game: Game) -> N
     assert query(SEQUENTIAL_SCANS) > before
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_the_migration_is_reversible() -> None:
     newest = MigrationExecutor(connection).loader.graph.leaf_nodes()

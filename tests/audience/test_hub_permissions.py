@@ -107,6 +107,7 @@ def _said(answer: HttpResponse, slug: str) -> tuple[int, str]:
     return answer.status_code, text.replace(slug, "…")
 
 
+@pytest.mark.long
 def test_another_studios_game_is_answered_like_one_that_does_not_exist(game: Game, stranger: Client) -> None:
     real, none = addresses(game.slug), addresses("no-such-game")
     real |= {f"page {name}": url for name, url in pages.hub(game).items() if f"/{game.slug}/" in url}
@@ -130,6 +131,7 @@ def test_every_button_without_a_page_is_in_the_table() -> None:
     assert set(known) - set(addresses("none")) == set(OUTSIDE)
 
 
+@pytest.mark.long
 def test_every_post_of_a_viewer_is_refused(game: Game) -> None:
     """With a form's valid token, by hand: 403 wherever a post is taken at all, and no table is any different."""
     rows.fill(game)
@@ -187,6 +189,7 @@ def test_a_viewer_is_offered_no_form_that_changes_anything(game: Game) -> None:
     assert seen > 15
 
 
+@pytest.mark.long
 def test_the_admin_site_is_for_staff(game: Game) -> None:
     rows.fill(game)
     member, anonymous = hub.member(game, Role.ADMIN), Client()

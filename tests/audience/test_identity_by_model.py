@@ -20,7 +20,7 @@ from tests.audience.identity_histories import History, histories, send
 from tests.audience.identity_oracle import MAX_OWNERS, Oracle, Player
 from tests.effort import IN_FULL
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.long, pytest.mark.django_db]
 
 # (network, click key)
 Click = tuple[str, str]

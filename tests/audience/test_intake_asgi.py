@@ -406,6 +406,7 @@ def test_a_request_beyond_the_in_flight_limit_is_503_and_the_others_are_stored(
     assert (Event.objects.count(), web.in_flight_bytes) == (1, 0)
 
 
+@pytest.mark.long
 def test_under_more_load_than_it_can_take_it_answers_503_and_stores_all_that_it_acknowledged(
     loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import gzip
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
 
@@ -43,6 +44,7 @@ def weight(client: Client, url: str) -> int:
     return len(gzip.compress(html, 6)) + sum(map(_packed, reader.found))
 
 
+@pytest.mark.long
 def test_a_compressed_page_is_smaller_than_60_kilobytes(game: Game, other_game: Game) -> None:
     rows.fill(game)
     root: Any = hub.user("root", is_superuser=True, is_staff=True)

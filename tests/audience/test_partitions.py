@@ -215,6 +215,7 @@ def test_a_locked_table_is_tried_again_after_a_short_timeout(key: NewKey, monkey
     assert partitions.drop(part) is True
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_the_migration_moves_every_batch_forth_and_back(key: NewKey) -> None:
     game, now = key.key.game, timezone.now()

@@ -50,6 +50,7 @@ def test_rejections_are_kept_7_days(game: Game) -> None:
     assert list(ages) == [NOW - timedelta(days=7), NOW]
 
 
+@pytest.mark.long
 def test_the_newest_10_000_rejections_of_a_game_are_kept(game: Game, other_game: Game) -> None:
     rejections(game, 3, message_id="old")
     rejections(game, 10_000, message_id="new")
@@ -62,6 +63,7 @@ def test_the_newest_10_000_rejections_of_a_game_are_kept(game: Game, other_game:
     assert Rejection.objects.filter(game=other_game).count() == 10_000
 
 
+@pytest.mark.long
 def test_a_flood_with_a_public_key_does_not_displace_rejections_of_a_server(game: Game) -> None:
     public, own = create_key(game=game, name="web"), create_key(game=game, name="backend", kind=KeyKind.SERVER)
     rejections(game, 3, key=own.key)

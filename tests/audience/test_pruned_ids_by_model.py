@@ -16,7 +16,7 @@ from tests.audience.identity_histories import History, histories, send
 from tests.audience.identity_oracle import MAX_OWNERS
 from tests.audience.test_identity_by_model import digested, expected, left_no_trace, random_histories
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.long, pytest.mark.django_db]
 
 MIDNIGHT = datetime(2026, 4, 1, tzinfo=UTC)
 # Ids seen before midnight are old enough.

@@ -155,6 +155,7 @@ def cafe(users: int) -> list[dict[str, Any]]:
     return [launch(f"u{number}", deviceId="cafe", eventTimestamp=at(number)) for number in range(users)]
 
 
+@pytest.mark.long
 def test_the_pc_of_an_internet_cafe_with_sixty_players_owns_nothing(arrive: Arrive) -> None:
     played = cafe(60)
     clicked = message(**NOBODY, deviceId="cafe", properties={"ttclid": "CAFE"}, eventTimestamp=at(0.5))
@@ -172,6 +173,7 @@ def test_the_pc_of_an_internet_cafe_with_sixty_players_owns_nothing(arrive: Arri
     assert (won_by(launched), won_by(bought)) == ("shared_id", "shared_id")
 
 
+@pytest.mark.long
 def test_a_pc_of_fifty_players_belongs_to_each_in_turn(arrive: Arrive) -> None:
     bought = [guest("purchase", minutes, anonymousId="unknown", deviceId="cafe") for minutes in (20.5, 60)]
     arrive(*cafe(MAX_OWNERS), *bought)
@@ -192,6 +194,7 @@ def test_the_player_beyond_the_fiftieth_takes_a_pc_from_all_and_a_merge_gives_it
     assert player("u1") == player("u50")
 
 
+@pytest.mark.long
 def test_a_browser_of_an_internet_cafe_gives_nobody_the_click_of_another(arrive: Arrive) -> None:
     visits = [message(userId=f"u{number}", anonymousId="cafe", eventTimestamp=at(number)) for number in range(60)]
     bought = purchase("u59", anonymousId="cafe", eventTimestamp=at(62))

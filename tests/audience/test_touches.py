@@ -72,6 +72,7 @@ def redigest(game: Game) -> None:
     queue.drain()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("order", list(itertools.permutations(SIGHTINGS)), ids=str)
 @pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "in one digest"])
 def test_the_earliest_value_of_each_fact_wins_in_every_order(

@@ -81,6 +81,7 @@ def posting(game: Game, key: ApiKey) -> dict[str, str]:
     return found
 
 
+@pytest.mark.long
 def test_every_post_without_a_session_leads_back_to_a_page(game: Game, key: NewKey, person: Any) -> None:
     urls = posting(game, key.key)
     only = {name for name, url in urls.items() if "GET" not in methods(url)}
@@ -329,6 +330,7 @@ def test_signing_out_and_signing_in_keep_no_form(game: Game, person: Any) -> Non
     assert all(kept_forms.SESSION_KEY not in session.get_decoded() for session in Session.objects.all())
 
 
+@pytest.mark.long
 def test_a_page_without_the_form_is_unchanged(game: Game, person: Any) -> None:
     rows.fill(game)
     client = hub.signed_in(person)

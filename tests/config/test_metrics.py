@@ -59,11 +59,13 @@ def samples(text: str) -> dict[str, float]:
     return {name: counts[f"afterclick_intake_{name}"] for name in ("requests_total", "seconds_count")}
 
 
+@pytest.mark.long
 def test_every_process_reports_the_counts_of_all(tmp_path: Path) -> None:
     found = scraped((3, 4), PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
     assert found == [{"requests_total": 7.0, "seconds_count": 7.0}] * 2
 
 
+@pytest.mark.long
 def test_without_a_shared_folder_each_process_reports_its_own_counts() -> None:
     found = scraped((1, 2))
     assert found == [
@@ -72,6 +74,7 @@ def test_without_a_shared_folder_each_process_reports_its_own_counts() -> None:
     ]
 
 
+@pytest.mark.long
 def test_the_counts_of_a_process_outlive_it(tmp_path: Path) -> None:
     scraped((3, 4), PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
     found = scraped((0, 1), PROMETHEUS_MULTIPROC_DIR=str(tmp_path))

@@ -505,6 +505,7 @@ def test_every_answer_has_the_permissions_policy(client: Client, db: None) -> No
     assert "publickey-credentials-get=(self)" in answer["Permissions-Policy"]
 
 
+@pytest.mark.long
 def test_behind_https_the_deploy_checks_find_nothing_and_cookies_are_secure() -> None:
     environ = {
         # tests/chromium.py sets it for the tests, and the check finds it.

@@ -351,6 +351,7 @@ def ports() -> Mapping[str, str]:
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
 
+@pytest.mark.long
 def test_make_run_serves_until_ctrl_c_and_leaves_nothing(state: Path, ports: Mapping[str, str]) -> None:
     with Run(state, DEMO="0", **ports) as run:
         run.until("Ctrl-C stops everything.")
@@ -385,6 +386,7 @@ def test_make_run_serves_until_ctrl_c_and_leaves_nothing(state: Path, ports: Map
     assert all(is_free(int(port)) for port in ports.values())
 
 
+@pytest.mark.long
 def test_a_second_run_shows_a_demo_that_works(state: Path, ports: Mapping[str, str]) -> None:
     with Run(state, **ports) as run:
         run.until("Ctrl-C stops everything.")
@@ -404,6 +406,7 @@ def test_a_second_run_shows_a_demo_that_works(state: Path, ports: Mapping[str, s
     assert of_this_run(state) == {}
 
 
+@pytest.mark.long
 def test_a_process_that_exits_is_restarted_until_it_exits_too_often(state: Path, ports: Mapping[str, str]) -> None:
     with Run(state, DEMO="0", **ports) as run:
         run.until("Ctrl-C stops everything.")
@@ -450,6 +453,7 @@ def test_a_process_that_exits_is_restarted_until_it_exits_too_often(state: Path,
     assert of_this_run(state) == {}
 
 
+@pytest.mark.long
 def test_a_supervisor_killed_by_sigkill_leaves_nothing(state: Path, ports: Mapping[str, str]) -> None:
     with Run(state, DEMO="0", **ports) as run:
         run.until("Ctrl-C stops everything.")

@@ -161,4 +161,4 @@ def test_a_host_that_never_answers_blocks_for_the_time_limit_only() -> None:
     with peer(lambda connection: None) as network:
         answer = post_to_public_host(asking(network.url), private_hosts=LOOPBACK, timeout=0.3)
     assert answer.failure == "timeout"
-    assert answer.latency_ms < 2000
+    assert answer.latency_ms < 5000

@@ -63,6 +63,7 @@ def is_number_of(text: str, ids: set[str]) -> bool:
     return Decimal(text) == sum(values, Decimal(0))
 
 
+@pytest.mark.long
 @settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=tagged(), zone=st.sampled_from(ZONES), erased=st.sampled_from(("", "", "u1")))
 def test_every_figure_of_campaigns_is_the_number_of_its_rows(history: History, zone: ZoneInfo, erased: str) -> None:

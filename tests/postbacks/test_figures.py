@@ -132,6 +132,7 @@ def played_game(history: History) -> Game:
     return game
 
 
+@pytest.mark.long
 @shuffled(EXAMPLES)
 @given(history=histories(), outcomes=st.lists(st.integers(0, len(OUTCOMES) - 1), min_size=1, max_size=8))
 def test_every_figure_is_the_number_of_the_rows_that_its_link_lists(history: History, outcomes: list[int]) -> None:

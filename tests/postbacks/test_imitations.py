@@ -40,6 +40,7 @@ def every_page(game: Game, person: Any) -> dict[str, tuple[Client, str]]:
     return {**{name: (client, url) for name, url in found.items()}, **signed_out}
 
 
+@pytest.mark.long
 def test_every_page_says_that_networks_are_imitations(game: Game, other_game: Game, imitated: None) -> None:
     found = every_page(game, operator(game))
     assert len(found) > 120

@@ -252,6 +252,7 @@ def plan(configs: list[Any], filters: attempt_log.LogFilter) -> str:
     return "\n".join(plans)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("given", [{}, {"status": "failed"}, {"state": "failed"}, {"deliveries": []}])
 def test_no_query_of_a_large_log_reads_a_whole_table(config: PostbackConfig, given: dict[str, Any]) -> None:
     fields = {"game": config.game, "config": config, "network": "tiktok", "trigger": "purchase", "config_version": 1}

@@ -19,6 +19,7 @@ from django.db import connection
 
 from postbacks.models import DeliveryAttempt, PostbackConfig
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "adding-a-network.md"
 BLOCK = re.compile(r"^```\w+ (add to )?(\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

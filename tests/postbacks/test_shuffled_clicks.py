@@ -15,7 +15,7 @@ from tests.effort import examples
 from tests.postbacks.histories import BROWSERS, USERS, History, browsers, hours, players, present_second, send, users
 from tests.postbacks.test_shuffling import left_no_trace
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.long, pytest.mark.django_db]
 
 queries = st.sampled_from(("ttclid=T1", "ttclid=T1&utm_campaign=c", "rdt_cid=R1", "fbclid=F1&utm_source=fb"))
 cookies = st.dictionaries(st.sampled_from(("_ttp", "_fbp")), st.sampled_from(("c1", "c2")))

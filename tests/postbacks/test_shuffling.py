@@ -1,5 +1,5 @@
-"""The result does not depend on the order of arrival: 500 random histories (`make shuffle`; fewer in `make test`), each
-sent in order and in two other orders, in random batches."""
+"""The result does not depend on the order of arrival: 500 random histories (`make shuffle`; fewer in `make
+test-long`), each sent in order and in two other orders, in random batches."""
 
 import os
 from collections import Counter
@@ -21,7 +21,7 @@ from postbacks.outbox import fan_out as outbox
 from postbacks.reporting import audit
 from tests.postbacks.histories import History, histories, new_game, present_second, send
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.long, pytest.mark.django_db]
 
 SHUFFLES = int(os.environ.get("SHUFFLES", "20"))
 

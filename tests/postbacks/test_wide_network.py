@@ -962,7 +962,7 @@ def test_no_confirmation_is_requested_after_the_time_limit_of_a_run(
     network: wide.Server, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def call(*args: Any, **given: Any) -> http.NetworkCall:
-        time.sleep(0.3)
+        time.sleep(1.2)
         return real(*args, **given)
 
     delivered(network, game)
@@ -972,7 +972,7 @@ def test_no_confirmation_is_requested_after_the_time_limit_of_a_run(
     Delivery.objects.update(confirm_after=timezone.now())
     real = http.call
     monkeypatch.setattr(http, "call", call)
-    confirming.confirm_due(seconds=0.2)
+    confirming.confirm_due(seconds=1)
     assert sorted(Delivery.objects.values_list("confirmation", flat=True)) == ["awaited", "confirmed"]
     FailedWork.objects.create(game=game, queue="confirmation", row=str(Delivery.objects.get(confirmation="awaited").pk))
     confirming.confirm_due(seconds=-1)

@@ -108,9 +108,15 @@ def assert_one_person(product: Product, calls: PlayerCalls) -> None:
 
 
 def assert_faults_were_retried(proxy: FlakyProxy) -> None:
-    """Each fault happened and was followed by one retry; the server answered 200 to every request it received."""
-    assert proxy.attempts
-    assert {tuple(attempts) for attempts in proxy.attempts.values()} == {(*proxy.faults, PASS)}
+    """Each fault happened and was followed by a retry; the server answered 200 to every request it received.
+
+    Segment's Python SDK puts a refused batch at the end of its queue. On a busy machine it is then sent in other parts,
+    whose first message was not the first one before.
+    """
+    expected = (*proxy.faults, PASS)
+    seen = {tuple(attempts) for attempts in proxy.attempts.values()}
+    assert expected in seen
+    assert all(attempts == expected[: len(attempts)] for attempts in seen)
     assert {status for method, _, status in proxy.calls if method == "POST"} == {200}
 
 
