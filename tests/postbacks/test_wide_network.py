@@ -45,6 +45,8 @@ pytestmark = pytest.mark.django_db
 def network(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[wide.Server]:
     """The network is registered, and its server answers."""
     with wide.serving() as server:
+        # Modules that read NETWORKS when they are imported must not read this one.
+        importlib.import_module("config.urls")
         monkeypatch.setitem(NETWORKS, "wide", wide.Wide())
         settings.NETWORK_URLS = {**settings.NETWORK_URLS, "wide": server.url}
         settings.NETWORK_RATES = {**settings.NETWORK_RATES, "wide": 1000.0}
