@@ -1,7 +1,7 @@
 """The demo game: two logins, a key per dialect, a postback per network, and a few days of history.
 
-Loading it again changes nothing but the addresses of its page. Its secrets are derived from SECRET_KEY, so that they differ between installations and
-need not be stored.
+Loading it again changes nothing but the addresses of its page. Its secrets are derived from SECRET_KEY, so that they
+differ between installations and need not be stored.
 """
 
 import base64
@@ -16,7 +16,18 @@ from django.utils import timezone
 
 from audience.digest import queue
 from audience.games import keys, return_addresses
-from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, LinkConsent, Membership, Role, TrackingLink
+from audience.models import (
+    ApiKey,
+    Batch,
+    Dialect,
+    Environment,
+    Game,
+    KeyKind,
+    LinkConsent,
+    Membership,
+    Role,
+    TrackingLink,
+)
 from audience.models.keys import sha256_hex
 from config.demo import history
 from postbacks.configs import lifecycle, versions

@@ -1,4 +1,4 @@
-"""The demo page for everybody, and what its consent choice stores. Its whole journey: tests/journeys/test_demo_page.py."""
+"""The demo page for everybody, and what its consent choice stores. The journey is in tests/journeys/test_demo_page.py."""
 
 from pathlib import Path
 from typing import Any

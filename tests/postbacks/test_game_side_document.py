@@ -79,7 +79,8 @@ def bodies_of_cpp(code: str) -> list[str]:
     for text, stated in found:
         arguments = [argument.strip().removeprefix("*") for argument in stated.split(",")]
         assert text.count("%s") == len(arguments)
-        texts.append(re.sub("%s", "{}", text.replace("{", "{{").replace("}", "}}")).format(*map("<{}>".format, arguments)))
+        stated_in_order = iter(arguments)
+        texts.append(re.sub("%s", lambda _: f"<{next(stated_in_order)}>", text))
     return texts
 
 
