@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.test import Client
 
+from audience.intake.links import lookup
 from audience.intake.requests.visitor_cookies import ID_COOKIE, TWIN_COOKIE
 from audience.models import Event, Game, Join, JoinKind, LinkConsent, TrackingLink
 from config.demo import ads
@@ -26,6 +27,7 @@ ACTIONS = {"/demo/play/": {"action": "buy"}, "/demo/restart/": {}}
 def loaded(settings: Any) -> Game:
     """The demo game, with all networks and Steam on this machine."""
     point_at(settings, IMITATIONS)
+    lookup.clear_link_cache()
     demo.load()
     return Game.objects.get(slug=demo.SLUG)
 

@@ -77,10 +77,9 @@ def bodies_of_cpp(code: str) -> list[str]:
     found = re.findall(r'TEXT\(R"\((.*?)\)"\),\s*(.*?)\);', joined, re.DOTALL)
     texts = []
     for text, stated in found:
-        arguments = [argument.strip().removeprefix("*") for argument in stated.split(",")]
-        assert text.count("%s") == len(arguments)
-        stated_in_order = iter(arguments)
-        texts.append(re.sub("%s", lambda _: f"<{next(stated_in_order)}>", text))
+        arguments = [f"<{argument.strip().removeprefix('*')}>" for argument in stated.split(",")]
+        pieces = zip(text.split("%s"), [*arguments, ""], strict=True)
+        texts.append("".join(piece + argument for piece, argument in pieces))
     return texts
 
 
