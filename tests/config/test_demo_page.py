@@ -7,8 +7,11 @@ import pytest
 from django.test import Client
 
 from audience.intake.links import lookup
+from audience.intake.requests import auth
 from audience.intake.requests.visitor_cookies import ID_COOKIE, TWIN_COOKIE
 from audience.models import Event, Game, Join, JoinKind, LinkConsent, TrackingLink
+from audience.models.people import USER
+from audience.privacy import erasure
 from config.demo import ads
 from config.demo import loading as demo
 from config.demo.player import COOKIE
@@ -112,6 +115,14 @@ def test_without_a_player_nothing_is_sent(loaded: Game) -> None:
     client.cookies[COOKIE] = ANNA  # not signed
     assert client.post("/demo/play/", {"action": "launch"}).status_code == 302
     assert "Sign in with Steam first." in client.get("/demo/").content.decode()
+    assert Event.objects.count() == before
+
+
+def test_nothing_is_stored_of_an_erased_player_whose_events_are_refused(player: Client, loaded: Game) -> None:
+    erasure.request_erasure(game=loaded, namespace=USER, subject=ANNA, requested_by="ada", suppress=True)
+    auth.clear_key_cache()
+    before = Event.objects.count()
+    assert player.post("/demo/play/", {"action": "buy"}).status_code == 302
     assert Event.objects.count() == before
 
 
