@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("audience.intake.urls")),
     path("go/<path:link>", LINK_VIEW, name="tracking-link"),
     path("", include("audience.claims.urls")),
+    path("demo/", include("config.demo.urls")),
     path("", include("audience.hub.urls")),
     path("", include("postbacks.hub.urls")),
 ]

@@ -33,7 +33,7 @@ def message_id(number: int) -> str:
 
 
 def store(key: ApiKey, batch: list[dict[str, Any]]) -> None:
-    """Store a batch as the view does, like config/demo_history.py."""
+    """Store a batch as the view does, like config/demo/history.py."""
     if not batch:
         return
     now = timezone.now()

@@ -97,7 +97,8 @@ FOREIGN_ALLOWED = {
     "audience/intake/dialects/": "reads the formats of clients",
     "postbacks/networks/": "writes the formats of networks",
     "audience/digest/click_ids.py": "reads the ad world's URL parameters",
-    "config/demo_history.py": "plays the demo game as a client would, through the Immutable dialect",
+    "config/demo/history.py": "plays the demo game as a client would, through the Immutable dialect",
+    "config/demo/backend.py": "plays the back end of the demo game, through the Immutable dialect",
     "config/quickstart/banner.py": "prints a curl line for the Immutable route",
 }
 

@@ -4,6 +4,7 @@ from django.urls import path
 
 from audience.claims import steam_views, views
 from audience.claims.redeeming import RedeemView
+from audience.intake.urls import routes
 
 urlpatterns = [
     path("claim/<slug:slug>/", views.claim, name="claim"),
@@ -12,5 +13,5 @@ urlpatterns = [
     path("claim/<slug:slug>/steam/return/", steam_views.claim_steam_return, name="claim-steam-return"),
     path("claim/<slug:slug>/contact/", views.claim_contact, name="claim-contact"),
     path("claim/<slug:slug>/code/", views.claim_code, name="claim-code"),
-    path("v1/claims", RedeemView.as_view(), name="claim-redeem"),
+    *routes("v1/claims", RedeemView),
 ]

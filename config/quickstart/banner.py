@@ -25,6 +25,8 @@ def banner(plan: Plan, demo: dict[str, Any] | None) -> str:
         rows += [(role.capitalize(), f"{user['email']}  {user['password']}") for role, user in users]
     else:
         rows.append(("First admin", FIRST_ADMIN))
+    if demo and plan.sandbox_url:
+        rows.append(("Demo page", f"{plan.public_url}/demo/ (from an ad click to the conversion, in a minute)"))
     rows.append(("API docs", f"{plan.public_url}/api/docs/"))
     if plan.sandbox_url:
         rows.append(("Ad networks", f"{plan.sandbox_url}/sandbox/requests (imitations; nothing leaves this machine)"))

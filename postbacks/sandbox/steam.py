@@ -1,7 +1,8 @@
-"""An imitation of Steam's sign-in (OpenID 2.0): three accounts without passwords, and the check of its assertions."""
+"""An imitation of Steam's sign-in (OpenID 2.0): accounts without passwords, and the check of its assertions."""
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ APPROVE_PATH = "/openid/approve"
 NAMESPACE = "http://specs.openid.net/auth/2.0"
 SIGNED = "signed,op_endpoint,claimed_id,identity,return_to,response_nonce,assoc_handle"
 ACCOUNTS = {"76561198000000001": "anna", "76561198000000002": "ben", "76561198000000003": "chris"}
+# The accounts above, and those of new players.
+ACCOUNT = re.compile(r"76561198\d{9}", re.ASCII)
 MAX_NONCES = 10_000
 
 
@@ -79,7 +82,7 @@ class SteamImitation:
 
     def _approve(self, fields: dict[str, str], now: float) -> ImitationResponse:
         return_to = fields.get("return_to", "")
-        if fields.get("account") not in ACCOUNTS or urlsplit(return_to).scheme not in ("http", "https"):
+        if not ACCOUNT.fullmatch(fields.get("account", "")) or urlsplit(return_to).scheme not in ("http", "https"):
             return ImitationResponse(400, {"error": "account and return_to are required."})
         return _redirect(return_to, self.assertion(fields["account"], return_to, now))
 
@@ -88,8 +91,9 @@ def _login_page(fields: dict[str, str]) -> ImitationResponse:
     return_to, realm = fields.get("openid.return_to", ""), fields.get("openid.realm", "")
     if fields.get("openid.mode") != "checkid_setup" or not realm or not return_to.startswith(realm):
         return ImitationResponse(400, {"error": "openid.return_to must be below openid.realm."})
+    accounts = {**ACCOUNTS, f"76561198{secrets.randbelow(10**9):09}": "a new player"}
     links = {
-        name: f"{APPROVE_PATH}?{urlencode({'account': pk, 'return_to': return_to})}" for pk, name in ACCOUNTS.items()
+        name: f"{APPROVE_PATH}?{urlencode({'account': pk, 'return_to': return_to})}" for pk, name in accounts.items()
     }
     cancel = _with_query(return_to, {"openid.ns": NAMESPACE, "openid.mode": "cancel"})
     items = "".join(f'<li><a href="{escape(link)}">Sign in as {name}</a></li>' for name, link in links.items())

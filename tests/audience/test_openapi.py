@@ -35,12 +35,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from audience.claims.urls import urlpatterns as claim_urlpatterns
 from audience.games.keys import create_key
 from audience.intake.dialects import metarouter, parcelvoy, rudderstack
 from audience.intake.dialects.responses import RequestProblem
 from audience.intake.openapi import ingestion_document
 from audience.intake.urls import urlpatterns
-from audience.models import Dialect, Event, Game, KeyKind
+from audience.joins.codes import digits_of
+from audience.models import ClaimCode, Dialect, Event, Game, KeyKind
+from audience.models.keys import sha256_hex
 from tests.random_requests import document, one_connection
 
 OPERATIONS: dict[tuple[str, str], Any] = {
@@ -48,6 +51,7 @@ OPERATIONS: dict[tuple[str, str], Any] = {
     for path, methods in ingestion_document()["paths"].items()
     for method, operation in methods.items()
 }
+ROUTES = [*urlpatterns, *(entry for entry in claim_urlpatterns if hasattr(entry.callback, "view_class"))]
 TAGS = [tag["name"] for tag in ingestion_document()["tags"]]
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "240"))
@@ -81,18 +85,22 @@ def _one_connection() -> Iterator[None]:
 @pytest.fixture
 def credentials(game: Game) -> list[dict[str, dict[str, str]]]:
     """What a caller with a key puts into headers, query and path, once for each dialect that matters."""
+    game.joins = ["code"]
+    game.save()
     secret = create_key(game=game, name="backend", kind=KeyKind.SECRET).value
+    server = create_key(game=game, name="server", kind=KeyKind.SERVER).value
     return [
-        _said(create_key(game=game, name=dialect, dialect=dialect).value, secret)
+        _said(create_key(game=game, name=dialect, dialect=dialect).value, secret, server)
         for dialect in (Dialect.RUDDERSTACK, Dialect.METAROUTER)
     ]
 
 
-def _said(value: str, secret: str) -> dict[str, dict[str, str]]:
+def _said(value: str, secret: str, server: str) -> dict[str, dict[str, str]]:
     return {
         "basic": {"Authorization": f"Basic {base64.b64encode(f'{value}:'.encode()).decode()}"},
         "bearer": {"Authorization": f"Bearer {value}"},
         "header": {"x-immutable-publishable-key": value, "x-immutable-api-key": secret},
+        "server": {"Authorization": f"Bearer {server}"},
         "query": {"writeKey": value},
         "path": {"key": value},
     }
@@ -105,6 +113,8 @@ def schemes_of(operation: Any) -> set[str]:
 def headers_for(operation: Any, who: dict[str, dict[str, str]]) -> dict[str, str]:
     """The headers that hold the key, wherever this operation wants it."""
     schemes = schemes_of(operation)
+    if "serverBearerKey" in schemes:
+        return who["server"]
     return who["bearer"] if "bearerKey" in schemes else who["basic"] if "writeKey" in schemes else who["header"]
 
 
@@ -163,8 +173,9 @@ def sent(case: Case) -> Any:
 
 def refusals(answer: Any) -> Iterator[str]:
     """Why a good request was refused, but for what JSON Schema has no words for: time zones, the length of an object's
-    text, how long ago, and two that must differ."""
-    if answer.status_code >= 400 and "IANA" not in answer.text and "is longer than" not in answer.text:
+    text, how long ago, two that must differ, placeholders, and codes that exist."""
+    accepted = ("IANA", "is longer than", "must be the ID of a player", "UNKNOWN_CODE")
+    if answer.status_code >= 400 and not any(text in answer.text for text in accepted):
         yield f"{answer.status_code} {answer.text}"
     if answer.headers.get("content-type") == ["application/json"]:
         for refused in answer.json().get("rejections", []):
@@ -180,7 +191,7 @@ def test_the_published_document_is_valid_openapi_3(tmp_path: Path) -> None:
 
 
 def test_every_ingestion_route_is_described_with_its_methods_and_nothing_else_is() -> None:
-    routes = [pattern for pattern in urlpatterns if isinstance(pattern.pattern, RoutePattern)]
+    routes = [pattern for pattern in ROUTES if isinstance(pattern.pattern, RoutePattern)]
     served = {
         (method, f"/{route.pattern}".replace("<str:key>", "{key}"))
         for route in routes
@@ -226,12 +237,15 @@ def test_the_published_document_holds_the_ingestion_routes_and_the_views_of_rest
     ],
 )
 def test_the_example_of_a_body_is_taken_and_answered_as_described(
-    credentials: list[dict[str, dict[str, str]]], method: str, path: str, media_type: str, name: str
+    credentials: list[dict[str, dict[str, str]]], game: Game, method: str, path: str, media_type: str, name: str
 ) -> None:
     operation = document()[path][method]
     body = OPERATIONS[method, path]["requestBody"]["content"][media_type]["examples"][name]["value"]
     who = credentials[0]
     case = operation.Case(headers=headers_for(operation, who), query=who["query"], body=body, media_type=media_type)
+    if path == "/v1/claims":
+        shown = {"digest": sha256_hex(digits_of(body["code"])), "anonymous_id": "anon-device-abc123"}
+        ClaimCode.objects.create(game=game, expires_at=datetime(2026, 4, 9, tzinfo=UTC), **shown)
 
     with time_machine.travel(datetime(2026, 4, 8, 12, 5, tzinfo=UTC), tick=True):
         answer = sent(case)

@@ -16,7 +16,7 @@ from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from audience.models import Conversion, Game, Trigger
-from config import demo
+from config.demo import loading as demo
 from postbacks.delivery import sending
 from postbacks.models import DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS

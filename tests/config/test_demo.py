@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from audience.models import Game
-from config import demo
+from config.demo import loading as demo
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.imitation import Accounts

@@ -128,7 +128,14 @@ def test_the_banner_shows_addresses_logins_and_one_request() -> None:
     assert "  Hub          http://hub.example" in lines
     assert "  Admin        admin@example.com  one" in lines
     assert "  Marketer     mara@example.com  two" in lines
+    assert any(line.startswith("  Demo page    http://hub.example/demo/ ") for line in lines)
     assert any(line.startswith("  curl http://hub.example/v1/audience/messages -H ") for line in lines)
+
+
+def test_the_banner_names_the_demo_page_only_where_all_networks_are_imitations() -> None:
+    plan = Plan.read({"PORT": str(free_port()), "TIKTOK_API_URL": "https://proxy.example"})
+    assert "/demo/" not in banner(plan, DEMO)
+    assert "/demo/" not in banner(Plan.read({"PORT": str(free_port())}), None)
 
 
 def test_the_banner_shows_where_the_postbacks_of_each_network_go() -> None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import jsonschema
 import pytest
@@ -896,3 +896,36 @@ def test_expect_100_continue_is_answered_and_connection_close_is_followed() -> N
             answer = b"".join(iter(lambda: caller.recv(1000), b""))
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.endswith(b'{"error": "The body must be a JSON object."}')
+
+
+# Steam --------------------------------------------------------------------------------------------------------------
+
+
+def steam(sandbox: Sandbox, path: str, **query: str) -> tuple[int, str, str]:
+    """Return the status, the Location and the body of the imitation of Steam."""
+    host = urlsplit(sandbox.url)
+    connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=10)
+    try:
+        connection.request("GET", f"/openid/{path}?{urlencode(query)}")
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get("Location", ""), answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_each_sign_in_page_of_steam_offers_another_new_player(sandbox: Sandbox) -> None:
+    site = "http://g.example/"
+    fields = {"openid.mode": "checkid_setup", "openid.realm": site, "openid.return_to": site}
+    accounts = []
+    for _ in range(2):
+        page = steam(sandbox, "login", **fields)[2]
+        found = re.search(r'account=(\d+)[^>]*">Sign in as a new player<', page)
+        assert found is not None, page
+        accounts.append(found[1])
+        assert f"%2Fopenid%2Fid%2F{found[1]}&" in steam(sandbox, "approve", account=found[1], return_to=site)[1]
+    assert accounts[0] != accounts[1]
+
+
+@pytest.mark.parametrize("account", ["", "1", "7656119800000000x", "76561198000000001 ", "76561202255233024"])
+def test_an_account_that_is_none_of_steam_is_not_confirmed(sandbox: Sandbox, account: str) -> None:
+    assert steam(sandbox, "approve", account=account, return_to="http://g.example/")[:2] == (400, "")

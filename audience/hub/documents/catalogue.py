@@ -54,6 +54,7 @@ SUMMARIES = {
     },
     "For backends": {
         "migrating": "The line to change in the SDK that your game has.",
+        "game-side": "Launches, sign-ins, purchases, consent and claim codes: curl, Python, Node, Unity and Unreal.",
         "events": "The messages of each format, and the names of events and properties that Afterclick reads.",
         "errors": "Each error response of the API, what it means and what to do.",
         "keys": "Kinds of API keys, restrictions, rotation and expiry.",

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.demo import load
+from config.demo.loading import load
 
 
 class Command(BaseCommand):

@@ -1,7 +1,7 @@
 """The demo game: two logins, a key per dialect, a postback per network, and a few days of history.
 
-Loading it again changes nothing. Its secrets are derived from SECRET_KEY, so that they differ between installations and
-need not be stored.
+Loading it again changes nothing but the addresses of its page. Its secrets are derived from SECRET_KEY, so that they
+differ between installations and need not be stored.
 """
 
 import base64
@@ -15,10 +15,21 @@ from django.db import transaction
 from django.utils import timezone
 
 from audience.digest import queue
-from audience.games import keys
-from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, Membership, Role
+from audience.games import keys, return_addresses
+from audience.models import (
+    ApiKey,
+    Batch,
+    Dialect,
+    Environment,
+    Game,
+    KeyKind,
+    LinkConsent,
+    Membership,
+    Role,
+    TrackingLink,
+)
 from audience.models.keys import sha256_hex
-from config import demo_history
+from config.demo import history
 from postbacks.configs import lifecycle, versions
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
@@ -34,6 +45,8 @@ USERS = {
     "marketer": ("marketer@afterclick.example", Role.MARKETER),
 }
 SANDBOX_URL = "http://127.0.0.1:8010"
+PAGE = "/demo/"
+LINK_SLUG = "demo-ad"
 CLAIM_PAGE = {
     "joins": ["steam", "code", "referrer"],
     "reward_text": "Connect your account and get the Comet skin in Starfall.",
@@ -48,11 +61,17 @@ def load() -> dict[str, Any]:
             _create_user(name, email, role, game)
         api_keys = _create_keys(game)
         _create_postbacks(game)
+        _set_addresses(game)
     if not Batch.objects.filter(game=game).exists():
-        demo_history.send_history(key=ApiKey.objects.select_related("game").get(pk=api_keys["publishable"].pk))
+        history.send_history(key=ApiKey.objects.select_related("game").get(pk=api_keys["publishable"].pk))
         queue.drain()
         fan_out.fan_out_due()
     return _output(api_keys)
+
+
+def publishable_key() -> str:
+    """Return the value of the key of the demo's website and back end, whether it exists or not."""
+    return keys.key_value(KeyKind.PUBLISHABLE, Environment.PRODUCTION, _secret("key publishable", 32))
 
 
 def _secret(purpose: str, length: int) -> str:
@@ -115,6 +134,26 @@ def _create_postbacks(game: Game) -> None:
         )
         if created:
             versions.record(config=config, change="Created with the demo game", set_by=None)
+
+
+def _set_addresses(game: Game) -> None:
+    """Let a sign-in with Steam return to the demo page, and the demo's tracking link lead to it, at PUBLIC_URL."""
+    page = settings.PUBLIC_URL + PAGE
+    others = [address for address in game.return_addresses if not address.endswith(PAGE)]
+    try:
+        allowed = [*others, return_addresses.cleaned_address(page)]
+    except ValueError:
+        allowed = others  # http:// at another machine's address: the sign-in ends on the claim page
+    if game.return_addresses != allowed:
+        game.return_addresses = allowed
+        game.save(update_fields=["return_addresses"])
+    # Not by create_link, which refuses destinations on this machine: real players cannot open them. At none the link
+    # stores nothing, and the pixel of the page stores the click as the visitor decides.
+    fields = {"name": "Ads of the demo page", "destination": page, "consent": LinkConsent.NONE}
+    link, _ = TrackingLink.objects.get_or_create(slug=LINK_SLUG, defaults={"game": game, **fields})
+    if link.game_id == game.pk and link.destination != page:
+        link.destination = page
+        link.save(update_fields=["destination"])
 
 
 def _output(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
