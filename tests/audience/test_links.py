@@ -14,6 +14,7 @@ from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from audience.digest import queue
 from audience.games import links
@@ -274,7 +275,10 @@ def test_a_flood_from_one_address_is_redirected_and_counted_without_events(
     link: TrackingLink, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.LINK_CLICKS_PER_MINUTE = 2
-    answers = [from_address("203.0.113.8") for _ in range(4)]
+    with capture_logs() as lines:
+        answers = [from_address("203.0.113.8") for _ in range(4)]
+    limited = {"event": "link_clicks_limited", "limit": 2, "log_level": "warning"}
+    assert [line for line in lines if line["event"] == "link_clicks_limited"] == [limited], "once, without the address"
     assert [(one.status_code, one["Location"]) for one in answers] == [
         (302, "https://game.example/play?ttclid=E.C.P.1")
     ] * 4

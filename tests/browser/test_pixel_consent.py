@@ -388,6 +388,21 @@ def test_global_privacy_control_limits_what_is_sent(
     assert event.context["consent"] == {"source": "configuration", "gpc": True, "limited_data_use": True}
 
 
+def test_global_privacy_control_applies_to_a_visitor_who_had_consented(
+    opened: Callable[..., Page], visitor: BrowserContext, site: Studio
+) -> None:
+    page = opened(consent="full")
+    page.evaluate("afterclick('identify', 'anna')")
+    stored(page, 2)
+    visitor.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
+    page.goto("/later")
+    events = stored(page, 4)[2:]
+    assert {(event.consent_level, event.user_id) for event in events} == {("anonymous", "")}
+    changed = next(event for event in events if event.name == "consent_changed")
+    assert changed.properties == {"from": "full", "to": "anonymous"}
+    assert page.evaluate("localStorage.getItem('ac_user')") is None
+
+
 def test_of_two_frameworks_the_lower_level_counts(opened: Callable[..., Page], site: Studio, key: NewKey) -> None:
     page = opened(f"{TCF} {GPP.replace('window.tell', 'window.tellGpp')}", consent="tcf+gpp")
     page.evaluate("(data) => tell(data)", tc({"1": True, "7": True}))

@@ -8,9 +8,12 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+import structlog
 from django.conf import settings
 
 from audience.intake.requests.caller import network_of
+
+logger = structlog.get_logger(__name__)
 
 WINDOW_SECONDS = 60.0
 # Of one window. A flood from more of them starts a new one, so that the memory is bounded.
@@ -38,6 +41,9 @@ def take(address: str) -> bool:
         _window.ends_at, _window.clicks = now + WINDOW_SECONDS, Counter()
     network = network_of(address)
     _window.clicks[network] += 1
+    if _window.clicks[network] == limit + 1:
+        # Without the address. Behind a proxy that TRUSTED_PROXIES does not name, it is that of all players.
+        logger.warning("link_clicks_limited", limit=limit)
     return _window.clicks[network] <= limit
 
 
