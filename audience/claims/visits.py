@@ -70,6 +70,10 @@ class Visit:
         self._ids.given = self._ids.given or self._ids.known or visitor_cookies.new_id()
         return self._ids.given
 
+    def may_be(self, anonymous_id: str) -> bool:
+        """Whether the browser has this id, or none. Another one is that of the next person, after a sign-out."""
+        return self._ids.known in ("", anonymous_id)
+
     def use_new_id(self) -> None:
         """Forget a browser that has declined: its agreement is about what happens from now on."""
         self._ids.given = visitor_cookies.new_id()

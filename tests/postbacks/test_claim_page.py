@@ -331,6 +331,16 @@ def test_the_sign_in_of_another_browser_is_refused(claiming: Game, sandbox: Sand
     assert stored() == (0,) * 6
 
 
+def test_a_sign_in_does_not_end_for_the_next_person_at_the_browser(claiming: Game, sandbox: Sandbox) -> None:
+    """The web pixel gives the browser a new id when a player signs out."""
+    visitor = Visitor(claiming)
+    assertion = approve(sandbox.url, ANNA, visitor.begin())
+    visitor.cookies[ID_COOKIE] = "00000000-0000-4000-8000-000000000001"
+    refused(visitor.come_back(assertion), "This sign-in was not started in this browser")
+    assert visitor.anonymous_id == "00000000-0000-4000-8000-000000000001"
+    assert stored() == (0,) * 6
+
+
 def test_the_sign_in_of_another_game_is_refused(claiming: Game, other_game: Game, sandbox: Sandbox) -> None:
     other_game.joins = ["steam"]
     other_game.save()
