@@ -139,6 +139,26 @@ def test_a_click_through_a_link_gets_the_purchase(game: Game, link: TrackingLink
     assert (touch.campaign["utm_campaign"], touch.campaign["ad_group_name"]) == ("May", "Fans")
 
 
+@pytest.mark.parametrize(
+    ("query", "clicks"),
+    [("ttclid=E.C.P.abc&utm_source=tiktok&utm_medium=cpc", 1), ("utm_source=tiktok&utm_medium=cpc", 2)],
+)
+def test_the_landing_page_states_the_click_of_a_link_again(
+    link: TrackingLink, key: NewKey, query: str, clicks: int
+) -> None:
+    """As the web pixel on the same host does."""
+    target = click(f"/go/launch?{query}&utm_campaign=May")["Location"]
+    anonymous = Event.objects.get().anonymous_id
+    now = immutable.ago(seconds=0)
+    immutable.digest(key, immutable.page(anonymous, target, eventTimestamp=now))
+    immutable.digest(key, immutable.identify("ada", anonymous, eventTimestamp=now))
+    immutable.digest(key, immutable.purchase("ada", eventTimestamp=immutable.ago(seconds=0)))
+    conversion = Conversion.objects.get(trigger="purchase")
+    touches = Touch.objects.order_by("clicked_at")
+    assert (len(touches), conversion.touch) == (clicks, touches.last())
+    assert {(touch.network, touch.campaign["utm_campaign"]) for touch in touches} == {("tiktok", "May")}
+
+
 def test_the_utm_parameters_of_the_link_make_a_paid_click_without_a_click_id(game: Game) -> None:
     factories.link(game, slug="x", utm_source="twitter", utm_medium="cpc", utm_campaign="Launch")
     click("/go/x?utm_source=newsletter&utm_term=rpg")
