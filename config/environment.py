@@ -171,9 +171,18 @@ def audit_log_kept_days() -> int | None:
 
 def requests_per_minute() -> int:
     """API_REQUESTS_PER_MINUTE: how many requests to the management API a token may send; 600 by default."""
-    value = text("API_REQUESTS_PER_MINUTE", "600")
-    if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= 1_000_000):
-        _stop("API_REQUESTS_PER_MINUTE", f"{value!r} is not a number from 1 to 1000000.")
+    return _number("API_REQUESTS_PER_MINUTE", "600", lowest=1)
+
+
+def link_clicks_per_minute() -> int:
+    """LINK_CLICKS_PER_MINUTE: how many clicks of one address a web process stores; 120 by default, 0 for no limit."""
+    return _number("LINK_CLICKS_PER_MINUTE", "120", lowest=0)
+
+
+def _number(name: str, default: str, *, lowest: int) -> int:
+    value = text(name, default)
+    if not (value.isascii() and value.isdecimal() and lowest <= int(value) <= 1_000_000):
+        _stop(name, f"{value!r} is not a number from {lowest} to 1000000.")
     return int(value)
 
 

@@ -169,6 +169,7 @@ POSTBACK_PRIVATE_HOSTS = environment.hosts("POSTBACK_PRIVATE_HOSTS")
 # REST ---------------------------------------------------------------------------------------
 REST_FRAMEWORK, SPECTACULAR_SETTINGS = rest_settings.REST_FRAMEWORK, rest_settings.SPECTACULAR_SETTINGS
 API_REQUESTS_PER_MINUTE = environment.requests_per_minute()
+LINK_CLICKS_PER_MINUTE = environment.link_clicks_per_minute()
 # Bodies are read raw and bounded by each dialect (the largest is 4 MB, with a separate limit after gunzip).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 

@@ -1,5 +1,7 @@
 """Consent decisions of players. This app imports no other app of the project."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Value
 
@@ -51,6 +53,11 @@ class ConsentDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.anonymous_id}: {self.level}"
+
+    @property
+    def statements(self) -> list[tuple[str, Any]]:
+        """The evidence by name. A template reads `evidence.items` as the value of a key "items", if that was sent."""
+        return list(self.evidence.items())
 
     @property
     def source_label(self) -> str:

@@ -34,6 +34,8 @@ REAL_VALUES = {
     "audience.intake.links.views.MAX_WAIT_SECONDS": 1.0,
     "audience.intake.links.lookup.LINK_CACHE_SECONDS": 1.0,
     "audience.intake.links.counting.SAVE_SECONDS": 0.5,
+    "audience.intake.links.pace.WINDOW_SECONDS": 60.0,
+    "audience.intake.links.pace.MAX_NETWORKS": 100_000,
     "audience.intake.requests.visitor_cookies.MAX_AGE_SECONDS": 400 * 86_400,
     # What the event catalog stores of a client's own texts.
     "audience.digest.count_limits.MAX_NAMES": 500,
@@ -46,7 +48,8 @@ REAL_VALUES = {
     # Uses of the claim page.
     "audience.claims.views.MAX_USES_AN_HOUR": 60,
     "audience.claims.steam_views.MAX_SIGN_INS_AN_HOUR": 600,
-    "audience.claims.redeeming.MAX_UNKNOWN_AN_HOUR": 300,
+    "audience.claims.redeeming.MAX_UNKNOWN_AN_HOUR": 3_000,
+    "audience.claims.redeeming.MAX_UNKNOWN_OF_PLAYER": 30,
     # A call to a network, which a lease of 30 seconds covers.
     "postbacks.delivery.sending.TIMEOUT_SECONDS": 10.0,
     # Rows that a page reads before it says that there are more.

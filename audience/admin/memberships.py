@@ -11,8 +11,8 @@ from django.shortcuts import redirect
 from audience.accounts import addresses, mail, members
 from audience.admin.base import ReadOnly, hub_page
 from audience.admin.operations import confirmed_action, for_each, operation_page
-from audience.hub.members.views import ROLES_HELP
-from audience.models import Game, Invitation, Membership, Role
+from audience.hub.members.views import ROLES_HELP, MemberTokensForm
+from audience.models import ApiToken, Game, Invitation, Membership, Role
 from audience.wording.articles import with_article
 
 
@@ -99,16 +99,26 @@ class MembershipAdmin(ReadOnly):
         permission="remove",
         title="Remove these members?",
         warning="They no longer see the game. Their accounts, other games and entries in the audit log are kept. The "
-        "last admin of a game stays.",
+        "last admin of a game stays. Service tokens that they created keep their access unless you revoke them.",
+        form=lambda data, rows: MemberTokensForm(data),
+        explain=lambda member: _service_tokens_of(member),
     )
-    def remove(self, request: HttpRequest, rows: list[Membership]) -> None:
+    def remove(self, request: HttpRequest, rows: list[Membership], form: MemberTokensForm) -> None:
+        revoke_tokens: bool = form.cleaned_data["revoke_tokens"]
+
         def remove(member: Membership) -> str:
             pk = member.pk
-            members.remove(membership=member)
+            members.remove(membership=member, revoke_tokens=revoke_tokens)
             member.pk = pk  # for the history
             return "The member was removed."
 
         for_each(self, request, rows, remove, refusals=(members.MembersError,))
+
+
+def _service_tokens_of(member: Membership) -> str:
+    """Return which service tokens of the game the member created, '' for none."""
+    names = [f"{token.name} ({token.prefix}…)" for token in ApiToken.objects.created_by_member(member)]
+    return f"Service tokens: {', '.join(names)}" if names else ""
 
 
 @admin.register(Invitation)

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from audience.claims import pace
 from audience.claims.visits import BadReturnAddress, Visit
 from audience.games import return_addresses
-from audience.intake.requests.caller import caller_ip
+from audience.intake.requests.caller import caller_ip, network_of
 from audience.models.joins import CODE_LIFETIME
 
 ClaimView = Callable[[Visit], HttpResponse]
@@ -36,7 +36,7 @@ def claim_view(view: ClaimView) -> Callable[..., HttpResponse]:
 
 def may_use(visit: Visit, form: str, *, limit: int) -> bool:
     """Count a use of a form by the caller's address; whether it is within the limit of an hour."""
-    return pace.take(form, caller_ip(visit.request), limit=limit, seconds=3600)
+    return pace.take(form, network_of(caller_ip(visit.request)), limit=limit, seconds=3600)
 
 
 def too_many(visit: Visit) -> HttpResponse:

@@ -24,8 +24,9 @@ from audience.models import ApiKey, Dialect, JoinKind, KeyKind
 MAX_BODY_BYTES = 4 * 1024
 MAX_ID_LENGTH = 256
 MAX_CODE_LENGTH = 64  # with separators
-# Of a game in an hour: players mistype codes, and a program that guesses them tries far more.
-MAX_UNKNOWN_AN_HOUR = 300
+# In an hour, of a player and of a game: players mistype codes, and a program that guesses them tries far more. One
+# player must not use up the limit of all others. A code is one of 8.5e11.
+MAX_UNKNOWN_OF_PLAYER, MAX_UNKNOWN_AN_HOUR = 30, 3_000
 NO_KEY = "Send a server key of the game as Authorization: Bearer sk_imapik-server-… or as the user name of HTTP Basic."
 UNKNOWN_CODE = "This code does not exist, has expired, or was used by another player."
 
@@ -51,15 +52,16 @@ class RedeemView(IngestView):
         if JoinKind.CODE not in key.game.joins:
             raise self.error(403, "Claim codes are off for this game.", "CLAIMS_OFF")
         code, player_id = self.read_claim(request)
-        subject = str(key.game_id)
-        if pace.is_used_up("unknown", subject, limit=MAX_UNKNOWN_AN_HOUR):
-            refusal = self.error(429, "Too many unknown codes were sent for this game. Try again in an hour.")
+        limits = {f"{key.game_id}:{player_id}": MAX_UNKNOWN_OF_PLAYER, str(key.game_id): MAX_UNKNOWN_AN_HOUR}
+        if any(pace.is_used_up("unknown", subject, limit=limit) for subject, limit in limits.items()):
+            refusal = self.error(429, "Too many unknown codes were sent. Try again in an hour.")
             refusal.response["Retry-After"] = "3600"
             raise refusal
         try:
             redeem_code(game=key.game, code=code, player_id=player_id)
         except UnknownCode:
-            pace.take("unknown", subject, limit=MAX_UNKNOWN_AN_HOUR, seconds=3600)
+            for subject, limit in limits.items():
+                pace.take("unknown", subject, limit=limit, seconds=3600)
             raise self.error(422, UNKNOWN_CODE, "UNKNOWN_CODE") from None
         except JoinRefused as refused:
             raise self.error(403, str(refused), "NOT_JOINED") from None

@@ -42,7 +42,8 @@ def claim_steam_return(visit: Visit) -> HttpResponse:
     """End a sign-in: verify what Steam says, and join the browser that began it with the Steam account."""
     state = browser.read_state(visit.request)
     nonce = visit.request.GET.get("state", "")
-    if state is None or state.game_id != visit.game.pk or not constant_time_compare(state.nonce, nonce):
+    is_started = state is not None and state.game_id == visit.game.pk and visit.may_be(state.anonymous_id)
+    if state is None or not is_started or not constant_time_compare(state.nonce, nonce):
         return show(visit, error="This sign-in was not started in this browser, or it took too long.", status=400)
     if not may_use(visit, "steam", limit=MAX_SIGN_INS_AN_HOUR):
         return too_many(visit)

@@ -34,6 +34,8 @@ def claim_consent(visit: Visit) -> HttpResponse:
     """Record that the visitor agrees, for a browser that has not or that declined before."""
     if visit.opted_out or visit.request.POST.get("agree") != "yes":
         return show(visit, error="Select the box to agree.", status=400)
+    if not may_use(visit, "consent", limit=MAX_USES_AN_HOUR):
+        return too_many(visit)
     visit.use_new_id()
     decisions.record(
         game_id=visit.game.pk,

@@ -8,14 +8,16 @@ from django.http import Http404, HttpRequest, HttpResponse
 from audience.claims import browser, pace
 from audience.digest import clicks, named_parameters
 from audience.games import return_addresses
+from audience.ids.values import canonical
+from audience.intake.links.clicks import read_parameters
 from audience.intake.requests import visitor_cookies
-from audience.intake.requests.caller import caller_ip
+from audience.intake.requests.caller import caller_ip, network_of
 from audience.joins import records
 from audience.models import Game, Join, JoinKind
 from audience.models.join_kinds import CONTACT_KINDS, PAGE_KINDS
 from consent.models import Level
 
-MAX_VISITS_AN_HOUR = 60  # with an ad click, from one address
+MAX_VISITS_AN_HOUR = 600  # with an ad click, from one address: thousands of phones share those of a carrier
 MAX_URL_LENGTH = 2048
 MAX_USER_AGENT_LENGTH = 512
 
@@ -68,6 +70,10 @@ class Visit:
         self._ids.given = self._ids.given or self._ids.known or visitor_cookies.new_id()
         return self._ids.given
 
+    def may_be(self, anonymous_id: str) -> bool:
+        """Whether the browser has this id, or none. Another one is that of the next person, after a sign-out."""
+        return self._ids.known in ("", anonymous_id)
+
     def use_new_id(self) -> None:
         """Forget a browser that has declined: its agreement is about what happens from now on."""
         self._ids.given = visitor_cookies.new_id()
@@ -77,7 +83,8 @@ class Visit:
         """The newest join of this browser by kind."""
         if not self._ids.known:
             return {}
-        rows = Join.objects.filter(game=self.game, anonymous_id=self._ids.known).order_by("joined_at", "pk")
+        browser_id = canonical(self._ids.known)
+        rows = Join.objects.filter(game=self.game, anonymous_id=browser_id).order_by("joined_at", "pk")
         return {row.kind: row for row in rows}
 
     @property
@@ -115,27 +122,28 @@ class Visit:
             visitor_cookies.set_id(response, anonymous_id, secure=self.request.is_secure())
 
     def store_click(self) -> None:
-        """Store the visit if the address of the page has an ad click, as the landing page of an ad would."""
-        url = self.request.build_absolute_uri()
-        is_get = self.request.method == "GET"
-        if (
-            not is_get
-            or not self.may_store
-            or not self.request.GET
-            or len(url) > MAX_URL_LENGTH
-            or not self._is_click(url)
-        ):
+        """Store the visit if the address of the page has an ad click, as the landing page of an ad would.
+
+        Of its query only click ids and UTM parameters are stored: others may be personal.
+        """
+        if self.request.method != "GET" or not self.may_store or not self.request.GET:
+            return
+        query = read_parameters(self.game, self.request.META.get("QUERY_STRING", "")).query
+        url = f"{self.request.build_absolute_uri(self.request.path)}?{query}"
+        if len(url) > MAX_URL_LENGTH or not self._is_click(url):
             return
         ip = caller_ip(self.request)
-        if not pace.take("visit", ip, limit=MAX_VISITS_AN_HOUR, seconds=3600):
+        if not pace.take("visit", network_of(ip), limit=MAX_VISITS_AN_HOUR, seconds=3600):
             return
         is_full = self.level == Level.FULL
+        referrer = self.request.headers.get("Referer", "")
         try:
             records.add_visit(
                 game=self.game,
                 anonymous_id=self.anonymous_id,
                 url=url,
-                referrer=self.request.headers.get("Referer", "")[:MAX_URL_LENGTH],
+                # A part of a URL is another one.
+                referrer=referrer if is_full and len(referrer) <= MAX_URL_LENGTH else "",
                 user_agent=self.request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH] if is_full else "",
                 ip=ip if is_full else "",
                 key=browser.new_nonce(),

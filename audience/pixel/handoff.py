@@ -4,7 +4,8 @@ A token is valid for two minutes, for the same game, and for the browser that it
 give an id to other people by a link.
 """
 
-from urllib.parse import quote, urlsplit
+import re
+from urllib.parse import quote, unquote, urlsplit
 
 from django.core import signing
 from django.http import HttpRequest
@@ -18,6 +19,9 @@ from audience.models.keys import sha256_hex
 PARAMETER = "ac_aid"
 SALT = "audience.pixel.handoff"
 MAX_AGE_SECONDS = 120
+# A URL as browsers state that of a link. Of other characters some are left out, read as a slash, or converted: for a
+# name such as straße.example, browsers open another host than the one that Python's codec `idna` returns.
+PLAIN_URL = re.compile(r"https?://[!-\[\]-~]+")
 
 
 def sending_key(value: str) -> ApiKey | None:
@@ -27,8 +31,10 @@ def sending_key(value: str) -> ApiKey | None:
 
 def is_allowed(target: str, *, key: ApiKey) -> bool:
     """Whether the origin of a URL is one of those that the key is restricted to."""
-    parts = urlsplit(target)
+    if not PLAIN_URL.fullmatch(target):
+        return False
     try:
+        parts = urlsplit(target)
         origin = parse_origin(f"{parts.scheme}://{parts.netloc}")
     except ValueError:
         return False
@@ -43,16 +49,17 @@ def with_token(target: str, *, visitor_id: str, key: ApiKey, request: HttpReques
     return parts._replace(query=f"{query}{PARAMETER}={quote(token)}").geturl()
 
 
-def read_token(token: str, *, key: ApiKey | None, request: HttpRequest) -> str:
-    """Return the id of a token; '' if it is not valid for this game and browser, or too old."""
-    if not token or key is None:
-        return ""
+def read_token(token: str, *, key: str, request: HttpRequest) -> str:
+    """Return the id of a token; '' if it is not valid for the game of this key and this browser, or too old."""
     try:
-        stated = signing.loads(token, salt=SALT, max_age=MAX_AGE_SECONDS)
+        # As it is in the URL, or decoded.
+        stated = signing.loads(unquote(token), salt=SALT, max_age=MAX_AGE_SECONDS)
     except signing.BadSignature:
         return ""
-    visitor_id, *rest = stated
-    return str(visitor_id) if rest == [key.game_id, _browser(request)] else ""
+    visitor_id, game_id, browser = stated
+    # Last, since it makes a query.
+    found = sending_key(key) if browser == _browser(request) else None
+    return str(visitor_id) if found and found.game_id == game_id else ""
 
 
 def _browser(request: HttpRequest) -> str:

@@ -19,20 +19,22 @@ FOLDER: Path = settings.BASE_DIR / "static" / "pixel"
 SOURCE = FOLDER / "site.js"
 EARLIER = FOLDER / "earlier"
 HASH_LENGTH = 16
-# The name of the library that the script states in its messages.
-LIBRARY = "afterclick-web"
 BLOCK_COMMENT = re.compile(r"/\*\*.*?\*/", re.DOTALL)
 LINE_COMMENT = re.compile(r"(^|\s)// .*$")
 # Spaces of the source's formatting that may be left out. No text in the source has these sequences.
 SPACES = (
-    (re.compile(r" (=>|[=!]==|[=?:<>*+-]|&&|\|\||\+=) "), r"\1"),
+    (re.compile(r" (=>|[=!]==|[=?:<>*/+-]|&&|\|\||<<|[+>]=) "), r"\1"),
+    (re.compile(r" =>\n"), "=>"),
     (re.compile(r'(?<=[\w\])}"/]), '), ","),
-    (re.compile(r"(?<=\w): "), ":"),
-    (re.compile(r"\{ (?=\w|\.)"), "{"),
+    (re.compile(r'(?<=[\w"]): '), ":"),
+    (re.compile(r'\{ (?=["\w.])'), "{"),
     (re.compile(r'(?<=[\w\])}"]) \}'), "}"),
-    (re.compile(r"\b(if|for|catch) \("), r"\1("),
-    (re.compile(r"(\)|=>) (?=[{a-z])"), r"\1"),
-    (re.compile(r"(?<=[{(,\[])\n|\n(?=[})\]])"), ""),
+    (re.compile(r"\b(if|for|catch|try|return) (?=[({])"), r"\1"),
+    # Texts that are joined only because of the length of a line.
+    (re.compile(r'" \+\n"'), ""),
+    (re.compile(r"(?<![\w.])\((\w+)\)=>"), r"\1=>"),
+    (re.compile(r"(\)|=>|\}) (?=[{a-z])"), r"\1"),
+    (re.compile(r"(?<=[{(,\[])\n|,?\n(?=[})\]])"), ""),
 )
 
 

@@ -1,5 +1,7 @@
 """The routes of the web pixel: its script, and the cookies of the visitor's id (see PixelMiddleware)."""
 
+import structlog
+from django.db import DatabaseError, InterfaceError
 from django.http import (
     Http404,
     HttpRequest,
@@ -9,11 +11,15 @@ from django.http import (
     HttpResponseRedirect,
     JsonResponse,
 )
+from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from audience.intake.links.views import POLICY
 from audience.intake.requests import visitor_cookies
 from audience.pixel import handoff, script
+
+logger = structlog.get_logger(__name__)
 
 # A page of another site cannot send this header: the preflight request for it is not answered.
 OWN_HEADER, OWN_VALUE = "X-Requested-With", "afterclick"
@@ -52,8 +58,8 @@ def visitor_id(request: HttpRequest) -> HttpResponse:
         return HttpResponseForbidden("This route is for the pixel of the same site.")
     value = request.POST.get("id", "")
     twin = request.COOKIES.get(visitor_cookies.TWIN_COOKIE, "")
-    key = handoff.sending_key(request.POST.get("key", ""))
-    if value and (handed := handoff.read_token(request.POST.get("token", ""), key=key, request=request)):
+    token, key = request.POST.get("token", ""), request.POST.get("key", "")
+    if value and token and (handed := handoff.read_token(token, key=key, request=request)):
         value = handed
     elif value and not request.POST.get("known") and visitor_cookies.is_valid(twin):
         value = twin
@@ -70,12 +76,26 @@ def visitor_id(request: HttpRequest) -> HttpResponse:
 def follow_link(request: HttpRequest) -> HttpResponse:
     """GET /s/to?key=&to=: redirects to a domain that the key allows, with a token for the visitor's id if there is one.
 
-    The id is read from a cookie, so that a page cannot request a token for another one.
+    The id is read from a cookie, so that a page cannot request a token for another one. A link that cannot be checked
+    is shown on a page: the key may have been revoked or restricted otherwise since the code was put on the website, and
+    its visitors have to reach the page that they have chosen.
     """
-    key, target = handoff.sending_key(request.GET.get("key", "")), request.GET.get("to", "")
+    target = request.GET.get("to", "")
+    try:
+        key = handoff.sending_key(request.GET.get("key", ""))
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("link_not_checked", error=type(error).__name__)
+        return _leaving(target, status=503)
     if key is None or not handoff.is_allowed(target, key=key):
-        return HttpResponseBadRequest("The key is not restricted to origins that include this link.")
+        return _leaving(target, status=400)
     visitor_id = request.COOKIES.get(visitor_cookies.TWIN_COOKIE, "")
     if visitor_cookies.is_valid(visitor_id):
         target = handoff.with_token(target, visitor_id=visitor_id, key=key, request=request)
     return HttpResponseRedirect(target)
+
+
+def _leaving(target: str, *, status: int) -> HttpResponse:
+    """A page with a link to the target, if that is the URL of a website."""
+    context = {"target": target if handoff.PLAIN_URL.fullmatch(target) else ""}
+    headers = {"Content-Security-Policy": POLICY, "X-Robots-Tag": "noindex"}
+    return HttpResponse(render_to_string("links/leaving.html", context), status=status, headers=headers)

@@ -15,17 +15,14 @@
  *   userId?: string, anonymousId?: string, consentLevel?: Level, traits?: Object, properties?: Object}} Message
  */
 ((w, d, n) => {
-  const script = d.currentScript
-  const early = w.afterclick || {}
+  const script = d.currentScript, early = w.afterclick || {}
   if (early.on) return
   /** @type {Config} */
   const config = Object.assign({}, script.dataset, early.c)
-  const host = script.src.replace(/\/s\/[^/]*$/, "")
-  const proxied = (host + "/").startsWith(location.origin + "/")
+  const host = script.src.replace(/\/s\/[^/]*$/, ""),
+    proxied = (host + "/").startsWith(location.origin + "/")
   const LEVELS = ["none", "anonymous", "full"]
-  const MAX_BYTES = 28e3 // two requests fit into the 64 KiB that a browser sends for closed pages
   const MAX_QUEUED = 500
-  const LEASE = 3e5 // ms; longer than a background tab waits between two attempts
   const KEPT = RegExp(
     "^((tt|fb|g|d|tw|q)clid|rdt_cid|msclkid|[gw]braid|sccid|epik|li_fat_id|irclickid|oppref|aleid|alart|tblci|dicbo|" +
       "cjevent|utm_\\w+|referral_code|gad_(source|campaignid)|" +
@@ -34,7 +31,7 @@
   const now = Date.now
   const on = (target, name, act) => target.addEventListener(name, act, true)
   // crypto.randomUUID exists on https only. The address of a blob ends with a UUID too.
-  const uuid = () => (crypto.randomUUID ? crypto.randomUUID() : URL.createObjectURL(new Blob()).slice(-36))
+  const uuid = () => crypto.randomUUID?.() || URL.createObjectURL(new Blob()).slice(-36)
 
   // Storage.
 
@@ -45,10 +42,9 @@
     try {
       if (value) localStorage.setItem(name, value)
       else if (value === null) localStorage.removeItem(name)
-      return localStorage.getItem(name) || memory[name]
+      return memory[name] || localStorage.getItem(name)
     } catch (e) {
-      memory[name] = value || memory[name]
-      return memory[name]
+      return (memory[name] = value || memory[name])
     }
   }
   /** All cookies by name, as they are written. */
@@ -61,9 +57,9 @@
 
   // Identity.
 
-  let id = cookies().ac_id || ""
-  let asked = false // whether the search for the id has begun
-  let token = "" // states the id that this visitor has on another domain of the studio
+  let id = cookies().ac_id || "",
+    asked, // whether the search for the id has begun
+    token = "" // states the id that this visitor has on another domain of the studio
 
   /** The id that another pixel gave to this browser, so that a switch keeps its visitors; "" without one. */
   const adopted = () => {
@@ -84,11 +80,12 @@
   const serverId = (value, known) =>
     fetch(host + "/s/id", {
       method: "POST", keepalive: true, headers: { "X-Requested-With": "afterclick" },
-      body: new URLSearchParams({ id: value, known: known ? 1 : "", key: config.key, token }),
-    }).then((answer) => answer.json(), () => ({}))
+      body: new URLSearchParams({ id: value, known: known && 1, key: config.key, token }),
+    }).then((answer) => answer.json()).catch(() => ({}))
   /** Sets the id unless consent was withdrawn since it was asked for. */
   const setId = (value) => {
-    if (asked && !id) writeId((id = value))
+    // The cookie of the server is not replaced: browsers keep it longer than one of a script.
+    if (asked && !id && cookies().ac_id !== (id = value)) writeId(id)
     flush()
   }
   /** Sets the id of this browser, a new one if it has none. */
@@ -97,14 +94,15 @@
     asked = true
     const value = id || adopted() || uuid()
     if (token && proxied) id = ""
-    const known = id
-    const today = new Date().toDateString()
+    const known = id, today = new Date().toDateString()
     if (known || !proxied) setId(value)
     if (!proxied) return writeId(id) // Safari keeps it for 7 days
     if (known && store("ac_day") === today) return
     serverId(value, known).then((answer) => {
       token = ""
-      if (asked && answer.id) store("ac_day", today)
+      // The consent was withdrawn meanwhile, and this answer has set the cookies.
+      if (!asked) return serverId("", 1)
+      if (answer.id) store("ac_day", today)
       setId(answer.id || value)
     })
     setTimeout(setId, 2e3, value)
@@ -129,16 +127,17 @@
   /** @type {Message[]} */
   let queue = []
   const sending = new Set()
-  let saved = 0 // messages at the start of the queue that are in localStorage
-  let fails = 0
-  let notBefore = 0
-  let timer
-  let left // whether the page was left, so that another one may adopt the messages at once
-  let free // whether messages of closed pages were adopted, with the time until which the server does not want any
+  let saved = 0, // messages at the start of the queue that are in localStorage
+    fails = 0,
+    notBefore = 0,
+    timer,
+    left, // whether the page was left, so that another one may adopt the messages at once
+    free // whether messages of closed pages were adopted, with the time until which the server does not want any
 
   const save = () => {
-    // 13 digits at the start, which adopt() reads without parsing the rest.
-    const entry = { t: left ? 1e12 : now() + LEASE, w: notBefore, e: queue }
+    // 13 digits at the start, which adopt() reads without parsing the rest. The lease of 300,000 ms is longer than a
+    // background tab waits between two attempts.
+    const entry = { t: left ? 1e12 : now() + 3e5, w: notBefore, e: queue }
     if (queue[0] || saved) store(mine, queue[0] ? JSON.stringify(entry) : null)
     saved = queue.length
   }
@@ -147,7 +146,8 @@
     try {
       for (const name of Object.keys(localStorage)) {
         const text = /^ac_q/.test(name) && name !== mine && store(name)
-        if (!text || text.slice(5, 18) > now()) continue
+        // After a withdrawal also those of pages that are open, which forget theirs too.
+        if (!text || (level !== "none" && text.slice(5, 18) > now())) continue
         store(name, null)
         const { w, e } = JSON.parse(text)
         notBefore = Math.max(notBefore, Math.min(w, now() + 36e5))
@@ -189,16 +189,12 @@
     for (const one of queue) {
       if (sending.has(one)) continue
       size += new Blob([JSON.stringify(one)]).size
-      if (batch[0] && size > MAX_BYTES) break
+      // Two requests fit into the 64 KiB that a browser sends for closed pages.
+      if (batch[0] && size > 28e3) break
       batch.push(one)
       sending.add(one)
     }
     if (!batch[0]) return
-    const context = {
-      library: { name: "afterclick-web", version: "1" },
-      locale: n.language,
-      screen: { width: screen.width, height: screen.height },
-    }
     const settle = (act, value) => {
       batch.forEach((one) => sending.delete(one))
       act(value)
@@ -206,11 +202,15 @@
     // A body as text is sent as text/plain, for which there is no preflight request.
     fetch(host + "/beacon/v1/batch?writeKey=" + config.key, {
       method: "POST", keepalive: closing || !fails, credentials: "omit",
-      body: JSON.stringify({ sentAt: new Date(), context, batch }),
-    }).then(({ status, headers }) => {
-      if (/^(5|408|429)/.test(status)) settle(retry, headers.get("Retry-After"))
-      else settle(done, batch)
-    }, () => settle(retry))
+      body: JSON.stringify({
+        sentAt: new Date(), batch,
+        context: {
+          library: { name: "afterclick-web", version: "1" }, locale: n.language,
+          screen: { width: screen.width, height: screen.height },
+        },
+      }),
+    }).then(({ status, headers }) =>
+      /^(5|408|429)/.test(status) ? settle(retry, headers.get("Retry-After")) : settle(done, batch), () => settle(retry))
     if (closing) send(closing)
   }
 
@@ -222,6 +222,8 @@
   const evidence = {}
   /** @type {Message[]} */
   let pending = []
+  /** @type {{userId: string, traits?: Object} | null | undefined} The visitor whom the page has identified. */
+  let person
 
   const message = (type, fields) => ({ messageId: uuid(), type, originalTimestamp: new Date(), ...fields })
   const add = (type, fields) => {
@@ -240,11 +242,17 @@
         if (!full) continue
         store("ac_user", one.userId)
       }
+      if (one.type === "reset") {
+        store("ac_user", null)
+        writeId((id = uuid()))
+        if (proxied) serverId(id, 1)
+        continue
+      }
       one.anonymousId = id
       one.consentLevel = level
       one.context.consent = { ...evidence }
       if (full) {
-        one.userId = store("ac_user") || undefined
+        one.userId = store("ac_user")
         one.context.cookies = Object.fromEntries(Object.entries(cookies()).filter(([name]) => COOKIES.test(name)))
       }
       if (queue.length < MAX_QUEUED) queue.push(one)
@@ -270,15 +278,17 @@
       if (next && evidence.limited_data_use) next = lowest([next, "anonymous"])
     }
     if (!next || next === level) return
-    const before = level || store("ac_level")
-    const [first, again] = [!level, level === "none"]
+    const was = level
+    const before = was || store("ac_level")
     level = next
-    if (first) n.locks ? n.locks.request("ac_q", adopt).catch(adopt) : adopt()
+    if (!was || level === "none") n.locks ? n.locks.request("ac_q", adopt).catch(adopt) : adopt()
     if (level === "none") return withdraw()
     store("ac_level", level)
     if (level !== "full") store("ac_user", null)
-    if (again) page()
+    if (was === "none") page()
     else if (before && before !== level) track("consent_changed", { from: before, to: level })
+    // A lower level has left out who the visitor is.
+    if (was && person) add("identify", person)
     findId()
   }
   /** Deletes everything that is stored. */
@@ -293,17 +303,18 @@
   }
   /** Forgets the visitor, and sends the withdrawal if there was one. */
   const withdraw = () => {
-    const one = message("track", { event: "consent_changed", properties: { to: level }, anonymousId: id })
-    const known = id
+    const anonymousId = id
     forget()
-    if (!known) return
-    queue = [{ ...one, consentLevel: level, context: { consent: evidence } }]
+    if (!anonymousId) return
+    const properties = { to: level }
+    const stating = { anonymousId, consentLevel: level, context: { consent: evidence } }
+    queue = [message("track", { event: "consent_changed", properties, ...stating })]
     if (proxied) serverId("", 1)
     wake(0)
   }
-  /** Calls `found` once the global function `name` of a framework exists, within a minute. */
-  const framework = (name, found, tries = 600) =>
-    w[name] ? found(w[name]) : tries && setTimeout(framework, 100, name, found, tries - 1)
+  /** Adds a listener to the framework whose global function is `name`, once that exists, within a minute. */
+  const listen = (tries, name, ...values) =>
+    w[name] ? w[name]("addEventListener", ...values) : tries && setTimeout(listen, 100, tries - 1, name, ...values)
   const state = (name, storage, data, more) => {
     Object.assign(evidence, more)
     stated[name] = storage ? (data ? "full" : "anonymous") : "none"
@@ -314,8 +325,7 @@
     /** Google Consent Mode v2: `dataLayer` has arrays, and the `arguments` objects of gtag(). */
     google() {
       const values = {}
-      let ready
-      let waiting
+      let ready, waiting
       const apply = () => {
         // A default denial is no decision: the visitor has not been asked, or the banner has not loaded.
         if (!ready || !values.ad_storage) return
@@ -325,7 +335,8 @@
       const read = (entry) => {
         if (!entry || entry[0] !== "consent") return
         const update = entry[1] === "update"
-        for (const [name, value] of Object.entries(entry[2])) {
+        const given = entry[2] || {}
+        for (const [name, value] of Object.entries(given)) {
           // Which region's default applies is unknown here: a denial in any of them counts.
           if (update || ready === 1 || values[name] !== "denied") values[name] = value
         }
@@ -335,12 +346,11 @@
           waiting = setTimeout(() => {
             ready = ready || (values.ad_storage === "granted" && 2)
             apply()
-          }, entry[2].wait_for_update)
+          }, given.wait_for_update)
         }
         apply()
       }
-      const layer = (w.dataLayer = w.dataLayer || [])
-      const push = layer.push
+      const layer = (w.dataLayer = w.dataLayer || []), push = layer.push
       layer.push = function (...entries) {
         entries.forEach(read)
         return push.apply(this, entries)
@@ -350,46 +360,47 @@
     /** IAB TCF 2.2. The purposes are mapped to ad_storage (1) and ad_user_data (1, 7) as Google does. */
     tcf() {
       const read = (tc, ok) => {
-        const free = tc && tc.gdprApplies === false
+        const free = tc?.gdprApplies === false
         if (!ok || !(free || /^(tcloaded|user)/.test(tc.eventStatus))) return
-        const { consents } = tc.purpose || { consents: {} }
+        const consents = tc.purpose?.consents || {}
         state("tcf", free || consents[1], free || consents[7], { tcf: tc.tcString, gdpr: !free })
       }
-      framework("__tcfapi", (api) => api("addEventListener", 2, read))
+      listen(600, "__tcfapi", 2, read)
     },
     /** IAB GPP, the sections of the US: an opt-out of sale, sharing or targeted advertising. */
     gpp() {
       const read = ({ pingData: ping }) => {
-        if (!ping || ping.signalStatus !== "ready") return
+        if (ping?.signalStatus !== "ready") return
         const sections = Object.entries(ping.parsedSections).filter(([name]) => name.startsWith("us"))
         const out = sections.flatMap(([, parts]) => parts).some(
           (one) => one.Gpc || [one.SaleOptOut, one.SharingOptOut, one.TargetedAdvertisingOptOut].includes(1))
-        const sid = ping.applicableSections.join("_")
-        state("gpp", 1, 1, { gpp: ping.gppString, gpp_sid: sid, limited_data_use: out || evidence.gpc })
+        const gpp_sid = ping.applicableSections.join("_")
+        state("gpp", 1, 1, { gpp: ping.gppString, gpp_sid, limited_data_use: out || evidence.gpc })
       }
-      framework("__gpp", (api) => api("addEventListener", read))
+      listen(600, "__gpp", read)
     },
   }
 
   // Page views, links, buttons and forms.
 
-  let current = early.u || location.href
-  let previous = d.referrer
-  let seen = ""
+  let current = early.u || location.href,
+    previous = d.referrer,
+    seen
 
-  /** The path of a URL, with its fragment if the site routes by it; its query; the parameters that are kept. */
+  /** The path of a URL, with its fragment if the site routes by it; the parameters that are kept; path and query. */
   const parts = (url) => {
     const all = new URL(url, location)
-    return [all.pathname + (config.hash ? all.hash : ""), all.search, pick(all.search)]
+    const path = all.pathname + (config.hash ? all.hash : "")
+    return [path, pick(all.search), path + all.search]
   }
   const page = (name, properties) => add("page", { name, properties })
   /** Sends a page view if the URL is that of another page. */
   const moved = (replaced) => {
     const url = location.href
-    const [path, query, kept] = parts(url)
-    const [oldPath, , oldKept] = parts(current)
-    if (seen === path + query) return
-    seen = path + query
+    const [path, kept, whole] = parts(url)
+    const [oldPath, oldKept] = parts(current)
+    if (seen === whole) return
+    seen = whole
     // A router that removes parameters by replaceState shows no other page.
     if (replaced && path === oldPath && (!kept || kept === oldKept)) return
     previous = current
@@ -397,8 +408,7 @@
     page()
   }
   const watch = () => {
-    const [path, query] = parts(current)
-    seen = path + query
+    seen = parts(current)[2]
     page()
     moved(1)
     if (w.navigation) {
@@ -414,22 +424,22 @@
     }
     for (const name of ["popstate", "hashchange"]) on(w, name, () => setTimeout(moved))
   }
-  const clicked = ({ target, type }) => {
-    if (!target.closest) return
+  const clicked = ({ target, type, button }) => {
+    if (!target.closest || button > 1) return // a menu opens
     const named = target.closest("[data-ac]:not(form)")
     const link = target.closest("a[href]")
     if (named && type === "click") track(named.dataset.ac, { element: named.localName })
-    if (link && config.links !== "0" && /^http/.test(link.protocol) && link.host !== location.host)
-      track("outbound_link_clicked", { host: link.host, path: link.pathname })
+    if (!link || !/^http/.test(link.protocol) || link.host === location.host) return
+    if (config.links !== "0") track("outbound_link_clicked", { host: link.host, path: link.pathname })
     // The server redirects to the link, with a token for the id.
-    if (link && proxied && id && level && (config.domains || "").split(",").includes(link.host))
+    if (proxied && id && level && (config.domains || "").split(",").includes(link.host))
       link.href = host + "/s/to?" + new URLSearchParams({ key: config.key, to: link.href })
   }
 
   const api = {
     page,
     track,
-    identify: (userId, traits) => userId && add("identify", { userId: userId + "", traits }),
+    identify: (userId, traits) => userId && add("identify", (person = { userId: userId + "", traits })),
     consent(value, more) {
       if (!LEVELS.includes(value)) return
       Object.assign(evidence, { source: "page" }, more)
@@ -439,23 +449,21 @@
     /** Starts a new visitor, for the next person at this browser. */
     reset() {
       flush()
-      store("ac_user", null)
-      if (!id) return
-      writeId((id = uuid()))
-      if (proxied) serverId(id, 1)
+      store("ac_user", (person = null))
+      add("reset") // in its order, since the id may not be known yet
     },
   }
-  const call = (name, ...values) => api[name] && api[name](...values)
+  const call = (name, ...values) => api[name]?.(...values)
 
   const start = () => {
-    const wanted = Object.keys(readers).filter((name) => config.consent && config.consent.includes(name))
+    const wanted = Object.keys(readers).filter((name) => config.consent?.includes(name))
     evidence.source = wanted.join("+") || "configuration"
     evidence.banner = config.banner
     if (n.globalPrivacyControl) evidence.gpc = evidence.limited_data_use = true
     const part = /([?&])ac_aid=([^&#]*)&?/
     const [, , found] = part.exec(current) || []
     if (found) {
-      token = decodeURIComponent(found)
+      token = found
       history.replaceState(history.state, "", location.href.replace(part, "$1").replace(/[?&](?=#|$)/, ""))
     }
     if (config.pages !== "0") watch()
@@ -471,7 +479,7 @@
   on(d, "submit", ({ target }) => target.dataset.ac && track(target.dataset.ac, { element: "form" }))
   on(d, "visibilitychange", () => {
     save()
-    send(d.visibilityState === "hidden")
+    send(d.hidden)
   })
   on(w, "pagehide", () => {
     if (asked && !id) setId(adopted() || uuid())
@@ -480,19 +488,19 @@
     send(true)
   })
   on(w, "online", () => wake(0))
-  on(w, "storage", ({ key, newValue }) => {
-    // The visitor withdrew the consent in another tab.
-    if (key === "ac_level" && !newValue && level) forget()
-  })
+  /** Applies what the visitor has decided in another tab if that is less; "" or null for a withdrawal. */
+  const follow = (value) => {
+    if (level && level !== "none") value ? (level = lowest([level, value])) : forget()
+  }
+  on(w, "storage", ({ key, newValue }) => key === "ac_level" && follow(newValue))
   on(w, "pageshow", ({ persisted }) => {
     if (!persisted) return
     left = false
-    // Another page may have sent the messages, or withdrawn the consent, while this one was in the cache.
-    if (level && !store("ac_level")) forget()
+    // Another page may have sent the messages while this one was in the cache.
+    follow(store("ac_level"))
     send()
     save()
     if (config.pages !== "0") page()
   })
-  if (d.prerendering) on(d, "prerenderingchange", start)
-  else start()
+  d.prerendering ? on(d, "prerenderingchange", start) : start()
 })(window, document, navigator)

@@ -9,7 +9,8 @@ from django.core import mail
 from django.test import Client
 
 from audience.accounts import members
-from audience.models import Game, Invitation, Membership, Role
+from audience.accounts.tokens import create_game_token
+from audience.models import ApiToken, Game, Invitation, Membership, Role, Scope
 from tests import hub
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +65,25 @@ def test_the_last_admin_of_a_game_stays(game: Game, ada: Membership, root: Clien
     messages = acted(root, MEMBERS, [ada, bob], "remove")
     assert len([message for message in messages if "needs an admin" in message]) == 1
     assert roles() == {"ada": "admin"}
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_the_service_tokens_of_a_removed_member_are_revoked_if_chosen(
+    game: Game, other_game: Game, ada: Membership, root: Client, revoked: bool
+) -> None:
+    bob: Any = hub.user("bob")
+    member = Membership.objects.create(game=game, user=bob, role=Role.ADMIN)
+    made: dict[str, Any] = {"role": Role.VIEWER, "scopes": [Scope.POSTBACKS], "created_by": bob}
+    own = create_game_token(game=game, name="deploy", **made).token
+    create_game_token(game=other_game, name="elsewhere", **made)
+    create_game_token(game=game, name="of ada", **{**made, "created_by": ada.user})
+    question = root.post(MEMBERS, {"action": "remove", "_selected_action": [member.pk]}).content.decode()
+    assert f"Service tokens: deploy ({own.prefix}…)" in question
+    assert "Revoke these service tokens too" in question
+    acted(root, MEMBERS, [member], "remove", **({"revoke_tokens": "on"} if revoked else {}))
+    assert roles() == {"ada": "admin"}
+    live = set(ApiToken.objects.live().values_list("name", flat=True))
+    assert live == {"elsewhere", "of ada", *([] if revoked else ["deploy"])}
 
 
 def test_a_member_is_added_by_the_address_of_an_account(game: Game, ada: Membership, root: Client) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from audience.games.keys import NewKey, create_key, revoke_key
 from audience.hub.pixel import received
+from audience.intake.dialects.pixel_privacy import LIBRARY
 from audience.models import Event, Game, KeyKind, Role
 from audience.pixel import script
 from tests import hub
@@ -55,6 +56,8 @@ def test_the_code_has_the_first_publishable_key_and_waits_for_consent(viewer: Cl
 
 
 def test_the_code_has_the_chosen_options(viewer: Client, key: NewKey) -> None:
+    key.key.allowed_origins = ["https://shop.example", "https://*.game.example"]
+    key.key.save()
     chosen = f"?key={key.key.pk}&consent=tcf%2Bgpp&banner=2026-11&path=/e/&no_pages=on&no_links=on&hash=on"
     chosen += "&domains=Shop.example,+www.game.example,shop.example"
     page = opened(viewer, chosen)
@@ -79,6 +82,25 @@ def test_the_code_has_the_chosen_options(viewer: Client, key: NewKey) -> None:
 def test_a_wrong_option_is_shown_beside_its_field_without_code(viewer: Client, key: NewKey, wrong: str) -> None:
     page = opened(viewer, f"?key={key.key.pk}&{wrong}")
     assert f'id="id_{wrong.split("=")[0]}_errors"' in page
+    assert 'id="inline-code"' not in page
+
+
+@pytest.mark.parametrize(
+    ("origins", "query", "sentence"),
+    [
+        ([], "path=/e", "Add shop.example to the origins in the restrictions of the key first."),
+        (["https://game.example"], "path=/e", "Add shop.example to the origins in the restrictions of the key first."),
+        (["https://shop.example"], "path=", "Enter a path too."),
+    ],
+)
+def test_other_domains_need_a_path_and_a_key_that_lists_them(
+    viewer: Client, key: NewKey, origins: list[str], query: str, sentence: str
+) -> None:
+    """Without them, a link to such a domain would lead to a page of the server that says so."""
+    key.key.allowed_origins = origins
+    key.key.save()
+    page = opened(viewer, f"?key={key.key.pk}&consent=google&domains=shop.example&{query}")
+    assert sentence in page
     assert 'id="inline-code"' not in page
 
 
@@ -130,4 +152,4 @@ def test_nothing_received_names_the_next_step(viewer: Client, key: NewKey) -> No
 
 
 def test_the_library_is_the_one_that_the_script_states() -> None:
-    assert f'name:"{script.LIBRARY}"' in script.current().content.decode()
+    assert f'name:"{LIBRARY}"' in script.current().content.decode()

@@ -45,6 +45,18 @@ def test_an_id_to_erase_is_not_stripped(game: Game, admin: Client) -> None:
     assert Erasure.objects.get().subject == " x "
 
 
+def test_evidence_of_a_hostile_sender_is_shown_as_text(game: Game, admin: Client) -> None:
+    """Anyone can state any evidence with a public key; a template reads `items` as the value of that name."""
+    evidence = {"items": 5, "tcf": "<script>alert(1)</script>", "nested": {"a": [1]}}
+    decided = {"level": "full", "source": "message", "decided_at": timezone.now()}
+    ConsentDecision.objects.create(game_id=game.pk, anonymous_id="anon-ada", evidence=evidence, **decided)
+    answer = admin.get(f"/g/{game.slug}/privacy/", {"q": "anon-ada"})
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert "items: 5" in page
+    assert "tcf: &lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
 def test_members_other_than_admins_are_told_who_may_erase(game: Game) -> None:
     page = hub.member(game, Role.MARKETER).get(f"/g/{game.slug}/privacy/").content.decode()
     assert "Admins of the game can erase players here" in page

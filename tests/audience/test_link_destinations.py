@@ -15,6 +15,7 @@ from audience.intake.links.destinations import PRIVATE, DestinationRefused, add_
         ("http://game.example:8080/a?b=c#d", "http://game.example:8080/a?b=c#d"),
         ("https://spiel.example/straße?a=ü", "https://spiel.example/stra%C3%9Fe?a=%C3%BC"),
         ("https://bücher.example/", "https://xn--bcher-kva.example/"),
+        ("https://xn--strae-oqa.example/", "https://xn--strae-oqa.example/"),
         ("https://game.example/100%25?x=%2F", "https://game.example/100%25?x=%2F"),
         ("https://8.8.8.8/", "https://8.8.8.8/"),
         ("https://[2001:4860:4860::8888]:444/", "https://[2001:4860:4860::8888]:444/"),
@@ -47,6 +48,11 @@ def test_a_public_web_address_is_stored_as_ascii(entered: str, stored: str) -> N
         "https://a..example/",
         f"https://game.example/{'a' * 2000}",
         "http://127.0.0.1:8000/go/other",
+        # Browsers open another host than the one that Python reads.
+        "https://straße.example/",
+        "https://STRAẞE.example/",
+        "https://κόσμος.example/",
+        "https://game\u200d.example/",
     ],
 )
 def test_anything_else_is_refused(entered: str) -> None:

@@ -14,12 +14,13 @@ from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from audience.digest import queue
 from audience.games import links
 from audience.games.keys import NewKey
 from audience.games.links import LinkRefused, LinkValues
-from audience.intake.links import counting, lookup, views
+from audience.intake.links import counting, lookup, pace, views
 from audience.intake.storing import transaction, write_queue
 from audience.intake.storing.statement import Write
 from audience.models import (
@@ -54,6 +55,7 @@ def _own_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(counting, "SAVE_SECONDS", 3600.0)
     counting.save()
     lookup.clear_link_cache()
+    pace.forget()
     yield
     lookup.clear_link_cache()
 
@@ -135,6 +137,26 @@ def test_a_click_through_a_link_gets_the_purchase(game: Game, link: TrackingLink
     assert (conversion.touch, touch.network, touch.click_id) == (touch, "tiktok", "E.C.P.abc")
     assert (touch.ip, touch.user_agent) == ("203.0.113.7", BROWSER)
     assert (touch.campaign["utm_campaign"], touch.campaign["ad_group_name"]) == ("May", "Fans")
+
+
+@pytest.mark.parametrize(
+    ("query", "clicks"),
+    [("ttclid=E.C.P.abc&utm_source=tiktok&utm_medium=cpc", 1), ("utm_source=tiktok&utm_medium=cpc", 2)],
+)
+def test_the_landing_page_states_the_click_of_a_link_again(
+    link: TrackingLink, key: NewKey, query: str, clicks: int
+) -> None:
+    """As the web pixel on the same host does."""
+    target = click(f"/go/launch?{query}&utm_campaign=May")["Location"]
+    anonymous = Event.objects.get().anonymous_id
+    now = immutable.ago(seconds=0)
+    immutable.digest(key, immutable.page(anonymous, target, eventTimestamp=now))
+    immutable.digest(key, immutable.identify("ada", anonymous, eventTimestamp=now))
+    immutable.digest(key, immutable.purchase("ada", eventTimestamp=immutable.ago(seconds=0)))
+    conversion = Conversion.objects.get(trigger="purchase")
+    touches = Touch.objects.order_by("clicked_at")
+    assert (len(touches), conversion.touch) == (clicks, touches.last())
+    assert {(touch.network, touch.campaign["utm_campaign"]) for touch in touches} == {("tiktok", "May")}
 
 
 def test_the_utm_parameters_of_the_link_make_a_paid_click_without_a_click_id(game: Game) -> None:
@@ -233,6 +255,10 @@ def test_at_none_a_click_is_counted_and_nothing_is_stored_or_set(
         {"Sec-Purpose": "prefetch;prerender"},
         {"Purpose": "prefetch"},
         {"X-Purpose": "preview"},
+        # A part of another page, by which others claim purchases.
+        {"Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Mode": "navigate"},
+        {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors"},
     ],
 )
 def test_programs_and_pages_loaded_ahead_are_redirected_and_not_counted(
@@ -259,6 +285,66 @@ def test_programs_and_pages_loaded_ahead_are_redirected_and_not_counted(
 def test_browsers_and_browsers_inside_apps_are_counted(link: TrackingLink, agent: str) -> None:
     click("/go/launch", **{"User-Agent": agent})
     assert clicks_of(link) == 1
+
+
+def from_address(address: str, **headers: str) -> HttpResponse:
+    return Client().get("/go/launch?ttclid=E.C.P.1", headers={"User-Agent": BROWSER, **headers}, REMOTE_ADDR=address)
+
+
+def test_a_flood_from_one_address_is_redirected_and_counted_without_events(
+    link: TrackingLink, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LINK_CLICKS_PER_MINUTE = 2
+    with capture_logs() as lines:
+        answers = [from_address("203.0.113.8") for _ in range(4)]
+    limited = {"event": "link_clicks_limited", "limit": 2, "log_level": "warning"}
+    assert [line for line in lines if line["event"] == "link_clicks_limited"] == [limited], "once, without the address"
+    assert [(one.status_code, one["Location"]) for one in answers] == [
+        (302, "https://game.example/play?ttclid=E.C.P.1")
+    ] * 4
+    assert [len(one.cookies) for one in answers] == [2, 2, 0, 0]
+    assert (Event.objects.count(), clicks_of(link)) == (2, 4)
+    from_address("203.0.113.9")
+    assert Event.objects.count() == 3, "another address has its own limit"
+    monkeypatch.setattr(pace, "WINDOW_SECONDS", 0.0)
+    pace.forget()
+    from_address("203.0.113.8")
+    assert Event.objects.count() == 4, "a minute later"
+
+
+def test_a_client_does_not_get_around_the_limit_with_the_addresses_of_its_network(
+    link: TrackingLink, settings: LazySettings
+) -> None:
+    settings.LINK_CLICKS_PER_MINUTE = 1
+    for address in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "[2001:db8:1:2::3]:443", "2001:db8:1:3::1"):
+        from_address(address)
+    assert (Event.objects.count(), clicks_of(link)) == (2, 4)
+
+
+def test_addresses_that_clients_invent_have_no_limit_of_their_own(link: TrackingLink, settings: LazySettings) -> None:
+    settings.LINK_CLICKS_PER_MINUTE = 1
+    for number in range(3):
+        from_address("203.0.113.8", **{"X-Forwarded-For": f"198.51.100.{number}"})
+    assert Event.objects.count() == 1
+
+
+def test_clicks_of_an_unknown_address_or_without_a_limit_are_all_stored(
+    link: TrackingLink, settings: LazySettings
+) -> None:
+    settings.LINK_CLICKS_PER_MINUTE = 1
+    for _ in range(2):
+        from_address("")
+    settings.LINK_CLICKS_PER_MINUTE = 0
+    for _ in range(2):
+        from_address("203.0.113.8")
+    assert Event.objects.count() == 4
+
+
+def test_the_memory_of_the_limit_is_bounded(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.LINK_CLICKS_PER_MINUTE = 1
+    monkeypatch.setattr(pace, "MAX_NETWORKS", 2)
+    addresses = ("203.0.113.1", "203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.1")
+    assert [pace.take(address) for address in addresses] == [True, False, True, True, True]
 
 
 def test_head_is_redirected_and_not_counted(link: TrackingLink) -> None:

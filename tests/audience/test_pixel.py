@@ -6,17 +6,19 @@ import re
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import time_machine
 from django.http import HttpResponse
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
-from audience.games.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import Event, Game
 from audience.pixel import script
 from audience.pixel.snippet import snippet
+from tests.audience.test_immutable_outage import postgresql_away
 
 OWN = {"X-Requested-With": "afterclick"}
 ID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
@@ -226,6 +228,10 @@ def test_without_an_id_the_link_is_unchanged(client: Client, linked: NewKey) -> 
         "//game.example/",
         "javascript:alert(1)",
         "https://game.example\\@evil.example/",
+        "https://game.exa\tmple/",
+        "https://game.example\r\nSet-Cookie: a=b",
+        "https://[game.example/",
+        "https://game.example:99999/",
         "",
     ],
 )
@@ -233,11 +239,55 @@ def test_a_link_to_another_origin_is_refused(client: Client, linked: NewKey, tar
     client.cookies["ac_twin"] = ID
     answer = follow(client, linked, target)
     assert (answer.status_code, answer.headers.get("Location")) == (400, None)
+    assert ID not in answer.content.decode()
+    assert 'href="javascript' not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "host", ["boßgame.example", "boss\u200dgame.example", "ｂossgame.example", "bossgameς.example"]
+)
+def test_a_host_that_browsers_read_in_another_way_is_refused(client: Client, key: NewKey, host: str) -> None:
+    """Python reads ß as ss, browsers do not: the token would go to the owner of another host."""
+    key.key.allowed_origins = ["https://bossgame.example", "https://bossgameσ.example".encode("idna").decode()]
+    key.key.save()
+    client.cookies["ac_twin"] = ID
+    answer = follow(client, key, f"https://{host}/")
+    assert (answer.status_code, answer.headers.get("Location")) == (400, None)
 
 
 def test_a_key_without_origins_allows_no_links(client: Client, key: NewKey, secret_key: NewKey) -> None:
     for value in (key, secret_key):
         assert follow(client, value, "https://game.example/").status_code == 400
+
+
+def test_a_visitor_reaches_the_page_although_the_link_cannot_be_checked(client: Client, linked: NewKey) -> None:
+    """The key may have been revoked since the code was put on the website."""
+    revoke_key(key=linked.key)
+    client.cookies["ac_twin"] = ID
+    answer = follow(client, linked, "https://game.example/?a=1&b=<script>")
+    page = answer.content.decode()
+    assert (answer.status_code, "Location" in answer.headers) == (400, False)
+    assert 'href="https://game.example/?a=1&amp;b=&lt;script&gt;"' in page
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert ID not in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_database_a_visitor_reaches_the_page_and_gets_an_id(client: Client, linked: NewKey) -> None:
+    with postgresql_away():
+        answer = follow(client, linked, "https://game.example/buy")
+        handed = ask(client, id=ID, key=linked.value)
+    assert (answer.status_code, 'href="https://game.example/buy"' in answer.content.decode()) == (503, True)
+    assert (handed.status_code, handed.json()) == (200, {"id": ID})
+
+
+def test_an_id_without_a_token_costs_no_query(
+    client: Client, key: NewKey, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(0):
+        ask(client, id=ID, key=key.value)
+        ask(client, id=ID, key=key.value, token="forged")
 
 
 def test_a_token_is_valid_for_two_minutes_one_game_and_one_browser(
@@ -257,3 +307,10 @@ def test_a_token_is_valid_for_two_minutes_one_game_and_one_browser(
         with time_machine.travel(start + timedelta(seconds=seconds), tick=False):
             assert ask(Client(), headers, id=OTHER, key=key.value, token=token).json() == {"id": expected}
     assert ask(Client(), id=OTHER, key=linked.value, token=token[:-1]).json() == {"id": OTHER}
+
+
+def test_a_token_is_read_as_it_is_in_the_url(client: Client, linked: NewKey) -> None:
+    client.cookies["ac_twin"] = ID
+    token = quote(token_of(client, linked))
+    assert "%3A" in token
+    assert ask(Client(), id=OTHER, key=linked.value, token=token).json() == {"id": ID}

@@ -88,7 +88,7 @@ def main() -> None:
         clean = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
         with services.running(folder / "state", durable=True, environ=clean) as running:
             env = {**clean, **services.secrets(folder / "state")}
-            env |= {"DATABASE_URL": running.database_url, "REDIS_URL": running.redis_url}
+            env |= {"DATABASE_URL": running.database_url, "REDIS_URL": running.redis_url, **links.SETTINGS}
             # A separate process, since Django is not set up in this one; it prints to the same stdout.
             subprocess.run(
                 [sys.executable, "-m", "tests.benchmarks.parsing"],

@@ -23,6 +23,8 @@ from tests.journeys.product import Product
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "6"))
 CONNECTIONS, TURNS = 8, 3
+# All clicks are of one address.
+SETTINGS = {"LINK_CLICKS_PER_MINUTE": "0"}
 AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0"
 CREATE = """
 from audience.games.links import LinkValues, create_link
@@ -70,6 +72,7 @@ def main() -> None:
         with services.running(folder / "state", durable=True, environ=clean) as running:
             env = {**clean, **services.secrets(folder / "state")}
             env |= {"DATABASE_URL": running.database_url, "REDIS_URL": running.redis_url}
+            env |= SETTINGS
             product = Product(env, folder)
             try:
                 product.create_tables()

@@ -20,7 +20,7 @@ from audience.models import Event
 from audience.pixel.snippet import snippet
 
 PREFIX = "/e"
-BEACON = "/beacon/v1/batch"
+BEACON, ID = "/beacon/v1/batch", "/s/id"
 SKIPPED = {"connection", "keep-alive", "transfer-encoding", "host", "server", "date", "content-length"}
 PAGE = """<!doctype html>
 <html lang="en">
@@ -52,7 +52,8 @@ class Studio:
     """`site` is the URL of the website, `server` that of the server on an origin of its own.
 
     `head` is the content of every page's head, `policy` its Content-Security-Policy. While `faults` has statuses, each
-    request with messages is answered with the next one; `fault` answers all of them.
+    request with messages is answered with the next one; `fault` answers all of them. Requests for the id are answered
+    after `id_seconds`.
     """
 
     target: str
@@ -61,6 +62,7 @@ class Studio:
     policy: str = ""
     fault: int = 0
     retry_after: str = "1"
+    id_seconds: float = 0
     faults: list[int] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     site: str = ""
@@ -134,6 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
         messages = json.loads(body)["batch"] if is_batch else []
         request = Request(self.command, urlsplit(self.path).path, dict(self.headers), messages)
         self.studio.requests.append(request)
+        if urlsplit(path).path == ID:
+            time.sleep(self.studio.id_seconds)
         status = self.studio.next_status() if is_batch else 0
         answer = self._refusal(status) if status else self._forward(path, body)
         request.status = answer[0]

@@ -137,6 +137,64 @@ def test_no_late_answer_sets_the_id_again_after_a_withdrawal(opened: Callable[..
     assert page.evaluate("Object.keys(localStorage)") == []
 
 
+def test_an_id_that_arrives_after_a_withdrawal_is_deleted(opened: Callable[..., Page], site: Studio) -> None:
+    site.id_seconds = 1
+    page = opened(consent="full", proxied=True)
+    page.evaluate("afterclick('consent', 'none')")
+    until(page, lambda: len([one for one in site.requests if one.path.endswith("/s/id") and one.status == 200]) == 2)
+    page.wait_for_timeout(2_500)  # the script waits 2 s for the server's id
+    assert page.context.cookies() == []
+    assert site.batches() == []
+    assert page.evaluate("Object.keys(localStorage)") == []
+
+
+def test_a_withdrawal_deletes_what_pages_left_that_did_not_end(opened: Callable[..., Page], site: Studio) -> None:
+    page = opened(consent="full")
+    stored(page, 1)
+    kept = {"messageId": "m-1", "type": "track", "event": "kept", "anonymousId": "b-7", "consentLevel": "none"}
+    entry = [{**kept, "messageId": "m-2", "consentLevel": "full", "userId": "anna"}, kept]
+    page.evaluate("(e) => localStorage.setItem('ac_q.crashed', JSON.stringify({t: Date.now() + 3e5, w: 0, e}))", entry)
+    page.evaluate("afterclick('consent', 'none')")
+    assert sorted(event.name for event in stored(page, 3)) == ["", "consent_changed", "kept"]
+    until(page, lambda: page.evaluate("Object.keys(localStorage)") == [])
+
+
+def test_a_lower_level_holds_for_other_tabs(opened: Callable[..., Page], site: Studio) -> None:
+    first = opened(consent="full")
+    second = opened(consent="full", path="/second")
+    second.evaluate("afterclick('identify', 'anna')")
+    stored(first, 3)
+    first.evaluate("afterclick('consent', 'anonymous')")
+    stored(first, 4)
+    second.evaluate("afterclick('track', 'played')")
+    last = stored(second, 5)[-1]
+    assert (last.name, last.consent_level, last.user_id) == ("played", "anonymous", "")
+    assert "cookies" not in last.context
+
+
+def test_a_player_who_is_identified_before_the_consent_is_known_after_it(
+    opened: Callable[..., Page], site: Studio
+) -> None:
+    page = opened(consent="wait")
+    page.evaluate("afterclick('consent', 'anonymous')")
+    stored(page, 1)
+    page.evaluate("afterclick('identify', 'anna', {email: 'anna@example.com'}); afterclick('track', 'played')")
+    assert [event.user_id for event in stored(page, 2)] == ["", ""]
+    page.evaluate("afterclick('consent', 'full')")
+    events = {event.kind: event for event in stored(page, 4)}
+    assert (events["identify"].user_id, events["identify"].traits) == ("anna", {"email": "anna@example.com"})
+    page.evaluate("afterclick('reset'); afterclick('consent', 'none'); afterclick('consent', 'full')")
+    assert [event.user_id for event in stored(page, 6)[-2:]] == ["", ""], "after a sign-out nobody is known"
+
+
+def test_a_call_of_a_framework_without_values_does_not_fail(opened: Callable[..., Page], site: Studio) -> None:
+    """An error would end the function of the page that called gtag()."""
+    page = opened(GTAG, consent="google")
+    page.evaluate("gtag('consent', 'default'); gtag('consent', 'update'); gtag('event'); gtag()")
+    gtag(page, "update", GRANTED)
+    assert [event.consent_level for event in stored(page, 1)] == ["full"]
+
+
 def test_a_withdrawal_is_not_lost_during_an_outage(opened: Callable[..., Page], site: Studio) -> None:
     page = opened(consent="full")
     stored(page, 1)
@@ -328,6 +386,21 @@ def test_global_privacy_control_limits_what_is_sent(
     (event,) = stored(page, 1)
     assert event.consent_level == "anonymous"
     assert event.context["consent"] == {"source": "configuration", "gpc": True, "limited_data_use": True}
+
+
+def test_global_privacy_control_applies_to_a_visitor_who_had_consented(
+    opened: Callable[..., Page], visitor: BrowserContext, site: Studio
+) -> None:
+    page = opened(consent="full")
+    page.evaluate("afterclick('identify', 'anna')")
+    stored(page, 2)
+    visitor.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
+    page.goto("/later")
+    events = stored(page, 4)[2:]
+    assert {(event.consent_level, event.user_id) for event in events} == {("anonymous", "")}
+    changed = next(event for event in events if event.name == "consent_changed")
+    assert changed.properties == {"from": "full", "to": "anonymous"}
+    assert page.evaluate("localStorage.getItem('ac_user')") is None
 
 
 def test_of_two_frameworks_the_lower_level_counts(opened: Callable[..., Page], site: Studio, key: NewKey) -> None:

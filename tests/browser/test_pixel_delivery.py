@@ -351,9 +351,84 @@ def test_the_server_sets_the_cookies_of_the_id_where_it_is_proxied(visitor: Brow
     until(page, lambda: {cookie["value"] for cookie in visitor.cookies()} == {after.anonymous_id})
 
 
-def test_without_the_route_of_the_id_messages_are_sent_with_a_new_one(visitor: BrowserContext, site: Studio) -> None:
+def test_a_reset_before_the_id_is_known_starts_a_new_visitor(visitor: BrowserContext, site: Studio) -> None:
+    """The cookie that only the server reads has the id of the last person."""
     site.install(proxied=True, consent="full")
-    visitor.route("**/s/id", lambda route: route.abort())
+    site.id_seconds = 1
+    visitor.add_cookies([{"name": "ac_twin", "value": "last-person-7", "url": site.site}])
+    page = visitor.new_page()
+    page.goto("/")
+    page.wait_for_function("window.afterclick.on")
+    page.evaluate("afterclick('reset'); afterclick('track', 'next_person')")
+    first, second = stored(page, 2)
+    assert (first.anonymous_id, second.name) == ("last-person-7", "next_person")
+    assert second.anonymous_id != "last-person-7"
+    until(page, lambda: {cookie["value"] for cookie in visitor.cookies()} == {second.anonymous_id})
+
+
+def test_a_reset_before_the_consent_keeps_the_events_apart(visitor: BrowserContext, site: Studio) -> None:
+    site.install(consent="wait")
+    visitor.add_cookies([{"name": "ac_id", "value": "last-person-7", "url": site.site}])
+    page = visitor.new_page()
+    page.goto("/")
+    page.wait_for_function("window.afterclick.on")
+    page.evaluate("afterclick('identify', 'anna'); afterclick('reset'); afterclick('track', 'next_person')")
+    page.wait_for_timeout(200)
+    assert [cookie["value"] for cookie in visitor.cookies()] == ["last-person-7"]
+    page.evaluate("afterclick('consent', 'full')")
+    *before, after = stored(page, 3)
+    assert {event.anonymous_id for event in before} == {"last-person-7"}
+    assert (after.name, after.user_id, after.anonymous_id == "last-person-7") == ("next_person", "", False)
+
+
+def test_a_withdrawal_after_a_reset_is_one_of_the_id_that_the_browser_had(
+    visitor: BrowserContext, site: Studio
+) -> None:
+    site.install(consent="wait")
+    visitor.add_cookies([{"name": "ac_id", "value": "last-person-7", "url": site.site}])
+    page = visitor.new_page()
+    page.goto("/")
+    page.wait_for_function("window.afterclick.on")
+    page.evaluate("afterclick('reset'); afterclick('consent', 'none')")
+    (event,) = stored(page, 1)
+    assert (event.anonymous_id, event.consent_level) == ("last-person-7", "none")
+
+
+def test_the_cookie_of_the_server_is_not_replaced_by_one_of_the_script(visitor: BrowserContext, site: Studio) -> None:
+    """Safari keeps the latter for seven days only."""
+    site.install(proxied=True, consent="full")
+    visitor.add_init_script(
+        """
+        const {get, set} = Object.getOwnPropertyDescriptor(Document.prototype, "cookie")
+        window.written = []
+        Object.defineProperty(document, "cookie", {
+          get: () => get.call(document), set(value) { written.push(value); set.call(document, value) },
+        })
+        """
+    )
+    page = visitor.new_page()
+    page.goto("/")
+    (event,) = stored(page, 1)
+    assert page.evaluate("window.written") == []
+    assert {cookie["value"] for cookie in visitor.cookies()} == {event.anonymous_id}
+
+
+def test_a_full_storage_does_not_bring_an_earlier_player_back(visitor: BrowserContext, site: Studio) -> None:
+    page = visitor.new_page()
+    page.goto("/")
+    page.evaluate("afterclick('identify', 'anna')")
+    stored(page, 2)
+    page.evaluate("void (Storage.prototype.setItem = () => { throw new Error('QuotaExceededError') })")
+    page.evaluate("afterclick('identify', 'ben'); afterclick('track', 'played')")
+    assert [event.user_id for event in stored(page, 4)] == ["", "anna", "ben", "ben"]
+
+
+@pytest.mark.parametrize("status", [0, 500])
+def test_without_the_route_of_the_id_messages_are_sent_with_a_new_one(
+    visitor: BrowserContext, site: Studio, status: int
+) -> None:
+    site.install(proxied=True, consent="full")
+    visitor.route("**/s/id", lambda route: route.fulfill(status=status, body="<h1>") if status else route.abort())
     page = visitor.new_page()
     page.goto("/")
     (event,) = stored(page, 1)

@@ -1,4 +1,4 @@
-"""SECRET_KEY_FALLBACKS and AUDIT_LOG_KEPT_DAYS; an invalid value stops the start."""
+"""SECRET_KEY_FALLBACKS, AUDIT_LOG_KEPT_DAYS and limits; an invalid value stops the start."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +33,8 @@ def test_former_keys_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
         ("AUDIT_LOG_KEPT_DAYS", "-1", "must be a number of days"),
         ("AUDIT_LOG_KEPT_DAYS", "a year", "must be a number of days"),
         ("AUDIT_LOG_KEPT_DAYS", "٣", "must be a number of days"),
+        ("LINK_CLICKS_PER_MINUTE", "many", "'many' is not a number from 0 to 1000000."),
+        ("LINK_CLICKS_PER_MINUTE", "-1", "'-1' is not a number from 0 to 1000000."),
     ],
 )
 def test_a_bad_value_stops_the_start_without_printing_a_key(

@@ -137,6 +137,18 @@ def test_guessing_is_limited_for_each_game(game: Game, server_key: NewKey, monke
     assert Join.objects.count() == 0
 
 
+def test_a_player_who_guesses_does_not_stop_the_others(
+    game: Game, server_key: NewKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redeeming, "MAX_UNKNOWN_OF_PLAYER", 2)
+    code = code_of(Visitor(game))
+    answers = [redeem(server_key, {"code": f"BBBB-BBB{n}", "player_id": "guesser"}).status_code for n in range(4)]
+    assert answers == [422, 422, 429, 429]
+    assert redeem(server_key, {"code": code, "player_id": "guesser"}).status_code == 429
+    assert redeem(server_key, {"code": code, "player_id": "player-8"}).status_code == 200
+    assert Join.objects.get().player_id == "player-8"
+
+
 def test_codes_that_are_off_are_neither_shown_nor_redeemed(game: Game, server_key: NewKey) -> None:
     code = code_of(Visitor(game))
     Game.objects.update(joins=["steam"])

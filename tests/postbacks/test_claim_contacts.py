@@ -107,6 +107,15 @@ def test_with_steam_a_contact_is_a_fact_about_the_player_who_signed_in(
     assert Person.objects.get().traits["email"] == "ada@game.example"
 
 
+def test_the_page_says_for_which_account_a_contact_is_stored(game: Game, sandbox: Sandbox) -> None:
+    """The next person at the browser must not add an address to the player before."""
+    Game.objects.update(joins=["steam", "email"])
+    visitor = Visitor(game)
+    visitor.sign_in(sandbox.url)
+    page = visitor.get(visitor.address()).content.decode()
+    assert f"It is stored for the Steam account ending in {ANNA[-4:]}. If that is not yours, sign in first." in page
+
+
 def test_the_pace_of_the_form_is_limited(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audience.claims.views.MAX_USES_AN_HOUR", 2)
     visitor = Visitor(game, REMOTE_ADDR="198.51.100.77")

@@ -331,6 +331,16 @@ def test_the_sign_in_of_another_browser_is_refused(claiming: Game, sandbox: Sand
     assert stored() == (0,) * 6
 
 
+def test_a_sign_in_does_not_end_for_the_next_person_at_the_browser(claiming: Game, sandbox: Sandbox) -> None:
+    """The web pixel gives the browser a new id when a player signs out."""
+    visitor = Visitor(claiming)
+    assertion = approve(sandbox.url, ANNA, visitor.begin())
+    visitor.cookies[ID_COOKIE] = "00000000-0000-4000-8000-000000000001"
+    refused(visitor.come_back(assertion), "This sign-in was not started in this browser")
+    assert visitor.anonymous_id == "00000000-0000-4000-8000-000000000001"
+    assert stored() == (0,) * 6
+
+
 def test_the_sign_in_of_another_game_is_refused(claiming: Game, other_game: Game, sandbox: Sandbox) -> None:
     other_game.joins = ["steam"]
     other_game.save()
@@ -471,6 +481,22 @@ def test_erasing_a_player_deletes_the_joins_and_keeps_those_of_others(claiming: 
     assert Join.objects.count() == 0
 
 
+def test_a_join_after_the_purchase_counts_for_the_past(claiming: Game, key: NewKey, sandbox: Sandbox) -> None:
+    config = factories.config(claiming)
+    digest(key, click(BROWSER, "T-late"))
+    digest(key, launch(ANNA))
+    fan_out.fan_out_due()
+    conversion = Conversion.objects.get()
+    assert (conversion.touch, conversion.reason, conversion.fanned_out_at is None) == (None, "no_click", False)
+    Visitor(claiming).sign_in(sandbox.url)
+    queue.drain()
+    fan_out.fan_out_due()
+    conversion.refresh_from_db()
+    assert conversion.touch is not None
+    assert conversion.touch.click_id == "T-late"
+    assert Delivery.objects.get().config == config
+
+
 # An ad that leads to the claim page -----------------------------------------------------------------------------------
 
 
@@ -486,6 +512,44 @@ def test_a_claim_page_can_be_the_landing_page_of_an_ad(
     assert touch is not None
     assert (touch.click_id, touch.network, touch.user_agent) == ("T-landing", "tiktok", "Mozilla/5.0 (ad)")
     assert touch.page_url == f"http://testserver{visitor.address(path)}?ttclid=T-landing&utm_campaign=autumn"
+
+
+def test_of_the_address_of_a_visit_only_click_ids_and_utm_parameters_are_stored(claiming: Game) -> None:
+    visitor = Visitor(claiming, "", headers={"Referer": "https://site.example/account?token=secret"})
+    query = {"ttclid": "T-1", "email": "ada@players.example", "utm_campaign": "autumn", "return": THANKS}
+    visitor.get(visitor.address("steam/"), query)
+    event = Event.objects.get()
+    expected = f"http://testserver{visitor.address('steam/')}?ttclid=T-1&utm_campaign=autumn"
+    assert (event.context["page_url"], event.raw["url"]) == (expected, expected)
+
+
+def test_at_anonymous_neither_address_nor_agent_nor_referrer_of_a_visit_is_stored(claiming: Game) -> None:
+    decide(claiming, Level.ANONYMOUS)
+    headers = {"User-Agent": "Mozilla/5.0 (ad)", "Referer": "https://www.tiktok.com/@ada"}
+    visitor = Visitor(claiming, headers=headers)
+    visitor.get(visitor.address(), {"ttclid": "T-1"})
+    event = Event.objects.get()
+    assert event.request_ip == ""
+    assert {name for name in event.context if event.context[name]} == {"library", "library_version", "page_url"}
+
+
+def test_a_browser_whose_id_is_in_capitals_is_recognized(claiming: Game, sandbox: Sandbox) -> None:
+    """As ids are that the pixel adopts from other scripts."""
+    visitor = Visitor(claiming, BROWSER.upper())
+    visitor.sign_in(sandbox.url)
+    assert Join.objects.get().anonymous_id == BROWSER
+    assert f"ending in {ANNA[-4:]} is connected" in visitor.get(visitor.address()).content.decode()
+
+
+def test_agreements_from_one_network_are_limited(claiming: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stores a decision of a new browser. One client may use each address of a /64."""
+    monkeypatch.setattr("audience.claims.views.MAX_USES_AN_HOUR", 2)
+    answers = []
+    for number in range(4):
+        visitor = Visitor(claiming, "", REMOTE_ADDR=f"2001:db8:77:1::{number}")
+        answers.append(visitor.post(visitor.address("consent/"), {"agree": "yes"}).status_code)
+    assert answers == [302, 302, 429, 429]
+    assert ConsentDecision.objects.count() == 2
 
 
 def test_a_visit_without_an_ad_click_stores_nothing(claiming: Game) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from audience.claims.redeeming import MAX_UNKNOWN_AN_HOUR
+from audience.claims.redeeming import MAX_UNKNOWN_AN_HOUR, MAX_UNKNOWN_OF_PLAYER
 from audience.games.keys import create_key
 from audience.intake.requests.visitor_cookies import MAX_AGE_SECONDS
 from audience.joins import codes
@@ -43,4 +43,5 @@ def test_a_code_is_redeemed_as_printed(live_server: Any, game: Game, language: s
 def test_the_limits_are_those_of_the_code() -> None:
     assert f"lasts {MAX_AGE_SECONDS // 86_400} days" in DOCUMENT
     assert f"valid for {CODE_LIFETIME.days} days" in DOCUMENT
-    assert f"{MAX_UNKNOWN_AN_HOUR} unknown codes in an hour" in DOCUMENT
+    limits = f"{MAX_UNKNOWN_OF_PLAYER} unknown codes of one player in an hour ({MAX_UNKNOWN_AN_HOUR:,} of the game)"
+    assert limits in DOCUMENT

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from audience.hub.toolkit.confirmation import NO_SUGGESTIONS
+from audience.intake.requests.restrictions import allows_origin
 from audience.models import ApiKey, Game, KeyKind
 
 # The value of `consent` in the snippet -> its label.
@@ -87,6 +88,18 @@ class PixelForm(forms.Form):
             raise forms.ValidationError("Use letters, digits, dots and hyphens.")
         return banner
 
+    def clean(self) -> dict[str, Any]:
+        """Refuse other domains to which the server would not redirect (audience/pixel/handoff.py)."""
+        data: dict[str, Any] = self.cleaned_data
+        hosts, key = data.get("domains", "").split(","), data.get("key")
+        if data.get("domains") and not data.get("path"):
+            self.add_error("domains", "Enter a path too. Only a website with a path can pass its visitors' ID on.")
+        elif data.get("domains") and key:
+            missing = ", ".join(host for host in hosts if not _is_listed(host, key))
+            if missing:
+                self.add_error("domains", f"Add {missing} to the origins in the restrictions of the key first.")
+        return data
+
     def config(self) -> dict[str, str]:
         """Return the configuration of a valid form: see Config in static/pixel/site.js."""
         data = self.cleaned_data
@@ -94,3 +107,8 @@ class PixelForm(forms.Form):
         config |= {"pages": "0" if data["no_pages"] else "", "links": "0" if data["no_links"] else ""}
         config |= {"hash": "1" if data["hash"] else "", "domains": data["domains"]}
         return {name: value for name, value in config.items() if value}
+
+
+def _is_listed(host: str, key: ApiKey) -> bool:
+    """Whether the key is restricted to origins of which one has this host."""
+    return bool(key.allowed_origins) and any(allows_origin(key, f"{scheme}://{host}") for scheme in ("https", "http"))

@@ -10,8 +10,8 @@ from audience.digest import clicks
 from audience.digest.named_parameters import table_of
 from audience.hub.toolkit.access import sees_addresses
 from audience.hub.toolkit.masking import masked
+from audience.intake.dialects.pixel_privacy import LIBRARY
 from audience.models import Event, Membership
-from audience.pixel.script import LIBRARY
 from consent.models import Level
 
 PERIOD = timedelta(minutes=10)

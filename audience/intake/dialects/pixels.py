@@ -6,16 +6,17 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from audience.intake.dialects import segment
+from audience.intake.dialects import pixel_privacy, segment
 from audience.intake.dialects.refusing import too_large
 from audience.intake.dialects.responses import RequestProblem
 from audience.intake.dialects.segment_fields import text_of
 from audience.intake.dialects.segment_requests import BATCH
 from audience.intake.dialects.segment_views import MetaRouterView, SegmentView
-from audience.intake.messages.message import Message
+from audience.intake.messages.message import Message, Rejected
 from audience.intake.requests import body
 from audience.intake.requests.auth import basic_user, find_key
-from audience.models import KeyKind
+from audience.intake.requests.visitor_cookies import sends_gpc
+from audience.models import ApiKey, KeyKind
 
 # The smallest transparent GIF.
 GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -93,9 +94,14 @@ def read_query(parameters: Mapping[str, str]) -> dict[str, Any]:
 
 
 class BeaconView(SegmentView):
-    """POST /beacon/v1/batch?writeKey=: a batch as text/plain, sent while a page is closed."""
+    """POST /beacon/v1/batch?writeKey=: a batch as text/plain, sent while a page is closed, and by the web pixel."""
 
     key_kinds = (KeyKind.PUBLISHABLE,)
+
+    def parse(self, raw: dict[str, Any], kind: str, key: ApiKey) -> Message | Rejected:
+        if sends_gpc(self.request):
+            raw = pixel_privacy.limited(raw, self.envelope.context)
+        return super().parse(raw, kind, key)
 
 
 class WebhookView(MetaRouterView):

@@ -14,7 +14,7 @@ from audience.digest.named_parameters import table_of
 from audience.intake.links.destinations import add_parameters
 from audience.intake.messages.message import Message
 from audience.intake.requests.caller import caller_ip
-from audience.models import Kind, LinkConsent, TrackingLink
+from audience.models import Game, Kind, LinkConsent, TrackingLink
 from audience.models.events import LINK_SURFACE
 
 LIBRARY = "Tracking link"
@@ -33,10 +33,14 @@ class Parameters:
     ids: Mapping[str, str]
     tags: Mapping[str, str]
 
+    @property
+    def query(self) -> str:
+        return urlencode({**self.ids, **self.tags})
 
-def read_parameters(link: TrackingLink, query: str) -> Parameters:
+
+def read_parameters(game: Game, query: str) -> Parameters:
     """Return the click ids and UTM parameters of a query; nothing else of it is stored or passed on."""
-    table = table_of(link.game)
+    table = table_of(game)
     found = url_parameters(f"?{query}" if query else "", table)
     written = {piece.partition("=")[0].strip().lower(): piece.partition("=")[0].strip() for piece in _pieces(query)}
     ids = {written.get(name, name): value for name, value in found.items() if name in table and _fits(value)}

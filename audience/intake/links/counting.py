@@ -53,7 +53,8 @@ _lock = threading.Lock()
 
 
 def count(link: TrackingLink, at: datetime, *, outcome: str) -> None:
-    """Count a click; `outcome` is `stored`, `not_stored` after an error, or `counted` for one without an event."""
+    """Count a click; `outcome` is `stored`, `not_stored` after an error, `limited` for one beyond the limit of its
+    address, or `counted` for another one without an event."""
     CLICKS.labels(outcome).inc()
     day = (link.game_id, link.pk, at.astimezone(UTC).date())
     with _lock:

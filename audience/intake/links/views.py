@@ -15,10 +15,11 @@ from django.template.loader import render_to_string
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.responses import Refusal, RequestProblem
 from audience.intake.dialects.route import RETRY_AFTER_SECONDS
-from audience.intake.links import clicks, counting, visitors
+from audience.intake.links import clicks, counting, pace, visitors
 from audience.intake.links.lookup import CachedLink, find_known, find_link
 from audience.intake.messages.message import Message
 from audience.intake.requests import suppressed_ids, visitor_cookies
+from audience.intake.requests.caller import caller_ip
 from audience.intake.storing.rows import Submission
 from audience.intake.storing.write_queue import Overloaded
 from audience.models import Dialect, LinkConsent
@@ -60,6 +61,9 @@ class LinkView(IngestView):
         level = visitors.consent_of(found.link, request)
         if level == LinkConsent.NONE:
             counting.count(found.link, self.received_at, outcome="counted")
+            return response
+        if not pace.take(caller_ip(request)):
+            counting.count(found.link, self.received_at, outcome="limited")
             return response
         anonymous_id = visitor_cookies.read_id(request)
         if not anonymous_id:
@@ -115,7 +119,7 @@ def slug_of(request: HttpRequest) -> str:
 
 
 def _parameters(found: CachedLink, request: HttpRequest) -> clicks.Parameters:
-    return clicks.read_parameters(found.link, request.META.get("QUERY_STRING", ""))
+    return clicks.read_parameters(found.link.game, request.META.get("QUERY_STRING", ""))
 
 
 def _redirect(location: str) -> HttpResponse:

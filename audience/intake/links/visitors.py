@@ -18,12 +18,16 @@ AUTOMATED = re.compile(
 # Values of Sec-Purpose, Purpose, X-Purpose and X-Moz of a page that a browser loads before anyone opens it.
 AHEAD = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 PURPOSE_HEADERS = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
+# The Sec-Fetch-Dest of a page in a tab (www.w3.org/TR/fetch-metadata). Images, scripts and frames of other pages that
+# load a link are no clicks of a player, and are a known way to claim the purchases of others.
+OPENED = "document"
 
 
 def is_automated(request: HttpRequest) -> bool:
-    """Whether no person has opened the link: a program without or with a telling name, or a page loaded ahead."""
+    """Whether no person has opened the link: a program without or with a telling name, a part of another page, or a
+    page loaded ahead."""
     agent = request.META.get("HTTP_USER_AGENT", "")
-    if not agent or AUTOMATED.search(agent):
+    if not agent or AUTOMATED.search(agent) or request.META.get("HTTP_SEC_FETCH_DEST", OPENED) != OPENED:
         return True
     return any(AHEAD.search(request.META.get(header, "")) for header in PURPOSE_HEADERS)
 

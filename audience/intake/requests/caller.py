@@ -25,6 +25,8 @@ ZEROS = re.compile(r"(?<![0-9A-Fa-f])00+(?![0-9A-Fa-f])", re.ASCII)
 MAX_ADDRESS_LENGTH = 80
 # That of ::ffff:0:0/96, the range of IPv4-mapped addresses.
 MAPPED_PREFIX_LENGTH = 96
+# Providers assign at least this much to one client (RFC 6177).
+NETWORK_PREFIX_LENGTH = 64
 
 
 def caller_ip(request: HttpRequest) -> str:
@@ -52,6 +54,16 @@ def read_address(text: str) -> Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+@lru_cache(maxsize=1024)
+def network_of(address: str) -> str:
+    """What a limit per client counts: an IPv4 address, or the network (/64) of an IPv6 address, of which one client may
+    use each address. An unreadable address is returned unchanged."""
+    parsed = read_address(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, NETWORK_PREFIX_LENGTH), strict=False))
+    return str(parsed) if parsed else address
 
 
 # A backend keeps its address for a long time. The cache is small, since the client chooses the length of the header.
