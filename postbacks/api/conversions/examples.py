@@ -63,6 +63,13 @@ DETAIL: dict[str, Any] = {
             "explanation": "Attributed: the last paid click before the event, 14 h before",
         }
     ],
+    "joins": [
+        {
+            "kind": "steam",
+            "anonymous_id": "5e0f7d1c-8a3b-4d5e-9f60-718293a4b5c6",
+            "joined_at": "2026-11-19T18:05:40Z",
+        }
+    ],
     "consent": {
         "level": "full",
         "source": "message",

@@ -88,6 +88,14 @@ def detail_values(detail: ConversionDetail, *, addresses: bool) -> dict[str, Any
             }
             for click in detail.clicks
         ],
+        "joins": [
+            {
+                "kind": join.kind,
+                "anonymous_id": masked(join.anonymous_id, addresses=addresses),
+                "joined_at": join.joined_at,
+            }
+            for join in detail.joins
+        ],
         "consent": {
             "level": detail.consent.level.value,
             "source": detail.consent.source.value,
