@@ -63,6 +63,8 @@ from postbacks.models import (
     Notice,
     Replay,
     ServerTrouble,
+    SteamUpload,
+    SteamVisits,
 )
 from tests import factories, hub
 from tests.audience.test_hub_events import event, rejection
@@ -154,6 +156,8 @@ def one_more_of_everything(number: int) -> None:
     AdCost.objects.create(**ad, day=now.date(), spend=12, currency="USD")
     file = {"name": "costs.csv", "rows": 1, "replaced": 0, "first_day": now.date(), "last_day": now.date()}
     CostUpload.objects.create(game=game, uploaded_at=now, **file)
+    SteamVisits.objects.create(game=game, day=now.date(), campaign=f"campaign-{number}", source="tiktok", visits=12)
+    SteamUpload.objects.create(game=game, uploaded_at=now, **{**file, "name": "steam.csv"})
     ExchangeRate.objects.create(game=game, currency="EUR", rate=Decimal("1.1"))
     factories.link(game, slug=f"link-of-{number}", created_by=user)
     DescribedEvent.objects.create(game=game, name="won", description="A match was won.", updated_by=user)

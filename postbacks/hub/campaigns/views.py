@@ -17,7 +17,7 @@ from audience.models import Conversion, Membership, Person, Touch, trigger_label
 from audience.reporting.people import person_rows
 from audience.wording import dates
 from postbacks.hub.campaigns import table
-from postbacks.hub.campaigns.filters import CampaignFilter, read_filter
+from postbacks.hub.campaigns.filters import CampaignFilter, names_query, read_filter
 from postbacks.hub.toolkit import charts
 from postbacks.reporting.campaigns import cohorts, columns, costs, export, figures, listed, order
 from postbacks.reporting.campaigns.amounts import rates_of
@@ -25,9 +25,11 @@ from postbacks.reporting.campaigns.figures import LEVELS
 from postbacks.reporting.campaigns.report import build
 from postbacks.reporting.campaigns.wording import LEVEL_LABELS, name_label
 from postbacks.reporting.conversion_rows import conversion_row, with_outcomes
+from postbacks.reporting.steam import report as steam_report
 
 ROWS_PER_PAGE = 25
 ROWS_PER_LIST = 50
+MAX_STEAM_ROWS = 50
 METRICS = {"clicks": "Clicks", "players": "Players", "launches": "Launches", "payers": "Payers", "revenue": "Revenue"}
 PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accepted": "Accepted"}
 
@@ -62,8 +64,24 @@ def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
         "chart": _chart(filters, metric.chosen, METRICS[metric.chosen]),
         "level_names": [LEVEL_LABELS[name] for name in LEVELS[: filters.depth]],
         "window": membership.game.window_text,
+        **_steam(filters),
     }
     return page(request, "hub/campaigns/page.html", membership, **context)
+
+
+def _steam(filters: CampaignFilter) -> dict[str, Any]:
+    """Return the context of Steam's own numbers: each row with (label, URL parameters) of campaigns of its name."""
+    if not steam_report.has_any(filters.scope.game):
+        return {"has_steam": False}
+    rows = steam_report.rows_of(filters.scope, query=filters.query)
+    days = urlencode(filters.period.parameters)
+    linked = [
+        (row, [(label, f"{names_query((network, name))}&{days}") for network, label, name in row.campaigns])
+        for row in rows[:MAX_STEAM_ROWS]
+    ]
+    labels = list(steam_report.COUNT_LABELS.values())
+    more = len(rows) - MAX_STEAM_ROWS
+    return {"has_steam": True, "steam_rows": linked, "steam_labels": labels, "more_steam": more}
 
 
 @game_view()
