@@ -41,8 +41,8 @@ from postbacks.api.costs.serializers import (
 from postbacks.models import AdCost
 from postbacks.reporting.campaigns import cost_files, cost_gaps, cost_uploads, figures
 from postbacks.reporting.campaigns.cost_files import COLUMNS, CostFile
-from postbacks.reporting.campaigns.day_pages import newest_by_day
 from postbacks.reporting.campaigns.cost_uploads import CostLinesRefused
+from postbacks.reporting.campaigns.day_pages import newest_by_day
 from postbacks.reporting.campaigns.periods import last_days
 
 DEFAULT_DAYS = GAP_DAYS = 90

@@ -60,7 +60,7 @@ class ReadVisits:
 
 
 def read_file(text: str) -> CostFile:
-    """Return the lines of a file below the names of its columns. Raises CostsRefused, also without a required column."""
+    """Return the lines below the names of the columns. Raises CostsRefused, also without a required column."""
     if text.lstrip("\ufeff \r\n").startswith("<"):
         raise CostsRefused("This is a web page, not a CSV file. Sign in to Steamworks and download the file again.")
     file = cost_files.read_file(text)
@@ -69,10 +69,8 @@ def read_file(text: str) -> CostFile:
     header = [cell.strip() for cell in above[number][1]]
     if missing := _missing(columns_of(header)):
         named = " and ".join(f"“{LABELS[name]}”" for name in missing)
-        columns = "columns" if len(missing) > 1 else "column"
-        raise CostsRefused(
-            f"The file has no {columns} {named}. Download the daily data of UTM analytics in Steamworks."
-        )
+        column = f"column{'s' if len(missing) > 1 else ''} {named}"
+        raise CostsRefused(f"The file has no {column}. Download the daily data of UTM analytics in Steamworks.")
     lines = file.lines[number:]
     if not lines:
         raise CostsRefused("The file has no lines below the names of the columns.")
