@@ -16,6 +16,7 @@ from postbacks.monitoring.alerts.watch import watch
 from postbacks.networks import NETWORKS
 from postbacks.outbox import fan_out as outbox
 from postbacks.reporting.campaigns import refresh
+from postbacks.reporting.modelled import upkeep as modelled
 from postbacks.reporting.rollups import ROLLUPS
 
 
@@ -97,6 +98,12 @@ def roll_up() -> None:
 def refresh_figures() -> None:
     clock.synchronise()
     refresh.refresh()
+
+
+@shared_task
+def match_launches() -> None:
+    clock.synchronise()
+    modelled.match_launches()
 
 
 @shared_task

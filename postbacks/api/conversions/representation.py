@@ -10,6 +10,7 @@ from postbacks.outbox import reasons
 from postbacks.reporting.campaigns.ad_names import names_of
 from postbacks.reporting.conversion_detail import ConversionDetail, PostbackDetail
 from postbacks.reporting.labels import outcome_label
+from postbacks.reporting.modelled_matches import modelled_match_of
 from postbacks.reporting.senders import Sender
 
 ATTEMPT_FIELDS = (
@@ -36,6 +37,7 @@ def conversion_values(conversion: Conversion, *, addresses: bool) -> dict[str, A
         "reason": conversion.reason,
         "reason_text": conversion.get_reason_display() if conversion.reason else "",
         "click": _click(conversion.touch, addresses) if conversion.touch else None,
+        "modelled_match": _modelled_match(conversion, addresses),
     }
 
 
@@ -117,6 +119,14 @@ def _click(touch: Touch, addresses: bool) -> dict[str, Any]:
         "clicked_at": touch.clicked_at,
         "campaign": masked(touch.campaign, addresses=addresses),
     }
+
+
+def _modelled_match(conversion: Conversion, addresses: bool) -> dict[str, Any] | None:
+    match = modelled_match_of(conversion, addresses=addresses)
+    if match is None:
+        return None
+    click = _click(match.touch, addresses) if match.touch else None
+    return {"result": match.result.value, "explanation": match.explanation, "click": click}
 
 
 def _sender(sender: Sender) -> dict[str, Any]:

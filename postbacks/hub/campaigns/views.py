@@ -25,11 +25,13 @@ from postbacks.reporting.campaigns.figures import LEVELS
 from postbacks.reporting.campaigns.report import build
 from postbacks.reporting.campaigns.wording import LEVEL_LABELS, name_label
 from postbacks.reporting.conversion_rows import conversion_row, with_outcomes
+from postbacks.reporting.modelled import figures as modelled_figures
 from postbacks.reporting.steam import report as steam_report
 
 ROWS_PER_PAGE = 25
 ROWS_PER_LIST = 50
-MAX_STEAM_ROWS = 50
+# Of the tables below that of campaigns.
+MAX_FURTHER_ROWS = 50
 METRICS = {"clicks": "Clicks", "players": "Players", "launches": "Launches", "payers": "Payers", "revenue": "Revenue"}
 PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accepted": "Accepted"}
 
@@ -65,8 +67,15 @@ def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
         "level_names": [LEVEL_LABELS[name] for name in LEVELS[: filters.depth]],
         "window": membership.game.window_text,
         **_steam(filters),
+        **_modelled(filters),
     }
     return page(request, "hub/campaigns/page.html", membership, **context)
+
+
+def _modelled(filters: CampaignFilter) -> dict[str, Any]:
+    """Return the context of modelled launches."""
+    rows = modelled_figures.rows_of(filters.scope, query=filters.query)
+    return {"modelled_rows": rows[:MAX_FURTHER_ROWS], "more_modelled": len(rows) - MAX_FURTHER_ROWS}
 
 
 def _steam(filters: CampaignFilter) -> dict[str, Any]:
@@ -77,10 +86,10 @@ def _steam(filters: CampaignFilter) -> dict[str, Any]:
     days = urlencode(filters.period.parameters)
     linked = [
         (row, [(label, f"{names_query((network, name))}&{days}") for network, label, name in row.campaigns])
-        for row in rows[:MAX_STEAM_ROWS]
+        for row in rows[:MAX_FURTHER_ROWS]
     ]
     labels = list(steam_report.COUNT_LABELS.values())
-    more = len(rows) - MAX_STEAM_ROWS
+    more = len(rows) - MAX_FURTHER_ROWS
     return {"has_steam": True, "steam_rows": linked, "steam_labels": labels, "more_steam": more}
 
 
