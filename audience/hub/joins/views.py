@@ -36,6 +36,7 @@ class JoinsForm(forms.Form):
     )
     match_hours = forms.IntegerField(
         label="Hours of modelled matches",
+        required=False,
         min_value=1,
         max_value=MAX_MATCH_HOURS,
         help_text="A modelled match compares the address and operating system of a first launch with ad clicks at most "
@@ -89,7 +90,7 @@ def _is_saved(request: HubRequest, game: Game, form: JoinsForm) -> bool:
             joins=data["joins"],
             reward_text=data["reward_text"],
             return_addresses=data["return_addresses"].splitlines(),
-            match_hours=data["match_hours"],
+            match_hours=data["match_hours"] or game.match_hours,
             seen=request.POST.get("seen", ""),
         )
     except SettingsChanged as changed:
