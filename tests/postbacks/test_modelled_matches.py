@@ -187,11 +187,12 @@ def test_a_launch_is_not_matched_without(key: NewKey, visited: Any, launched: An
     assert matches() == {}
 
 
-def test_the_address_is_that_of_the_connection_unless_it_is_a_servers(game: Game, key: NewKey, server_key: Any) -> None:
+def test_the_address_is_that_of_the_connection_unless_it_is_a_servers(game: Game, key: NewKey) -> None:
     without = {"context": {**LIBRARY, "os": {"name": "Windows 11"}}}
     digest(key, visit(ip="127.0.0.1"), launch(**without))
     assert matches() == MATCHED
     Conversion.objects.all().delete()
+    server_key = create_key(game=game, name="Backend", kind=KeyKind.SERVER)
     digest(server_key, launch("player-2", **without))
     assert Conversion.objects.get().reason == "no_click"
     assert matches() == {}
@@ -264,10 +265,10 @@ def test_games_have_it_off_at_first_and_switching_it_off_deletes_what_was_matche
     assert matches() == {}
 
 
-def test_another_game_is_never_compared(game: Game, other_game: Game, key: NewKey, other_key: NewKey) -> None:
+def test_another_game_is_never_compared(other_game: Game, key: NewKey) -> None:
     Game.objects.update(joins=["modelled"])
     digest(key, visit())
-    digest(other_key, launch())
+    digest(create_key(game=other_game, name="Game", kind=KeyKind.PUBLISHABLE), launch())
     assert matches() == {}
 
 

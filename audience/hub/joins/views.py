@@ -47,8 +47,12 @@ class JoinsForm(forms.Form):
 
 def joins_form(game: Game, posted: Any = None) -> JoinsForm:
     addresses = "\n".join(game.return_addresses)
-    initial = {"joins": game.joins, "reward_text": game.reward_text, "return_addresses": addresses}
-    initial["match_hours"] = game.match_hours
+    initial = {
+        "joins": game.joins,
+        "reward_text": game.reward_text,
+        "return_addresses": addresses,
+        "match_hours": game.match_hours,
+    }
     return JoinsForm(posted, initial=initial)
 
 

@@ -18,15 +18,20 @@ from postbacks.reporting.modelled.systems import system_of
 # Of an address; more than enough to see that several people use it.
 MAX_VISITORS, MAX_CLICKS = 50, 50
 # First launches of players without any click, whose address an ad was clicked from. An address of the event's context
-# is the player's; that of its connection is, unless it came with a server key. `ip` null: the sender opted out.
+# is the player's; that of its connection is, unless it came with a server key. `ip` null: the sender opted out. LIMIT
+# forces an index lookup per row.
 LAUNCHES = """
 WITH launch AS MATERIALIZED (
   SELECT conversion.id, conversion.person_id, conversion.event_at, conversion.context, conversion.properties,
     CASE WHEN conversion.context ? 'ip' THEN conversion.context ->> 'ip'
-      WHEN NOT conversion.from_server THEN event.request_ip END AS address
+      ELSE event.request_ip END AS address
   FROM audience_conversion AS conversion
-  LEFT JOIN audience_event AS event ON event.game_id = conversion.game_id AND event.day = conversion.event_day
-    AND event.message_id = conversion.message_id
+  LEFT JOIN LATERAL (
+    SELECT request_ip FROM audience_event AS event
+    WHERE (event.game_id, event.day, event.message_id)
+      = (conversion.game_id, conversion.event_day, conversion.message_id) AND NOT conversion.from_server
+    LIMIT 1
+  ) AS event ON true
   WHERE conversion.game_id = %(game)s AND conversion.event_at >= %(since)s AND trigger = 'game_launch'
     AND NOT conversion.test AND touch_id IS NULL AND reason = 'no_click'
     AND NOT EXISTS (SELECT FROM audience_touch AS own WHERE own.person_id = conversion.person_id)
@@ -93,7 +98,9 @@ def clicks_with_consent(game: Game, clicks: Collection[tuple[int, uuid.UUID, dat
     """Return the ids of those of the clicks (id, person, time) that have full consent that was stated or recorded."""
     # Levels are read for conversions. What a message with a click states is a decision at the time of the click.
     strict = _strict(game)
-    by_key = {Conversion(game=strict, person_id=person_id, event_at=at): pk for pk, person_id, at in clicks}
+    by_key = {
+        Conversion(game=strict, person_id=person_id, event_at=at, anonymous_id=""): pk for pk, person_id, at in clicks
+    }
     full = _full(list(by_key))
     return {pk for conversion, pk in by_key.items() if conversion.pk in full}
 

@@ -20,17 +20,18 @@ MAX_CHECKED = 500
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext(%s))"
 
 
-def match_launches() -> None:
-    """Decide the matches of all games that have them enabled, and delete those of the others. A failing game stops no
-    other."""
+def match_launches() -> int:
+    """Decide the matches of all games that have them enabled, and delete those of the others; return how many rows
+    changed. A failing game stops no other."""
     enabled = Game.objects.filter(joins__contains=[JoinKind.MODELLED])
-    ModelledMatch.objects.exclude(game__in=enabled).delete()
-    isolation.process_each(
+    ended = ModelledMatch.objects.exclude(game__in=enabled).delete()[0]
+    changed = isolation.process_each(
         Queue.ROLLUP,
         list(enabled.order_by("pk").values_list("pk", flat=True)),
         _match_game,
         failure_key=lambda game_id: isolation.FailureKey("modelled matches", game_id),
     )
+    return ended + sum(changed)
 
 
 @transaction.atomic
