@@ -1,6 +1,7 @@
 """Modelled matches of first launches: an estimate that joins nobody, counts apart and is never sent."""
 
 import itertools
+import json
 import random
 import uuid
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from consent.decisions import record_decision
 from consent.models import ConsentDecision, Level
 from postbacks.models import Delivery
 from postbacks.outbox import fan_out
+from postbacks.reporting import person_export
 from postbacks.reporting.campaigns import refresh
 from postbacks.reporting.modelled import upkeep
 from postbacks.reporting.modelled.matching import Launch, Result, Visit, decide
@@ -89,7 +91,7 @@ def test_a_match_is_shown_as_modelled_and_joins_attributes_and_sends_nothing(gam
     page = hub.normalized_html(viewer.get(f"{base}/conversions/{row.pk}/").content.decode())
     assert "Modelled match" in page
     assert "click-of-browser-1" in page
-    assert "The only visitor with this address and operating system, 2 h before. This is an estimate." in page
+    assert "The only visitor with this address and operating system, 2 hours before. This is an estimate." in page
     assert "No paid clicks of this player." in page
     assert "is not sent" in page
     listed = hub.normalized_html(viewer.get(f"{base}/conversions/").content.decode())
@@ -105,7 +107,7 @@ def test_the_api_states_it_apart_from_the_click(game: Game, key: NewKey) -> None
     touch = Touch.objects.get()
     stated = {
         "result": "matched",
-        "explanation": "The only visitor with this address and operating system, 2 h before. This is an estimate.",
+        "explanation": "The only visitor with this address and operating system, 2 hours before. This is an estimate.",
         "click": {
             "network": "tiktok",
             "click_id": "click-of-browser-1",
@@ -306,6 +308,16 @@ def test_erasing_either_side_deletes_the_match(game: Game, key: NewKey, namespac
 
 def withdraw(game: Game, browser: str) -> None:
     record_decision(game_id=game.pk, anonymous_id=browser, level=Level.NONE, source="page", decided_at=timezone.now())
+
+
+def test_the_export_of_the_player_has_the_result_and_not_the_click_of_somebody_else(game: Game, key: NewKey) -> None:
+    digest(key, visit(), launch())
+    assert matches() == MATCHED
+    row = Conversion.objects.select_related("person").get()
+    text = "".join(person_export.export(row.person))
+    (exported,) = json.loads(text)["conversions"]
+    assert exported["modelled_match"]["result"] == "matched"
+    assert "click-of-browser-1" not in text
 
 
 @pytest.mark.parametrize("days", [0, 9])
