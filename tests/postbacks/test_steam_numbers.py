@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
 
-from audience.models import Game
+from audience.models import Game, Role
 from postbacks.models import SteamUpload, SteamVisits
 from postbacks.reporting.campaigns import refresh
 from postbacks.reporting.steam import files
@@ -195,4 +195,4 @@ def test_the_page_says_what_to_upload_and_shows_what_is_deleted_before_it_is(
     assert [row[0] for row in stored()] == [date(2026, 11, 1)]
     (entry,) = LogEntry.objects.filter(content_type__model="game", changes__has_key="steam_numbers")
     assert entry.changes == {"steam_numbers": ["3 lines, 2026-11-02 to 2026-11-30", "None"]}
-    assert "Steam’s numbers" in hub.member(game, "admin").get(f"/g/{game.slug}/audit-log/").content.decode()
+    assert "Steam’s numbers" in hub.member(game, Role.ADMIN).get(f"/g/{game.slug}/audit-log/").content.decode()

@@ -4,7 +4,7 @@ from typing import Any
 
 from audience.api.toolkit.serializers import as_money
 from audience.hub.toolkit.masking import masked
-from audience.models import Conversion, Touch
+from audience.models import Conversion, Join, Touch
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.outbox import reasons
 from postbacks.reporting.campaigns.ad_names import names_of
@@ -90,14 +90,7 @@ def detail_values(detail: ConversionDetail, *, addresses: bool) -> dict[str, Any
             }
             for click in detail.clicks
         ],
-        "joins": [
-            {
-                "kind": join.kind,
-                "anonymous_id": masked(join.anonymous_id, addresses=addresses),
-                "joined_at": join.joined_at,
-            }
-            for join in detail.joins
-        ],
+        "joins": [_join(join, addresses) for join in detail.joins],
         "consent": {
             "level": detail.consent.level.value,
             "source": detail.consent.source.value,
@@ -119,6 +112,11 @@ def _click(touch: Touch, addresses: bool) -> dict[str, Any]:
         "clicked_at": touch.clicked_at,
         "campaign": masked(touch.campaign, addresses=addresses),
     }
+
+
+def _join(join: Join, addresses: bool) -> dict[str, Any]:
+    browser = masked(join.anonymous_id, addresses=addresses)
+    return {"kind": join.kind, "anonymous_id": browser, "joined_at": join.joined_at}
 
 
 def _modelled_match(conversion: Conversion, addresses: bool) -> dict[str, Any] | None:
