@@ -16,7 +16,7 @@ from postbacks.monitoring.alerts.watch import watch
 from postbacks.networks import NETWORKS
 from postbacks.outbox import fan_out as outbox
 from postbacks.reporting.campaigns import refresh
-from postbacks.reporting.modelled import upkeep as modelled
+from postbacks.reporting.modeled import upkeep as modeled
 from postbacks.reporting.rollups import ROLLUPS
 
 
@@ -103,7 +103,7 @@ def refresh_figures() -> None:
 @shared_task
 def match_launches() -> None:
     clock.synchronise()
-    modelled.match_launches()
+    modeled.match_launches()
 
 
 @shared_task

@@ -1,9 +1,9 @@
-"""Joins of browsers with players, claim codes, and modelled matches."""
+"""Joins of browsers with players, claim codes, and modeled matches."""
 
 from django.contrib import admin
 
 from audience.admin.base import ReadOnly, fields_of, hub_page
-from audience.models import ClaimCode, Join, ModelledMatch
+from audience.models import ClaimCode, Join, ModeledMatch
 
 SEARCHED = "A full anonymous ID, or the full ID of a player."
 
@@ -34,8 +34,8 @@ class ClaimCodeAdmin(ReadOnly):
     view_on_site = hub_page("joins")
 
 
-@admin.register(ModelledMatch)
-class ModelledMatchAdmin(ReadOnly):
+@admin.register(ModeledMatch)
+class ModeledMatchAdmin(ReadOnly):
     list_display = ["id", "result", "conversion", "game", "decided_at"]
     list_filter = ["result", "game"]
     list_select_related = ["game", "conversion"]

@@ -97,12 +97,12 @@ def set_joins(
     match_hours: int,
     seen: str = "",
 ) -> None:
-    """Set how visits on the web are joined to players, what the claim page shows, and the hours of modelled matches.
+    """Set how visits on the web are joined to players, what the claim page shows, and the hours of modeled matches.
 
     Raises SettingsChanged, and ValueError for an unknown kind, a long text, an invalid address or number of hours.
     """
     if not 1 <= match_hours <= MAX_MATCH_HOURS:
-        raise ValueError(f"A modelled match compares 1 to {MAX_MATCH_HOURS} hours.")
+        raise ValueError(f"A modeled match compares 1 to {MAX_MATCH_HOURS} hours.")
     if not set(joins) <= set(JoinKind.values):
         raise ValueError(f"The kinds of joins are {', '.join(JoinKind.values)}.")
     if len(reward_text.strip()) > MAX_REWARD_LENGTH:

@@ -89,7 +89,7 @@ class Game(models.Model):
         db_default=Value(default_kinds(), ArrayField(models.CharField(max_length=8))),
         blank=True,
         help_text="How visits on the web are joined to players of the game: steam, code, email, discord, referrer, "
-        "modelled.",
+        "modeled.",
     )
     reward_text = models.CharField(
         max_length=MAX_REWARD_LENGTH, blank=True, default="", db_default="", help_text="Shown on the claim page."
@@ -102,7 +102,7 @@ class Game(models.Model):
         help_text="Pages of the studio to which players may return after a sign-in with Steam.",
     )
     match_hours = models.PositiveSmallIntegerField(
-        "hours of modelled matches",
+        "hours of modeled matches",
         default=DEFAULT_MATCH_HOURS,
         db_default=DEFAULT_MATCH_HOURS,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_MATCH_HOURS)],

@@ -13,7 +13,7 @@ from audience.wording import dates
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import network_label, outcome_label
-from postbacks.reporting.modelled_matches import modelled_match_of, with_matches
+from postbacks.reporting.modeled_matches import modeled_match_of, with_matches
 from postbacks.reporting.pixels import pixel_of, with_pixels
 from postbacks.reporting.stuck_rows import StuckWork
 
@@ -42,8 +42,8 @@ class ConversionRow:
     event: str
     click: str
     outcomes: list[PostbackOutcome]
-    # The network of the click of a modelled match; '' without one.
-    modelled: str = ""
+    # The network of the click of a modeled match; '' without one.
+    modeled: str = ""
 
     @property
     def is_repeat_launch(self) -> bool:
@@ -88,7 +88,7 @@ def conversion_row(conversion: Conversion, *, addresses: bool) -> ConversionRow:
         event=masked(conversion.trigger_label, addresses=addresses),
         click=network_label(conversion.touch.network) if conversion.touch else "",
         outcomes=outcomes(conversion, addresses=addresses),
-        modelled=matched.network if (matched := modelled_match_of(conversion, addresses=addresses)) else "",
+        modeled=matched.network if (matched := modeled_match_of(conversion, addresses=addresses)) else "",
     )
 
 

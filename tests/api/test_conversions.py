@@ -89,7 +89,7 @@ def test_a_conversion_is_listed_with_its_click_its_value_and_its_outcomes(game: 
         "is_processed": True,
         "reason": "",
         "reason_text": "",
-        "modelled_match": None,
+        "modeled_match": None,
         "outcomes": [
             {
                 "delivery_id": str(delivery.pk),

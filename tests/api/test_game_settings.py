@@ -26,7 +26,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Scope]] = {
     "exchange-rates": ({"exchange_rates": [EUR]}, Scope.POSTBACKS),
     "attribution": ({"attribution_window_days": 7}, Scope.POSTBACKS),
     "ad-clicks": ({"untagged_fbclid_is_paid": False}, Scope.POSTBACKS),
-    "joins": ({"joins": ["steam", "modelled"], "reward_text": "A hat", "match_hours": 24}, Scope.POSTBACKS),
+    "joins": ({"joins": ["steam", "modeled"], "reward_text": "A hat", "match_hours": 24}, Scope.POSTBACKS),
     "consent": ({"strict_consent": True}, Scope.PRIVACY),
     "retention": ({"kept_days": 3650, "delete_older_events": True}, Scope.PRIVACY),
 }

@@ -26,7 +26,7 @@ from audience.models import (
     LinkConsent,
     LinkCount,
     Membership,
-    ModelledMatch,
+    ModeledMatch,
     Person,
     PropertyCount,
     Queue,
@@ -263,7 +263,7 @@ def _campaigns(game: Game) -> None:
         factories.conversion(person, touch=touch, properties={"value": 1200, "currency": currency})
     refresh.refresh()
     launched = factories.conversion(factories.person(game), trigger="game_launch", properties={})
-    ModelledMatch.objects.create(game=game, conversion=launched, touch=touch, result="matched")
+    ModeledMatch.objects.create(game=game, conversion=launched, touch=touch, result="matched")
     day = timezone.now().date()
     row = AdCost(game=game, day=day, network="tiktok", campaign=LONG, spend=120, currency="USD")
     unmatched = AdCost(game=game, day=day, network="reddit", campaign=f"Unseen {LONG}"[:200], spend=7, currency="USD")

@@ -23,7 +23,7 @@ from audience.models import (
     FailedWork,
     Game,
     Identity,
-    ModelledMatch,
+    ModeledMatch,
     Queue,
     Rejection,
 )
@@ -238,7 +238,7 @@ def refresh_figures() -> Poison:
 
 
 def match_launches() -> Poison:
-    games = [factories.game(joins=["modelled"]) for _ in range(2)]
+    games = [factories.game(joins=["modeled"]) for _ in range(2)]
     for game in games:
         browser, player = factories.person(game, anonymous="browser"), factories.person(game, user="player")
         agent, at = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)", timezone.now()
@@ -248,13 +248,13 @@ def match_launches() -> Poison:
         launch = {"trigger": "game_launch", "properties": {}, "event_at": at, "consent_level": "full"}
         factories.conversion(player, **launch, context={"ip": touch.ip, "user_agent": agent})
     bad, good = games
-    repair = refuse("audience_modelledmatch", f"NEW.game_id = {bad.pk}", on="INSERT")
+    repair = refuse("audience_modeledmatch", f"NEW.game_id = {bad.pk}", on="INSERT")
 
     def is_matched(game: Game) -> bool:
-        return ModelledMatch.objects.filter(game=game, result="matched").exists()
+        return ModeledMatch.objects.filter(game=game, result="matched").exists()
 
-    row = "modelled matches"
-    run = "modelled-matches"
+    row = "modeled matches"
+    run = "modeled-matches"
     return Poison(run, Queue.ROLLUP, row, POISONED, lambda: is_matched(good), repair, lambda: is_matched(bad))
 
 
@@ -438,7 +438,7 @@ CASES: dict[str, Callable[[], Poison]] = {
     "roll-up-intake": roll_up_intake,
     "roll-up-postbacks": roll_up_postbacks,
     "figures": refresh_figures,
-    "modelled-matches": match_launches,
+    "modeled-matches": match_launches,
     "prune-attempts": prune_attempts,
     "fan-out": fan_out,
     "deliver": deliver,

@@ -11,7 +11,7 @@ from django.urls import reverse
 from audience.games import game_settings
 from audience.games.game_settings import SettingsChanged
 from audience.hub.toolkit.access import HubRequest, game_view, page
-from audience.joins.figures import DAYS, figures_of, modelled_figures_of
+from audience.joins.figures import DAYS, figures_of, modeled_figures_of
 from audience.models import Game, JoinKind, Membership, Role
 from audience.models.games import MAX_MATCH_HOURS, MAX_REWARD_LENGTH
 
@@ -35,11 +35,11 @@ class JoinsForm(forms.Form):
         "return to these addresses only.",
     )
     match_hours = forms.IntegerField(
-        label="Hours of modelled matches",
+        label="Hours of modeled matches",
         required=False,
         min_value=1,
         max_value=MAX_MATCH_HOURS,
-        help_text="A modelled match compares the address and operating system of a first launch with ad clicks at most "
+        help_text="A modeled match compares the address and operating system of a first launch with ad clicks at most "
         "this many hours before it. It needs full consent on both sides. It is an estimate, which is shown apart and "
         "never sent.",
     )
@@ -66,7 +66,7 @@ def joins(request: HubRequest, membership: Membership) -> HttpResponse:
         "is_page_on": any(row.is_on for row in figures),
         "has_joins": any(row.number for row in figures),
         "reads_referrers": JoinKind.REFERRER in game.joins,
-        "modelled": modelled_figures_of(game) if JoinKind.MODELLED in game.joins else None,
+        "modeled": modeled_figures_of(game) if JoinKind.MODELED in game.joins else None,
         "claim_url": request.build_absolute_uri(reverse("claim", args=[game.slug])),
         "steam_url": request.build_absolute_uri(reverse("claim-steam", args=[game.slug])),
     }

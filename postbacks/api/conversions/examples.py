@@ -38,7 +38,7 @@ CONVERSION: dict[str, Any] = {
         "clicked_at": "2026-11-19T18:02:11Z",
         "campaign": {"utm_source": "snapchat", "utm_campaign": "autumn"},
     },
-    "modelled_match": None,
+    "modeled_match": None,
     "outcomes": [OUTCOME],
 }
 DETAIL: dict[str, Any] = {

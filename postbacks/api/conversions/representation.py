@@ -10,7 +10,7 @@ from postbacks.outbox import reasons
 from postbacks.reporting.campaigns.ad_names import names_of
 from postbacks.reporting.conversion_detail import ConversionDetail, PostbackDetail
 from postbacks.reporting.labels import outcome_label
-from postbacks.reporting.modelled_matches import modelled_match_of
+from postbacks.reporting.modeled_matches import modeled_match_of
 from postbacks.reporting.senders import Sender
 
 ATTEMPT_FIELDS = (
@@ -37,7 +37,7 @@ def conversion_values(conversion: Conversion, *, addresses: bool) -> dict[str, A
         "reason": conversion.reason,
         "reason_text": conversion.get_reason_display() if conversion.reason else "",
         "click": _click(conversion.touch, addresses) if conversion.touch else None,
-        "modelled_match": _modelled_match(conversion, addresses),
+        "modeled_match": _modeled_match(conversion, addresses),
     }
 
 
@@ -119,8 +119,8 @@ def _join(join: Join, addresses: bool) -> dict[str, Any]:
     return {"kind": join.kind, "anonymous_id": browser, "joined_at": join.joined_at}
 
 
-def _modelled_match(conversion: Conversion, addresses: bool) -> dict[str, Any] | None:
-    match = modelled_match_of(conversion, addresses=addresses)
+def _modeled_match(conversion: Conversion, addresses: bool) -> dict[str, Any] | None:
+    match = modeled_match_of(conversion, addresses=addresses)
     if match is None:
         return None
     click = _click(match.touch, addresses) if match.touch else None

@@ -55,7 +55,7 @@ class AttributedClickSerializer(ReadSerializer):
     )
 
 
-class ModelledMatchSerializer(ReadSerializer):
+class ModeledMatchSerializer(ReadSerializer):
     """An estimate of the ad click that a first launch comes from. It is no attribution, and is never sent."""
 
     result = serializers.ChoiceField(MatchResult.choices)
@@ -100,7 +100,7 @@ class ConversionBaseSerializer(ReadSerializer):
     reason = serializers.ChoiceField([("", "None"), *Reason.choices], help_text="Why no postback sends it.")
     reason_text = serializers.CharField(help_text="The reason as a sentence.")
     click = AttributedClickSerializer(allow_null=True)
-    modelled_match = ModelledMatchSerializer(
+    modeled_match = ModeledMatchSerializer(
         allow_null=True, help_text="Of first launches without a click, if the game compares them; null otherwise."
     )
 

@@ -29,7 +29,7 @@ class JoinSettingsSerializer(ReadSerializer):
     joins = serializers.ListField(child=serializers.ChoiceField(JoinKind.choices))
     reward_text = serializers.CharField()
     return_addresses = serializers.ListField(child=serializers.CharField())
-    match_hours = serializers.IntegerField(help_text="How many hours before a first launch modelled matches compare.")
+    match_hours = serializers.IntegerField(help_text="How many hours before a first launch modeled matches compare.")
 
 
 class JoinSettingsChangeSerializer(StrictSerializer):

@@ -81,7 +81,7 @@ LABELS_OF = {
     "game": {
         "time_zone": "Time zone",
         "joins": "Joins to the game",
-        "match_hours": "Hours of modelled matches",
+        "match_hours": "Hours of modeled matches",
         "reward_text": "Text of the claim page",
         "return_addresses": "Return addresses",
         "attribution_window_days": "Attribution window in days",

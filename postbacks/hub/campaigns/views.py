@@ -25,7 +25,7 @@ from postbacks.reporting.campaigns.figures import LEVELS
 from postbacks.reporting.campaigns.report import build
 from postbacks.reporting.campaigns.wording import LEVEL_LABELS, name_label
 from postbacks.reporting.conversion_rows import conversion_row, with_outcomes
-from postbacks.reporting.modelled import figures as modelled_figures
+from postbacks.reporting.modeled import figures as modeled_figures
 from postbacks.reporting.steam import report as steam_report
 
 ROWS_PER_PAGE = 25
@@ -67,15 +67,15 @@ def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
         "level_names": [LEVEL_LABELS[name] for name in LEVELS[: filters.depth]],
         "window": membership.game.window_text,
         **_steam(filters),
-        **_modelled(filters),
+        **_modeled(filters),
     }
     return page(request, "hub/campaigns/page.html", membership, **context)
 
 
-def _modelled(filters: CampaignFilter) -> dict[str, Any]:
-    """Return the context of modelled launches."""
-    rows = modelled_figures.rows_of(filters.scope, query=filters.query)
-    return {"modelled_rows": rows[:MAX_FURTHER_ROWS], "more_modelled": len(rows) - MAX_FURTHER_ROWS}
+def _modeled(filters: CampaignFilter) -> dict[str, Any]:
+    """Return the context of modeled launches."""
+    rows = modeled_figures.rows_of(filters.scope, query=filters.query)
+    return {"modeled_rows": rows[:MAX_FURTHER_ROWS], "more_modeled": len(rows) - MAX_FURTHER_ROWS}
 
 
 def _steam(filters: CampaignFilter) -> dict[str, Any]:

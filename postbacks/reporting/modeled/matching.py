@@ -1,4 +1,4 @@
-"""The rule of modelled matches: which visitor a first launch may come from. The result depends on no order."""
+"""The rule of modeled matches: which visitor a first launch may come from. The result depends on no order."""
 
 import uuid
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Keeps the modelled matches of all games: those of the last two days are decided again each time, so that the order of
+"""Keeps the modeled matches of all games: those of the last two days are decided again each time, so that the order of
 arrival does not matter, and of older ones a part is checked for consent."""
 
 import uuid
@@ -9,9 +9,9 @@ from django.db import connection, transaction
 
 from audience.background import isolation
 from audience.database import clock
-from audience.models import Game, JoinKind, ModelledMatch, Queue, Reason
-from postbacks.reporting.modelled import rows
-from postbacks.reporting.modelled.matching import Launch, Result, Visit, decide
+from audience.models import Game, JoinKind, ModeledMatch, Queue, Reason
+from postbacks.reporting.modeled import rows
+from postbacks.reporting.modeled.matching import Launch, Result, Visit, decide
 
 # Launches and clicks that arrive later than this after the launch change nothing.
 EXAMINED = timedelta(days=2)
@@ -23,13 +23,13 @@ TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext(%s))"
 def match_launches() -> int:
     """Decide the matches of all games that have them enabled, and delete those of the others; return how many rows
     changed. A failing game stops no other."""
-    enabled = Game.objects.filter(joins__contains=[JoinKind.MODELLED])
-    ended = ModelledMatch.objects.exclude(game__in=enabled).delete()[0]
+    enabled = Game.objects.filter(joins__contains=[JoinKind.MODELED])
+    ended = ModeledMatch.objects.exclude(game__in=enabled).delete()[0]
     changed = isolation.process_each(
         Queue.ROLLUP,
         list(enabled.order_by("pk").values_list("pk", flat=True)),
         _match_game,
-        failure_key=lambda game_id: isolation.FailureKey("modelled matches", game_id),
+        failure_key=lambda game_id: isolation.FailureKey("modeled matches", game_id),
     )
     return ended + sum(changed)
 
@@ -38,9 +38,9 @@ def match_launches() -> int:
 def _match_game(game_id: int) -> int:
     """Decide the matches of a game; return how many rows changed, 0 if another worker decides them."""
     with connection.cursor() as cursor:
-        cursor.execute(TRY_LOCK, [f"modelled matches of game {game_id}"])
+        cursor.execute(TRY_LOCK, [f"modeled matches of game {game_id}"])
         is_locked: bool = cursor.fetchone()[0]
-    game = Game.objects.filter(pk=game_id, joins__contains=[JoinKind.MODELLED]).first()
+    game = Game.objects.filter(pk=game_id, joins__contains=[JoinKind.MODELED]).first()
     if game is None or not is_locked:
         return 0
     since = clock.now() - EXAMINED
@@ -63,7 +63,7 @@ def _decide_newest(game: Game, since: datetime) -> int:
 
 def _store(game: Game, wanted: Mapping[uuid.UUID, Result], since: datetime) -> int:
     """Store these results in place of those of launches since then; return how many rows changed."""
-    stored = ModelledMatch.objects.filter(game=game, conversion__event_at__gte=since)
+    stored = ModeledMatch.objects.filter(game=game, conversion__event_at__gte=since)
     unchanged = {
         row.conversion_id
         for row in stored
@@ -73,20 +73,18 @@ def _store(game: Game, wanted: Mapping[uuid.UUID, Result], since: datetime) -> i
     now = clock.now()
     times = {"decided_at": now, "checked_at": now}
     new = [
-        ModelledMatch(game=game, conversion_id=pk, touch_id=found.touch_id, result=found.result, **times)
+        ModeledMatch(game=game, conversion_id=pk, touch_id=found.touch_id, result=found.result, **times)
         for pk, found in wanted.items()
         if pk not in unchanged
     ]
-    ModelledMatch.objects.bulk_create(new)
+    ModeledMatch.objects.bulk_create(new)
     return deleted + len(new)
 
 
 def _check_oldest(game: Game, since: datetime) -> int:
     """Delete older matches without consent by now, and of conversions that have a click of their own; return their
     number."""
-    older = ModelledMatch.objects.filter(game=game, conversion__event_at__lt=since).select_related(
-        "conversion", "touch"
-    )
+    older = ModeledMatch.objects.filter(game=game, conversion__event_at__lt=since).select_related("conversion", "touch")
     checked = list(older.order_by("checked_at", "pk")[:MAX_CHECKED])
     launches = rows.with_consent(game, [row.conversion_id for row in checked])
     clicks = {(row.touch.pk, row.touch.person_id, row.touch.clicked_at) for row in checked if row.touch}
@@ -99,5 +97,5 @@ def _check_oldest(game: Game, since: datetime) -> int:
         or row.conversion.reason != Reason.NO_CLICK
         or (row.touch is not None and (row.touch.pk not in allowed or row.touch.person_id == row.conversion.person_id))
     ]
-    ModelledMatch.objects.filter(pk__in=[row.pk for row in checked]).update(checked_at=clock.now())
-    return ModelledMatch.objects.filter(pk__in=ended).delete()[0]
+    ModeledMatch.objects.filter(pk__in=[row.pk for row in checked]).update(checked_at=clock.now())
+    return ModeledMatch.objects.filter(pk__in=ended).delete()[0]

@@ -1,4 +1,4 @@
-"""Modelled matches of first launches: an estimate that joins nobody, counts apart and is never sent."""
+"""Modeled matches of first launches: an estimate that joins nobody, counts apart and is never sent."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key
-from audience.models import Conversion, Game, KeyKind, ModelledMatch, Person, Role, Touch
+from audience.models import Conversion, Game, KeyKind, ModeledMatch, Person, Role, Touch
 from audience.privacy import erasure
 from consent.decisions import record_decision
 from consent.models import ConsentDecision, Level
@@ -23,9 +23,9 @@ from postbacks.models import Delivery
 from postbacks.outbox import fan_out
 from postbacks.reporting import person_export
 from postbacks.reporting.campaigns import refresh
-from postbacks.reporting.modelled import upkeep
-from postbacks.reporting.modelled.matching import Launch, Result, Visit, decide
-from postbacks.reporting.modelled.systems import system_of
+from postbacks.reporting.modeled import upkeep
+from postbacks.reporting.modeled.matching import Launch, Result, Visit, decide
+from postbacks.reporting.modeled.systems import system_of
 from tests import factories, hub
 from tests.audience.immutable import ABSENT, LIBRARY, ago, alias, message, send
 from tests.management_api import game_api
@@ -39,7 +39,7 @@ MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Safa
 
 @pytest.fixture(autouse=True)
 def _enabled(game: Game) -> None:
-    game.joins = ["modelled"]
+    game.joins = ["modeled"]
     game.save()
 
 
@@ -67,7 +67,7 @@ def digest(key: NewKey, *messages: Any) -> None:
 def matches() -> dict[str, tuple[str, str]]:
     """{user id: (result, click id)} of what is stored."""
     upkeep.match_launches()
-    rows = ModelledMatch.objects.select_related("conversion", "touch")
+    rows = ModeledMatch.objects.select_related("conversion", "touch")
     return {row.conversion.user_id: (row.result, row.touch.click_id if row.touch else "") for row in rows}
 
 
@@ -77,7 +77,7 @@ MATCHED = {"player-1": ("matched", "click-of-browser-1")}
 # What is shown, counted and sent ---------------------------------------------------------------------------------
 
 
-def test_a_match_is_shown_as_modelled_and_joins_attributes_and_sends_nothing(game: Game, key: NewKey) -> None:
+def test_a_match_is_shown_as_modeled_and_joins_attributes_and_sends_nothing(game: Game, key: NewKey) -> None:
     factories.config(game)
     digest(key, visit(), launch())
     before = list(Conversion.objects.values())
@@ -90,20 +90,20 @@ def test_a_match_is_shown_as_modelled_and_joins_attributes_and_sends_nothing(gam
     ]
     viewer, base = hub.member(game, Role.VIEWER), f"/g/{game.slug}"
     page = hub.normalized_html(viewer.get(f"{base}/conversions/{row.pk}/").content.decode())
-    assert "Modelled match" in page
+    assert "Modeled match" in page
     assert "click-of-browser-1" in page
     assert "The only visitor with this address and operating system, 2 hours before. This is an estimate." in page
     assert "No paid clicks of this player." in page
     assert "is not sent" in page
     listed = hub.normalized_html(viewer.get(f"{base}/conversions/").content.decode())
-    assert re.search(r'<span class="badge">Modelled</span>\s*TikTok Ads', listed), re.findall("Modelled.{100}", listed)
+    assert re.search(r'<span class="badge">Modeled</span>\s*TikTok Ads', listed), re.findall("Modeled.{100}", listed)
 
 
 def test_the_api_states_it_apart_from_the_click(game: Game, key: NewKey) -> None:
     digest(key, visit(), launch())
     api, path = game_api(game), f"games/{game.slug}/conversions"
     row = Conversion.objects.get()
-    assert api.get(f"{path}/{row.pk}").json()["modelled_match"] is None
+    assert api.get(f"{path}/{row.pk}").json()["modeled_match"] is None
     upkeep.match_launches()
     touch = Touch.objects.get()
     stated = {
@@ -119,7 +119,7 @@ def test_the_api_states_it_apart_from_the_click(game: Game, key: NewKey) -> None
     }
     (listed,) = api.get(path).json()["results"]
     for values in (listed, api.get(f"{path}/{row.pk}").json()):
-        assert (values["click"], values["modelled_match"]) == (None, stated)
+        assert (values["click"], values["modeled_match"]) == (None, stated)
 
 
 def test_its_figures_stand_apart_and_change_no_other(game: Game, key: NewKey, viewer: Client) -> None:
@@ -128,17 +128,17 @@ def test_its_figures_stand_apart_and_change_no_other(game: Game, key: NewKey, vi
     refresh.refresh()
     campaigns = f"/g/{game.slug}/campaigns/"
     before = table(viewer, campaigns)
-    assert "Modelled launches" not in viewer.get(campaigns).content.decode()
+    assert "Modeled launches" not in viewer.get(campaigns).content.decode()
     upkeep.match_launches()
     refresh.refresh()
     assert table(viewer, campaigns) == before
     # Clicks, players, launches.
     assert [row[:4] for row in before] == [["All", "3", "3", "0"], ["autumn TikTok Ads", "3", "3", "0"]]
-    html = hub.normalized_html(viewer.get(campaigns).content.decode()).partition('id="modelled-title"')[2]
-    assert '<td data-label="Modelled launches" class="number">1</td>' in html
+    html = hub.normalized_html(viewer.get(campaigns).content.decode()).partition('id="modeled-title"')[2]
+    assert '<td data-label="Modeled launches" class="number">1</td>' in html
     assert "Estimates from the address, the operating system and the time" in html
     joins = hub.normalized_html(viewer.get(f"/g/{game.slug}/joins/").content.decode())
-    section = joins.partition('id="modelled"')[2].partition("</section>")[0]
+    section = joins.partition('id="modeled"')[2].partition("</section>")[0]
     for label, number in (
         ("One visitor could be this player", 1),
         ("Not matched: more than one visitor or player is possible", 1),
@@ -155,8 +155,8 @@ def test_why_a_launch_is_not_matched_is_said(game: Game, key: NewKey, viewer: Cl
     page = viewer.get(f"/g/{game.slug}/conversions/{row.pk}/").content.decode()
     assert sentence in page
     trail = game_api(game).get(f"games/{game.slug}/conversions/{row.pk}").json()
-    assert trail["modelled_match"] == {"result": "several", "explanation": sentence, "click": None}
-    assert "Modelled" not in viewer.get(f"/g/{game.slug}/conversions/").content.decode()
+    assert trail["modeled_match"] == {"result": "several", "explanation": sentence, "click": None}
+    assert "Modeled" not in viewer.get(f"/g/{game.slug}/conversions/").content.decode()
 
 
 # The rule ---------------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def test_the_hours_are_a_setting(game: Game, key: NewKey) -> None:
     digest(key, visit(hours=8), launch())
     assert matches() == {}
     admin = hub.member(game, Role.ADMIN)
-    form = {"joins": ["modelled"], "match_hours": "25"}
+    form = {"joins": ["modeled"], "match_hours": "25"}
     answer = admin.post(f"/g/{game.slug}/joins/settings/", form)
     assert "Ensure this value is less than or equal to 24." in answer.content.decode()
     assert Game.objects.get(pk=game.pk).match_hours == 6
@@ -262,14 +262,14 @@ def test_games_have_it_off_at_first_and_switching_it_off_deletes_what_was_matche
     digest(key, visit(), launch())
     Game.objects.update(joins=["steam"])
     assert matches() == {}
-    Game.objects.update(joins=["modelled"])
+    Game.objects.update(joins=["modeled"])
     assert matches() == MATCHED
     Game.objects.update(joins=[])
     assert matches() == {}
 
 
 def test_another_game_is_never_compared(other_game: Game, key: NewKey) -> None:
-    Game.objects.update(joins=["modelled"])
+    Game.objects.update(joins=["modeled"])
     digest(key, visit())
     digest(create_key(game=other_game, name="Game", kind=KeyKind.PUBLISHABLE), launch())
     assert matches() == {}
@@ -283,7 +283,7 @@ def test_the_order_of_arrival_does_not_matter() -> None:
     sent += [visit("browser-3", ip=ELSEWHERE, hours=5), launch("player-3", hours=4, ip=ELSEWHERE)]
     orders = random.Random(24).sample(list(itertools.permutations(sent)), 6)
     for order in [sent, *orders]:
-        game = factories.game(joins=["modelled"])
+        game = factories.game(joins=["modeled"])
         key = create_key(game=game, name="Game", kind=KeyKind.PUBLISHABLE)
         for one in order:
             digest(key, one)
@@ -303,7 +303,7 @@ def test_erasing_either_side_deletes_the_match(game: Game, key: NewKey, namespac
     digest(key, visit(), launch())
     assert matches() == MATCHED
     erase(game, namespace, subject)
-    assert not ModelledMatch.objects.exists()
+    assert not ModeledMatch.objects.exists()
     assert matches() == {}
 
 
@@ -317,7 +317,7 @@ def test_the_export_of_the_player_has_the_result_and_not_the_click_of_somebody_e
     row = Conversion.objects.select_related("person").get()
     text = "".join(person_export.export(row.person))
     (exported,) = json.loads(text)["conversions"]
-    assert exported["modelled_match"]["result"] == "matched"
+    assert exported["modeled_match"]["result"] == "matched"
     assert "click-of-browser-1" not in text
 
 
@@ -358,7 +358,7 @@ def test_a_certain_click_replaces_the_match(game: Game, key: NewKey) -> None:
     row.refresh_from_db()
     assert row.touch is not None
     trail = game_api(game).get(f"games/{game.slug}/conversions/{row.pk}").json()
-    assert (trail["click"]["click_id"], trail["modelled_match"]) == ("click-of-browser-1", None)
+    assert (trail["click"]["click_id"], trail["modeled_match"]) == ("click-of-browser-1", None)
     assert matches() == {}
 
 

@@ -18,28 +18,28 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='game',
             name='match_hours',
-            field=models.PositiveSmallIntegerField(db_default=6, default=6, help_text='A first launch is compared with ad clicks at most this many hours before it.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(24)], verbose_name='hours of modelled matches'),
+            field=models.PositiveSmallIntegerField(db_default=6, default=6, help_text='A first launch is compared with ad clicks at most this many hours before it.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(24)], verbose_name='hours of modeled matches'),
         ),
         migrations.AlterField(
             model_name='game',
             name='joins',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('steam', 'Sign in with Steam'), ('code', 'Claim code'), ('email', 'Email address'), ('discord', 'Discord name'), ('referrer', 'Install referrer'), ('modelled', 'Modelled match of the first launch')], max_length=8), blank=True, db_default=models.Value(['referrer'], django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=8), size=None)), default=audience.models.join_kinds.default_kinds, help_text='How visits on the web are joined to players of the game: steam, code, email, discord, referrer, modelled.', size=None),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('steam', 'Sign in with Steam'), ('code', 'Claim code'), ('email', 'Email address'), ('discord', 'Discord name'), ('referrer', 'Install referrer'), ('modeled', 'Modeled match of the first launch')], max_length=8), blank=True, db_default=models.Value(['referrer'], django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=8), size=None)), default=audience.models.join_kinds.default_kinds, help_text='How visits on the web are joined to players of the game: steam, code, email, discord, referrer, modeled.', size=None),
         ),
         migrations.CreateModel(
-            name='ModelledMatch',
+            name='ModeledMatch',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('result', models.CharField(choices=[('matched', 'One visitor could be this player'), ('several', 'Not matched: more than one visitor or player is possible'), ('shared', 'Not matched: several people use this address')], max_length=8)),
                 ('decided_at', models.DateTimeField(default=audience.database.clock.now)),
                 ('checked_at', models.DateTimeField(default=audience.database.clock.now, help_text='When consent was read last.')),
-                ('conversion', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='modelled_matches', to='audience.conversion')),
+                ('conversion', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='modeled_matches', to='audience.conversion')),
                 ('game', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='audience.game')),
                 ('touch', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='audience.touch')),
             ],
             options={
-                'verbose_name_plural': 'modelled matches',
-                'indexes': [models.Index(fields=['game', 'checked_at'], name='modelled_match_oldest')],
-                'constraints': [models.UniqueConstraint(fields=('game', 'conversion'), name='one_modelled_match_per_launch')],
+                'verbose_name_plural': 'modeled matches',
+                'indexes': [models.Index(fields=['game', 'checked_at'], name='modeled_match_oldest')],
+                'constraints': [models.UniqueConstraint(fields=('game', 'conversion'), name='one_modeled_match_per_launch')],
             },
         ),
     ]

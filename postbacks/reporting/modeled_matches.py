@@ -1,11 +1,11 @@
-"""The modelled match of a conversion, as pages and programs state it."""
+"""The modeled match of a conversion, as pages and programs state it."""
 
 from dataclasses import dataclass
 
 from django.db.models import Prefetch, QuerySet
 
 from audience.hub.toolkit.masking import masked
-from audience.models import Conversion, MatchResult, ModelledMatch, Touch
+from audience.models import Conversion, MatchResult, ModeledMatch, Touch
 from audience.wording.durations import duration
 from postbacks.reporting import labels
 
@@ -22,18 +22,18 @@ class ExplainedMatch:
 
 
 def with_matches(conversions: QuerySet[Conversion]) -> QuerySet[Conversion]:
-    """Return the conversions with everything that `modelled_match_of` reads."""
+    """Return the conversions with everything that `modeled_match_of` reads."""
     return conversions.prefetch_related(
-        Prefetch("modelled_matches", ModelledMatch.objects.select_related("touch").order_by("pk"))
+        Prefetch("modeled_matches", ModeledMatch.objects.select_related("touch").order_by("pk"))
     )
 
 
-def modelled_match_of(conversion: Conversion, *, addresses: bool) -> ExplainedMatch | None:
+def modeled_match_of(conversion: Conversion, *, addresses: bool) -> ExplainedMatch | None:
     """Return the match of a conversion of `with_matches`; None if there is none.
 
     A conversion that has a click by now has none: the certain click counts.
     """
-    row = next(iter(conversion.modelled_matches.all()), None)
+    row = next(iter(conversion.modeled_matches.all()), None)
     if row is None or conversion.touch_id is not None:
         return None
     result, touch = MatchResult(row.result), row.touch

@@ -1,4 +1,4 @@
-"""Modelled matches: which ad click a first launch may come from, judged by address, operating system and time."""
+"""Modeled matches: which ad click a first launch may come from, judged by address, operating system and time."""
 
 from django.db import models
 
@@ -13,7 +13,7 @@ class MatchResult(models.TextChoices):
     SHARED = "shared", "Not matched: several people use this address"
 
 
-class ModelledMatch(models.Model):
+class ModeledMatch(models.Model):
     """The result for one first launch without a click. `touch` is the click of another person for MATCHED, else None.
 
     It joins no ids and attributes nothing: the conversion itself stays without a click, so that no figure of certain
@@ -21,17 +21,17 @@ class ModelledMatch(models.Model):
     """
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
-    conversion = models.ForeignKey(Conversion, on_delete=models.CASCADE, related_name="modelled_matches")
+    conversion = models.ForeignKey(Conversion, on_delete=models.CASCADE, related_name="modeled_matches")
     touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     result = models.CharField(max_length=8, choices=MatchResult.choices)
     decided_at = models.DateTimeField(default=clock.now)
     checked_at = models.DateTimeField(default=clock.now, help_text="When consent was read last.")
 
     class Meta:
-        verbose_name_plural = "modelled matches"
-        constraints = [models.UniqueConstraint(fields=["game", "conversion"], name="one_modelled_match_per_launch")]
+        verbose_name_plural = "modeled matches"
+        constraints = [models.UniqueConstraint(fields=["game", "conversion"], name="one_modeled_match_per_launch")]
         # The matches whose consent was read longest ago.
-        indexes = [models.Index(fields=["game", "checked_at"], name="modelled_match_oldest")]
+        indexes = [models.Index(fields=["game", "checked_at"], name="modeled_match_oldest")]
 
     def __str__(self) -> str:
         return f"{self.result} for conversion {self.conversion_id}"

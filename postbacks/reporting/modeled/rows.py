@@ -1,4 +1,4 @@
-"""Reads the launches and clicks that a modelled match compares, by address, and their consent."""
+"""Reads the launches and clicks that a modeled match compares, by address, and their consent."""
 
 import copy
 import uuid
@@ -9,11 +9,11 @@ from typing import Any
 from django.db import connection
 from django.db.models import Min
 
-from audience.models import Conversion, Game, ModelledMatch
+from audience.models import Conversion, Game, ModeledMatch
 from consent.models import Level
 from postbacks.outbox import consent_levels, conversion_facts
-from postbacks.reporting.modelled.matching import Launch, Visit
-from postbacks.reporting.modelled.systems import system_of
+from postbacks.reporting.modeled.matching import Launch, Visit
+from postbacks.reporting.modeled.systems import system_of
 
 # Of an address; more than enough to see that several people use it.
 MAX_VISITORS, MAX_CLICKS = 50, 50
@@ -79,7 +79,7 @@ def visits_of(game: Game, launches: Collection[Launch], *, since: datetime) -> l
 
 def taken_visitors(game: Game, visits: Collection[Visit], *, before: datetime) -> dict[uuid.UUID, datetime]:
     """Return {visitor: time of the first launch before that time that is matched with a click of this visitor}."""
-    matched = ModelledMatch.objects.filter(
+    matched = ModeledMatch.objects.filter(
         game=game, touch__person__in={visit.person_id for visit in visits}, conversion__event_at__lt=before
     )
     times = matched.values_list("touch__person").annotate(at=Min("conversion__event_at")).order_by()
