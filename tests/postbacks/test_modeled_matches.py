@@ -24,7 +24,7 @@ from postbacks.outbox import fan_out
 from postbacks.reporting import person_export
 from postbacks.reporting.campaigns import refresh
 from postbacks.reporting.modeled import upkeep
-from postbacks.reporting.modeled.matching import Launch, Result, Visit, decide
+from postbacks.reporting.modeled.matching import MAX_VISITORS, Launch, Result, Visit, decide
 from postbacks.reporting.modeled.systems import system_of
 from tests import factories, hub
 from tests.audience.immutable import ABSENT, LIBRARY, ago, alias, message, send
@@ -397,6 +397,13 @@ def test_a_visitor_is_one_player_at_all_times() -> None:
     # The same when the earlier launch is older than what is decided again.
     assert decided(launches[1:], visits, taken={uuid.UUID(int=201): launches[0].at}) == {}
     assert decided(launches[1:], visits)[2].touch_id == 2
+
+
+def test_an_address_with_very_many_visitors_is_shared_at_any_time() -> None:
+    launches, own = [launched(1, hours=1)], visited(1, hours=0)
+    others = [visited(number, hours=-40) for number in range(2, MAX_VISITORS + 1)]
+    assert decided(launches, [own, *others]) == {1: Result("shared")}  # type: ignore[arg-type]
+    assert decided(launches, [own, *others[1:]]) == {1: Result("matched", 1)}  # type: ignore[arg-type]
 
 
 def test_launches_before_those_that_are_decided_are_compared_with() -> None:

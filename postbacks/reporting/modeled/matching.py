@@ -11,6 +11,8 @@ from audience.models import MatchResult
 
 # An address with more visitors, or more players, in the hours is that of a carrier, a school or a café.
 MAX_PEOPLE = 3
+# Visitors of an address that are read for two days and the hours. An address with so many is shared at any time.
+MAX_VISITORS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def decide(
     """
     window = timedelta(hours=hours)
     visits_at, launches_at = _by_address(visits), _by_address(launches)
+    busy = {address for address, some in visits_at.items() if len({visit.person_id for visit in some}) >= MAX_VISITORS}
     candidates: dict[Launch, list[Visit]] = {}
     shared: set[Launch] = set()
     for launch in launches:
@@ -73,7 +76,8 @@ def decide(
         if own := _last_clicks(visit for visit in recent if visit.system == launch.system and not visit.is_player):
             candidates[launch] = own
         players = {other.person_id for other in launches_at[launch.address] if abs(other.at - launch.at) <= window}
-        if max(len({visit.person_id for visit in recent}), len(players)) > MAX_PEOPLE:
+        people = max(len({visit.person_id for visit in recent}), len(players))
+        if people > MAX_PEOPLE or launch.address in busy:
             shared.add(launch)
     allowed, clicks = consenting(candidates.keys(), [visit for own in candidates.values() for visit in own])
     found: dict[Launch, list[Visit]] = {}

@@ -12,11 +12,11 @@ from django.db.models import Min
 from audience.models import Conversion, Game, ModeledMatch
 from consent.models import Level
 from postbacks.outbox import consent_levels, conversion_facts
-from postbacks.reporting.modeled.matching import Launch, Visit
+from postbacks.reporting.modeled.matching import MAX_VISITORS, Launch, Visit
 from postbacks.reporting.modeled.systems import system_of
 
-# Of an address; more than enough to see that several people use it.
-MAX_VISITORS, MAX_CLICKS = 50, 50
+# Of a visitor: the newest.
+MAX_CLICKS = 50
 # First launches of players without any click, whose address an ad was clicked from. An address of the event's context
 # is the player's; that of its connection is, unless it came with a server key. `ip` null: the sender opted out. LIMIT
 # forces an index lookup per row.
