@@ -23,6 +23,7 @@ FORM_PAGES = {
     "settings-attribution": "game-settings",
     "cost-upload": "costs",
     "cost-columns": "costs",
+    "steam-upload": "steam-numbers",
 }
 
 

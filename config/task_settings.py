@@ -21,6 +21,7 @@ TASK_ROUTES: dict[str, Any] = {
     "postbacks.tasks.fan_out": {"queue": DIGEST},
     "postbacks.tasks.roll_up": {"queue": DIGEST},
     "postbacks.tasks.refresh_figures": {"queue": DIGEST},
+    "postbacks.tasks.match_launches": {"queue": DIGEST},
     "postbacks.tasks.prune": {"queue": DIGEST},
     "postbacks.tasks.*": {"queue": DELIVERY},
 }
@@ -45,6 +46,7 @@ BEAT = {
     "roll-up-postbacks": _every("postbacks.tasks.roll_up", timedelta(seconds=15)),
     "event-counts": _every("audience.tasks.count_events", timedelta(seconds=15)),
     "figures": _every("postbacks.tasks.refresh_figures", timedelta(seconds=15)),
+    "modeled-matches": _every("postbacks.tasks.match_launches", timedelta(minutes=5)),
     "prune-attempts": _every("postbacks.tasks.prune", timedelta(minutes=10)),
     "fan-out": _every("postbacks.tasks.fan_out", timedelta(seconds=2)),
     "deliver": _every("postbacks.tasks.deliver", timedelta(seconds=2)),

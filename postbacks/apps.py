@@ -38,4 +38,5 @@ class PostbacksConfig(AppConfig):
         )
         auditlog.register(self.get_model("GameGoal"), exclude_fields=["updated_at", "version"])
         auditlog.register(self.get_model("CostUpload"))
+        auditlog.register(self.get_model("SteamUpload"))
         auditlog.register(self.get_model("Replay"), exclude_fields=["queued", "past_deadline"])

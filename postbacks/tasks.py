@@ -16,6 +16,7 @@ from postbacks.monitoring.alerts.watch import watch
 from postbacks.networks import NETWORKS
 from postbacks.outbox import fan_out as outbox
 from postbacks.reporting.campaigns import refresh
+from postbacks.reporting.modeled import upkeep as modeled
 from postbacks.reporting.rollups import ROLLUPS
 
 
@@ -97,6 +98,12 @@ def roll_up() -> None:
 def refresh_figures() -> None:
     clock.synchronise()
     refresh.refresh()
+
+
+@shared_task
+def match_launches() -> None:
+    clock.synchronise()
+    modeled.match_launches()
 
 
 @shared_task

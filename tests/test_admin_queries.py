@@ -38,6 +38,7 @@ from audience.models import (
     Identity,
     Join,
     Membership,
+    ModeledMatch,
     Ownership,
     PrunePosition,
     Role,
@@ -63,6 +64,8 @@ from postbacks.models import (
     Notice,
     Replay,
     ServerTrouble,
+    SteamUpload,
+    SteamVisits,
 )
 from tests import factories, hub
 from tests.audience.test_hub_events import event, rejection
@@ -154,12 +157,16 @@ def one_more_of_everything(number: int) -> None:
     AdCost.objects.create(**ad, day=now.date(), spend=12, currency="USD")
     file = {"name": "costs.csv", "rows": 1, "replaced": 0, "first_day": now.date(), "last_day": now.date()}
     CostUpload.objects.create(game=game, uploaded_at=now, **file)
+    SteamVisits.objects.create(game=game, day=now.date(), campaign=f"campaign-{number}", source="tiktok", visits=12)
+    SteamUpload.objects.create(game=game, uploaded_at=now, **{**file, "name": "steam.csv"})
     ExchangeRate.objects.create(game=game, currency="EUR", rate=Decimal("1.1"))
     factories.link(game, slug=f"link-of-{number}", created_by=user)
     DescribedEvent.objects.create(game=game, name="won", description="A match was won.", updated_by=user)
     joined = {"game": game, "anonymous_id": f"browser-{number}", "player_id": f"player-{number}"}
     Join.objects.create(**joined, kind="steam", key=f"steam:{number}")
     ClaimCode.objects.create(**joined, digest=f"{number:064}", expires_at=now)
+    launched = factories.conversion(factories.person(game), trigger="game_launch")
+    ModeledMatch.objects.create(game=game, conversion=launched, result="shared")
     UncountedBatches.objects.create(game=game, batch_ids=[number])
     said = {"title": "No beat", "sentence": "No beat has reported.", "next_step": "Start the beat."}
     ServerTrouble.objects.create(kind="no_beat", began_at=now, seen_at=now, ended_at=now, next_mail_at=now, **said)

@@ -39,7 +39,7 @@ class GameAdmin(DeclaredFilters, admin.ModelAdmin[Game]):
     search_fields = ["name", "slug"]
     inlines = [MembershipInline]
     # Changed on their page of the Hub, which checks the addresses.
-    exclude = ["joins", "reward_text", "return_addresses"]
+    exclude = ["joins", "reward_text", "return_addresses", "match_hours"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Game | None = None) -> Any:
         return CHANGED_IN_THE_HUB if obj else ()

@@ -1,9 +1,9 @@
-"""Joins of browsers with players, and claim codes."""
+"""Joins of browsers with players, claim codes, and modeled matches."""
 
 from django.contrib import admin
 
 from audience.admin.base import ReadOnly, fields_of, hub_page
-from audience.models import ClaimCode, Join
+from audience.models import ClaimCode, Join, ModeledMatch
 
 SEARCHED = "A full anonymous ID, or the full ID of a player."
 
@@ -30,5 +30,17 @@ class ClaimCodeAdmin(ReadOnly):
     search_help_text = SEARCHED
     is_search_indexed = True
     fields = fields_of(ClaimCode, exclude=["digest"])
+    ordering = ["-id"]
+    view_on_site = hub_page("joins")
+
+
+@admin.register(ModeledMatch)
+class ModeledMatchAdmin(ReadOnly):
+    list_display = ["id", "result", "conversion", "game", "decided_at"]
+    list_filter = ["result", "game"]
+    list_select_related = ["game", "conversion"]
+    search_fields = ["conversion__id__exact"]
+    search_help_text = "The full ID of a conversion."
+    is_search_indexed = True
     ordering = ["-id"]
     view_on_site = hub_page("joins")

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from audience.games import return_addresses as addresses
 from audience.models import Game, JoinKind
-from audience.models.games import MAX_REWARD_LENGTH, MAX_WINDOW_DAYS
+from audience.models.games import MAX_MATCH_HOURS, MAX_REWARD_LENGTH, MAX_WINDOW_DAYS
 from audience.storage import retention
 
 GENERAL, ATTRIBUTION, AD_CLICKS = "general", "attribution", "ad_clicks"
@@ -23,7 +23,7 @@ COLUMNS = {
     AD_CLICKS: ("untagged_fbclid_is_paid",),
     CONSENT: ("strict_consent", "limited_data_use"),
     RETENTION: ("kept_days",),
-    JOINS: ("joins", "reward_text", "return_addresses"),
+    JOINS: ("joins", "reward_text", "return_addresses", "match_hours"),
 }
 
 
@@ -89,18 +89,27 @@ def set_consent(*, game: Game, strict_consent: bool, limited_data_use: bool, see
 
 
 def set_joins(
-    *, game: Game, joins: Sequence[str], reward_text: str, return_addresses: Sequence[str], seen: str = ""
+    *,
+    game: Game,
+    joins: Sequence[str],
+    reward_text: str,
+    return_addresses: Sequence[str],
+    match_hours: int,
+    seen: str = "",
 ) -> None:
-    """Set how visits on the web are joined to players, and what the claim page shows.
+    """Set how visits on the web are joined to players, what the claim page shows, and the hours of modeled matches.
 
-    Raises SettingsChanged, and ValueError for an unknown kind, a long text or an invalid address.
+    Raises SettingsChanged, and ValueError for an unknown kind, a long text, an invalid address or number of hours.
     """
+    if not 1 <= match_hours <= MAX_MATCH_HOURS:
+        raise ValueError(f"A modeled match compares 1 to {MAX_MATCH_HOURS} hours.")
     if not set(joins) <= set(JoinKind.values):
         raise ValueError(f"The kinds of joins are {', '.join(JoinKind.values)}.")
     if len(reward_text.strip()) > MAX_REWARD_LENGTH:
         raise ValueError(f"The text about the reward has at most {MAX_REWARD_LENGTH} characters.")
     values = {"joins": [kind for kind in JoinKind.values if kind in joins], "reward_text": reward_text.strip()}
-    _change(game, JOINS, seen, **values, return_addresses=addresses.cleaned(return_addresses))
+    cleaned = addresses.cleaned(return_addresses)
+    _change(game, JOINS, seen, **values, return_addresses=cleaned, match_hours=match_hours)
 
 
 @transaction.atomic

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Max
 
 from audience.database import clock
-from audience.models import Game, Join, JoinKind
+from audience.models import Game, Join, JoinKind, MatchResult, ModeledMatch
 from audience.models.join_kinds import PAGE_KINDS
 
 DAYS = 30
@@ -28,3 +28,10 @@ def figures_of(game: Game) -> list[KindFigures]:
     counted = recent.values_list("kind").annotate(number=Count("pk"), last_at=Max("joined_at"))
     by_kind = {kind: (number, last_at) for kind, number, last_at in counted}
     return [KindFigures(kind, kind in game.joins, *by_kind.get(kind, (0, None))) for kind in PAGE_KINDS]
+
+
+def modeled_figures_of(game: Game) -> list[tuple[MatchResult, int]]:
+    """Return how many first launches of the last DAYS days have each result of a modeled match."""
+    recent = ModeledMatch.objects.filter(game=game, conversion__event_at__gte=clock.now() - timedelta(days=DAYS))
+    numbers = dict(recent.order_by().values_list("result").annotate(number=Count("pk")))
+    return [(result, numbers.get(result, 0)) for result in MatchResult]

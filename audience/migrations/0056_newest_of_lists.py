@@ -13,7 +13,7 @@ CREATE INDEX IF NOT EXISTS audit_entries_by_action
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audience", "0054_joins")]
+    dependencies = [("audience", "0055_modeled_matches")]
 
     operations = [
         migrations.RunSQL(BY_KIND, "DROP INDEX IF EXISTS audit_entries_by_kind"),

@@ -20,6 +20,7 @@ from audience.models.joins import ClaimCode, Join
 from audience.models.keys import ApiKey, Dialect, Environment, KeyKind
 from audience.models.links import LinkConsent, LinkCount, TrackingLink
 from audience.models.members import Invitation
+from audience.models.modeled import MatchResult, ModeledMatch
 from audience.models.people import Device, Group, Identity, Owners, Ownership, OwnershipSource, Person
 from audience.models.prune_positions import PrunePosition
 from audience.models.rates import ExchangeRate

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, JSONField, Q, Value
 
@@ -21,6 +21,7 @@ MIN_RETENTION_DAYS, MAX_RETENTION_DAYS = 31, 3650
 MAX_SLUG_LENGTH = 60
 MAX_WINDOW_DAYS = 365
 MAX_REWARD_LENGTH = 500
+DEFAULT_MATCH_HOURS, MAX_MATCH_HOURS = 6, 24
 MAX_RETURN_ADDRESS_LENGTH = 300
 
 
@@ -87,7 +88,8 @@ class Game(models.Model):
         default=default_kinds,
         db_default=Value(default_kinds(), ArrayField(models.CharField(max_length=8))),
         blank=True,
-        help_text="How visits on the web are joined to players of the game: steam, code, email, discord, referrer.",
+        help_text="How visits on the web are joined to players of the game: steam, code, email, discord, referrer, "
+        "modeled.",
     )
     reward_text = models.CharField(
         max_length=MAX_REWARD_LENGTH, blank=True, default="", db_default="", help_text="Shown on the claim page."
@@ -98,6 +100,13 @@ class Game(models.Model):
         db_default=Value([], ArrayField(models.CharField(max_length=MAX_RETURN_ADDRESS_LENGTH))),
         blank=True,
         help_text="Pages of the studio to which players may return after a sign-in with Steam.",
+    )
+    match_hours = models.PositiveSmallIntegerField(
+        "hours of modeled matches",
+        default=DEFAULT_MATCH_HOURS,
+        db_default=DEFAULT_MATCH_HOURS,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_MATCH_HOURS)],
+        help_text="A first launch is compared with ad clicks at most this many hours before it.",
     )
     kept_days = models.PositiveSmallIntegerField(
         "days that events are kept",

@@ -6,7 +6,8 @@ from django.db import models
 class JoinKind(models.TextChoices):
     """STEAM is verified by Steam, CODE by a server of the studio. EMAIL and DISCORD are what a visitor has typed.
 
-    REFERRER, the install referrer of Google Play, joins no ids: it is a click of the player who sends it.
+    REFERRER, the install referrer of Google Play, joins no ids: it is a click of the player who sends it. MODELED
+    joins none either: it is an estimate, by address, operating system and time (audience/models/modeled.py).
     """
 
     STEAM = "steam", "Sign in with Steam"
@@ -14,6 +15,7 @@ class JoinKind(models.TextChoices):
     EMAIL = "email", "Email address"
     DISCORD = "discord", "Discord name"
     REFERRER = "referrer", "Install referrer"
+    MODELED = "modeled", "Modeled match of the first launch"
 
 
 # The kinds that the claim page of a game offers.

@@ -1,4 +1,4 @@
-"""Ads as their clicks name them, and what they cost."""
+"""Ads as their clicks name them, what they cost, and what Steam counts."""
 
 from django.contrib import admin
 
@@ -6,7 +6,7 @@ from audience.admin.base import ReadOnly, hub_page
 from audience.admin.newest_rows import NewestRows
 from audience.templatetags.hub import amount
 from postbacks.admin.network_filter import network_filter
-from postbacks.models import AdCost, Advert, CostUpload
+from postbacks.models import AdCost, Advert, CostUpload, SteamUpload, SteamVisits
 
 
 @admin.register(Advert)
@@ -46,3 +46,27 @@ class CostUploadAdmin(ReadOnly):
     search_fields = ["name", "uploaded_by"]
     ordering = ["-uploaded_at", "-pk"]
     view_on_site = hub_page("costs")
+
+
+@admin.register(SteamVisits)
+class SteamVisitsAdmin(ReadOnly):
+    """Read-only: an upload for the same days replaces rows."""
+
+    list_display = ["day", "campaign", "source", "visits", "wishlists", "purchases", "activations", "game"]
+    list_filter = ["day", "game"]
+    list_select_related = ["game"]
+    newest = [NewestRows(by="day", of="game", if_chosen=True), NewestRows()]
+    search_fields = ["campaign", "source"]
+    ordering = ["-day", "-pk"]
+    view_on_site = hub_page("steam-numbers")
+
+
+@admin.register(SteamUpload)
+class SteamUploadAdmin(ReadOnly):
+    list_display = ["name", "uploaded_at", "uploaded_by", "rows", "replaced", "first_day", "last_day", "game"]
+    list_filter = ["game"]
+    list_select_related = ["game"]
+    newest = [NewestRows(by="uploaded_at", of="game", if_chosen=True), NewestRows()]
+    search_fields = ["name", "uploaded_by"]
+    ordering = ["-uploaded_at", "-pk"]
+    view_on_site = hub_page("steam-numbers")

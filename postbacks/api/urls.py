@@ -31,6 +31,7 @@ from postbacks.api.people.views import PersonViewSet
 from postbacks.api.postbacks.views import PostbackViewSet
 from postbacks.api.replays.views import ReplayViewSet
 from postbacks.api.reports.views import ReportViewSet
+from postbacks.api.steam.views import SteamNumbersViewSet
 
 singletons = SingletonRouter(trailing_slash=False)
 singletons.register(f"{GAME}/settings/reports", ReportSettingsViewSet, basename="report_settings")
@@ -62,12 +63,17 @@ router.register(f"{GAME}/people", PersonViewSet, basename="people")
 router.register(f"{GAME}/reports", ReportViewSet, basename="reports")
 router.register(f"{GAME}/audit-log", AuditLogViewSet, basename="audit_log")
 
-COSTS: dict[str, Any] = {"get": "list", "post": "create", "delete": "destroy"}
+UPLOADED: dict[str, Any] = {"get": "list", "post": "create", "delete": "destroy"}
 
 urlpatterns = [
     *singletons.urls,
     *router.urls,
-    re_path(f"^{GAME}/costs$", CostViewSet.as_view(COSTS, basename="costs", detail=False)),
+    re_path(f"^{GAME}/costs$", CostViewSet.as_view(UPLOADED, basename="costs", detail=False)),
     re_path(f"^{GAME}/costs/uploads$", CostViewSet.as_view({"get": "uploads"}, basename="costs", detail=False)),
     re_path(f"^{GAME}/costs/gaps$", CostViewSet.as_view({"get": "gaps"}, basename="costs", detail=False)),
+    re_path(f"^{GAME}/steam-numbers$", SteamNumbersViewSet.as_view(UPLOADED, basename="steam_numbers", detail=False)),
+    re_path(
+        f"^{GAME}/steam-numbers/uploads$",
+        SteamNumbersViewSet.as_view({"get": "uploads"}, basename="steam_numbers", detail=False),
+    ),
 ]

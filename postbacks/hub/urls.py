@@ -27,6 +27,8 @@ from postbacks.hub.privacy import views as privacy
 from postbacks.hub.replays import views as replays
 from postbacks.hub.settings import actions, copying, goal_row, request_preview
 from postbacks.hub.settings import views as settings
+from postbacks.hub.steam import deletion as steam_deletion
+from postbacks.hub.steam import views as steam
 
 INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
 
@@ -48,6 +50,10 @@ urlpatterns = [
     path("g/<slug:slug>/campaigns/costs/upload/", costs.cost_upload, name="cost-upload"),
     path("g/<slug:slug>/campaigns/costs/delete/", cost_deletion.cost_delete, name="cost-delete"),
     path("g/<slug:slug>/campaigns/costs/columns/", costs.cost_columns, name="cost-columns"),
+    path("g/<slug:slug>/campaigns/steam/", steam.steam_numbers, name="steam-numbers"),
+    path("g/<slug:slug>/campaigns/steam/sample/", steam.steam_sample, name="steam-sample"),
+    path("g/<slug:slug>/campaigns/steam/upload/", steam.steam_upload, name="steam-upload"),
+    path("g/<slug:slug>/campaigns/steam/delete/", steam_deletion.steam_delete, name="steam-delete"),
     path("g/<slug:slug>/conversions/", conversions.conversions, name="conversions"),
     path("g/<slug:slug>/conversions/pipeline/", conversions.conversion_funnel, name="conversion-funnel"),
     path("g/<slug:slug>/conversions/export/", conversions.conversions_export, name="conversions-export"),

@@ -27,3 +27,4 @@ from postbacks.models.deliveries import OUTCOME_UNKNOWN, Confirmation, Delivery,
 from postbacks.models.game_goals import GameGoal
 from postbacks.models.hooks import ALERT_EVENTS, AlertHook, HookEvent, HookMessage, MessageState
 from postbacks.models.replays import Replay, ReplayState
+from postbacks.models.steam import SteamUpload, SteamVisits

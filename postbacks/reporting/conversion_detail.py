@@ -19,6 +19,7 @@ from postbacks.outbox.goals import goals_of
 from postbacks.reporting import clicks, labels, stuck_rows
 from postbacks.reporting.consent_in_force import ConsentInForce, consent_of, data_use_of
 from postbacks.reporting.delivery_explanation import explanation_of, remedy_of
+from postbacks.reporting.modeled_matches import ExplainedMatch, modeled_match_of, with_matches
 from postbacks.reporting.pixels import with_pixels
 from postbacks.reporting.senders import Sender, sender_of
 from postbacks.reporting.stuck_rows import StuckWork
@@ -69,7 +70,7 @@ class PostbackDetail:
 class ConversionDetail:
     """`without_part` are postbacks that did not take the click; `added_later` were added after the fan-out. `stuck` is
     a sentence about the failure that prevents the fan-out, or ''. `joins` are those that connect browsers of the player
-    with the player, the newest first, at most MAX_JOINS.
+    with the player, the newest first, at most MAX_JOINS. `modeled`: the modeled match, which is no join.
     """
 
     conversion: Conversion
@@ -82,6 +83,7 @@ class ConversionDetail:
     without_part: Configs
     added_later: Configs
     joins: list[Join]
+    modeled: ExplainedMatch | None
     stuck: str = ""
 
 
@@ -90,7 +92,7 @@ def with_details(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
     deliveries = with_pixels(Delivery.objects.prefetch_related(attempts)).order_by("created_at", "pk")
     conversions = stuck_rows.with_failures(rows).select_related("game", "person", "touch")
-    return conversions.prefetch_related("person__identities", Prefetch("deliveries", deliveries))
+    return with_matches(conversions.prefetch_related("person__identities", Prefetch("deliveries", deliveries)))
 
 
 def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
@@ -121,6 +123,7 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
         without_part=without_part,
         added_later=added_later,
         joins=joins_of(conversion),
+        modeled=modeled_match_of(conversion, addresses=addresses),
         stuck=undecided.sentence if undecided else "",
     )
 

@@ -13,6 +13,7 @@ from audience.wording import dates
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import network_label, outcome_label
+from postbacks.reporting.modeled_matches import modeled_match_of, with_matches
 from postbacks.reporting.pixels import pixel_of, with_pixels
 from postbacks.reporting.stuck_rows import StuckWork
 
@@ -41,6 +42,8 @@ class ConversionRow:
     event: str
     click: str
     outcomes: list[PostbackOutcome]
+    # The network of the click of a modeled match; '' without one.
+    modeled: str = ""
 
     @property
     def is_repeat_launch(self) -> bool:
@@ -74,12 +77,8 @@ def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     """Return `rows` with everything that `conversion_row` reads."""
     attempts = DeliveryAttempt.objects.defer("payload").order_by("number")
     deliveries = with_pixels(Delivery.objects.order_by("created_at")).prefetch_related(Prefetch("attempts", attempts))
-    return (
-        stuck_rows.with_failures(rows)
-        .select_related("touch")
-        .defer(*DEFERRED_FIELDS)
-        .prefetch_related(Prefetch("deliveries", deliveries))
-    )
+    listed = stuck_rows.with_failures(rows).select_related("touch").defer(*DEFERRED_FIELDS)
+    return with_matches(listed.prefetch_related(Prefetch("deliveries", deliveries)))
 
 
 def conversion_row(conversion: Conversion, *, addresses: bool) -> ConversionRow:
@@ -89,6 +88,7 @@ def conversion_row(conversion: Conversion, *, addresses: bool) -> ConversionRow:
         event=masked(conversion.trigger_label, addresses=addresses),
         click=network_label(conversion.touch.network) if conversion.touch else "",
         outcomes=outcomes(conversion, addresses=addresses),
+        modeled=matched.network if (matched := modeled_match_of(conversion, addresses=addresses)) else "",
     )
 
 

@@ -3,9 +3,11 @@
     {"format": "afterclick.person/1", "exported_at", "game", "person": {"id", "first_seen_at", "last_seen_at", "traits",
      "trait_times"}, "identities": [{..., "periods": [{"since", "until"}]}], "devices": [], "groups": [],
      "consent_decisions": [], "clicks": [], "conversions": [{..., "deliveries": [{..., "attempts": [{...,
-     "payload_sha256"}]}]}], "activity": [{"starts_at"}], "events": [{..., "raw"}], "rejections": [{..., "raw"}]}
+     "payload_sha256"}]}], "modeled_match": {"result", "decided_at"}}], "activity": [{"starts_at"}],
+     "events": [{..., "raw"}], "rejections": [{..., "raw"}]}
 
-"activity" are the starts of the quarter hours in which the player was active, as retention counts them.
+"modeled_match" is there for first launches that have one. "activity" are the starts of the quarter hours in which the
+player was active, as retention counts them.
 Times are ISO 8601 in UTC, lists newest first. Only secrets are masked: keys, tokens, passwords.
 """
 
@@ -103,7 +105,7 @@ def _with_deliveries(person: Person) -> QuerySet[Any]:
     attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
     deliveries = Delivery.objects.order_by("created_at").select_related("config").prefetch_related(attempts)
     deliveries = deliveries.defer("config__credential", "config__previous_credential")
-    return person.conversions.prefetch_related(Prefetch("deliveries", deliveries))
+    return person.conversions.prefetch_related(Prefetch("deliveries", deliveries), "modeled_matches")
 
 
 def _paged(rows: QuerySet[Any], by: str) -> Iterator[Any]:
@@ -117,7 +119,10 @@ def _row(row: Model) -> dict[str, Any]:
 
 
 def _conversion(row: Any) -> dict[str, Any]:
-    return {**_row(row), "deliveries": [_delivery(delivery) for delivery in row.deliveries.all()]}
+    # Without the click, which is another person's.
+    modeled = [{"result": match.result, "decided_at": match.decided_at} for match in row.modeled_matches.all()]
+    deliveries = [_delivery(delivery) for delivery in row.deliveries.all()]
+    return {**_row(row), "deliveries": deliveries, **({"modeled_match": modeled[0]} if modeled else {})}
 
 
 def _delivery(row: Delivery) -> dict[str, Any]:

@@ -49,6 +49,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "set-aside-retry": ("health_retry",),
     "cost-upload": ("costs_create",),
     "cost-delete": ("costs_destroy",),
+    "steam-upload": ("steam_numbers_create",),
+    "steam-delete": ("steam_numbers_destroy",),
     "alert-choice": ("alert_choice_update",),
     "hook-add": ("alert_hooks_create",),
     "hook-change": ("alert_hooks_partial_update",),

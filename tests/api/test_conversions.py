@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from audience.models import Conversion, Game, Role, Scope
+from audience.models import Conversion, Game, Join, Role, Scope
 from postbacks.models import PostbackConfig
 from postbacks.reporting import statuses
 from postbacks.reporting.conversion_list import KEYS
@@ -89,6 +89,7 @@ def test_a_conversion_is_listed_with_its_click_its_value_and_its_outcomes(game: 
         "is_processed": True,
         "reason": "",
         "reason_text": "",
+        "modeled_match": None,
         "outcomes": [
             {
                 "delivery_id": str(delivery.pk),
@@ -277,6 +278,24 @@ def test_a_trail_has_the_sentences_of_the_page(game: Game) -> None:
             sentences += [trail["reason_text"], trail["remedy"]]
         assert [text for text in sentences if text not in html.replace("&#x27;", "'")] == []
     assert (trail["reason"], trail["reason_text"]) == ("no_click", "No ad click of this player")
+
+
+def test_a_trail_names_the_joins_of_the_player_as_the_page_does(game: Game, other_game: Game) -> None:
+    player = factories.person(game, anonymous="browser-1", user="player-1")
+    row = factories.conversion(player, user_id="player-1")
+    older, newer = NOW - timedelta(days=2), NOW - timedelta(hours=3)
+    of = {"anonymous_id": "browser-1", "player_id": "player-1"}
+    Join.objects.create(game=game, kind="code", key="code", joined_at=older, **of)
+    Join.objects.create(game=game, kind="steam", key="nonce", joined_at=newer, **of)
+    Join.objects.create(game=game, kind="code", key="other", anonymous_id="browser-2", player_id="player-1")
+    Join.objects.create(game=other_game, kind="code", key="code", **of)
+    trail = game_api(game).get(f"games/{game.slug}/conversions/{row.pk}").json()
+    stated = [(one["kind"], one["anonymous_id"], datetime.fromisoformat(one["joined_at"])) for one in trail["joins"]]
+    assert stated == [("steam", "browser-1", newer), ("code", "browser-1", older)]
+    page = hub.member(game, Role.ADMIN).get(f"/g/{game.slug}/conversions/{row.pk}/").content.decode()
+    assert page.index("Sign in with Steam") < page.index("Claim code")
+    alone = factories.conversion(factories.person(game))
+    assert game_api(game).get(f"games/{game.slug}/conversions/{alone.pk}").json()["joins"] == []
 
 
 def test_a_trail_names_postbacks_that_had_no_part(game: Game) -> None:

@@ -26,7 +26,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Scope]] = {
     "exchange-rates": ({"exchange_rates": [EUR]}, Scope.POSTBACKS),
     "attribution": ({"attribution_window_days": 7}, Scope.POSTBACKS),
     "ad-clicks": ({"untagged_fbclid_is_paid": False}, Scope.POSTBACKS),
-    "joins": ({"joins": ["steam", "code"], "reward_text": "A hat"}, Scope.POSTBACKS),
+    "joins": ({"joins": ["steam", "modeled"], "reward_text": "A hat", "match_hours": 24}, Scope.POSTBACKS),
     "consent": ({"strict_consent": True}, Scope.PRIVACY),
     "retention": ({"kept_days": 3650, "delete_older_events": True}, Scope.PRIVACY),
 }
@@ -130,6 +130,8 @@ def test_an_empty_change_changes_nothing(game: Game, section: str) -> None:
         ("joins", {"return_addresses": ["http://game.example/"]}, "return_addresses.0"),
         ("joins", {"return_addresses": ["https://game.example/?to=x"]}, "return_addresses.0"),
         ("joins", {"return_addresses": [1]}, "return_addresses.0"),
+        ("joins", {"match_hours": 0}, "match_hours"),
+        ("joins", {"match_hours": 25}, "match_hours"),
         ("consent", {"strict_consent": None}, "strict_consent"),
         ("consent", {"kept_days": 31}, "kept_days"),
         ("retention", {"kept_days": 30}, "kept_days"),

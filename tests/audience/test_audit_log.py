@@ -88,6 +88,7 @@ def test_the_entry_of_a_new_game_lists_its_values_without_reverse_relations(game
         "Attribution window in days",
         "Count an fbclid without UTM tags as a paid click",
         "Do not send conversions of players without a stated consent level",
+        "Hours of modeled matches",
         "Joins to the game",
         "Limited data use for every conversion",
         "Name",

@@ -26,7 +26,18 @@ from audience.models import (
     TrackingLink,
 )
 from postbacks.hub.urls import urlpatterns as postbacks_urls
-from postbacks.models import AdCost, AlertHook, CostUpload, CredentialCheck, Delivery, GameGoal, PostbackConfig, Replay
+from postbacks.models import (
+    AdCost,
+    AlertHook,
+    CostUpload,
+    CredentialCheck,
+    Delivery,
+    GameGoal,
+    PostbackConfig,
+    Replay,
+    SteamUpload,
+    SteamVisits,
+)
 from tests import factories, hub
 from tests.audience import test_hub_events
 
@@ -76,12 +87,13 @@ GOAL = {"goal-edit", "goal-delete"}
 MARKETER |= {*GOAL, "goal-add", "postback-copy"}
 POSTED |= {*GOAL, "goal-add"}
 READ |= {"campaigns", "campaigns-export", "campaign-players", "campaign-conversions", "cohorts", "costs", "cost-sample"}
+READ |= {"steam-numbers", "steam-sample"}
 READ |= {"members", "game-settings", "rates-sample", "report-settings"}
 READ |= {"cohorts-export", "comparison-export"}
-REPORTS = {"cost-upload", "cost-columns", "cost-delete"}
+REPORTS = {"cost-upload", "cost-columns", "cost-delete", "steam-upload", "steam-delete"}
 MARKETER |= REPORTS
 POSTED |= REPORTS
-POST_ONLY |= {"cost-upload", "cost-columns"}
+POST_ONLY |= {"cost-upload", "cost-columns", "steam-upload"}
 READ |= {"catalog", "catalog-event", "pixel"}
 DESCRIBING = {"catalog-describe", "catalog-forget"}
 MARKETER |= DESCRIBING
@@ -209,7 +221,7 @@ STATE: tuple[Any, ...] = (
     Membership,
 )
 STATE = (*STATE, Rejection, Replay, GameGoal, AdCost, CostUpload, ExchangeRate, Suppression)
-STATE = (*STATE, DescribedEvent, TrackingLink)
+STATE = (*STATE, DescribedEvent, TrackingLink, SteamUpload, SteamVisits)
 
 
 def _state() -> list[Any]:
@@ -304,7 +316,7 @@ def test_an_unknown_network_is_not_found(game: Game) -> None:
 def test_a_viewer_is_shown_no_action_that_changes_something(game: Game, addresses: dict[str, str]) -> None:
     client = hub.member(game, Role.VIEWER)
     files = {"conversions-export", "campaigns-export", "cost-sample", "rates-sample", "delivery-log-export"}
-    files |= {"cohorts-export", "comparison-export"}
+    files |= {"cohorts-export", "comparison-export", "steam-sample"}
     for name in READ - files:
         page = client.get(addresses[name]).content.decode()
         offered = [addresses[other] for other in POSTED if f'"{addresses[other]}"' in page]

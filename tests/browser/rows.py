@@ -26,6 +26,7 @@ from audience.models import (
     LinkConsent,
     LinkCount,
     Membership,
+    ModeledMatch,
     Person,
     PropertyCount,
     Queue,
@@ -53,6 +54,7 @@ from postbacks.models import (
 )
 from postbacks.monitoring.alerts import hooks
 from postbacks.reporting.campaigns import costs, refresh
+from postbacks.reporting.steam import files, uploads
 from tests import factories, hub
 
 LONG = "averylongidentifierwithoutanyspaces" * 3
@@ -260,10 +262,15 @@ def _campaigns(game: Game) -> None:
     for currency in ("USD", "JPY"):
         factories.conversion(person, touch=touch, properties={"value": 1200, "currency": currency})
     refresh.refresh()
+    launched = factories.conversion(factories.person(game), trigger="game_launch", properties={})
+    ModeledMatch.objects.create(game=game, conversion=launched, touch=touch, result="matched")
     day = timezone.now().date()
     row = AdCost(game=game, day=day, network="tiktok", campaign=LONG, spend=120, currency="USD")
     unmatched = AdCost(game=game, day=day, network="reddit", campaign=f"Unseen {LONG}"[:200], spend=7, currency="USD")
     costs.store(game=game, rows=[row, unmatched], name=f"{LONG}.csv", uploaded_by="colleague@studio.example")
+    lines = f"Date,UTM Campaign,UTM Source,Total Visits\n{day},{LONG[:200].replace(',', ' ')},tiktok,12345\n"
+    steam = {"name": f"{LONG}.csv", "uploaded_by": "colleague@studio.example"}
+    uploads.store_file(game=game, file=files.read_file(lines), **steam)
 
 
 def newest(game: Game) -> dict[str, Any]:

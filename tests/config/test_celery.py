@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 DIGEST_TASKS = {
     *("audience.tasks.digest", "audience.tasks.erase", "audience.tasks.make_partitions", "audience.tasks.prune"),
     *("audience.tasks.roll_up", "postbacks.tasks.fan_out", "postbacks.tasks.prune", "postbacks.tasks.roll_up"),
+    "postbacks.tasks.match_launches",
     *("postbacks.tasks.refresh_figures", "audience.tasks.record_expired_tokens", "audience.tasks.count_events"),
 }
 

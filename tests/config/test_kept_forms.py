@@ -290,6 +290,14 @@ def test_a_file_of_costs_leads_back_to_its_page(game: Game, person: Any) -> None
         cache.clear()
 
 
+def test_a_file_of_steams_numbers_leads_back_to_its_page(game: Game, person: Any) -> None:
+    client, page = Client(), reverse("steam-numbers", kwargs={"slug": game.slug})
+    file = SimpleUploadedFile("utm.csv", b"Date,UTM Campaign,Total Visits\n2026-11-01,a,12\n", "text/csv")
+    answer = client.post(reverse("steam-upload", kwargs={"slug": game.slug}), {"file": file})
+    assert sign_in(client, answer) == page
+    assert NOTE in client.get(page).content.decode()
+
+
 def test_a_large_form_and_a_flood_of_forms_are_not_kept(game: Game, person: Any) -> None:
     path = f"/g/{game.slug}/keys/new/"
     client = Client()

@@ -17,6 +17,7 @@ LEFT_OUT = {
     *(f"GET /v1/pixel/{kind}" for kind in ("track", "page", "alias", "identify", "group")),
     *(f"GET /pixel/v1/{kind}" for kind in ("track", "page")),
     *("POST /beacon/v1/batch", "POST /api/v1/games/{game}/costs"),
+    "POST /api/v1/games/{game}/steam-numbers",
 }
 # The types of the generator's own template for context managers.
 MYPY = f"[mypy]\nstrict = True\n[mypy-{PACKAGE}.client]\nignore_errors = True\n"

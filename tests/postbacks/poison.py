@@ -15,9 +15,21 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from audience.games.keys import create_key
-from audience.models import Batch, Conversion, Erasure, Event, FailedWork, Game, Identity, Queue, Rejection
+from audience.models import (
+    Batch,
+    Conversion,
+    Erasure,
+    Event,
+    FailedWork,
+    Game,
+    Identity,
+    ModeledMatch,
+    Queue,
+    Rejection,
+)
 from audience.privacy import erasure
 from config.task_settings import BEAT
+from consent.models import ConsentDecision
 from postbacks.delivery import replays, sending
 from postbacks.models import (
     AdvertQuarter,
@@ -225,6 +237,27 @@ def refresh_figures() -> Poison:
     return Poison("figures", Queue.ROLLUP, row, POISONED, lambda: has_figures(good), repair, lambda: has_figures(bad))
 
 
+def match_launches() -> Poison:
+    games = [factories.game(joins=["modeled"]) for _ in range(2)]
+    for game in games:
+        browser, player = factories.person(game, anonymous="browser"), factories.person(game, user="player")
+        agent, at = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)", timezone.now()
+        touch = factories.touch(browser, user_agent=agent)
+        stated = {"game_id": game.pk, "anonymous_id": "browser", "level": "full", "source": "page"}
+        ConsentDecision.objects.create(**stated, decided_at=touch.clicked_at)
+        launch = {"trigger": "game_launch", "properties": {}, "event_at": at, "consent_level": "full"}
+        factories.conversion(player, **launch, context={"ip": touch.ip, "user_agent": agent})
+    bad, good = games
+    repair = refuse("audience_modeledmatch", f"NEW.game_id = {bad.pk}", on="INSERT")
+
+    def is_matched(game: Game) -> bool:
+        return ModeledMatch.objects.filter(game=game, result="matched").exists()
+
+    row = "modeled matches"
+    run = "modeled-matches"
+    return Poison(run, Queue.ROLLUP, row, POISONED, lambda: is_matched(good), repair, lambda: is_matched(bad))
+
+
 def prune_attempts() -> Poison:
     game, long_ago = factories.game(kept_days=31), timezone.now() - timedelta(days=60)
     config = factories.config(game)
@@ -405,6 +438,7 @@ CASES: dict[str, Callable[[], Poison]] = {
     "roll-up-intake": roll_up_intake,
     "roll-up-postbacks": roll_up_postbacks,
     "figures": refresh_figures,
+    "modeled-matches": match_launches,
     "prune-attempts": prune_attempts,
     "fan-out": fan_out,
     "deliver": deliver,

@@ -16,6 +16,7 @@ DOCUMENTS = {
     **dict.fromkeys(("people", "person"), "identity"),
     **dict.fromkeys(("campaigns", "campaign-players", "campaign-conversions", "cohorts"), "campaigns"),
     **dict.fromkeys(("costs", "cost-upload", "cost-columns", "cost-delete", "report-settings"), "campaigns"),
+    **dict.fromkeys(("steam-numbers", "steam-upload", "steam-delete"), "campaigns"),
     **dict.fromkeys(("links", "link", "link-add", "link-edit", "link-archive"), "links"),
     **dict.fromkeys(("goals", "goal-add", "goal-edit", "goal-delete", "postback-copy"), "goals"),
     **dict.fromkeys(("keys", "key-new", "key-change", "key-rename", "key-rotate", "key-revoke"), "keys"),

@@ -11,9 +11,9 @@ from django.urls import reverse
 from audience.games import game_settings
 from audience.games.game_settings import SettingsChanged
 from audience.hub.toolkit.access import HubRequest, game_view, page
-from audience.joins.figures import DAYS, figures_of
+from audience.joins.figures import DAYS, figures_of, modeled_figures_of
 from audience.models import Game, JoinKind, Membership, Role
-from audience.models.games import MAX_REWARD_LENGTH
+from audience.models.games import MAX_MATCH_HOURS, MAX_REWARD_LENGTH
 
 
 class JoinsForm(forms.Form):
@@ -34,11 +34,25 @@ class JoinsForm(forms.Form):
         help_text="One in each line, such as https://game.example/thanks. A link of your own page to the sign-in may "
         "return to these addresses only.",
     )
+    match_hours = forms.IntegerField(
+        label="Hours of modeled matches",
+        required=False,
+        min_value=1,
+        max_value=MAX_MATCH_HOURS,
+        help_text="A modeled match compares the address and operating system of a first launch with ad clicks at most "
+        "this many hours before it. It needs full consent on both sides. It is an estimate, which is shown apart and "
+        "never sent.",
+    )
 
 
 def joins_form(game: Game, posted: Any = None) -> JoinsForm:
     addresses = "\n".join(game.return_addresses)
-    initial = {"joins": game.joins, "reward_text": game.reward_text, "return_addresses": addresses}
+    initial = {
+        "joins": game.joins,
+        "reward_text": game.reward_text,
+        "return_addresses": addresses,
+        "match_hours": game.match_hours,
+    }
     return JoinsForm(posted, initial=initial)
 
 
@@ -52,6 +66,7 @@ def joins(request: HubRequest, membership: Membership) -> HttpResponse:
         "is_page_on": any(row.is_on for row in figures),
         "has_joins": any(row.number for row in figures),
         "reads_referrers": JoinKind.REFERRER in game.joins,
+        "modeled": modeled_figures_of(game) if JoinKind.MODELED in game.joins else None,
         "claim_url": request.build_absolute_uri(reverse("claim", args=[game.slug])),
         "steam_url": request.build_absolute_uri(reverse("claim-steam", args=[game.slug])),
     }
@@ -79,6 +94,7 @@ def _is_saved(request: HubRequest, game: Game, form: JoinsForm) -> bool:
             joins=data["joins"],
             reward_text=data["reward_text"],
             return_addresses=data["return_addresses"].splitlines(),
+            match_hours=data["match_hours"] or game.match_hours,
             seen=request.POST.get("seen", ""),
         )
     except SettingsChanged as changed:

@@ -38,6 +38,7 @@ CONVERSION: dict[str, Any] = {
         "clicked_at": "2026-11-19T18:02:11Z",
         "campaign": {"utm_source": "snapchat", "utm_campaign": "autumn"},
     },
+    "modeled_match": None,
     "outcomes": [OUTCOME],
 }
 DETAIL: dict[str, Any] = {
@@ -61,6 +62,13 @@ DETAIL: dict[str, Any] = {
             "is_attributed": True,
             "result": "attributed",
             "explanation": "Attributed: the last paid click before the event, 14 h before",
+        }
+    ],
+    "joins": [
+        {
+            "kind": "steam",
+            "anonymous_id": "5e0f7d1c-8a3b-4d5e-9f60-718293a4b5c6",
+            "joined_at": "2026-11-19T18:05:40Z",
         }
     ],
     "consent": {

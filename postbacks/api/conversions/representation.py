@@ -4,12 +4,13 @@ from typing import Any
 
 from audience.api.toolkit.serializers import as_money
 from audience.hub.toolkit.masking import masked
-from audience.models import Conversion, Touch
+from audience.models import Conversion, Join, Touch
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.outbox import reasons
 from postbacks.reporting.campaigns.ad_names import names_of
 from postbacks.reporting.conversion_detail import ConversionDetail, PostbackDetail
 from postbacks.reporting.labels import outcome_label
+from postbacks.reporting.modeled_matches import modeled_match_of
 from postbacks.reporting.senders import Sender
 
 ATTEMPT_FIELDS = (
@@ -36,6 +37,7 @@ def conversion_values(conversion: Conversion, *, addresses: bool) -> dict[str, A
         "reason": conversion.reason,
         "reason_text": conversion.get_reason_display() if conversion.reason else "",
         "click": _click(conversion.touch, addresses) if conversion.touch else None,
+        "modeled_match": _modeled_match(conversion, addresses),
     }
 
 
@@ -88,6 +90,7 @@ def detail_values(detail: ConversionDetail, *, addresses: bool) -> dict[str, Any
             }
             for click in detail.clicks
         ],
+        "joins": [_join(join, addresses) for join in detail.joins],
         "consent": {
             "level": detail.consent.level.value,
             "source": detail.consent.source.value,
@@ -109,6 +112,19 @@ def _click(touch: Touch, addresses: bool) -> dict[str, Any]:
         "clicked_at": touch.clicked_at,
         "campaign": masked(touch.campaign, addresses=addresses),
     }
+
+
+def _join(join: Join, addresses: bool) -> dict[str, Any]:
+    browser = masked(join.anonymous_id, addresses=addresses)
+    return {"kind": join.kind, "anonymous_id": browser, "joined_at": join.joined_at}
+
+
+def _modeled_match(conversion: Conversion, addresses: bool) -> dict[str, Any] | None:
+    match = modeled_match_of(conversion, addresses=addresses)
+    if match is None:
+        return None
+    click = _click(match.touch, addresses) if match.touch else None
+    return {"result": match.result.value, "explanation": match.explanation, "click": click}
 
 
 def _sender(sender: Sender) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from audience.api.toolkit.queries import PagedQuery, PeriodQuery
 from audience.api.toolkit.serializers import MoneySerializer, ReadSerializer
-from audience.models import Reason, ValueProblem
+from audience.models import MatchResult, Reason, ValueProblem
 from postbacks.models import Confirmation, DeliveryState
 from postbacks.networks import NETWORKS
 from postbacks.reporting.conversion_list import CLICKS, CURRENCY_LENGTH, KEYS, MAX_QUERY_LENGTH
@@ -55,6 +55,14 @@ class AttributedClickSerializer(ReadSerializer):
     )
 
 
+class ModeledMatchSerializer(ReadSerializer):
+    """An estimate of the ad click that a first launch comes from. It is no attribution, and is never sent."""
+
+    result = serializers.ChoiceField(MatchResult.choices)
+    explanation = serializers.CharField(help_text="The result as a sentence.")
+    click = AttributedClickSerializer(allow_null=True, help_text="The click of another visitor, if one is matched.")
+
+
 class OutcomeSerializer(ReadSerializer):
     """The outcome of a conversion on one postback."""
 
@@ -92,6 +100,9 @@ class ConversionBaseSerializer(ReadSerializer):
     reason = serializers.ChoiceField([("", "None"), *Reason.choices], help_text="Why no postback sends it.")
     reason_text = serializers.CharField(help_text="The reason as a sentence.")
     click = AttributedClickSerializer(allow_null=True)
+    modeled_match = ModeledMatchSerializer(
+        allow_null=True, help_text="Of first launches without a click, if the game compares them; null otherwise."
+    )
 
 
 class ConversionSerializer(ConversionBaseSerializer):

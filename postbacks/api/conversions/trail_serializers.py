@@ -4,12 +4,14 @@ from rest_framework import serializers
 
 from audience.api.toolkit.serializers import ReadSerializer
 from audience.models import KeyKind
+from audience.models.join_kinds import PAGE_KINDS
 from consent.models import Level
 from postbacks.api.conversions.serializers import ConversionBaseSerializer, OutcomeSerializer
 from postbacks.models.attempts import AttemptStatus
 from postbacks.networks.interface.call import Verdict
 from postbacks.reporting.clicks import ClickResult
 from postbacks.reporting.consent_in_force import ConsentSource
+from postbacks.reporting.conversion_detail import MAX_JOINS
 
 VERDICTS = [("", "None"), *((verdict.value, verdict.value) for verdict in Verdict)]
 
@@ -46,6 +48,14 @@ class ConsideredClickSerializer(ReadSerializer):
     is_attributed = serializers.BooleanField()
     result = serializers.ChoiceField([(result.value, result.value) for result in ClickResult])
     explanation = serializers.CharField(help_text="The result as a sentence.")
+
+
+class ConversionJoinSerializer(ReadSerializer):
+    """A join of a browser of the player with the player of the game."""
+
+    kind = serializers.ChoiceField([(kind.value, kind.label) for kind in PAGE_KINDS])
+    anonymous_id = serializers.CharField(help_text="The ID of the browser.")
+    joined_at = serializers.DateTimeField()
 
 
 class ConsentInForceSerializer(ReadSerializer):
@@ -115,7 +125,7 @@ class ConversionPostbackReferenceSerializer(ReadSerializer):
 
 
 class ConversionDetailSerializer(ConversionBaseSerializer):
-    """A conversion with its trail: the event, the clicks considered, the consent in force, and each postback."""
+    """A conversion with its trail: the event, the clicks considered, the joins, the consent in force, each postback."""
 
     properties = serializers.DictField()
     remedy = serializers.CharField(help_text="What to do about the reason; empty if there is nothing to do.")
@@ -126,6 +136,9 @@ class ConversionDetailSerializer(ConversionBaseSerializer):
         child=serializers.CharField(), help_text="The names under which reports count the click, from the network on."
     )
     clicks = ConsideredClickSerializer(many=True)
+    joins = ConversionJoinSerializer(
+        many=True, help_text=f"How the player was connected with a browser, the newest first; at most {MAX_JOINS}."
+    )
     consent = ConsentInForceSerializer()
     postbacks = ConversionPostbackSerializer(many=True)
     without_part = ConversionPostbackReferenceSerializer(many=True, help_text="Postbacks that did not take the click.")

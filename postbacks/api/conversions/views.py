@@ -84,7 +84,7 @@ class ConversionViewSet(AnswersCSV, GameViewSet):
     )
     def retrieve(self, request: Request, game: str, id: str) -> Response:
         """Return a conversion with its trail. It says why the conversion was sent or not: the event, the clicks that
-        were considered, the consent in force, and each postback with its attempts.
+        were considered, the joins of the player, the consent in force, and each postback with its attempts.
 
         Codes such as `reason`, `state` and `result` keep their meaning; the sentences are those of the page.
         """

@@ -15,11 +15,11 @@ from rest_framework.response import Response
 from audience.api.toolkit.operations import reads, requires
 from audience.api.toolkit.pagination import CURSOR, INVALID_CURSOR, answer, cursor_of, limit_of
 from audience.api.toolkit.parsing import CSVParser, StrictJSONParser
-from audience.api.toolkit.problems import Refused
 from audience.api.toolkit.queries import PagedQuery, days_of
 from audience.api.toolkit.views import GameViewSet
 from audience.database import clock
 from audience.models import Role, Scope
+from postbacks.api.costs.refusals import read_body, refusal
 from postbacks.api.costs.serializers import (
     EXAMPLE,
     GAPS_EXAMPLE,
@@ -40,9 +40,9 @@ from postbacks.api.costs.serializers import (
 )
 from postbacks.models import AdCost
 from postbacks.reporting.campaigns import cost_files, cost_gaps, cost_uploads, figures
-from postbacks.reporting.campaigns.cost_files import COLUMNS, MAX_ERRORS, CostFile, CostsRefused
-from postbacks.reporting.campaigns.cost_pages import newest_costs
+from postbacks.reporting.campaigns.cost_files import COLUMNS, CostFile
 from postbacks.reporting.campaigns.cost_uploads import CostLinesRefused
+from postbacks.reporting.campaigns.day_pages import newest_by_day
 from postbacks.reporting.campaigns.periods import last_days
 
 DEFAULT_DAYS = GAP_DAYS = 90
@@ -77,7 +77,7 @@ class CostViewSet(GameViewSet):
         days = days_of(query, zone=self.game.zone, now=clock.now(), days=DEFAULT_DAYS)
         rows = cost_uploads.stored(self.game, days.first, days.last, query.get("network", ""))
         rows = rows.filter(campaign=query["campaign"]) if "campaign" in query else rows
-        page = newest_costs(rows, after=cursor_of(request), size=limit_of(request))
+        page = newest_by_day(rows, after=cursor_of(request), size=limit_of(request))
         if page is None:
             raise serializers.ValidationError({CURSOR: [INVALID_CURSOR]})
         values = [cost_values(row) for row in page.rows]
@@ -135,7 +135,7 @@ class CostViewSet(GameViewSet):
                 game=self.game, file=file, mapped=mapped, defaults=defaults, name=name, uploaded_by=self.actor
             )
         except CostLinesRefused as refused:
-            raise _refusal(refused, "line {}" if is_file else "rows.{}") from None
+            raise refusal(refused, "line {}" if is_file else "rows.{}") from None
         values = upload_values(stored.upload, addresses=True)
         return Response(CostUploadSerializer(values).data, status=status.HTTP_201_CREATED)
 
@@ -153,13 +153,7 @@ class CostViewSet(GameViewSet):
 
     def _uploaded(self, query: Mapping[str, Any]) -> tuple[CostFile, str]:
         """Return the file that is the body, and its name."""
-        # Without a body, DRF calls no parser.
-        body: Any = self.request.data or b""
-        try:
-            file = cost_files.read_file(cost_files.decoded(body))
-        except CostsRefused as refused:
-            raise Refused(str(refused)) from None
-        return file, query.get("name", DEFAULT_NAME)
+        return read_body(self.request, cost_files.read_file), query.get("name", DEFAULT_NAME)
 
     def _stated(self) -> tuple[CostFile, str]:
         """Return the rows of a JSON body as a file whose lines are numbered from 0."""
@@ -172,11 +166,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
-
-
-def _refusal(refused: CostLinesRefused, field: str) -> Exception:
-    """Return the problem with an error for each of the first lines."""
-    errors = {field.format(line): [problem] for line, problem in refused.errors[:MAX_ERRORS]}
-    if len(refused.errors) > MAX_ERRORS:
-        errors[""] = [str(refused)]
-    return serializers.ValidationError(errors) if errors else Refused(str(refused))

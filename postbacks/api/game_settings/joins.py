@@ -11,7 +11,7 @@ from audience.api.toolkit.fields import ParsedField
 from audience.api.toolkit.serializers import ReadSerializer, StrictSerializer
 from audience.games import game_settings, return_addresses
 from audience.models import JoinKind
-from audience.models.games import MAX_RETURN_ADDRESS_LENGTH, MAX_REWARD_LENGTH
+from audience.models.games import MAX_MATCH_HOURS, MAX_RETURN_ADDRESS_LENGTH, MAX_REWARD_LENGTH
 from postbacks.api.game_settings.base import SettingsViewSet
 from postbacks.api.game_settings.views import OF_POSTBACKS, examples
 
@@ -19,6 +19,7 @@ EXAMPLE = {
     "joins": ["steam", "referrer"],
     "reward_text": "Sign in with Steam and get the Comet skin.",
     "return_addresses": ["https://game.example/thanks"],
+    "match_hours": 6,
 }
 
 
@@ -28,6 +29,7 @@ class JoinSettingsSerializer(ReadSerializer):
     joins = serializers.ListField(child=serializers.ChoiceField(JoinKind.choices))
     reward_text = serializers.CharField()
     return_addresses = serializers.ListField(child=serializers.CharField())
+    match_hours = serializers.IntegerField(help_text="How many hours before a first launch modeled matches compare.")
 
 
 class JoinSettingsChangeSerializer(StrictSerializer):
@@ -44,6 +46,7 @@ class JoinSettingsChangeSerializer(StrictSerializer):
         max_length=return_addresses.MAX_ADDRESSES,
         help_text="Replaces the list of addresses to which a sign-in may return.",
     )
+    match_hours = serializers.IntegerField(required=False, min_value=1, max_value=MAX_MATCH_HOURS)
 
 
 class JoinSettingsViewSet(SettingsViewSet):

@@ -30,6 +30,7 @@ KINDS = {
     "describedevent": "Event description",
     "trackinglink": "Tracking link",
     "costupload": "Upload of costs",
+    "steamupload": "Upload of Steam’s numbers",
 }
 ACTIONS = {
     LogEntry.Action.CREATE: "Created",
@@ -80,10 +81,12 @@ LABELS_OF = {
     "game": {
         "time_zone": "Time zone",
         "joins": "Joins to the game",
+        "match_hours": "Hours of modeled matches",
         "reward_text": "Text of the claim page",
         "return_addresses": "Return addresses",
         "attribution_window_days": "Attribution window in days",
         "network_windows": "Attribution windows in days by ad network",
+        "steam_numbers": "Steam’s numbers",
     },
     "apitoken": {"replaced_by": "Replaced by token", "prefix": "Begins with"},
 }

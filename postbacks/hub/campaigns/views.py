@@ -17,7 +17,7 @@ from audience.models import Conversion, Membership, Person, Touch, trigger_label
 from audience.reporting.people import person_rows
 from audience.wording import dates
 from postbacks.hub.campaigns import table
-from postbacks.hub.campaigns.filters import CampaignFilter, offset_of, read_filter
+from postbacks.hub.campaigns.filters import CampaignFilter, names_query, offset_of, read_filter
 from postbacks.hub.toolkit import charts
 from postbacks.reporting.campaigns import cohorts, columns, costs, export, figures, listed, order
 from postbacks.reporting.campaigns.amounts import rates_of
@@ -25,10 +25,14 @@ from postbacks.reporting.campaigns.figures import LEVELS
 from postbacks.reporting.campaigns.report import build
 from postbacks.reporting.campaigns.wording import LEVEL_LABELS, name_label
 from postbacks.reporting.conversion_rows import conversion_row, with_outcomes
+from postbacks.reporting.modeled import figures as modeled_figures
+from postbacks.reporting.steam import report as steam_report
 
 ROWS_PER_PAGE = 25
 ROWS_PER_LIST = 50
 MAX_DAILY = 62  # Columns of more days would be too narrow to be tapped.
+# Of the tables below that of campaigns.
+MAX_FURTHER_ROWS = 50
 METRICS = {"clicks": "Clicks", "players": "Players", "launches": "Launches", "payers": "Payers", "revenue": "Revenue"}
 PARTS = {"": "Conversions", "first": "First per player", "sent": "Sent", "accepted": "Accepted"}
 
@@ -45,8 +49,6 @@ def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
     )
     rows = order.ordered(report.rows, shown, by=by, ascending=ascending)
     offset = offset_of(request) if offset_of(request) < len(rows) else 0
-    unit = "Day" if filters.period.days <= MAX_DAILY else "Week"
-    metric = choice(request, "metric", label="Chart", choices=METRICS.items(), default="clicks")
     context = {
         "filters": filters,
         "report": report,
@@ -60,14 +62,41 @@ def campaigns(request: HubRequest, membership: Membership) -> HttpResponse:
         "last_row": min(offset + ROWS_PER_PAGE, len(rows)),
         "has_costs": costs.has_any(membership.game),
         "has_clicks": bool(rows) or Touch.objects.filter(game=membership.game).exists(),
-        "metric": metric,
-        "chart": _chart(filters, metric.chosen, METRICS[metric.chosen]),
-        "chart_unit": unit,
-        "chart_title": f"By {unit.lower()}",
         "level_names": [LEVEL_LABELS[name] for name in LEVELS[: filters.depth]],
         "window": membership.game.window_text,
+        **_chart_context(request, filters),
+        **_steam(filters),
+        **_modeled(filters),
     }
     return page(request, "hub/campaigns/page.html", membership, **context)
+
+
+def _chart_context(request: HubRequest, filters: CampaignFilter) -> dict[str, Any]:
+    metric = choice(request, "metric", label="Chart", choices=METRICS.items(), default="clicks")
+    unit = "Day" if filters.period.days <= MAX_DAILY else "Week"
+    chart = _chart(filters, metric.chosen, METRICS[metric.chosen])
+    return {"metric": metric, "chart": chart, "chart_unit": unit, "chart_title": f"By {unit.lower()}"}
+
+
+def _modeled(filters: CampaignFilter) -> dict[str, Any]:
+    """Return the context of modeled launches."""
+    rows = modeled_figures.rows_of(filters.scope, query=filters.query)
+    return {"modeled_rows": rows[:MAX_FURTHER_ROWS], "more_modeled": len(rows) - MAX_FURTHER_ROWS}
+
+
+def _steam(filters: CampaignFilter) -> dict[str, Any]:
+    """Return the context of Steam's own numbers: each row with (label, URL parameters) of campaigns of its name."""
+    if not steam_report.has_any(filters.scope.game):
+        return {"has_steam": False}
+    rows = steam_report.rows_of(filters.scope, query=filters.query)
+    days = urlencode(filters.period.parameters)
+    linked = [
+        (row, [(label, f"{names_query((network, name))}&{days}") for network, label, name in row.campaigns])
+        for row in rows[:MAX_FURTHER_ROWS]
+    ]
+    labels = list(steam_report.COUNT_LABELS.values())
+    more = len(rows) - MAX_FURTHER_ROWS
+    return {"has_steam": True, "steam_rows": linked, "steam_labels": labels, "more_steam": more}
 
 
 @game_view()

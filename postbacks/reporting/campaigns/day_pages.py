@@ -1,14 +1,17 @@
-"""Costs by pages, the newest day first."""
+"""Rows of days, such as costs, by pages, the newest day first."""
 
 from datetime import date
+from typing import TypeVar
 
 from django.db.models import Q, QuerySet
 
 from audience.hub.toolkit.paging import Page
-from postbacks.models import AdCost
+from postbacks.models import AdCost, SteamVisits
+
+Row = TypeVar("Row", AdCost, SteamVisits)
 
 
-def newest_costs(rows: QuerySet[AdCost], *, after: str, size: int) -> Page[AdCost] | None:
+def newest_by_day(rows: QuerySet[Row], *, after: str, size: int) -> Page[Row] | None:
     """Return the page after a row, the first one for ''; None if `after` is not `Page.older` of another page."""
     if after:
         position = _parse(after)

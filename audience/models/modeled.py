@@ -1,0 +1,37 @@
+"""Modeled matches: which ad click a first launch may come from, judged by address, operating system and time."""
+
+from django.db import models
+
+from audience.database import clock
+from audience.models.attribution import Conversion, Touch
+from audience.models.games import Game
+
+
+class MatchResult(models.TextChoices):
+    MATCHED = "matched", "One visitor could be this player"
+    SEVERAL = "several", "Not matched: more than one visitor or player is possible"
+    SHARED = "shared", "Not matched: several people use this address"
+
+
+class ModeledMatch(models.Model):
+    """The result for one first launch without a click. `touch` is the click of another person for MATCHED, else None.
+
+    It joins no ids and attributes nothing: the conversion itself stays without a click, so that no figure of certain
+    clicks counts it and no network receives it. It has no address: these are compared where they are stored already.
+    """
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
+    conversion = models.ForeignKey(Conversion, on_delete=models.CASCADE, related_name="modeled_matches")
+    touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    result = models.CharField(max_length=8, choices=MatchResult.choices)
+    decided_at = models.DateTimeField(default=clock.now)
+    checked_at = models.DateTimeField(default=clock.now, help_text="When consent was read last.")
+
+    class Meta:
+        verbose_name_plural = "modeled matches"
+        constraints = [models.UniqueConstraint(fields=["game", "conversion"], name="one_modeled_match_per_launch")]
+        # The matches whose consent was read longest ago.
+        indexes = [models.Index(fields=["game", "checked_at"], name="modeled_match_oldest")]
+
+    def __str__(self) -> str:
+        return f"{self.result} for conversion {self.conversion_id}"

@@ -1,0 +1,101 @@
+"""Keeps the modeled matches of all games: those of the last two days are decided again each time, so that the order of
+arrival does not matter, and of older ones a part is checked for consent."""
+
+import uuid
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+
+from audience.background import isolation
+from audience.database import clock
+from audience.models import Game, JoinKind, ModeledMatch, Queue, Reason
+from postbacks.reporting.modeled import rows
+from postbacks.reporting.modeled.matching import Launch, Result, Visit, decide
+
+# Launches and clicks that arrive later than this after the launch change nothing.
+EXAMINED = timedelta(days=2)
+# Older matches that one run checks, those checked longest ago first.
+MAX_CHECKED = 500
+TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext(%s))"
+
+
+def match_launches() -> int:
+    """Decide the matches of all games that have them enabled, and delete those of the others; return how many rows
+    changed. A failing game stops no other."""
+    enabled = Game.objects.filter(joins__contains=[JoinKind.MODELED])
+    ended = ModeledMatch.objects.exclude(game__in=enabled).delete()[0]
+    changed = isolation.process_each(
+        Queue.ROLLUP,
+        list(enabled.order_by("pk").values_list("pk", flat=True)),
+        _match_game,
+        failure_key=lambda game_id: isolation.FailureKey("modeled matches", game_id),
+    )
+    return ended + sum(changed)
+
+
+@transaction.atomic
+def _match_game(game_id: int) -> int:
+    """Decide the matches of a game; return how many rows changed, 0 if another worker decides them."""
+    with connection.cursor() as cursor:
+        cursor.execute(TRY_LOCK, [f"modeled matches of game {game_id}"])
+        is_locked: bool = cursor.fetchone()[0]
+    game = Game.objects.filter(pk=game_id, joins__contains=[JoinKind.MODELED]).first()
+    if game is None or not is_locked:
+        return 0
+    since = clock.now() - EXAMINED
+    return _decide_newest(game, since) + _check_oldest(game, since)
+
+
+def _decide_newest(game: Game, since: datetime) -> int:
+    before = since - timedelta(hours=game.match_hours)
+    launches = rows.launches_of(game, since=before)
+    visits = rows.visits_of(game, launches, since=before)
+
+    def consenting(some: Collection[Launch], of: Collection[Visit]) -> tuple[set[uuid.UUID], set[int]]:
+        clicks = {(visit.touch_id, visit.person_id, visit.at) for visit in of}
+        return rows.with_consent(game, [one.id for one in some]), rows.clicks_with_consent(game, clicks)
+
+    taken = rows.taken_visitors(game, visits, before=since)
+    wanted = decide(launches, visits, hours=game.match_hours, consenting=consenting, since=since, taken=taken)
+    return _store(game, wanted, since)
+
+
+def _store(game: Game, wanted: Mapping[uuid.UUID, Result], since: datetime) -> int:
+    """Store these results in place of those of launches since then; return how many rows changed."""
+    stored = ModeledMatch.objects.filter(game=game, conversion__event_at__gte=since)
+    unchanged = {
+        row.conversion_id
+        for row in stored
+        if (found := wanted.get(row.conversion_id)) and (found.result, found.touch_id) == (row.result, row.touch_id)
+    }
+    deleted = stored.exclude(conversion__in=unchanged).delete()[0]
+    now = clock.now()
+    times = {"decided_at": now, "checked_at": now}
+    new = [
+        ModeledMatch(game=game, conversion_id=pk, touch_id=found.touch_id, result=found.result, **times)
+        for pk, found in wanted.items()
+        if pk not in unchanged
+    ]
+    ModeledMatch.objects.bulk_create(new)
+    return deleted + len(new)
+
+
+def _check_oldest(game: Game, since: datetime) -> int:
+    """Delete older matches without consent by now, and of conversions that have a click of their own; return their
+    number."""
+    older = ModeledMatch.objects.filter(game=game, conversion__event_at__lt=since).select_related("conversion", "touch")
+    checked = list(older.order_by("checked_at", "pk")[:MAX_CHECKED])
+    launches = rows.with_consent(game, [row.conversion_id for row in checked])
+    clicks = {(row.touch.pk, row.touch.person_id, row.touch.clicked_at) for row in checked if row.touch}
+    allowed = rows.clicks_with_consent(game, clicks)
+    ended = [
+        row.pk
+        for row in checked
+        if row.conversion_id not in launches
+        or row.conversion.touch_id is not None
+        or row.conversion.reason != Reason.NO_CLICK
+        or (row.touch is not None and (row.touch.pk not in allowed or row.touch.person_id == row.conversion.person_id))
+    ]
+    ModeledMatch.objects.filter(pk__in=[row.pk for row in checked]).update(checked_at=clock.now())
+    return ModeledMatch.objects.filter(pk__in=ended).delete()[0]
