@@ -456,6 +456,7 @@ def test_an_origin_is_kept_as_browsers_write_it(written: str, kept: str) -> None
         "https://*.example",
         "https://game example",
         "https://game.example:port",
+        "https://straße.example",
         "null",
         "*",
     ],

@@ -10,20 +10,17 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
 
+from audience.intake.requests.host_names import AMBIGUOUS, DEVIATIONS
 from audience.models.links import MAX_DESTINATION
 
 # Whitespace, control characters and backslashes, which browsers read in other ways than urlsplit.
 UNSAFE = re.compile(r"[\s\x00-\x1f\x7f\\]")
 # Browsers read a host whose last label is a number as an IPv4 address (url.spec.whatwg.org, "ends in a number").
 ENDS_IN_NUMBER = re.compile(r"(^|\.)(\d+|0x[0-9a-f]*)$")
-# Letters of a name that browsers keep and Python's codec `idna` converts (unicode.org/reports/tr46, "deviation
-# characters"): straße.example would lead to strasse.example.
-DEVIATIONS = re.compile("[ßẞς\u200c\u200d]")
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 # Names of private networks (RFC 6762, RFC 8375, RFC 9476, ICANN's reservation of .internal).
 PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa", ".lan", ".intranet", ".corp", ".home")
 INCOMPLETE = "Enter a complete URL that begins with https:// or http://, such as https://game.example/play."
-AMBIGUOUS = "Enter the host in its ASCII form, which begins with xn--. Programs read one of its letters in two ways."
 PRIVATE = "The destination is an address of a private network. Players cannot open it."
 # Characters of a path, a query and a fragment that are not percent-encoded (RFC 3986), and the percent sign.
 KEPT = "/#%[]=:;$&()+,!?*@'~"

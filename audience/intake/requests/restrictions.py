@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from audience.intake.messages.message import Message, Violation
 from audience.intake.requests.caller import is_in_networks, read_network
+from audience.intake.requests.host_names import AMBIGUOUS, DEVIATIONS
 from audience.models import ApiKey, Kind
 
 EVENT_NOT_ALLOWED = Violation("", "EVENT_NOT_ALLOWED", "this key is not allowed to send events of this name")
@@ -55,6 +56,8 @@ def parse_origin(text: str) -> str:
 
     In lower case, without the default port of the scheme, with international names in their ASCII form.
     """
+    if DEVIATIONS.search(text):
+        raise ValueError(f"“{text}” is ambiguous. {AMBIGUOUS}")
     message = f"“{text}” is not an origin. Write the scheme, the host and any port, such as https://game.example."
     try:
         parts = urlsplit(text.strip())
