@@ -104,6 +104,7 @@ def test_no_change_is_allowed_by_the_scope_read() -> None:
     assert [one.name for one in changes if Scope.READ in one.operation.scopes] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("one", OPERATIONS, ids=NAMES)
 def test_without_a_token_or_with_an_ingestion_key_nothing_is_allowed(one: Routed) -> None:
     game = factories.game()
@@ -112,6 +113,7 @@ def test_without_a_token_or_with_an_ingestion_key_nothing_is_allowed(one: Routed
         problem_of(send(Api(value), one, address(one, game)), 401)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("one", OPERATIONS, ids=NAMES)
 def test_each_other_scope_is_refused(one: Routed) -> None:
     game = factories.game()
@@ -122,6 +124,7 @@ def test_each_other_scope_is_refused(one: Routed) -> None:
         assert problem_of(send(api, one, address(one, game)), 403)["code"] == "missing_scope"
 
 
+@pytest.mark.long
 @of_game(OPERATIONS)
 def test_each_lower_role_is_refused_and_each_other_allowed(one: Routed) -> None:
     game = factories.game()
@@ -135,6 +138,7 @@ def test_each_lower_role_is_refused_and_each_other_allowed(one: Routed) -> None:
                 assert response.status_code not in (401, 403, 405, 500), response.content
 
 
+@pytest.mark.long
 @of_game(OPERATIONS)
 def test_another_tenants_game_does_not_exist(one: Routed) -> None:
     mine, other = factories.game(), factories.game()

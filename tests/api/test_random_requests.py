@@ -30,7 +30,7 @@ from tests.api.test_operations import OBJECTS
 from tests.management_api import game_api, user_api
 from tests.random_requests import document, one_connection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.long, pytest.mark.django_db]
 OPERATIONS = routed()
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "800"))
 CHECKS = [

@@ -126,6 +126,7 @@ def states_ids(body: Any) -> bool:
     return all("messageId" in one or "message_id" in one for one in members if isinstance(one, dict))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("dialect", "path", "body"), ALL)
 def test_it_says_what_the_intake_does(game: Game, dialect: Dialect, path: str, body: Any) -> None:
     key = key_of(game, dialect)

@@ -243,6 +243,7 @@ def _least(name: str) -> Role:
     return Role.VIEWER if name in READ else Role.MARKETER if name in MARKETER else Role.ADMIN
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("role", list(Role))
 def test_each_role_can_open_exactly_its_pages(game: Game, addresses: dict[str, str], role: Role) -> None:
     client, rank = hub.member(game, role), list(Role).index

@@ -138,6 +138,7 @@ def requests(operation: Any, credentials: list[dict[str, dict[str, str]]]) -> An
     return st.one_of(*(st.tuples(st.just(good), strategy) for good, strategy in found))
 
 
+@pytest.mark.long
 @EVERY
 def test_answers_match_the_document_and_a_refusal_stores_nothing(
     credentials: list[dict[str, dict[str, str]]], method: str, path: str

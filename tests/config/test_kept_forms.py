@@ -133,6 +133,7 @@ FORMS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("htmx", [False, True])
 @pytest.mark.parametrize("name", list(FORMS))
 def test_a_form_comes_back_with_its_contents(game: Game, person: Any, name: str, htmx: bool) -> None:

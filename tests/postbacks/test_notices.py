@@ -196,7 +196,7 @@ def test_a_mail_is_retried_until_the_mail_server_accepts_it(config: PostbackConf
     hold(config)
     watch()
     with _Sink() as sink:
-        threading.Thread(target=sink.serve_forever, daemon=True).start()
+        threading.Thread(target=sink.serve_forever, args=(0.02,), daemon=True).start()
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = sink.server_address
         assert get_connection().host == "127.0.0.1"

@@ -406,7 +406,7 @@ def malformed_answers() -> Iterator[str]:
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\nno header\r\n\r\n" + b'{"status":"VALID"}')
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"
         finally:
