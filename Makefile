@@ -1,5 +1,5 @@
 # make run    the whole product on this machine, at http://127.0.0.1:8000 (PORT=... for another port)
-# make test   all tests but those marked long, against a real PostgreSQL and a real Valkey; under 10 minutes
+# make test   all tests but those marked long, against a real PostgreSQL and a real Valkey; about 10 minutes
 # make test-long  the tests marked long (browser, SDKs of other products, several processes, faults), then the tests with
 #                 random input with five times as many examples; SHORT=1, as in CI, leaves these out
 # make shuffle  500 random histories, each in three orders of arrival; SHUFFLES=... for more
