@@ -9,6 +9,15 @@ from postbacks.admin.network_filter import network_filter
 from postbacks.models import AdCost, Advert, CostUpload, SteamUpload, SteamVisits
 
 
+class UploadAdmin(ReadOnly):
+    list_display = ["name", "uploaded_at", "uploaded_by", "rows", "replaced", "first_day", "last_day", "game"]
+    list_filter = ["game"]
+    list_select_related = ["game"]
+    newest = [NewestRows(by="uploaded_at", of="game", if_chosen=True), NewestRows()]
+    search_fields = ["name", "uploaded_by"]
+    ordering = ["-uploaded_at", "-pk"]
+
+
 @admin.register(Advert)
 class AdvertAdmin(ReadOnly):
     list_display = ["campaign", "ad_group", "ad", "network", "game"]
@@ -38,13 +47,7 @@ class AdCostAdmin(ReadOnly):
 
 
 @admin.register(CostUpload)
-class CostUploadAdmin(ReadOnly):
-    list_display = ["name", "uploaded_at", "uploaded_by", "rows", "replaced", "first_day", "last_day", "game"]
-    list_filter = ["game"]
-    list_select_related = ["game"]
-    newest = [NewestRows(by="uploaded_at", of="game", if_chosen=True), NewestRows()]
-    search_fields = ["name", "uploaded_by"]
-    ordering = ["-uploaded_at", "-pk"]
+class CostUploadAdmin(UploadAdmin):
     view_on_site = hub_page("costs")
 
 
@@ -62,11 +65,5 @@ class SteamVisitsAdmin(ReadOnly):
 
 
 @admin.register(SteamUpload)
-class SteamUploadAdmin(ReadOnly):
-    list_display = ["name", "uploaded_at", "uploaded_by", "rows", "replaced", "first_day", "last_day", "game"]
-    list_filter = ["game"]
-    list_select_related = ["game"]
-    newest = [NewestRows(by="uploaded_at", of="game", if_chosen=True), NewestRows()]
-    search_fields = ["name", "uploaded_by"]
-    ordering = ["-uploaded_at", "-pk"]
+class SteamUploadAdmin(UploadAdmin):
     view_on_site = hub_page("steam-numbers")

@@ -6,8 +6,9 @@ those of days are in the time zone of the game, and are read for whole days.
 
 from django.db import models
 
-from audience.models import AuditedInGame, Game
+from audience.models import Game
 from audience.wording import dates
+from postbacks.models.uploads import UploadedFile
 
 MAX_NAME_LENGTH = 200  # that of audience_tag() in the database
 
@@ -159,20 +160,11 @@ class AdCost(models.Model):
         return f"{self.network} {self.campaign}, {dates.day(self.day)}"
 
 
-class CostUpload(AuditedInGame, models.Model):
+class CostUpload(UploadedFile):
     """An uploaded file of costs, for the list of uploads and the audit log."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="cost_uploads", db_index=False)
-    name = models.CharField(max_length=200)
-    rows = models.PositiveIntegerField()
     replaced = models.PositiveIntegerField(help_text="Earlier rows of these days and campaigns.")
-    first_day = models.DateField()
-    last_day = models.DateField()
-    uploaded_by = models.CharField(max_length=254, blank=True)
-    uploaded_at = models.DateTimeField()
 
     class Meta:
         indexes = [models.Index(fields=["game", "-uploaded_at"], name="cost_upload_newest")]
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.rows} rows"

@@ -2,9 +2,10 @@
 
 from django.db import models
 
-from audience.models import AuditedInGame, Game
+from audience.models import Game
 from audience.wording import dates
 from postbacks.models.campaigns import MAX_NAME_LENGTH
+from postbacks.models.uploads import UploadedFile
 
 
 class SteamVisits(models.Model):
@@ -40,20 +41,11 @@ class SteamVisits(models.Model):
         return f"{self.campaign}, {dates.day(self.day)}"
 
 
-class SteamUpload(AuditedInGame, models.Model):
+class SteamUpload(UploadedFile):
     """An uploaded file of Steam's UTM analytics, for the list of uploads and the audit log."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="steam_uploads", db_index=False)
-    name = models.CharField(max_length=200)
-    rows = models.PositiveIntegerField()
     replaced = models.PositiveIntegerField(help_text="Earlier rows of these days.")
-    first_day = models.DateField()
-    last_day = models.DateField()
-    uploaded_by = models.CharField(max_length=254, blank=True)
-    uploaded_at = models.DateTimeField()
 
     class Meta:
         indexes = [models.Index(fields=["game", "-uploaded_at"], name="steam_upload_newest")]
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.rows} rows"

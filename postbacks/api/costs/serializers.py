@@ -8,8 +8,9 @@ from audience.api.toolkit.filtering import QuerySerializer
 from audience.api.toolkit.queries import DaysQuery, PagedQuery
 from audience.api.toolkit.serializers import MoneySerializer, ReadSerializer, StrictSerializer, as_money
 from postbacks.api.reports.figures import money_list
-from postbacks.models import AdCost, CostUpload
+from postbacks.models import AdCost
 from postbacks.models.campaigns import MAX_NAME_LENGTH
+from postbacks.models.uploads import UploadedFile
 from postbacks.reporting.campaigns.cost_cells import COST_NETWORKS
 from postbacks.reporting.campaigns.cost_gaps import CampaignWithoutCost, UnmatchedCost
 
@@ -123,17 +124,21 @@ class CostRowsSerializer(StrictSerializer):
     name = serializers.CharField(max_length=200, default="API", help_text="For the list of uploads.")
 
 
-class CostUploadSerializer(ReadSerializer):
-    """An upload of costs."""
+class UploadSerializer(ReadSerializer):
+    """An uploaded file."""
 
     id = serializers.IntegerField()
     name = serializers.CharField()
     rows = serializers.IntegerField()
-    replaced = serializers.IntegerField(help_text="Earlier rows of the same days and campaigns.")
+    replaced = serializers.IntegerField(help_text="How many earlier rows it replaced.")
     first_day = serializers.DateField()
     last_day = serializers.DateField()
     uploaded_by = serializers.CharField(help_text="Empty for viewers.")
     uploaded_at = serializers.DateTimeField()
+
+
+class CostUploadSerializer(UploadSerializer):
+    """An upload of costs."""
 
 
 class DeletedCostsSerializer(ReadSerializer):
@@ -171,7 +176,7 @@ def cost_values(row: AdCost) -> dict[str, Any]:
     return {**values, "date": row.day, "spend": as_money(row.spend, row.currency)}
 
 
-def upload_values(upload: CostUpload, *, addresses: bool) -> dict[str, Any]:
+def upload_values(upload: UploadedFile, *, addresses: bool) -> dict[str, Any]:
     fields = ("id", "name", "rows", "replaced", "first_day", "last_day", "uploaded_at")
     values = {name: getattr(upload, name) for name in fields}
     return {**values, "uploaded_by": upload.uploaded_by if addresses else ""}

@@ -7,8 +7,8 @@ from rest_framework import serializers
 from audience.api.toolkit.filtering import QuerySerializer
 from audience.api.toolkit.queries import DaysQuery, PagedQuery
 from audience.api.toolkit.serializers import ReadSerializer
-from postbacks.api.costs.serializers import CostDeletionQuery
-from postbacks.models import SteamUpload, SteamVisits
+from postbacks.api.costs.serializers import CostDeletionQuery, UploadSerializer
+from postbacks.models import SteamVisits
 from postbacks.models.campaigns import MAX_NAME_LENGTH
 from postbacks.reporting.steam.files import COUNTS, WORDS
 
@@ -71,17 +71,8 @@ class SteamNumbersSerializer(ReadSerializer):
     activations = serializers.IntegerField(allow_null=True)
 
 
-class SteamUploadSerializer(ReadSerializer):
+class SteamUploadSerializer(UploadSerializer):
     """An upload of Steam's numbers."""
-
-    id = serializers.IntegerField()
-    name = serializers.CharField()
-    rows = serializers.IntegerField()
-    replaced = serializers.IntegerField(help_text="Earlier rows of the same days.")
-    first_day = serializers.DateField()
-    last_day = serializers.DateField()
-    uploaded_by = serializers.CharField(help_text="Empty for viewers.")
-    uploaded_at = serializers.DateTimeField()
 
 
 class DeletedSteamNumbersSerializer(ReadSerializer):
@@ -90,9 +81,3 @@ class DeletedSteamNumbersSerializer(ReadSerializer):
 
 def visits_values(row: SteamVisits) -> dict[str, Any]:
     return {"date": row.day, **{name: getattr(row, name) for name in (*WORDS, *COUNTS)}}
-
-
-def steam_upload_values(upload: SteamUpload, *, addresses: bool) -> dict[str, Any]:
-    fields = ("id", "name", "rows", "replaced", "first_day", "last_day", "uploaded_at")
-    values = {name: getattr(upload, name) for name in fields}
-    return {**values, "uploaded_by": upload.uploaded_by if addresses else ""}

@@ -15,6 +15,7 @@ from audience.api.toolkit.views import GameViewSet
 from audience.database import clock
 from audience.models import Role, Scope
 from postbacks.api.costs.refusals import read_body, refusal
+from postbacks.api.costs.serializers import upload_values
 from postbacks.api.costs.views import DEFAULT_DAYS, DEFAULT_NAME
 from postbacks.api.steam.serializers import (
     EXAMPLE,
@@ -25,7 +26,6 @@ from postbacks.api.steam.serializers import (
     SteamNumbersSerializer,
     SteamUploadQuery,
     SteamUploadSerializer,
-    steam_upload_values,
     visits_values,
 )
 from postbacks.models import SteamVisits
@@ -76,7 +76,7 @@ class SteamNumbersViewSet(GameViewSet):
         """List the uploads of Steam's numbers. The newest is first."""
         self.query()
         rows = self.paginate_queryset(self.game.steam_uploads.all()) or []
-        values = [steam_upload_values(row, addresses=self.addresses) for row in rows]
+        values = [upload_values(row, addresses=self.addresses) for row in rows]
         return self.get_paginated_response(SteamUploadSerializer(values, many=True).data)
 
     @extend_schema(
@@ -98,7 +98,7 @@ class SteamNumbersViewSet(GameViewSet):
             )
         except CostLinesRefused as refused:
             raise refusal(refused, "line {}") from None
-        values = steam_upload_values(stored.upload, addresses=True)
+        values = upload_values(stored.upload, addresses=True)
         return Response(SteamUploadSerializer(values).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(

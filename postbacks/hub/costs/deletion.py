@@ -16,22 +16,27 @@ from postbacks.reporting.campaigns.cost_uploads import line_count
 DATE = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 
-class CostDeletionForm(forms.Form):
-    """The days and the network of the costs to delete."""
+class DeletionForm(forms.Form):
+    """The days of the rows to delete."""
 
     first = forms.DateField(label="First day", widget=DATE)
     last = forms.DateField(label="Last day", widget=DATE)
-    network = forms.ChoiceField(
-        label="Network",
-        required=False,
-        choices=[("", "All networks"), *sorted(COST_NETWORKS.items(), key=lambda one: one[1])],
-    )
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if data.get("first") and data.get("last") and data["first"] > data["last"]:
             self.add_error("last", "The last day is before the first day.")
         return data
+
+
+class CostDeletionForm(DeletionForm):
+    """Also the network of the costs to delete."""
+
+    network = forms.ChoiceField(
+        label="Network",
+        required=False,
+        choices=[("", "All networks"), *sorted(COST_NETWORKS.items(), key=lambda one: one[1])],
+    )
 
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))

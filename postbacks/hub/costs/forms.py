@@ -30,18 +30,21 @@ HELP = {
 }
 
 
-class CostUploadForm(forms.Form):
-    """A CSV file; `text` is its content after validation."""
+class UploadForm(forms.Form):
+    """A CSV file that `read_file` can read; `text` is its content after validation."""
 
+    help_text = ""
     file = forms.FileField(
         label="CSV file",
-        help_text="With the columns date, network, campaign, spend and currency; clicks and impressions are optional. "
-        "For exports with other column names, you select the columns after the upload. At most 1 MB.",
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,text/csv"}),
         error_messages={"required": "Choose a file.", "empty": "The file is empty."},
     )
 
     text = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["file"].help_text = self.help_text
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
@@ -49,10 +52,24 @@ class CostUploadForm(forms.Form):
             raise forms.ValidationError("The file is larger than 1 MB. Split it, by month for example.")
         try:
             self.text = decoded(file.read())
-            read_file(self.text)
+            self.read_file(self.text)
         except CostsRefused as refused:
             raise forms.ValidationError(str(refused)) from None
         return file
+
+    def read_file(self, text: str) -> CostFile:
+        """Raises CostsRefused."""
+        raise NotImplementedError
+
+
+class CostUploadForm(UploadForm):
+    help_text = (
+        "With the columns date, network, campaign, spend and currency; clicks and impressions are optional. For "
+        "exports with other column names, you select the columns after the upload. At most 1 MB."
+    )
+
+    def read_file(self, text: str) -> CostFile:
+        return read_file(text)
 
 
 class ColumnsForm(forms.Form):

@@ -1,30 +1,14 @@
 """Deleting Steam's numbers of a range of days, after a page that shows how many rows there are."""
 
-from typing import Any
-
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
-from postbacks.hub.costs.deletion import DATE
+from postbacks.hub.costs.deletion import DeletionForm
 from postbacks.hub.steam.views import row_count
 from postbacks.reporting.steam import uploads
-
-
-class SteamDeletionForm(forms.Form):
-    """The days of the rows to delete."""
-
-    first = forms.DateField(label="First day", widget=DATE)
-    last = forms.DateField(label="Last day", widget=DATE)
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        if data.get("first") and data.get("last") and data["first"] > data["last"]:
-            self.add_error("last", "The last day is before the first day.")
-        return data
 
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
@@ -32,7 +16,7 @@ def steam_delete(request: HubRequest, membership: Membership) -> HttpResponse:
     """Ask for the days; with days in the URL, show how many rows they have; by POST, delete these."""
     posted = request.method == "POST"
     stated = request.POST if posted else request.GET if "first" in request.GET else None
-    form, context = SteamDeletionForm(stated), {}
+    form, context = DeletionForm(stated), {}
     if form.is_valid():
         first, last = form.cleaned_data["first"], form.cleaned_data["last"]
         if posted:

@@ -2,43 +2,25 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
-from postbacks.hub.costs.forms import MAX_BYTES
+from postbacks.hub.costs.forms import UploadForm
 from postbacks.hub.costs.views import MAX_UPLOADS
 from postbacks.models import SteamUpload, SteamVisits
-from postbacks.reporting.campaigns.cost_files import MAX_ERRORS, CostsRefused, decoded
+from postbacks.reporting.campaigns.cost_files import MAX_ERRORS, CostFile
 from postbacks.reporting.campaigns.cost_uploads import CostLinesRefused, line_count
 from postbacks.reporting.steam import files, uploads
 
 
-class SteamUploadForm(forms.Form):
-    """A CSV file; `text` is its content after validation."""
+class SteamUploadForm(UploadForm):
+    help_text = "The daily data of UTM analytics, as Steamworks exports it. At most 1 MB."
 
-    file = forms.FileField(
-        label="CSV file",
-        help_text="The daily data of UTM analytics, as Steamworks exports it. At most 1 MB.",
-        widget=forms.ClearableFileInput(attrs={"accept": ".csv,text/csv"}),
-        error_messages={"required": "Choose a file.", "empty": "The file is empty."},
-    )
-
-    text = ""
-
-    def clean_file(self) -> Any:
-        file = self.cleaned_data["file"]
-        if file.size > MAX_BYTES:
-            raise forms.ValidationError("The file is larger than 1 MB. Split it, by month for example.")
-        try:
-            self.text = decoded(file.read())
-            files.read_file(self.text)
-        except CostsRefused as refused:
-            raise forms.ValidationError(str(refused)) from None
-        return file
+    def read_file(self, text: str) -> CostFile:
+        return files.read_file(text)
 
 
 @game_view()
