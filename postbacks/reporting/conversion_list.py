@@ -5,14 +5,18 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from audience.hub.toolkit.paging import Page, cursor_before, newest, scan_floor
 from audience.models import Conversion
 from postbacks.reporting import figure_rows, funnel, statuses
+from postbacks.reporting.conversion_rows import with_outcomes
 from postbacks.reporting.conversion_status import NO_PAID_CLICK, ConversionFilter
 from postbacks.reporting.labels import CLICK_LABELS
 
 # A click id may be longer than any other id.
 MAX_QUERY_LENGTH = 2048
 CURRENCY_LENGTH = 3
+# The conversions that a page of a filtered list reads: the index by time has none of the columns of the filters.
+SCAN_LIMIT = 10_000
 # What is listed of the whole period. Finding the rows of the others in a long one takes too long: of them, those are
 # listed that the funnel counts.
 UNCAPPED = {statuses.ALL, statuses.UNCOUNTED, statuses.CONVERSIONS, statuses.ATTRIBUTED, *statuses.HEADLINES}
@@ -57,3 +61,24 @@ def conversion_list(filters: ConversionFilter, *, only: str = "", counted_only: 
     is_whole = key in UNCAPPED and not counted_only
     scope = filters if is_whole else counted
     return ConversionList(key=key, since=filters.since, scope=scope, counted=counted, is_capped=is_capped)
+
+
+def listed_page(key: str, scope: ConversionFilter, *, before: str, size: int) -> Page[Conversion]:
+    """Return a page of the conversions of a key, with what conversion_row reads.
+
+    With filters it is of the newest SCAN_LIMIT conversions, and others of the same time as the last of them. "Older"
+    continues from there, so that a page may have few rows, or none, although there are more.
+    """
+    every = Conversion.objects.filter(game=scope.game, event_at__gte=scope.since)
+    every = every.filter(event_at__lt=scope.until) if scope.until else every
+    is_narrowed = _is_narrowed(key, scope)
+    floor = scan_floor(every, by="event_at", before=before, limit=SCAN_LIMIT) if is_narrowed else None
+    rows = figure_rows.conversions_of(key, replace(scope, since=floor) if floor else scope)
+    found = newest(with_outcomes(rows), by="event_at", before=before, size=size)
+    return found if found.older or floor is None else Page(found.rows, cursor_before(floor, Conversion))
+
+
+def _is_narrowed(key: str, scope: ConversionFilter) -> bool:
+    """Whether a list has filters besides the period."""
+    chosen = (scope.trigger, scope.network, scope.click, scope.currency, scope.problem)
+    return key not in {statuses.ALL, statuses.CONVERSIONS} or any(chosen)

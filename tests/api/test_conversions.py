@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from audience.models import Conversion, Game, Join, Role, Scope
 from postbacks.models import PostbackConfig
-from postbacks.reporting import statuses
+from postbacks.reporting import conversion_list, statuses
 from postbacks.reporting.conversion_list import KEYS
 from tests import factories, hub
 from tests.management_api import Api, game_api, problem_of
@@ -343,3 +343,43 @@ def test_conversions_cannot_be_changed(game: Game) -> None:
     for response in (api.post(path(game), {}), api.delete(f"games/{game.slug}/conversions/{row.pk}")):
         problem_of(response, 405)
     assert Client().get(f"/api/v1/games/{game.slug}/conversions").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, [0, 1, 2, 3, 4, 5, 6]),
+        ({"click": "reddit"}, [6]),
+        ({"network": "tiktok"}, [3]),
+        ({"event": "game_launch"}, [5]),
+        ({"event": "nothing"}, []),
+        ({"only": "no_click"}, [0, 1, 2, 4, 5]),
+        ({"only": "waiting"}, [3]),
+        ({"currency": "EUR"}, [1]),
+    ],
+)
+def test_a_filter_of_many_conversions_reads_some_at_a_time(
+    game: Game, monkeypatch: pytest.MonkeyPatch, query: dict[str, str], expected: list[int]
+) -> None:
+    """Of seven, two have the same time, at the end of what the first page reads."""
+    monkeypatch.setattr(conversion_list, "SCAN_LIMIT", 2)
+    config, rows = factories.config(game), []
+    for number in range(7):
+        player = factories.person(game)
+        click = {3: "tiktok", 6: "reddit"}.get(number)
+        fields: dict[str, Any] = {"trigger": "game_launch"} if number == 5 else {}
+        fields |= {"properties": {"value": 5, "currency": "EUR"}} if number == 1 else {}
+        fields |= {"touch": factories.touch(player, network=click)} if click else {}
+        at = NOW - timedelta(minutes=min(number, 1) if number < 3 else number)
+        rows.append(factories.conversion(player, event_at=at, fanned_out_at=NOW, **fields))
+    factories.delivery(config, conversion=rows[3], state="waiting")
+    api, found, pages, cursor = game_api(game), [], 0, None
+    while pages == 0 or cursor:
+        answer = api.get(path(game, **query, **({"cursor": cursor} if cursor else {}))).json()
+        assert bool(answer["next"]) == bool(answer["next_cursor"])
+        found += [row["id"] for row in answer["results"]]
+        cursor, pages = answer["next_cursor"], pages + 1
+    assert sorted(found) == sorted(str(rows[number].pk) for number in expected)
+    assert pages > 1 or not query
+    times = [next(row.event_at for row in rows if str(row.pk) == pk) for pk in found]
+    assert times == sorted(times, reverse=True)

@@ -5,6 +5,7 @@ costs the same. {"results": [...], "next": URL of the next page or null, "next_c
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -28,10 +29,8 @@ class KeysetPagination(BasePagination):
     """Pages of a queryset, newest first by the view's `ordering_field`, then by primary key."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        position, field = cursor_of(request), view.ordering_field
-        if position and parse_cursor(position, queryset.model._meta.pk.to_python) is None:
-            raise serializers.ValidationError({CURSOR: [INVALID_CURSOR]})
-        page = newest(queryset, by=field, before=position, size=limit_of(request))
+        position = position_of(request, queryset.model._meta.pk.to_python)
+        page = newest(queryset, by=view.ordering_field, before=position, size=limit_of(request))
         self.request, self.older = request, page.older
         return page.rows
 
@@ -88,6 +87,14 @@ def cursor_of(request: Request) -> str:
         return urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode()
     except (ValueError, UnicodeError):
         raise serializers.ValidationError({CURSOR: [INVALID_CURSOR]}) from None
+
+
+def position_of(request: Request, parse_pk: Callable[[str], Any]) -> str:
+    """Return the position of the request's cursor, '' without one. Raises ValidationError for one of another list."""
+    position = cursor_of(request)
+    if position and parse_cursor(position, parse_pk) is None:
+        raise serializers.ValidationError({CURSOR: [INVALID_CURSOR]})
+    return position
 
 
 def offset_of(request: Request) -> int:

@@ -25,14 +25,29 @@ def newest(rows: QuerySet[T], *, by: str, before: str = "", size: int = PAGE_SIZ
 
     An unreadable `before` means the first page.
     """
-    start = parse_cursor(before, rows.model._meta.pk.to_python)
-    if start:
-        moment, pk = start
-        # With the first condition an index of `by` is read from here; without it every page reads all earlier pages.
-        rows = rows.filter(Q(**{f"{by}__lte": moment}) & (Q(**{f"{by}__lt": moment}) | Q(pk__lt=pk)))
-    selected = list(rows.order_by(f"-{by}", "-pk")[: size + 1])
+    selected = list(_after(before, rows, by).order_by(f"-{by}", "-pk")[: size + 1])
     last = selected[size - 1] if len(selected) > size else None
     return Page(rows=selected[:size], older=cursor_after(getattr(last, by), last.pk) if last else "")
+
+
+def scan_floor(rows: QuerySet[T], *, by: str, before: str, limit: int) -> datetime | None:
+    """Return the time of the last of the `limit` newest rows before `before`; None if there are fewer."""
+    return _after(before, rows, by).order_by(f"-{by}").values_list(by, flat=True)[limit - 1 : limit].first()
+
+
+def cursor_before(moment: datetime, model: type[Model]) -> str:
+    """Return the `before` of the page whose rows are all before this time."""
+    return cursor_after(moment, model._meta.pk.to_python(0))
+
+
+def _after(before: str, rows: QuerySet[T], by: str) -> QuerySet[T]:
+    """Return the rows that a list has after a cursor."""
+    start = parse_cursor(before, rows.model._meta.pk.to_python)
+    if start is None:
+        return rows
+    moment, pk = start
+    # With the first condition an index of `by` is read from here; without it every page reads all earlier pages.
+    return rows.filter(Q(**{f"{by}__lte": moment}) & (Q(**{f"{by}__lt": moment}) | Q(pk__lt=pk)))
 
 
 def newest_in_pages(rows: QuerySet[T], *, by: str, size: int) -> Iterator[T]:

@@ -26,7 +26,7 @@ class ConversionQuery(PeriodQuery, PagedQuery):
         [(key, LABELS[key]) for key in KEYS],
         required=False,
         help_text="A status, a step of the funnel or a figure; without it, the conversions that totals count. Of a "
-        "period with more than 100,000 conversions, statuses list the newest of them, as the page does.",
+        "period with more than 100,000 conversions, the CSV file of a status has the newest of them, as the page does.",
     )
     click = serializers.ChoiceField(
         list(CLICKS.items()), required=False, help_text="The network of the attributed click; `none` for no click."

@@ -3,6 +3,8 @@
 The Hub's pages are postbacks/hub/conversions/.
 """
 
+import uuid
+
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -10,6 +12,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audience.api.toolkit import pagination
 from audience.api.toolkit.csv_answers import AnswersCSV
 from audience.api.toolkit.operations import reads
 from audience.api.toolkit.patterns import UUID, UUID_SCHEMA
@@ -17,13 +20,14 @@ from audience.api.toolkit.queries import times_of
 from audience.api.toolkit.views import GameViewSet
 from audience.database import clock
 from audience.hub.toolkit import spreadsheet
+from audience.hub.toolkit.paging import newest
 from audience.models import Conversion, Scope
 from postbacks.api.conversions import examples
 from postbacks.api.conversions.representation import detail_values, listed_values
 from postbacks.api.conversions.serializers import ConversionQuery, ConversionSerializer
 from postbacks.api.conversions.trail_serializers import ConversionDetailSerializer
 from postbacks.reporting import conversion_detail, export, search
-from postbacks.reporting.conversion_list import conversion_list
+from postbacks.reporting.conversion_list import conversion_list, listed_key, listed_page
 from postbacks.reporting.conversion_rows import with_outcomes
 from postbacks.reporting.conversion_status import ConversionFilter
 
@@ -51,32 +55,37 @@ class ConversionViewSet(AnswersCSV, GameViewSet):
     )
     def list(self, request: Request, game: str) -> HttpResponseBase:
         """List conversions. The newest is first, by the time of the event; without a period, those of the last 7 days.
+        Filters read the newest 10,000 conversions at a time, so that a page may have few rows, or none, although there
+        is a next one.
 
         `Accept: text/csv` is answered with the file of the page's export: all rows of the list, one line per delivery.
         """
-        query = self.query()
+        query, size = self.query(), pagination.limit_of(request)
         since, until = times_of(query, zone=self.game.zone, now=clock.now(), days=DEFAULT_DAYS)
-        if query.get("q"):
-            rows = search.find(self.game, query["q"]).rows
-        else:
-            filters = ConversionFilter(
-                game=self.game,
-                since=since,
-                until=until,
-                trigger=query.get("event", ""),
-                network=query.get("network", ""),
-                click=query.get("click", ""),
-                currency=query.get("currency", ""),
-                problem=query.get("problem", ""),
-            )
-            rows = conversion_list(filters, only=query.get("only", "")).rows
+        only, search_for = query.get("only", ""), query.get("q", "")
+        filters = ConversionFilter(
+            game=self.game,
+            since=since,
+            until=until,
+            trigger=query.get("event", ""),
+            network=query.get("network", ""),
+            click=query.get("click", ""),
+            currency=query.get("currency", ""),
+            problem=query.get("problem", ""),
+        )
         if self.wants_csv:
+            rows = search.find(self.game, search_for).rows if search_for else conversion_list(filters, only=only).rows
             lines = export.lines(rows, addresses=self.addresses)
             name = export.file_name(self.game, now=clock.now())
             return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
-        page = self.paginate_queryset(with_outcomes(rows)) or []
-        values = [listed_values(row, addresses=self.addresses) for row in page]
-        return self.get_paginated_response(ConversionSerializer(values, many=True).data)
+        before = pagination.position_of(request, uuid.UUID)
+        if search_for:
+            rows = search.find(self.game, search_for).rows
+            found = newest(with_outcomes(rows), by="event_at", before=before, size=size)
+        else:
+            found = listed_page(listed_key(only, filters.network), filters, before=before, size=size)
+        values = [listed_values(row, addresses=self.addresses) for row in found.rows]
+        return pagination.answer(request, ConversionSerializer(values, many=True).data, older=found.older)
 
     @extend_schema(
         responses=ConversionDetailSerializer,

@@ -6,13 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
-from rest_framework.request import Request
 
-from audience.api.toolkit.pagination import CURSOR, INVALID_CURSOR, cursor_of
 from audience.api.toolkit.queries import PagedQuery, PeriodQuery, times_of
 from audience.database import clock
 from audience.hub.toolkit.date_range import BEGINNING, END, LABELS, LAST_HOUR, PRESETS, preset_bounds
-from audience.hub.toolkit.paging import parse_cursor
 from audience.models import Game, Reason
 from postbacks.models import AttemptStatus, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
@@ -98,14 +95,6 @@ def delivery_filter(game: Game, query: Mapping[str, Any]) -> DeliveryFilter:
     names = ("network", "event", "state", "reason")
     filters = {name: query.get(name, "") for name in names}
     return DeliveryFilter(since=since, until=until, postback=query.get("postback"), **filters)
-
-
-def position(request: Request, parse_pk: Any) -> str:
-    """Return the position of the request's cursor, '' without one. Raises ValidationError for one of another list."""
-    found = cursor_of(request)
-    if found and parse_cursor(found, parse_pk) is None:
-        raise serializers.ValidationError({CURSOR: [INVALID_CURSOR]})
-    return found
 
 
 def _period(game: Game, query: Mapping[str, Any]) -> tuple[datetime, datetime]:

@@ -24,7 +24,6 @@ from postbacks.api.deliveries.queries import (
     config_ids,
     delivery_filter,
     log_filter,
-    position,
 )
 from postbacks.api.deliveries.serializers import (
     ATTEMPT_EXAMPLE,
@@ -66,7 +65,8 @@ class AttemptViewSet(AnswersCSV, GameViewSet):
         """
         query, size = self.query(), pagination.limit_of(request)
         configs = config_ids(self.game, query)
-        filters = log_filter(self.game, query, configs, before="" if self.wants_csv else position(request, int))
+        before = "" if self.wants_csv else pagination.position_of(request, int)
+        filters = log_filter(self.game, query, configs, before=before)
         if self.wants_csv:
             lines = attempt_export.lines(configs, filters, addresses=self.addresses)
             name = f"deliveries-{self.game.slug}-{clock.now():%Y-%m-%d}.csv"
@@ -103,7 +103,7 @@ class DeliveryViewSet(GameViewSet):
         2,000 deliveries at a time, so that a page may have few rows, or none, although there is a next one.
         """
         query, size = self.query(), pagination.limit_of(request)
-        before, filters = position(request, UUID), delivery_filter(self.game, query)
+        before, filters = pagination.position_of(request, UUID), delivery_filter(self.game, query)
         if "q" in query or "conversion" in query:
             named = [query["conversion"]] if "conversion" in query else []
             found = delivery_list.conversions_found(self.game, query["q"]) if "q" in query else named
