@@ -49,6 +49,7 @@ class Touch(models.Model):
             models.Index(fields=["person", "-clicked_at"], name="touch_newest"),  # the last paid click before a time
             # The figures of campaigns (postbacks/reporting/campaigns/).
             models.Index(fields=["game", "clicked_at"], name="touch_by_time"),
+            models.Index(fields=["game", "network"], name="touch_by_network"),  # conversions of a network with few
             # Search on the Conversions page. A hash index, since a B-tree refuses texts over 2,700 bytes.
             HashIndex(fields=["click_id"], name="touch_click_id", condition=~Q(click_id="")),
             # Who repeats a click of another player (audience/digest/repeated_clicks.py).

@@ -7,6 +7,7 @@ depend on the dead rows that other tests left behind.
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from django.utils import timezone
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.intake import rejections
-from audience.models import Conversion, Dialect, Event, Game
+from audience.models import Conversion, Dialect, Event, Game, Person, Touch
 from audience.privacy import erasure
 from audience.storage import prune
 from config import gauges
@@ -28,6 +29,7 @@ from postbacks.delivery import confirming, sending
 from postbacks.models import Delivery, DeliveryAttempt, Replay
 from postbacks.outbox import fan_out
 from postbacks.reporting import audit as reporting_audit
+from postbacks.reporting.campaigns import refresh
 from tests import factories, hub
 from tests.audience import immutable, wire
 from tests.audience.test_hub_events import event, rejection
@@ -244,6 +246,28 @@ def search_conversions(game: Game) -> None:
     page("conversions", "?q=u@players.example")(game)
 
 
+def list_conversions_of_a_network(game: Game) -> None:
+    """A network with few clicks of many."""
+    player = factories.person(game)
+    factories.conversion(player, touch=factories.touch(player, network="reddit"))
+    click_often(player, at=timezone.now())
+    page("conversions", "?network=reddit")(game)
+
+
+def count_new_clicks(game: Game) -> None:
+    """The figures of campaigns, for few new clicks of many."""
+    player = factories.person(game)
+    click_often(player, at=timezone.now() - timedelta(days=300))
+    factories.touch(player)
+    refresh.refresh()
+
+
+def click_often(player: Person, *, at: datetime) -> None:
+    fields = {"game": player.game, "person": player, "network": "tiktok", "clicked_at": at, "message_id": "m"}
+    Touch.objects.bulk_create(Touch(click_key=f"key-{number}", **fields) for number in range(2000))
+    analyze("audience_touch")
+
+
 def live_events(game: Game) -> None:
     event(game, 1)
     rejection(game, 2)
@@ -302,7 +326,8 @@ READERS: dict[str, dict[str, Reader]] = {
         "touch_newest": person_page,
         "touch_click_id": search_conversions,
         "touch_repeated": digest_known_players,
-        "touch_by_time": page("overview"),
+        "touch_by_time": count_new_clicks,
+        "touch_by_network": list_conversions_of_a_network,
     },
     "audience_conversion": {
         "audience_conversion_pkey": fan_out_a_conversion,
