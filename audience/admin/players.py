@@ -89,6 +89,8 @@ class PersonAdmin(ReadOnly):
 class OwnershipAdmin(ReadOnly):
     list_display = ["identity", "user", "first_at", "last_at", "source", "game"]
     list_filter = ["source", "game"]
+    # Not by the source, which no index has.
+    sortable_by = ["identity", "user", "first_at", "last_at", "game"]
     list_select_related = ["identity", "user", "game"]
     search_fields = ["identity__value__exact", "user__value__exact"]
     search_help_text = "A full ID: the shared ID, or a user ID."
