@@ -139,7 +139,7 @@ async def _answer_on_loop(view: Any, scope: Scope, body: bytes, send: Send) -> b
 async def _send(route: Route, request: HttpRequest, response: HttpResponseBase, start: float, send: Send) -> None:
     assert isinstance(response, HttpResponse), "no ingestion route streams"
     observe(request, response, start)
-    content, cookies = response.content, (("Set-Cookie", one.OutputString()) for one in response.cookies.values())
+    content, cookies = response.content, [("Set-Cookie", one.OutputString()) for one in response.cookies.values()]
     fields = chain(response.items(), route.cors(request).items(), cookies)
     headers = [
         *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields),
