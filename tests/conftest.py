@@ -17,6 +17,7 @@ from audience.intake.requests import auth
 from audience.models import Environment, Game, KeyKind
 from audience.storage import rollups as audience_rollups
 from postbacks.reporting import rollups as postbacks_rollups
+from tests import databases
 from tests.chromium import browser as browser
 from tests.effort import examples
 
@@ -75,6 +76,12 @@ END_OTHER_CONNECTIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Let the test's database be a copy of one that is migrated already."""
+    connection.settings_dict["TEST"]["TEMPLATE"] = databases.ensure_template()
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,12 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
 from config import services
 from config.quickstart.state import ServicesError
 from postbacks.networks import NETWORKS
+from tests import databases
 
 # Fixed, so that signatures and keys are the same when a failing test is repeated.
 TEST_SECRETS = {
@@ -59,18 +59,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
             raise pytest.UsageError(str(error)) from error
         os.environ.update(DATABASE_URL=running.database_url, REDIS_URL=running.redis_url)
         os.environ["TEST_RUN_ID"] = uuid.uuid4().hex[:12]
-        stack.callback(_drop_template)
+        stack.callback(databases.drop_template)
     return (yield)
-
-
-def template_database() -> str:
-    """Return the name of a migrated database that this test run creates once and copies (tests/journeys/product.py)."""
-    return f"template_{os.environ['TEST_RUN_ID']}"
-
-
-def _drop_template() -> None:
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {template_database()} WITH (FORCE)")
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ import urllib3
 from audience.background.queues import QUEUES
 from config.quickstart import commands, valkey
 from postbacks.networks import NETWORKS
-from tests import plugin
+from tests import databases
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTEXT = {"library": "journey", "libraryVersion": "1.0.0"}
@@ -229,19 +229,7 @@ class ClonedProduct(Product):
     """A Product whose database is a copy of one that was migrated once for the whole test run."""
 
     def create_tables(self) -> None:
-        template = plugin.template_database()  # dropped at the end of the run
-        server = urlsplit(self.env["DATABASE_URL"])
-        name = server.path.removeprefix("/")
-        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-            # The process with the lock migrates; the others wait and then copy the template.
-            connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [template])
-            exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template]).fetchone()
-            if not exists:
-                connection.execute(f"CREATE DATABASE {name}")
-                super().create_tables()
-                connection.execute(f"CREATE DATABASE {template} TEMPLATE {name}")
-            else:
-                connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        databases.copy_template(urlsplit(self.env["DATABASE_URL"]).path.removeprefix("/"))
 
 
 @contextlib.contextmanager
