@@ -78,6 +78,7 @@ JOURNEY_C = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_once", [False, True], ids=["digested one by one", "digested at once"])
 @pytest.mark.parametrize("batches", arrivals(JOURNEY_C))
 def test_journey_c_has_one_result_in_any_order_of_arrival(key: NewKey, batches: list[list[str]], at_once: bool) -> None:
@@ -100,6 +101,7 @@ TWO_DEVICES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("batches", [p for p in arrivals(TWO_DEVICES) if len(p.values[0]) in (1, 4)])
 def test_launches_before_and_after_the_login_have_one_result_in_any_order(
     key: NewKey, batches: list[list[str]]
@@ -123,6 +125,7 @@ TWO_NETWORKS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("order", list(itertools.permutations(TWO_NETWORKS)), ids=", ".join)
 def test_an_organic_visit_in_any_place_changes_nothing(key: NewKey, order: tuple[str, ...]) -> None:
     arrive(key, TWO_NETWORKS, [[name] for name in order], at_once=False)

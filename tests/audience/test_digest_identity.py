@@ -72,6 +72,7 @@ HISTORY = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("order", list(itertools.permutations(HISTORY)), ids="; ".join)
 def test_linked_ids_are_one_player_in_any_order_of_arrival(key: NewKey, order: tuple[str, ...]) -> None:
     for name in order:

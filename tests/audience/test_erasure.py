@@ -230,6 +230,7 @@ def test_waiting_postbacks_are_cancelled_and_delivered_ones_stay(
     assert traces() == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("status", [400, 503])
 def test_what_a_network_quoted_of_the_player_is_removed_too(

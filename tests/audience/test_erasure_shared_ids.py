@@ -491,6 +491,7 @@ def test_a_placeholder_cannot_be_erased(key: NewKey, secret_key: NewKey, query: 
 # Any history
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(examples(30)))
 @pytest.mark.parametrize("namespace", ["user", "anonymous"])
 def test_after_an_erasure_every_other_event_keeps_its_player(

@@ -47,6 +47,7 @@ def processed() -> list[str]:
     return list(Touch.objects.order_by("click_id").values_list("click_id", flat=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("query", HOSTILE)
 @pytest.mark.parametrize("path", ["/go/launch", "/claim/sky-raiders/", "/claim/sky-raiders/steam/"])
 def test_a_hostile_query_is_answered_and_processed(game: Game, path: str, query: str) -> None:

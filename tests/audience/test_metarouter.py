@@ -449,6 +449,7 @@ def test_a_first_member_with_an_unknown_key_does_not_lose_the_others(key: NewKey
     assert only_event().key_id == key.key.pk
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/v1/t", "/v1/track", "/v1/batch", "/v1/import", "/v1/webhook", "/v1/w"])
 def test_nothing_it_answers_makes_a_mobile_sdk_wipe_its_queue(key: NewKey, path: str) -> None:
     bodies: list[Any] = [b"", b"{", b"\xff", [], {}, {"batch": []}, {"batch": [{}]}, track(), of_size(16 * KB)]

@@ -130,6 +130,7 @@ def canonical(messages: Sequence[tuple[int, str]]) -> Decided:
     return [one for before, one in zip([(0, ""), *ordered], ordered, strict=False) if one[1] != before[1]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(25))
 def test_every_order_of_arrival_stores_the_same(game: Game, other_game: Game, seed: int) -> None:
     pick = random.Random(seed)

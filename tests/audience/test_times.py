@@ -545,6 +545,7 @@ def rolled_back() -> Any:
     return Example()
 
 
+@pytest.mark.long
 @every_dialect
 @settings(
     max_examples=examples(40),

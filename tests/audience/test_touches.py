@@ -148,6 +148,7 @@ def test_what_one_player_states_of_a_click_leaves_the_other_with_the_move(key: N
     assert list(rows) == [(at(1), "", {}, ""), (at(3), "203.0.113.3", {"utm_campaign": "third"}, "third")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("parameter", ["ttclid", "ScCid", "GCLID"])
 @pytest.mark.parametrize("place", range(len(PLACES)))
 def test_every_place_makes_a_touch(key: NewKey, game: Game, place: int, parameter: str) -> None:

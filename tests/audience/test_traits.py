@@ -106,6 +106,7 @@ STEPS: dict[str, Any] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("order", list(itertools.permutations(STEPS))[::7], ids="; ".join)
 def test_what_a_client_has_stored_never_replaces_what_an_identify_says(rudder: NewKey, order: tuple[str, ...]) -> None:
     for name in order:

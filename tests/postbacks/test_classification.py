@@ -66,6 +66,7 @@ def attempt_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == "delivery_attempted"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("network", "status", "body", "verdict"), TABLE)
 def test_a_known_answer_leads_to_the_attempt_delivery_and_health_of_its_verdict(
     network: str, status: int, body: Any, verdict: str, settings: Any, caplog: pytest.LogCaptureFixture

@@ -105,6 +105,7 @@ def test_every_reason_and_status_is_counted_in_one_step() -> None:
     assert set(listed) == {*Reason, *statuses.Status}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("network", ["", "tiktok", "reddit"])
 def test_each_count_of_the_funnel_is_the_length_of_the_list_it_links_to(
     config: PostbackConfig, viewer: Client, url: str, network: str

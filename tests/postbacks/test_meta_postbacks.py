@@ -235,6 +235,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", answers("meta"), ids=lambda case: case["name"])
 def test_every_answer_ends_in_its_state_with_a_line_in_the_log_and_a_health(
     config: PostbackConfig, player: Person, settings: Any, case: dict[str, Any]

@@ -345,6 +345,7 @@ def everything_stored() -> str:
     return "\n".join(texts)
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "fault",
