@@ -51,7 +51,7 @@ def script_file(request: HttpRequest, name: str) -> HttpResponse:
 def visitor_id(request: HttpRequest) -> HttpResponse:
     """POST /s/id: sets the cookies of the visitor's id on the site that passed the request on, and returns the id.
 
-    Form fields: `id`; `known`, which is "1" if that id replaces the one in the cookies; `token` and `key`, of a link
+    Form fields: `id`; `known`, not empty if that id replaces the one in the cookies; `token` and `key`, of a link
     from another domain of the studio, whose id takes precedence. An empty `id` deletes the cookies.
     """
     if request.headers.get(OWN_HEADER) != OWN_VALUE:

@@ -28,7 +28,7 @@
       "cjevent|utm_\\w+|referral_code|gad_(source|campaignid)|" +
       "(campaign|ad_?group|adset|ad|aid|cid|creative)_(name|id)|" + config.params + ")$", "i")
   const COOKIES = /^_(fb[cp]|ttp|rdt_uuid|sc(cl)?id|twclid|epik|uetmsclkid|gcl_a[wg]|gcl_gb|axwrt)$/
-  const now = Date.now
+  const now = Date.now, today = new Date().toDateString()
   const on = (target, name, act) => target.addEventListener(name, act, true)
   // crypto.randomUUID exists on https only. The address of a blob ends with a UUID too.
   const uuid = () => crypto.randomUUID?.() || URL.createObjectURL(new Blob()).slice(-36)
@@ -51,7 +51,7 @@
   const cookies = () => Object.fromEntries(d.cookie.split("; ").map((pair) => pair.split(/=(.*)/)))
   /** Writes the cookie with the id, for 400 days, the longest that browsers allow; "" deletes it. */
   const writeId = (value) => {
-    d.cookie = "ac_id=" + value + ";path=/;max-age=" + (value ? 34560000 : 0) + ";samesite=lax" +
+    d.cookie = "ac_id=" + value + ";path=/;max-age=" + (value ? 3456e4 : 0) + ";samesite=lax" +
       (location.protocol === "https:" ? ";secure" : "")
   }
 
@@ -73,15 +73,21 @@
     }
   }
   /**
-   * Lets the server set the cookies of the id, which browsers keep longer than those of scripts.
+   * Lets the server set the cookies of the id, which browsers keep longer than those of scripts. "ac_day" is the day on
+   * which it last did, 1 if it has to delete them still.
    * @param {string} value "" deletes the cookies. The id of a valid token takes precedence.
    * @param {unknown} known Whether `value` replaces the id in the cookie that only the server reads.
    */
-  const serverId = (value, known) =>
-    fetch(host + "/s/id", {
+  const serverId = (value, known) => {
+    if (!value) store("ac_day", 1)
+    return fetch(host + "/s/id", {
       method: "POST", keepalive: true, headers: { "X-Requested-With": "afterclick" },
-      body: new URLSearchParams({ id: value, known: known && 1, key: config.key, token }),
-    }).then((answer) => answer.json()).catch(() => ({}))
+      body: new URLSearchParams({ id: value, known: known || "", key: config.key, token }),
+    }).then((answer) => answer.json()).then(({ id }) => {
+      store("ac_day", id ? today : null)
+      return id
+    }).catch(() => {})
+  }
   /** Sets the id unless consent was withdrawn since it was asked for. */
   const setId = (value) => {
     // The cookie of the server is not replaced: browsers keep it longer than one of a script.
@@ -92,18 +98,16 @@
   const findId = () => {
     if (asked) return flush()
     asked = true
-    const value = id || adopted() || uuid()
-    if (token && proxied) id = ""
-    const known = id, today = new Date().toDateString()
+    const value = id || adopted() || uuid(), day = store("ac_day")
+    let known = id || day > 0
+    if (token) known = id = ""
+    else if (id && day === today) return flush()
     if (known || !proxied) setId(value)
     if (!proxied) return writeId(id) // Safari keeps it for 7 days
-    if (known && store("ac_day") === today) return
-    serverId(value, known).then((answer) => {
+    serverId(value, known).then((found) => {
       token = ""
-      // The consent was withdrawn meanwhile, and this answer has set the cookies.
-      if (!asked) return serverId("", 1)
-      if (answer.id) store("ac_day", today)
-      setId(answer.id || value)
+      // If the consent was withdrawn meanwhile, this answer has set the cookies.
+      asked ? setId(found || value) : serverId("", 1)
     })
     setTimeout(setId, 2e3, value)
   }
@@ -115,8 +119,7 @@
   /** A URL without the parameters that are not in the list, which may contain personal data. */
   const clean = (url) => {
     if (!url) return url
-    const all = new URL(url, location)
-    const [query, kept] = [pick(all.search), pick(all.hash)]
+    const all = new URL(url, location), query = pick(all.search), kept = pick(all.hash)
     const hash = (config.hash ? all.hash.split("?")[0] : "") + (kept && "#" + kept)
     return all.protocol + "//" + all.host + all.pathname.replace(/[^/]+(@|%40)[^/]+/g, "-") + (query && "?" + query) + hash
   }
@@ -244,7 +247,7 @@
       }
       if (one.type === "reset") {
         store("ac_user", null)
-        writeId((id = uuid()))
+        writeId(id = uuid())
         if (proxied) serverId(id, 1)
         continue
       }
@@ -278,8 +281,7 @@
       if (next && evidence.limited_data_use) next = lowest([next, "anonymous"])
     }
     if (!next || next === level) return
-    const was = level
-    const before = was || store("ac_level")
+    const was = level, before = was || store("ac_level")
     level = next
     if (!was || level === "none") n.locks ? n.locks.request("ac_q", adopt).catch(adopt) : adopt()
     if (level === "none") return withdraw()
@@ -297,7 +299,8 @@
     pending = []
     queue = []
     writeId("")
-    for (const name of ["ac_user", "ac_level", "ac_day"]) store(name, null)
+    store("ac_user", null)
+    store("ac_level", null)
     id = asked = ""
     save()
   }
@@ -305,11 +308,13 @@
   const withdraw = () => {
     const anonymousId = id
     forget()
+    // Again if the server was not available on an earlier page.
+    if (proxied && (anonymousId || store("ac_day") > 0)) serverId("", 1)
     if (!anonymousId) return
-    const properties = { to: level }
-    const stating = { anonymousId, consentLevel: level, context: { consent: evidence } }
-    queue = [message("track", { event: "consent_changed", properties, ...stating })]
-    if (proxied) serverId("", 1)
+    queue = [message("track", {
+      event: "consent_changed", properties: { to: level }, anonymousId, consentLevel: level,
+      context: { consent: evidence },
+    })]
     wake(0)
   }
   /** Adds a listener to the framework whose global function is `name`, once that exists, within a minute. */
@@ -389,8 +394,7 @@
 
   /** The path of a URL, with its fragment if the site routes by it; the parameters that are kept; path and query. */
   const parts = (url) => {
-    const all = new URL(url, location)
-    const path = all.pathname + (config.hash ? all.hash : "")
+    const all = new URL(url, location), path = all.pathname + (config.hash ? all.hash : "")
     return [path, pick(all.search), path + all.search]
   }
   const page = (name, properties) => add("page", { name, properties })

@@ -115,7 +115,7 @@ def test_a_withdrawal_is_sent_and_everything_stored_is_deleted(
     assert last.context["consent"] == {"source": "page", "banner": "v3"}
     assert last.anonymous_id == Event.objects.filter(kind="page").get().anonymous_id
     until(page, lambda: page.context.cookies() == [])
-    assert page.evaluate("Object.keys(localStorage)") == []
+    until(page, lambda: page.evaluate("Object.keys(localStorage)") == [])
     queue.drain()
     decided = ConsentDecision.objects.order_by("decided_at").values_list("anonymous_id", "level", "evidence")
     assert list(decided) == [
@@ -146,6 +146,50 @@ def test_an_id_that_arrives_after_a_withdrawal_is_deleted(opened: Callable[..., 
     assert page.context.cookies() == []
     assert site.batches() == []
     assert page.evaluate("Object.keys(localStorage)") == []
+
+
+def test_a_cookie_that_the_server_could_not_delete_is_deleted_on_the_next_page(
+    opened: Callable[..., Page], site: Studio
+) -> None:
+    page = withdrawn_while_the_server_is_away(opened)
+    site.install(consent="none", proxied=True)
+    page.goto("/still-away")
+    page.wait_for_timeout(300)
+    assert [cookie["name"] for cookie in page.context.cookies()] == ["ac_twin"]
+    page.unroute("**/s/id")
+    page.goto("/later")
+    until(page, lambda: page.context.cookies() == [])
+    until(page, lambda: page.evaluate("Object.keys(localStorage)") == [])
+    deletions = len([one for one in site.requests if one.path.endswith("/s/id")])
+    page.goto("/last")
+    page.wait_for_timeout(300)
+    assert len([one for one in site.requests if one.path.endswith("/s/id")]) == deletions
+
+
+def test_a_consent_after_a_withdrawal_starts_a_new_visitor_even_if_the_cookie_was_not_deleted(
+    opened: Callable[..., Page], site: Studio
+) -> None:
+    page = withdrawn_while_the_server_is_away(opened)
+    (old,) = {cookie["value"] for cookie in page.context.cookies()}
+    page.unroute("**/s/id")
+    page.goto("/later")  # whose configuration states full
+    until(page, lambda: len(page.context.cookies()) == 2)
+    (new,) = {cookie["value"] for cookie in page.context.cookies()}
+    assert new != old
+    events = stored(page, 3)
+    assert [(one.kind, one.anonymous_id) for one in events] == [("page", old), ("track", old), ("page", new)]
+
+
+def withdrawn_while_the_server_is_away(opened: Callable[..., Page]) -> Page:
+    """A page whose visitor has withdrawn; only the route of the cookies did not answer."""
+    page = opened(consent="full", proxied=True)
+    stored(page, 1)
+    until(page, lambda: len(page.context.cookies()) == 2)
+    page.route("**/s/id", lambda route: route.abort())
+    page.evaluate("afterclick('consent', 'none')")
+    stored(page, 2)
+    assert [cookie["name"] for cookie in page.context.cookies()] == ["ac_twin"]
+    return page
 
 
 def test_a_withdrawal_deletes_what_pages_left_that_did_not_end(opened: Callable[..., Page], site: Studio) -> None:
