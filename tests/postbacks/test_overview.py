@@ -319,7 +319,7 @@ def test_the_overview_says_that_processing_keeps_up(game: Game, config: Postback
     batch(game, timezone.now() - timedelta(seconds=4), accepted=1, state="pending")
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
     assert re.search(r"<dt>Processing delay</dt><dd>[4-9] s</dd>", page)
-    assert "On time</span>Events are processed and conversions sent as they arrive." in page
+    assert "On time</span>: events are processed, and conversions sent, as they arrive." in page
 
 
 def test_the_overview_is_not_green_while_conversions_wait_in_an_outage(
@@ -342,7 +342,7 @@ def test_a_late_digest_has_a_notice_with_its_duration_and_next_step(game: Game, 
     assert item.cause == "Events are stored, but the oldest event has waited 2 h 5 min to be processed."
     assert "Check that a worker and the beat are running" in item.next_step
     page = hub.normalized_html(viewer.get(f"/g/{game.slug}/").content.decode())
-    assert "Behind</span>The oldest event has waited for 2 h 5 min. See what to do above." in page
+    assert "Behind</span>. The oldest event has waited for 2 h 5 min. See what to do above." in page
     assert "On time" not in page
 
 
