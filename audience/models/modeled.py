@@ -5,12 +5,20 @@ from django.db import models
 from audience.database import clock
 from audience.models.attribution import Conversion, Touch
 from audience.models.games import Game
+from audience.models.join_kinds import JoinKind
 
 
 class MatchResult(models.TextChoices):
     MATCHED = "matched", "One visitor could be this player"
     SEVERAL = "several", "Not matched: more than one visitor or player is possible"
     SHARED = "shared", "Not matched: several people use this address"
+
+
+class ModeledMatchQuerySet(models.QuerySet["ModeledMatch"]):
+    def shown(self) -> "ModeledMatchQuerySet":
+        """The matches that pages and programs state: of games that have them enabled, and of launches without a click.
+        The others are not deleted yet."""
+        return self.filter(game__joins__contains=[JoinKind.MODELED], conversion__touch=None)
 
 
 class ModeledMatch(models.Model):
@@ -26,6 +34,8 @@ class ModeledMatch(models.Model):
     result = models.CharField(max_length=8, choices=MatchResult.choices)
     decided_at = models.DateTimeField(default=clock.now)
     checked_at = models.DateTimeField(default=clock.now, help_text="When consent was read last.")
+
+    objects = ModeledMatchQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "modeled matches"

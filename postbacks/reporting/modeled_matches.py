@@ -24,17 +24,14 @@ class ExplainedMatch:
 def with_matches(conversions: QuerySet[Conversion]) -> QuerySet[Conversion]:
     """Return the conversions with everything that `modeled_match_of` reads."""
     return conversions.prefetch_related(
-        Prefetch("modeled_matches", ModeledMatch.objects.select_related("touch").order_by("pk"))
+        Prefetch("modeled_matches", ModeledMatch.objects.shown().select_related("touch").order_by("pk"))
     )
 
 
 def modeled_match_of(conversion: Conversion, *, addresses: bool) -> ExplainedMatch | None:
-    """Return the match of a conversion of `with_matches`; None if there is none.
-
-    A conversion that has a click by now has none: the certain click counts.
-    """
+    """Return the match of a conversion of `with_matches`; None if there is none."""
     row = next(iter(conversion.modeled_matches.all()), None)
-    if row is None or conversion.touch_id is not None:
+    if row is None:
         return None
     result, touch = MatchResult(row.result), row.touch
     if touch is None:

@@ -58,9 +58,9 @@ def launch(player: str = "player-1", *, ip: str = HOME, hours: float = 1, **chan
     return message(**{**fields, "eventTimestamp": ago(hours=hours), **changes})
 
 
-def digest(key: NewKey, *messages: Any) -> None:
+def digest(key: NewKey, *messages: Any, **headers: str) -> None:
     for one in messages:
-        assert send(key, one).json()["rejected"] == 0
+        assert send(key, one, **headers).json()["rejected"] == 0
         queue.drain()
 
 
@@ -190,13 +190,16 @@ def test_a_launch_is_not_matched_without(key: NewKey, visited: Any, launched: An
     assert matches() == {}
 
 
-def test_the_address_is_that_of_the_connection_unless_it_is_a_servers(game: Game, key: NewKey) -> None:
+def test_the_address_is_that_of_the_connection_unless_it_is_a_servers(game: Game, key: NewKey, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
     without = {"context": {**LIBRARY, "os": {"name": "Windows 11"}}}
-    digest(key, visit(ip="127.0.0.1"), launch(**without))
+    # The client has invented the first address.
+    forwarded = {"x-forwarded-for": f"{ELSEWHERE}, {HOME}"}
+    digest(key, visit(), launch(**without), **forwarded)
     assert matches() == MATCHED
     Conversion.objects.all().delete()
     server_key = create_key(game=game, name="Backend", kind=KeyKind.SERVER)
-    digest(server_key, launch("player-2", **without))
+    digest(server_key, launch("player-2", **without), **forwarded)
     assert Conversion.objects.get().reason == "no_click"
     assert matches() == {}
 

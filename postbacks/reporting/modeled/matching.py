@@ -11,8 +11,9 @@ from audience.models import MatchResult
 
 # An address with more visitors, or more players, in the hours is that of a carrier, a school or a café.
 MAX_PEOPLE = 3
-# Visitors of an address that are read for two days and the hours. An address with so many is shared at any time.
-MAX_VISITORS = 50
+# Visitors, and players, of an address that are read for two days and the hours. An address with so many is shared at
+# any time.
+MAX_VISITORS, MAX_PLAYERS = 50, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def decide(
     window = timedelta(hours=hours)
     visits_at, launches_at = _by_address(visits), _by_address(launches)
     busy = {address for address, some in visits_at.items() if len({visit.person_id for visit in some}) >= MAX_VISITORS}
+    busy |= {address for address, some in launches_at.items() if len(some) >= MAX_PLAYERS}
     candidates: dict[Launch, list[Visit]] = {}
     shared: set[Launch] = set()
     for launch in launches:

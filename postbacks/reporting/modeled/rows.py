@@ -6,21 +6,23 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from django.db import connection
 from django.db.models import Min
 
-from audience.models import Conversion, Game, ModeledMatch
+from audience.models import Conversion, Game, ModeledMatch, Touch
 from consent.models import Level
-from postbacks.outbox import consent_levels, conversion_facts
-from postbacks.reporting.modeled.matching import MAX_VISITORS, Launch, Visit
+from postbacks.outbox import consent_levels, conversion_facts, privacy_flags
+from postbacks.reporting.modeled import addresses
+from postbacks.reporting.modeled.matching import MAX_PLAYERS, MAX_VISITORS, Launch, Visit
 from postbacks.reporting.modeled.systems import system_of
 
 # Of a visitor: the newest.
 MAX_CLICKS = 50
 # First launches of players without any click, whose address an ad was clicked from. An address of the event's context
 # is the player's; that of its connection is, unless it came with a server key. `ip` null: the sender opted out. LIMIT
-# forces an index lookup per row.
-LAUNCHES = """
+# forces an index lookup per row. Of an address with very many launches: the newest.
+LAUNCHES = f"""
 WITH launch AS MATERIALIZED (
   SELECT conversion.id, conversion.person_id, conversion.event_at, conversion.context, conversion.properties,
     CASE WHEN conversion.context ? 'ip' THEN conversion.context ->> 'ip'
@@ -35,34 +37,58 @@ WITH launch AS MATERIALIZED (
   WHERE conversion.game_id = %(game)s AND conversion.event_at >= %(since)s AND trigger = 'game_launch'
     AND NOT conversion.test AND touch_id IS NULL AND reason = 'no_click'
     AND NOT EXISTS (SELECT FROM audience_touch AS own WHERE own.person_id = conversion.person_id)
+), compared AS (
+  SELECT launch.*, {addresses.COMPARED.format(column="address")} AS compared FROM launch WHERE address <> ''
+), ranked AS (
+  SELECT *, row_number() OVER (PARTITION BY compared ORDER BY event_at DESC, id DESC) AS number FROM compared
+  WHERE compared IN (
+    SELECT {addresses.COMPARED.format(column="ip")} FROM audience_touch
+    WHERE game_id = %(game)s AND clicked_at >= %(clicked_since)s AND ip <> ''
+  )
 )
-SELECT id, person_id, event_at, address, context -> 'os', context -> 'platform', properties -> 'platform',
-  context ->> 'user_agent'
-FROM launch WHERE address <> '' AND address IN (
-  SELECT ip FROM audience_touch WHERE game_id = %(game)s AND clicked_at >= %(clicked_since)s AND ip <> ''
-)
+SELECT id, person_id, event_at, compared, context -> 'os', context -> 'platform', properties -> 'platform',
+  context -> 'user_agent'
+FROM ranked WHERE number <= %(players)s
 """
-VISITS = """
-SELECT id, person_id, clicked_at, ip, user_agent, EXISTS (
+VISITS = f"""
+SELECT id, person_id, clicked_at, compared, user_agent, EXISTS (
     SELECT FROM audience_conversion AS launch
     WHERE launch.person_id = ranked.person_id AND trigger = 'game_launch' AND NOT launch.test
   )
 FROM (
-  SELECT id, person_id, clicked_at, ip, user_agent,
-    dense_rank() OVER (PARTITION BY ip ORDER BY person_id) AS visitor,
-    row_number() OVER (PARTITION BY ip, person_id ORDER BY clicked_at DESC, id DESC) AS click
-  FROM audience_touch
-  WHERE game_id = %(game)s AND clicked_at >= %(clicked_since)s AND ip = ANY(%(addresses)s) AND NOT is_repeated
+  SELECT id, person_id, clicked_at, compared, user_agent,
+    dense_rank() OVER (PARTITION BY compared ORDER BY person_id) AS visitor,
+    row_number() OVER (PARTITION BY compared, person_id ORDER BY clicked_at DESC, id DESC) AS click
+  FROM (
+    SELECT *, {addresses.COMPARED.format(column="ip")} AS compared FROM audience_touch
+    WHERE game_id = %(game)s AND clicked_at >= %(clicked_since)s AND ip <> '' AND NOT is_repeated
+  ) AS touch
+  WHERE compared = ANY(%(addresses)s)
 ) AS ranked WHERE visitor <= %(visitors)s AND click <= %(clicks)s
+"""
+# The events of clicks that are test traffic, or may state a limited use of their data, with the facts that state it
+# (postbacks/outbox/privacy_flags.py). The day of an event is that of its sender's clock.
+RESTRICTED = """
+SELECT touch.id, event.test, event.context, event.properties FROM audience_touch AS touch
+CROSS JOIN LATERAL (
+  SELECT test, context, properties FROM audience_event AS event
+  WHERE event.game_id = touch.game_id AND event.message_id = touch.message_id
+    AND event.day BETWEEN (touch.clicked_at AT TIME ZONE 'UTC')::date - 1
+      AND (touch.clicked_at AT TIME ZONE 'UTC')::date + 1
+  LIMIT 1
+) AS event
+WHERE touch.game_id = %(game)s AND touch.id = ANY(%(clicks)s)
+  AND (event.test OR concat(event.context, event.properties) ~* 'limited|processing|gpc|privacy|uspstring')
 """
 
 
 def launches_of(game: Game, *, since: datetime) -> list[Launch]:
-    """Return the first launches since then that a click may belong to, in order of time."""
-    rows = _fetch(LAUNCHES, {"game": game.pk, "since": since, "clicked_since": _clicked_since(game, since)})
+    """Return the first launches since then that a click may belong to, in order of time; of busy addresses a part."""
+    params = {"game": game.pk, "since": since, "clicked_since": _clicked_since(game, since), "players": MAX_PLAYERS}
     found = [
-        Launch(pk, person_id, at, address, system_of(*_names(system), platform, stated, user_agent))
-        for pk, person_id, at, address, system, platform, stated, user_agent in rows
+        Launch(pk, person_id, at, address, _system(*map(_json, stated)))
+        for pk, person_id, at, address, *stated in _fetch(LAUNCHES, params)
+        if addresses.is_usable(address)
     ]
     return sorted(found, key=lambda launch: (launch.at, launch.id))
 
@@ -95,14 +121,36 @@ def with_consent(game: Game, launches: Collection[uuid.UUID]) -> set[uuid.UUID]:
 
 
 def clicks_with_consent(game: Game, clicks: Collection[tuple[int, uuid.UUID, datetime]]) -> set[int]:
-    """Return the ids of those of the clicks (id, person, time) that have full consent that was stated or recorded."""
+    """Return the ids of those of the clicks (id, person, time) that have full consent that was stated or recorded, are
+    no test traffic, and whose event states no limited data use."""
     # Levels are read for conversions. What a message with a click states is a decision at the time of the click.
     strict = _strict(game)
     by_key = {
         Conversion(game=strict, person_id=person_id, event_at=at, anonymous_id=""): pk for pk, person_id, at in clicks
     }
     full = _full(list(by_key))
-    return {pk for conversion, pk in by_key.items() if conversion.pk in full}
+    allowed = {pk for conversion, pk in by_key.items() if conversion.pk in full}
+    return allowed - _restricted(game, allowed)
+
+
+def _restricted(game: Game, clicks: Collection[int]) -> set[int]:
+    """Return which of these clicks are test traffic, or have limited data use. Of old ones the event is deleted."""
+    rows = _fetch(RESTRICTED, {"game": game.pk, "clicks": sorted(clicks)}) if clicks else []
+    used = (
+        (pk, is_test, privacy_flags.data_use(*map(_json, stated), always_limited=False))
+        for pk, is_test, *stated in rows
+    )
+    return {pk for pk, is_test, use in used if is_test or (use and use.limited)}
+
+
+def players_with_clicks(game: Game, people: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Return which of these people have an ad click of their own."""
+    return set(Touch.objects.filter(game=game, person__in=people).values_list("person", flat=True))
+
+
+def visitors_with_launches(game: Game, people: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Return which of these people have launched the game."""
+    return set(Conversion.objects.launches().filter(game=game, person__in=people).values_list("person", flat=True))
 
 
 def _full(rows: list[Conversion]) -> set[uuid.UUID]:
@@ -120,9 +168,14 @@ def _clicked_since(game: Game, since: datetime) -> datetime:
     return since - timedelta(hours=game.match_hours)
 
 
-def _names(system: Any) -> tuple[Any, ...]:
-    """Return what a context states as `os`: a text, or an object with a name."""
-    return (system.get("name"),) if isinstance(system, dict) else (system,)
+def _system(stated: Any, *others: Any) -> str:
+    """Return the operating system by the `os` of a context, which is a text or an object with a name, and others."""
+    return system_of(stated.get("name") if isinstance(stated, dict) else stated, *others)
+
+
+def _json(text: str | None) -> Any:
+    """Return a value of jsonb, which Django's cursors return as text."""
+    return None if text is None else orjson.loads(text)
 
 
 def _fetch(query: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ from postbacks.reporting.modeled.matching import Launch, Result, Visit, decide
 # Launches and clicks that arrive later than this after the launch change nothing.
 EXAMINED = timedelta(days=2)
 # Older matches that one run checks, those checked longest ago first.
-MAX_CHECKED = 500
+MAX_CHECKED = 5_000
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext(%s))"
 
 
@@ -82,20 +82,29 @@ def _store(game: Game, wanted: Mapping[uuid.UUID, Result], since: datetime) -> i
 
 
 def _check_oldest(game: Game, since: datetime) -> int:
-    """Delete older matches without consent by now, and of conversions that have a click of their own; return their
-    number."""
-    older = ModeledMatch.objects.filter(game=game, conversion__event_at__lt=since).select_related("conversion", "touch")
-    checked = list(older.order_by("checked_at", "pk")[:MAX_CHECKED])
-    launches = rows.with_consent(game, [row.conversion_id for row in checked])
-    clicks = {(row.touch.pk, row.touch.person_id, row.touch.clicked_at) for row in checked if row.touch}
+    """Delete older matches that would not be made by now; return their number."""
+    older = ModeledMatch.objects.filter(game=game, conversion__event_at__lt=since)
+    selected = older.select_related("touch", "conversion").defer("conversion__context", "conversion__properties")
+    checked = list(selected.order_by("checked_at", "pk")[:MAX_CHECKED])
+    ended = _ended(game, checked)
+    ModeledMatch.objects.filter(game=game, pk__in=[row.pk for row in checked]).update(checked_at=clock.now())
+    return ModeledMatch.objects.filter(game=game, pk__in=ended).delete()[0]
+
+
+def _ended(game: Game, matches: Collection[ModeledMatch]) -> list[int]:
+    """Return the ids of the matches without consent by now, of conversions that count no more or whose player has a
+    click by now, and of visitors who have launched the game by now."""
+    launches = rows.with_consent(game, [row.conversion_id for row in matches])
+    clicks = {(row.touch.pk, row.touch.person_id, row.touch.clicked_at) for row in matches if row.touch}
     allowed = rows.clicks_with_consent(game, clicks)
-    ended = [
+    clicking = rows.players_with_clicks(game, {row.conversion.person_id for row in matches})
+    playing = rows.visitors_with_launches(game, {person_id for _, person_id, _ in clicks})
+    return [
         row.pk
-        for row in checked
+        for row in matches
         if row.conversion_id not in launches
         or row.conversion.touch_id is not None
         or row.conversion.reason != Reason.NO_CLICK
-        or (row.touch is not None and (row.touch.pk not in allowed or row.touch.person_id == row.conversion.person_id))
+        or row.conversion.person_id in clicking
+        or (row.touch is not None and (row.touch.pk not in allowed or row.touch.person_id in playing))
     ]
-    ModeledMatch.objects.filter(pk__in=[row.pk for row in checked]).update(checked_at=clock.now())
-    return ModeledMatch.objects.filter(pk__in=ended).delete()[0]
