@@ -114,9 +114,10 @@ def taken_visitors(game: Game, visits: Collection[Visit], *, before: datetime) -
 
 def with_consent(game: Game, launches: Collection[uuid.UUID]) -> set[uuid.UUID]:
     """Return which of these launches have full consent that was stated or recorded, and no limited data use."""
-    rows = list(Conversion.objects.filter(game=game, pk__in=launches))
+    strict, columns = _strict(game), ("person", "event_at", "anonymous_id", "consent_level", "properties", "context")
+    rows = list(Conversion.objects.filter(game=game, pk__in=launches).only("game", *columns))
     for row in rows:
-        row.game = _strict(game)
+        row.game = strict
     return _full([row for row in rows if not conversion_facts.is_limited(row)])
 
 
