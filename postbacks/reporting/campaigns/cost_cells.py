@@ -24,6 +24,8 @@ EXCEL_NUMBER = re.compile(r"[34567]\d{4}(\.\d+)?")
 DECIMAL_SIGN = re.compile(r"([.,])(?:\d{1,2}|\d{4,})\D*$")
 THOUSANDS = re.compile(r"[1-9]\d{0,2},\d{3}")
 TOTALS = re.compile(r"(grand )?totals?\b|gesamt|summe\b", re.IGNORECASE)
+# A count with thousands separators.
+GROUPED = re.compile(r"\d{1,3}(?:[\s,.'’]\d{3})+")
 NO_NUMBER = {"", "-", "–", "--"}
 
 
@@ -140,7 +142,8 @@ def read_count(text: str, name: str) -> int | None:
     """Return a number of clicks or impressions; None without one."""
     if text in NO_NUMBER:
         return None
-    digits = re.sub(r"[\s,.'’](?=\d{3}(\D|$))", "", text).removesuffix(".0")
+    whole = text.removesuffix(".0")
+    digits = re.sub(r"\D", "", whole) if GROUPED.fullmatch(whole) else whole
     if not (digits.isascii() and digits.isdigit()) or int(digits[:20]) > MAX_COUNT:
         raise ValueError(f"{quoted(text)} is not a number of {name}.")
     return int(digits)

@@ -33,7 +33,8 @@ SAMPLE = (
     "2026-11-01,tiktok,autumn,120.50,USD,310,20400\r\n2026-11-01,reddit,autumn,80,USD,,\r\n"
 )
 # Excel writes the delimiter before the columns, or reads it there.
-DELIMITER_LINE = re.compile(r"\ufeff?\s*sep=(.)\r?\n")
+DELIMITER_LINE = re.compile(r"\s*sep=(.)\n")
+DELIMITERS = ",;\t"
 
 Mapped = Mapping[str, int]
 
@@ -77,12 +78,17 @@ def decoded(content: bytes) -> str:
         raise CostsRefused("The file is not in UTF-8. Save it as “CSV UTF-8”.") from None
 
 
-def read_file(text: str) -> CostFile:
-    """Read a CSV file with commas, semicolons or tabs. Raises CostsRefused."""
-    text = text.lstrip("\ufeff")
+def with_newlines(text: str) -> str:
+    """Return the text with line feeds. Excel for Mac can end lines with a carriage return alone."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_file(text: str, *, delimiter: str = "") -> CostFile:
+    """Read a CSV file with commas, semicolons or tabs, by default those of its first line. Raises CostsRefused."""
+    text = with_newlines(text.lstrip("\ufeff"))
     stated = DELIMITER_LINE.match(text)
     first = text.partition("\n")[0]
-    delimiter = stated[1] if stated else max(",;\t", key=first.count)
+    delimiter = stated[1] if stated else delimiter or max(DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     try:
         lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]

@@ -4,10 +4,14 @@ Steam's page is partner.steamgames.com/apps/utmtrafficstats/<app>. The names of 
 versions of that page, such as "Keyword" for "UTM Term", and differ in upper and lower case.
 """
 
+import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
+from audience.database import clock
 from audience.models import Game
 from postbacks.models import SteamVisits
 from postbacks.models.campaigns import MAX_NAME_LENGTH
@@ -17,7 +21,7 @@ from postbacks.reporting.campaigns.cost_files import CostFile, CostsRefused
 WORDS = ("campaign", "source", "medium", "content", "term")
 COUNTS = ("visits", "trusted_visits", "tracked_visits", "wishlists", "purchases", "activations")
 REQUIRED = ("date", "campaign", "visits")
-# How the columns are named, in lower case and without "UTM".
+# How the columns are named, in lower case. Those of WORDS may begin with "UTM", and then count before others.
 ALIASES = {
     "date": ("date", "day"),
     "campaign": ("campaign", "campaign name"),
@@ -60,10 +64,11 @@ class ReadVisits:
 
 
 def read_file(text: str) -> CostFile:
-    """Return the lines below the names of the columns. Raises CostsRefused, also without a required column."""
+    """Return the lines below the names of the columns. Raises CostsRefused, also without a required column, or with two
+    of the same name."""
     if text.lstrip("\ufeff \r\n").startswith("<"):
         raise CostsRefused("This is a web page, not a CSV file. Sign in to Steamworks and download the file again.")
-    file = cost_files.read_file(text)
+    file = cost_files.read_file(text, delimiter=_delimiter(text))
     above = [(0, file.header), *file.lines[:MAX_LINES_ABOVE]]
     number = next((number for number, (_, cells) in enumerate(above) if not _missing(columns_of(cells))), 0)
     header = [cell.strip() for cell in above[number][1]]
@@ -71,6 +76,8 @@ def read_file(text: str) -> CostFile:
         named = " and ".join(f"“{LABELS[name]}”" for name in missing)
         column = f"column{'s' if len(missing) > 1 else ''} {named}"
         raise CostsRefused(f"The file has no {column}. Download the daily data of UTM analytics in Steamworks.")
+    if twice := _twice(header):
+        raise CostsRefused(f"The file has the column “{twice}” twice. Download the file again and upload it unchanged.")
     lines = file.lines[number:]
     if not lines:
         raise CostsRefused("The file has no lines below the names of the columns.")
@@ -81,10 +88,31 @@ def columns_of(header: Sequence[str]) -> dict[str, int]:
     """Return {column: its position in the file} of the columns that are found by their names."""
     names = [_bare(name) for name in header]
     found = {
-        column: next((names.index(alias) for alias in aliases if alias in names), -1)
-        for column, aliases in ALIASES.items()
+        column: next((names.index(alias) for alias in _aliases(column) if alias in names), -1) for column in ALIASES
     }
     return {column: position for column, position in found.items() if position >= 0}
+
+
+def _aliases(column: str) -> tuple[str, ...]:
+    named = ALIASES[column]
+    return (*(f"utm {name}" for name in named), *named) if column in WORDS else named
+
+
+def _twice(header: Sequence[str]) -> str:
+    """Return the name of a column that is read and that the file has twice; '' without one."""
+    names = [_bare(name) for name in header]
+    return next((header[place] for place in columns_of(header).values() if names.count(names[place]) > 1), "")
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter of the line with the names of the columns, which may stand below lines with others; ''
+    without that line."""
+    lines = io.StringIO(cost_files.with_newlines(text.lstrip("\ufeff")))
+    for line in itertools.islice((line for line in lines if line.strip()), MAX_LINES_ABOVE + 1):
+        for delimiter in cost_files.DELIMITERS:
+            if not _missing(columns_of([cell.strip(' "\n') for cell in line.split(delimiter)])):
+                return delimiter
+    return ""
 
 
 def read_rows(game: Game, file: CostFile) -> ReadVisits:
@@ -99,7 +127,7 @@ def read_rows(game: Game, file: CostFile) -> ReadVisits:
             totals += 1
             continue
         try:
-            row = _row(game, cells, columns, day_first)
+            row = _row(game, cells, columns, width=len(file.header), day_first=day_first)
             _add(rows, row)
         except ValueError as problem:
             errors.append((number, str(problem)))
@@ -107,7 +135,7 @@ def read_rows(game: Game, file: CostFile) -> ReadVisits:
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\s_]+", " ", name.lower()).strip().removeprefix("utm ")
+    return re.sub(r"[\s_]+", " ", name.lower()).strip()
 
 
 def _missing(columns: Mapping[str, int]) -> list[str]:
@@ -119,9 +147,18 @@ def _cell(cells: Sequence[str], columns: Mapping[str, int], column: str) -> str:
     return cells[place].strip() if 0 <= place < len(cells) else ""
 
 
-def _row(game: Game, cells: Sequence[str], columns: Mapping[str, int], day_first: bool | None) -> SteamVisits:
-    """Return the row of a line. Raises ValueError with the problem."""
+def _row(
+    game: Game, cells: Sequence[str], columns: Mapping[str, int], *, width: int, day_first: bool | None
+) -> SteamVisits:
+    """Return the row of a line of a file with `width` columns. Raises ValueError with the problem."""
+    if any(cell.strip() for cell in cells[width:]):
+        raise ValueError("The line has more cells than the line with the names of the columns.")
     day = cost_cells.read_day(_cell(cells, columns, "date"), day_first)
+    # A day that has begun somewhere.
+    if day > (clock.now() + timedelta(days=1)).date():
+        raise ValueError(f"{day} is in the future.")
+    if not _cell(cells, columns, "visits"):
+        raise ValueError("The number of visits is missing.")
     words = {name: _cell(cells, columns, name) for name in WORDS}
     long = next((name for name, word in words.items() if len(word) > MAX_NAME_LENGTH), "")
     if long or sum(len(word.encode()) for word in words.values()) > MAX_WORDS_BYTES:
