@@ -11,8 +11,9 @@ NOT_PUBLIC = (
     *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),
     *("224.0.0.0/3", "::/127", "fc00::/7", "fe80::/10", "ff00::/8"),
 )
-# The bits of an address that a sender sets to 0 to store it without the person: the last byte, or the interface.
-MASKED_BITS = {4: 8, 6: 64}
+# The bits of an address, by its version, that a sender sets to 0 to store it without the person: the last byte, or the
+# interface.
+MASKED_BITS: dict[int, int] = {4: 8, 6: 64}
 # An SQL expression of the form in which addresses are compared. A dual-stack socket writes ::ffff:203.0.113.9.
 COMPARED = "regexp_replace(lower(btrim({column})), '^::ffff:(?=[0-9.]+$)', '')"
 
@@ -24,4 +25,4 @@ def is_usable(text: str) -> bool:
 
 
 def _is_masked(address: Address) -> bool:
-    return int(address) % 2 ** MASKED_BITS[address.version] == 0
+    return int(address) % (1 << MASKED_BITS[address.version]) == 0
