@@ -33,6 +33,6 @@ def figures_of(game: Game) -> list[KindFigures]:
 def modeled_figures_of(game: Game) -> list[tuple[MatchResult, int]]:
     """Return how many first launches of the last DAYS days have each result of a modeled match."""
     since = clock.now() - timedelta(days=DAYS)
-    recent = ModeledMatch.objects.shown().filter(game=game, conversion__event_at__gte=since)
+    recent = ModeledMatch.objects.shown().filter(game=game, launched_at__gte=since)
     numbers = dict(recent.order_by().values_list("result").annotate(number=Count("pk")))
     return [(result, numbers.get(result, 0)) for result in MatchResult]

@@ -31,6 +31,7 @@ class ModeledMatch(models.Model):
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     conversion = models.ForeignKey(Conversion, on_delete=models.CASCADE, related_name="modeled_matches")
     touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    launched_at = models.DateTimeField(help_text="The time of the launch, as in its conversion.")
     result = models.CharField(max_length=8, choices=MatchResult.choices)
     decided_at = models.DateTimeField(default=clock.now)
     checked_at = models.DateTimeField(default=clock.now, help_text="When consent was read last.")
@@ -40,8 +41,12 @@ class ModeledMatch(models.Model):
     class Meta:
         verbose_name_plural = "modeled matches"
         constraints = [models.UniqueConstraint(fields=["game", "conversion"], name="one_modeled_match_per_launch")]
-        # The matches whose consent was read longest ago.
-        indexes = [models.Index(fields=["game", "checked_at"], name="modeled_match_oldest")]
+        indexes = [
+            # The matches whose consent was read longest ago.
+            models.Index(fields=["game", "checked_at"], name="modeled_match_oldest"),
+            # The figures of a period, and the matches that are decided again.
+            models.Index(fields=["game", "launched_at"], name="modeled_match_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.result} for conversion {self.conversion_id}"

@@ -339,6 +339,7 @@ def age(days: int) -> None:
     """Let everything be older by so many days."""
     earlier = timedelta(days=days)
     Conversion.objects.update(event_at=F("event_at") - earlier)
+    ModeledMatch.objects.update(launched_at=F("launched_at") - earlier)
     Touch.objects.update(clicked_at=F("clicked_at") - earlier)
     ConsentDecision.objects.update(decided_at=F("decided_at") - earlier)
 

@@ -16,7 +16,7 @@ JOIN audience_conversion AS conversion ON conversion.id = matched.conversion_id
 JOIN audience_touch AS touch ON touch.id = matched.touch_id
 JOIN audience_game AS game ON game.id = matched.game_id AND 'modeled' = ANY(game.joins)
 WHERE matched.game_id = %(game)s AND matched.result = 'matched' AND conversion.touch_id IS NULL
-  AND conversion.event_at >= %(start)s AND conversion.event_at < %(end)s
+  AND matched.launched_at >= %(start)s AND matched.launched_at < %(end)s
 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 """
 

@@ -106,9 +106,9 @@ def visits_of(game: Game, launches: Collection[Launch], *, since: datetime) -> l
 def taken_visitors(game: Game, visits: Collection[Visit], *, before: datetime) -> dict[uuid.UUID, datetime]:
     """Return {visitor: time of the first launch before that time that is matched with a click of this visitor}."""
     matched = ModeledMatch.objects.filter(
-        game=game, touch__person__in={visit.person_id for visit in visits}, conversion__event_at__lt=before
+        game=game, touch__person__in={visit.person_id for visit in visits}, launched_at__lt=before
     )
-    times = matched.values_list("touch__person").annotate(at=Min("conversion__event_at")).order_by()
+    times = matched.values_list("touch__person").annotate(at=Min("launched_at")).order_by()
     return dict(times)
 
 

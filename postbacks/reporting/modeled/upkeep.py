@@ -58,22 +58,33 @@ def _decide_newest(game: Game, since: datetime) -> int:
 
     taken = rows.taken_visitors(game, visits, before=since)
     wanted = decide(launches, visits, hours=game.match_hours, consenting=consenting, since=since, taken=taken)
-    return _store(game, wanted, since)
+    return _store(game, wanted, {launch.id: launch.at for launch in launches}, since)
 
 
-def _store(game: Game, wanted: Mapping[uuid.UUID, Result], since: datetime) -> int:
-    """Store these results in place of those of launches since then; return how many rows changed."""
-    stored = ModeledMatch.objects.filter(game=game, conversion__event_at__gte=since)
+def _store(game: Game, wanted: Mapping[uuid.UUID, Result], times: Mapping[uuid.UUID, datetime], since: datetime) -> int:
+    """Store these results in place of those of launches since then; return how many rows changed.
+
+    `times` has the time of each launch.
+    """
+    stored = ModeledMatch.objects.filter(game=game, launched_at__gte=since)
     unchanged = {
         row.conversion_id
         for row in stored
         if (found := wanted.get(row.conversion_id)) and (found.result, found.touch_id) == (row.result, row.touch_id)
     }
-    deleted = stored.exclude(conversion__in=unchanged).delete()[0]
+    ended = [row.pk for row in stored if row.conversion_id not in unchanged]
+    deleted = ModeledMatch.objects.filter(game=game, pk__in=ended).delete()[0] if ended else 0
     now = clock.now()
-    times = {"decided_at": now, "checked_at": now}
+    decided = {"decided_at": now, "checked_at": now}
     new = [
-        ModeledMatch(game=game, conversion_id=pk, touch_id=found.touch_id, result=found.result, **times)
+        ModeledMatch(
+            game=game,
+            conversion_id=pk,
+            touch_id=found.touch_id,
+            launched_at=times[pk],
+            result=found.result,
+            **decided,
+        )
         for pk, found in wanted.items()
         if pk not in unchanged
     ]
@@ -83,7 +94,7 @@ def _store(game: Game, wanted: Mapping[uuid.UUID, Result], since: datetime) -> i
 
 def _check_oldest(game: Game, since: datetime) -> int:
     """Delete older matches that would not be made by now; return their number."""
-    older = ModeledMatch.objects.filter(game=game, conversion__event_at__lt=since)
+    older = ModeledMatch.objects.filter(game=game, launched_at__lt=since)
     selected = older.select_related("touch", "conversion").defer("conversion__context", "conversion__properties")
     checked = list(selected.order_by("checked_at", "pk")[:MAX_CHECKED])
     ended = _ended(game, checked)
