@@ -9,7 +9,7 @@ from audience.database import bulk, clock
 from audience.digest import conversions, earlier_activity, orders, repeated_clicks, touches
 from audience.digest.event_ids import is_id
 from audience.digest.identity import ResolvedPlayers
-from audience.models import Conversion, Event, Game, Identity, Owners, Reason, Touch
+from audience.models import Conversion, Event, Game, Identity, JoinKind, ModeledMatch, Owners, Reason, Touch
 
 # How long a conversion without a click can still be attributed, to a click that arrives late or comes with a merge.
 LATE_CLICK_PERIOD = timedelta(days=7)
@@ -87,4 +87,8 @@ def _decide(game: Game, to_decide: Sequence[Conversion], *, newly_counted: Conta
             conversion.fanned_out_at = None
             changed.append(conversion)
     bulk.update(changed, ["touch", "reason", "fanned_out_at"])
+    if JoinKind.MODELED in game.joins:
+        # A click of the player replaces the estimate.
+        attributed = [conversion.pk for conversion in changed if conversion.touch]
+        ModeledMatch.objects.filter(game=game, conversion__in=attributed).delete()
     return {conversion.pk for conversion in changed}

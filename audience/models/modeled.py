@@ -16,9 +16,8 @@ class MatchResult(models.TextChoices):
 
 class ModeledMatchQuerySet(models.QuerySet["ModeledMatch"]):
     def shown(self) -> "ModeledMatchQuerySet":
-        """The matches that pages and programs state: of games that have them enabled, and of launches without a click.
-        The others are not deleted yet."""
-        return self.filter(game__joins__contains=[JoinKind.MODELED], conversion__touch=None)
+        """The matches that pages and programs state: of games that have them enabled. Others are not deleted yet."""
+        return self.filter(game__joins__contains=[JoinKind.MODELED])
 
 
 class ModeledMatch(models.Model):
@@ -32,6 +31,9 @@ class ModeledMatch(models.Model):
     conversion = models.ForeignKey(Conversion, on_delete=models.CASCADE, related_name="modeled_matches")
     touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     launched_at = models.DateTimeField(help_text="The time of the launch, as in its conversion.")
+    # Of the click, as the pages of campaigns name them; '' without one. Figures read no other table.
+    network = models.CharField(max_length=16, blank=True, default="", db_default="")
+    campaign = models.TextField(blank=True, default="", db_default="")
     result = models.CharField(max_length=8, choices=MatchResult.choices)
     decided_at = models.DateTimeField(default=clock.now)
     checked_at = models.DateTimeField(default=clock.now, help_text="When consent was read last.")

@@ -31,7 +31,7 @@ def with_matches(conversions: QuerySet[Conversion]) -> QuerySet[Conversion]:
 def modeled_match_of(conversion: Conversion, *, addresses: bool) -> ExplainedMatch | None:
     """Return the match of a conversion of `with_matches`; None if there is none."""
     row = next(iter(conversion.modeled_matches.all()), None)
-    if row is None:
+    if row is None or conversion.touch_id is not None:
         return None
     result, touch = MatchResult(row.result), row.touch
     if touch is None:

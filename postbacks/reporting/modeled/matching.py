@@ -29,7 +29,10 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A paid click. `is_player`: its person has launched the game, so that the click is not another player's."""
+    """A paid click. `is_player`: its person has launched the game, so that the click is not another player's.
+
+    `campaign` is its name, '' without one.
+    """
 
     touch_id: int
     person_id: uuid.UUID
@@ -37,6 +40,8 @@ class Visit:
     address: str
     system: str
     is_player: bool
+    network: str = ""
+    campaign: str = ""
 
 
 @dataclass(frozen=True, slots=True)

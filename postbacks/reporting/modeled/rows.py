@@ -54,9 +54,9 @@ VISITS = f"""
 SELECT id, person_id, clicked_at, compared, user_agent, EXISTS (
     SELECT FROM audience_conversion AS launch
     WHERE launch.person_id = ranked.person_id AND trigger = 'game_launch' AND NOT launch.test
-  )
+  ), network, audience_campaign_name(campaign)
 FROM (
-  SELECT id, person_id, clicked_at, compared, user_agent,
+  SELECT id, person_id, clicked_at, compared, user_agent, network, campaign,
     dense_rank() OVER (PARTITION BY compared ORDER BY person_id) AS visitor,
     row_number() OVER (PARTITION BY compared, person_id ORDER BY clicked_at DESC, id DESC) AS click
   FROM (
@@ -98,8 +98,8 @@ def visits_of(game: Game, launches: Collection[Launch], *, since: datetime) -> l
     params = {"game": game.pk, "clicked_since": _clicked_since(game, since), "visitors": MAX_VISITORS}
     params |= {"addresses": sorted({launch.address for launch in launches}), "clicks": MAX_CLICKS}
     return [
-        Visit(pk, person_id, at, address, system_of(user_agent), is_player)
-        for pk, person_id, at, address, user_agent, is_player in (_fetch(VISITS, params) if launches else [])
+        Visit(pk, person_id, at, address, system_of(user_agent), *others)
+        for pk, person_id, at, address, user_agent, *others in (_fetch(VISITS, params) if launches else [])
     ]
 
 

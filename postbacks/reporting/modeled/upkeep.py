@@ -2,7 +2,7 @@
 arrival does not matter, and of older ones a part is checked for consent."""
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -58,38 +58,42 @@ def _decide_newest(game: Game, since: datetime) -> int:
 
     taken = rows.taken_visitors(game, visits, before=since)
     wanted = decide(launches, visits, hours=game.match_hours, consenting=consenting, since=since, taken=taken)
-    return _store(game, wanted, {launch.id: launch.at for launch in launches}, since)
+    times, clicks = {launch.id: launch.at for launch in launches}, {visit.touch_id: visit for visit in visits}
+    return _store(game, [_row(game, pk, times[pk], found, clicks) for pk, found in wanted.items()], since)
 
 
-def _store(game: Game, wanted: Mapping[uuid.UUID, Result], times: Mapping[uuid.UUID, datetime], since: datetime) -> int:
-    """Store these results in place of those of launches since then; return how many rows changed.
+def _row(
+    game: Game, conversion_id: uuid.UUID, launched_at: datetime, found: Result, clicks: Mapping[int, Visit]
+) -> ModeledMatch:
+    """`clicks` are those by their ids."""
+    visit = clicks[found.touch_id] if found.touch_id else None
+    return ModeledMatch(
+        game=game,
+        conversion_id=conversion_id,
+        touch_id=found.touch_id,
+        launched_at=launched_at,
+        network=visit.network if visit else "",
+        campaign=visit.campaign if visit else "",
+        result=found.result,
+    )
 
-    `times` has the time of each launch.
-    """
-    stored = ModeledMatch.objects.filter(game=game, launched_at__gte=since)
-    unchanged = {
-        row.conversion_id
-        for row in stored
-        if (found := wanted.get(row.conversion_id)) and (found.result, found.touch_id) == (row.result, row.touch_id)
-    }
-    ended = [row.pk for row in stored if row.conversion_id not in unchanged]
-    deleted = ModeledMatch.objects.filter(game=game, pk__in=ended).delete()[0] if ended else 0
+
+def _store(game: Game, wanted: Sequence[ModeledMatch], since: datetime) -> int:
+    """Store these matches in place of those of launches since then; return how many rows changed."""
+    stored = {_facts(row): row.pk for row in ModeledMatch.objects.filter(game=game, launched_at__gte=since)}
+    new = [row for row in wanted if stored.pop(_facts(row), None) is None]
+    deleted = ModeledMatch.objects.filter(game=game, pk__in=stored.values()).delete()[0] if stored else 0
     now = clock.now()
-    decided = {"decided_at": now, "checked_at": now}
-    new = [
-        ModeledMatch(
-            game=game,
-            conversion_id=pk,
-            touch_id=found.touch_id,
-            launched_at=times[pk],
-            result=found.result,
-            **decided,
-        )
-        for pk, found in wanted.items()
-        if pk not in unchanged
-    ]
+    for row in new:
+        row.decided_at = row.checked_at = now
     ModeledMatch.objects.bulk_create(new)
-    return deleted + len(new)
+    # A click that was attributed meanwhile has deleted no row that was not stored yet.
+    attributed = ModeledMatch.objects.filter(pk__in=[row.pk for row in new], conversion__touch__isnull=False)
+    return deleted + len(new) + (attributed.delete()[0] if new else 0)
+
+
+def _facts(row: ModeledMatch) -> tuple[object, ...]:
+    return row.conversion_id, row.touch_id, row.result, row.launched_at, row.network, row.campaign
 
 
 def _check_oldest(game: Game, since: datetime) -> int:
