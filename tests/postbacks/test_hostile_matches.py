@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 
 from audience.games.keys import NewKey
-from audience.models import Conversion, Game, Person, Role
+from audience.models import Conversion, Game, ModeledMatch, Person, Role
 from postbacks.reporting.modeled import rows
 from postbacks.reporting.modeled.matching import MAX_PLAYERS, Result
 from tests import hub
 from tests.audience.immutable import LIBRARY, alias
+from tests.management_api import game_api
 from tests.postbacks.test_modeled_matches import (
     HOME,
     MATCHED,
@@ -160,3 +161,44 @@ def test_the_count_of_matches_is_without_launches_that_have_a_click_by_now(game:
     page = hub.normalized_html(hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/joins/").content.decode())
     section = page.partition('id="modeled"')[2].partition("</section>")[0]
     assert section.count('class="number">0</td>') == 3
+
+
+def test_a_click_without_tags_and_one_that_gets_them_later_are_counted_by_their_names(game: Game, key: NewKey) -> None:
+    page = visit()
+    bare = {**page["context"], "pageUrl": "https://mygame.com/?ttclid=click-of-browser-1"}
+    digest(key, {**page, "context": bare}, launch())
+    assert matches() == MATCHED
+    viewer = hub.member(game, Role.VIEWER)
+
+    def shown() -> str:
+        html = hub.normalized_html(viewer.get(f"/g/{game.slug}/campaigns/").content.decode())
+        return html.partition('id="modeled-title"')[2].partition("</section>")[0]
+
+    assert "(not named)" in shown()
+    digest(key, visit(hours=2.5))
+    assert matches() == MATCHED
+    assert "autumn" in shown()
+    assert "(not named)" not in shown()
+
+
+def test_viewers_see_no_address_in_the_click_id_of_a_match(game: Game, key: NewKey) -> None:
+    page = visit()
+    digest(key, {**page, "context": {**page["context"], "pageUrl": "https://mygame.com/?ttclid=ada@example.com"}})
+    digest(key, launch())
+    assert matches() == {"player-1": ("matched", "ada@example.com")}
+    path = f"games/{game.slug}/conversions/{Conversion.objects.get().pk}"
+    ids = [
+        game_api(game, role).get(path).json()["modeled_match"]["click"]["click_id"]
+        for role in (Role.VIEWER, Role.MARKETER)
+    ]
+    assert ids == ["a…@example.com", "ada@example.com"]
+    page_of_viewer = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/conversions/{Conversion.objects.get().pk}/")
+    assert "ada@example.com" not in page_of_viewer.content.decode()
+
+
+def test_a_click_of_the_player_deletes_the_match_with_its_attribution(game: Game, key: NewKey) -> None:
+    digest(key, visit(), launch())
+    assert matches() == MATCHED
+    digest(key, alias("browser-1", "player-1"))
+    assert Conversion.objects.get().touch is not None
+    assert not ModeledMatch.objects.exists()

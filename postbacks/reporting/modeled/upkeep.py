@@ -2,7 +2,7 @@
 arrival does not matter, and of older ones a part is checked for consent."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -34,17 +34,19 @@ def match_launches() -> int:
     return ended + sum(changed)
 
 
-@transaction.atomic
 def _match_game(game_id: int) -> int:
     """Decide the matches of a game; return how many rows changed, 0 if another worker decides them."""
+    # Two transactions, each of which writes last: the digest and erasures wait for rows that were written.
+    return sum(_with_lock(game_id, step) for step in (_decide_newest, _check_oldest))
+
+
+@transaction.atomic
+def _with_lock(game_id: int, step: Callable[[Game, datetime], int]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(TRY_LOCK, [f"modeled matches of game {game_id}"])
         is_locked: bool = cursor.fetchone()[0]
     game = Game.objects.filter(pk=game_id, joins__contains=[JoinKind.MODELED]).first()
-    if game is None or not is_locked:
-        return 0
-    since = clock.now() - EXAMINED
-    return _decide_newest(game, since) + _check_oldest(game, since)
+    return step(game, clock.now() - EXAMINED) if game and is_locked else 0
 
 
 def _decide_newest(game: Game, since: datetime) -> int:
