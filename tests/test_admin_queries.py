@@ -166,7 +166,7 @@ def one_more_of_everything(number: int) -> None:
     Join.objects.create(**joined, kind="steam", key=f"steam:{number}")
     ClaimCode.objects.create(**joined, digest=f"{number:064}", expires_at=now)
     launched = factories.conversion(factories.person(game), trigger="game_launch")
-    ModeledMatch.objects.create(game=game, conversion=launched, result="shared")
+    ModeledMatch.objects.create(game=game, conversion=launched, launched_at=launched.event_at, result="shared")
     UncountedBatches.objects.create(game=game, batch_ids=[number])
     said = {"title": "No beat", "sentence": "No beat has reported.", "next_step": "Start the beat."}
     ServerTrouble.objects.create(kind="no_beat", began_at=now, seen_at=now, ended_at=now, next_mail_at=now, **said)

@@ -263,7 +263,10 @@ def _campaigns(game: Game) -> None:
         factories.conversion(person, touch=touch, properties={"value": 1200, "currency": currency})
     refresh.refresh()
     launched = factories.conversion(factories.person(game), trigger="game_launch", properties={})
-    ModeledMatch.objects.create(game=game, conversion=launched, touch=touch, result="matched")
+    game.joins = [*game.joins, "modeled"]
+    game.save(update_fields=["joins"])
+    facts = {"launched_at": launched.event_at, "network": touch.network, "campaign": LONG}
+    ModeledMatch.objects.create(game=game, conversion=launched, touch=touch, result="matched", **facts)
     day = timezone.now().date()
     row = AdCost(game=game, day=day, network="tiktok", campaign=LONG, spend=120, currency="USD")
     unmatched = AdCost(game=game, day=day, network="reddit", campaign=f"Unseen {LONG}"[:200], spend=7, currency="USD")
