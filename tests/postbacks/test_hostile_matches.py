@@ -1,13 +1,17 @@
 """Modeled matches against hostile and odd senders: addresses that name nobody, test traffic, late facts, and cost."""
 
+import threading
+import time
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from audience.games.keys import NewKey
-from audience.models import Conversion, Game, ModeledMatch, Person, Role
-from postbacks.reporting.modeled import rows
+from audience.models import Conversion, FailedWork, Game, ModeledMatch, Person, Role, Touch
+from postbacks.reporting.modeled import rows, upkeep
 from postbacks.reporting.modeled.matching import MAX_PLAYERS, Result
 from tests import hub
 from tests.audience.immutable import LIBRARY, alias
@@ -202,3 +206,31 @@ def test_a_click_of_the_player_deletes_the_match_with_its_attribution(game: Game
     digest(key, alias("browser-1", "player-1"))
     assert Conversion.objects.get().touch is not None
     assert not ModeledMatch.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("model", [Touch, Conversion])
+def test_a_click_or_launch_that_is_deleted_meanwhile_fails_no_run(game: Game, key: NewKey, model: Any) -> None:
+    """Merges and erasures delete rows all the time, and a run takes seconds."""
+    digest(key, visit(), launch(), visit("browser-2", ip="203.0.113.50"), launch("player-2", ip="203.0.113.50"))
+
+    def match() -> None:
+        upkeep.match_launches()
+        connection.close()
+
+    thread = threading.Thread(target=match)
+    with transaction.atomic():
+        # A fast deletion by SQL, since the row has no match yet.
+        model.objects.order_by("pk").filter(person__identities__value__in=["browser-1", "player-1"]).delete()
+        thread.start()
+        with connection.cursor() as cursor:
+            for _ in range(200):
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if cursor.fetchone()[0]:
+                    break
+                time.sleep(0.05)
+            else:
+                pytest.fail("The run did not wait for the deletion.")
+    thread.join()
+    assert not FailedWork.objects.exists()
+    assert [row.conversion.user_id for row in ModeledMatch.objects.select_related("conversion")] == ["player-2"]

@@ -80,6 +80,8 @@ CROSS JOIN LATERAL (
 WHERE touch.game_id = %(game)s AND touch.id = ANY(%(clicks)s)
   AND (event.test OR concat(event.context, event.properties) ~* 'limited|processing|gpc|privacy|uspstring')
 """
+# A row that is being deleted is waited for, and left out. KEY SHARE delays nothing but deletions.
+LOCK = "SELECT id FROM {table} WHERE game_id = %(game)s AND id = ANY(%(ids)s) ORDER BY id FOR KEY SHARE"
 
 
 def launches_of(game: Game, *, since: datetime) -> list[Launch]:
@@ -142,6 +144,12 @@ def _restricted(game: Game, clicks: Collection[int]) -> set[int]:
         for pk, is_test, *stated in rows
     )
     return {pk for pk, is_test, use in used if is_test or (use and use.limited)}
+
+
+def lock_present(model: type[Conversion | Touch], game: Game, ids: Collection[Any]) -> set[Any]:
+    """Lock the rows with these ids against deletion, and return the ids of those that are not deleted yet."""
+    query = LOCK.format(table=model._meta.db_table)
+    return {pk for (pk,) in _fetch(query, {"game": game.pk, "ids": list(ids)})} if ids else set()
 
 
 def players_with_clicks(game: Game, people: Collection[uuid.UUID]) -> set[uuid.UUID]:

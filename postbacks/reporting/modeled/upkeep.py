@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from audience.background import isolation
 from audience.database import clock
-from audience.models import Game, JoinKind, ModeledMatch, Queue, Reason
+from audience.models import Conversion, Game, JoinKind, ModeledMatch, Queue, Reason, Touch
 from postbacks.reporting.modeled import rows
 from postbacks.reporting.modeled.matching import Launch, Result, Visit, decide
 
@@ -83,7 +83,7 @@ def _row(
 def _store(game: Game, wanted: Sequence[ModeledMatch], since: datetime) -> int:
     """Store these matches in place of those of launches since then; return how many rows changed."""
     stored = {_facts(row): row.pk for row in ModeledMatch.objects.filter(game=game, launched_at__gte=since)}
-    new = [row for row in wanted if stored.pop(_facts(row), None) is None]
+    new = _present(game, [row for row in wanted if stored.pop(_facts(row), None) is None])
     deleted = ModeledMatch.objects.filter(game=game, pk__in=stored.values()).delete()[0] if stored else 0
     now = clock.now()
     for row in new:
@@ -92,6 +92,13 @@ def _store(game: Game, wanted: Sequence[ModeledMatch], since: datetime) -> int:
     # A click that was attributed meanwhile has deleted no row that was not stored yet.
     attributed = ModeledMatch.objects.filter(pk__in=[row.pk for row in new], conversion__touch__isnull=False)
     return deleted + len(new) + (attributed.delete()[0] if new else 0)
+
+
+def _present(game: Game, matches: Sequence[ModeledMatch]) -> list[ModeledMatch]:
+    """Return the matches whose launch and click were not deleted since they were read, and lock these."""
+    launches = rows.lock_present(Conversion, game, {row.conversion_id for row in matches})
+    clicks = {None, *rows.lock_present(Touch, game, {row.touch_id for row in matches if row.touch_id})}
+    return [row for row in matches if row.conversion_id in launches and row.touch_id in clicks]
 
 
 def _facts(row: ModeledMatch) -> tuple[object, ...]:
