@@ -1,12 +1,11 @@
 """Soft checks of what a game sends, as sentences. Nothing is refused because of them."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from audience.catalog import predefined
-from audience.catalog.figures import EventFigures, EventKey, PropertyFigures
+from audience.catalog.figures import EventFigures, PropertyFigures
 from audience.catalog.predefined import PredefinedProperty
 from audience.digest import money
 from audience.models import Kind, PropertyType, Trigger, ValueProblem, ValueProblemCount
@@ -86,37 +85,6 @@ def unlike(event: EventFigures, earlier: EventFigures) -> list[Check]:
                 text = f"{path} is {LABELS[kind]}. In other {event.key.name} events it is {known}."
                 found.append(Check(CheckCode.TYPE, text, path, 1))
     return found
-
-
-def similar_names(sent: Iterable[EventKey], known: Iterable[str]) -> dict[EventKey, list[Check]]:
-    """Return the checks of track events whose name differs from another only in case or separators.
-
-    `known` are names that are expected: predefined ones, and those of goals and descriptions.
-    """
-    names, expected = {key.name for key in sent if key.kind == Kind.TRACK}, set(known)
-    by_form: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(names | expected):
-        if form := _form(name):
-            by_form[form].append(name)
-    found: dict[EventKey, list[Check]] = defaultdict(list)
-    for alike in by_form.values():
-        for name in names.intersection(alike):
-            others = [other for other in alike if other != name and (other in names or other in expected)]
-            if others:
-                found[EventKey(Kind.TRACK.value, name)].append(_similar(name, others, expected))
-    return found
-
-
-def _similar(name: str, others: list[str], expected: set[str]) -> Check:
-    listed = " and ".join(f"“{other}”" for other in others)
-    text = f"“{name}” differs from {listed} only in case or separators. They are counted as different events."
-    if name not in expected and set(others) & set(Trigger.values):
-        text += f" Only {listed} becomes a conversion without a goal."
-    return Check(CheckCode.SIMILAR_NAME, text)
-
-
-def _form(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _subject(event: EventFigures) -> str:

@@ -1,6 +1,6 @@
 """Reads what a game sent in a period, from the counts of the digest (audience/digest/event_counts.py)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -113,10 +113,13 @@ class Sender:
     number: int
 
 
+def key_of(event: Event) -> EventKey:
+    return EventKey(event.kind, event.name if event.kind == Kind.TRACK else "")
+
+
 def of_event(event: Event) -> EventFigures:
     """Return the figures of a single event."""
-    key = EventKey(event.kind, event.name if event.kind == Kind.TRACK else "")
-    found = EventFigures(key, 1, event.received_at)
+    found = EventFigures(key_of(event), 1, event.received_at)
     for path, kind in paths_of(event.properties).items():
         found.add_property(path, kind, 1)
     return found
@@ -129,7 +132,12 @@ def read_all(*, game: Game, period: Period) -> dict[EventKey, EventFigures]:
 
 def read_one(*, game: Game, key: EventKey, period: Period) -> EventFigures:
     """Return the figures of one event; those of none if it was not sent."""
-    return _read(game, period, key).get(key, EventFigures(key))
+    return _read(game, period, [key]).get(key, EventFigures(key))
+
+
+def read_some(*, game: Game, keys: Iterable[EventKey], period: Period) -> dict[EventKey, EventFigures]:
+    """Return the figures of these events; those that were not sent are left out."""
+    return _read(game, period, list(keys))
 
 
 def names(*, game: Game, period: Period) -> list[EventKey]:
@@ -156,22 +164,25 @@ def senders(*, game: Game, key: EventKey, period: Period) -> list[Sender]:
     return sorted(found, key=lambda one: (-one.number, one.key, one.library, one.version))
 
 
-def _read(game: Game, period: Period, key: EventKey | None) -> dict[EventKey, EventFigures]:
-    exact = {"kind": key.kind, "name": key.name} if key else {}
+def _read(game: Game, period: Period, keys: Sequence[EventKey] | None) -> dict[EventKey, EventFigures]:
+    """Return the figures of these events, None for all."""
+    names = None if keys is None else sorted({key.name for key in keys})
+    kinds = None if keys is None else sorted({key.kind for key in keys})
+    only = {} if keys is None else {"kind__in": kinds, "name__in": names}
     found: dict[EventKey, EventFigures] = {}
-    events = period.of(EventCount, game).filter(**exact).values_list("kind", "name")
+    events = period.of(EventCount, game).filter(**only).values_list("kind", "name")
     for kind, name, number, last_at in events.annotate(Sum("number"), Max("last_at")):
         found[EventKey(kind, name)] = EventFigures(EventKey(kind, name), number, last_at)
-    paths = period.of(PropertyCount, game).filter(**exact).values_list("kind", "name", "path", "type")
+    paths = period.of(PropertyCount, game).filter(**only).values_list("kind", "name", "path", "type")
     for kind, name, path, of_type, number in paths.annotate(Sum("number")):
         if event := found.get(EventKey(kind, name)):
             event.add_property(path, of_type, number)
-    _add_problems(found, period.of(ValueProblemCount, game), key)
+    problems = period.of(ValueProblemCount, game)
+    _add_problems(found, problems if names is None else problems.filter(name__in=names))
     return found
 
 
-def _add_problems(found: dict[EventKey, EventFigures], rows: QuerySet[Any], key: EventKey | None) -> None:
-    rows = rows.filter(name=key.name) if key else rows
+def _add_problems(found: dict[EventKey, EventFigures], rows: QuerySet[Any]) -> None:
     for name, problem, number in rows.values_list("name", "problem").annotate(Sum("number")):
         if event := found.get(track(name)):
             event.problems[problem] = number

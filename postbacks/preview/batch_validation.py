@@ -8,7 +8,8 @@ from uuid import UUID
 
 from audience.catalog import checks, figures
 from audience.catalog.checks import Check
-from audience.catalog.figures import EventFigures, EventKey
+from audience.catalog.figures import EventFigures
+from audience.catalog.similar_names import NameForms
 from audience.digest import clicks, conversions, named_parameters
 from audience.intake import dry_run
 from audience.intake.dry_run import CheckedMessage
@@ -98,7 +99,7 @@ def validate_batch(
     """
     sender = _sender(game, key, dialect)
     result = dry_run.check(key=sender, body=body, route=route, origin=origin, address=address, received_at=received_at)
-    validation = _Validation(game, sender)
+    validation = _Validation(game, sender, [message.event for message in result.messages if message.event])
     return ValidatedBatch(result.status, result.answer, [validation.of(message) for message in result.messages])
 
 
@@ -121,12 +122,15 @@ def _sender(game: Game, key: ApiKey | None, dialect: Dialect | None) -> ApiKey:
 class _Validation:
     """What is read once for all messages of a request."""
 
-    def __init__(self, game: Game, key: ApiKey) -> None:
+    def __init__(self, game: Game, key: ApiKey, events: Sequence[Event]) -> None:
         self.game, self.key = game, key
         self.uses, self.names = goal_uses.by_event(game), conversion_event_names(game=game)
-        self.period = figures.last_days(DAYS)
-        self.earlier: dict[EventKey, EventFigures] = {}
-        self.sent, self.known = figures.names(game=game, period=self.period), known_names(game, self.uses)
+        period = figures.last_days(DAYS)
+        sent = figures.names(game=game, period=period)
+        self.forms = NameForms(sent, known_names(game, self.uses))
+        # A request may have thousands of invented names. Only those that were sent before are looked up.
+        repeated = {figures.key_of(event) for event in events}.intersection(sent)
+        self.earlier = figures.read_some(game=game, keys=repeated, period=period) if repeated else {}
         self.required, self.table = required_of(game), named_parameters.table_of(game)
 
     def of(self, checked: CheckedMessage) -> ValidatedMessage:
@@ -153,14 +157,9 @@ class _Validation:
         name = found.key.name
         return [
             *checks.of_event(found, self.required.get(name)),
-            *checks.unlike(found, self._earlier(found.key)),
-            *checks.similar_names([*self.sent, found.key], self.known).get(found.key, []),
+            *checks.unlike(found, self.earlier.get(found.key, EventFigures(found.key))),
+            *self.forms.checks(found.key),
         ]
-
-    def _earlier(self, key: EventKey) -> EventFigures:
-        if key not in self.earlier:
-            self.earlier[key] = figures.read_one(game=self.game, key=key, period=self.period)
-        return self.earlier[key]
 
     def _preview(self, conversion: Conversion) -> ConversionPreview:
         problem = ValueProblem(conversion.value_problem).label if conversion.value_problem else ""

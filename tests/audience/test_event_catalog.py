@@ -12,6 +12,7 @@ from audience.catalog import checks, descriptions, figures, predefined
 from audience.catalog.checks import CheckCode
 from audience.catalog.descriptions import DescriptionRefused, describe_event, forget_description
 from audience.catalog.figures import EventFigures, EventKey, last_days, track
+from audience.catalog.similar_names import similar_names
 from audience.games.keys import NewKey, revoke_key
 from audience.models import ApiKey, DescribedEvent, Event, Game, PropertyType
 from audience.models.described_events import MAX_DESCRIPTION
@@ -146,7 +147,7 @@ def test_a_property_beyond_the_limit_is_not_called_missing(key: NewKey, game: Ga
 
 def test_names_that_differ_in_case_or_separators_are_named() -> None:
     sent = [track(name) for name in ("Purchase", "level_up", "levelUp", "won", "!", "?")] + [EventKey("page", "")]
-    found = checks.similar_names(sent, {"purchase", "level-up"})
+    found = similar_names(sent, {"purchase", "level-up"})
 
     different = "only in case or separators. They are counted as different events."
     assert {key.name: [one.sentence for one in listed] for key, listed in found.items()} == {
@@ -156,6 +157,20 @@ def test_names_that_differ_in_case_or_separators_are_named() -> None:
         "level_up": [f"“level_up” differs from “level-up” and “levelUp” {different}"],
         "levelUp": [f"“levelUp” differs from “level-up” and “level_up” {different}"],
     }
+
+
+def test_of_many_similar_names_the_expected_and_a_few_others_are_listed() -> None:
+    sent = [track(f"level{'_' * number}up") for number in range(500)]
+    found = similar_names(sent, {"levelUp"})
+
+    different = "only in case or separators. They are counted as different events."
+    assert len(found) == 500
+    [check] = found[sent[0]]
+    assert (
+        check.sentence
+        == f"“levelup” differs from “levelUp”, “{sent[499].name}”, “{sent[498].name}” and 497 more {different}"
+    )
+    assert sum(len(check.sentence) for checks in found.values() for check in checks) < 1_000_000
 
 
 def test_a_type_that_no_earlier_event_had_is_named(key: NewKey, game: Game) -> None:

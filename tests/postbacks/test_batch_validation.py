@@ -168,3 +168,13 @@ def test_a_key_that_cannot_send_events_is_refused(
     ):
         with pytest.raises(ValueError, match=sentence):
             validated(game, message(), **given)
+
+
+def test_the_number_of_queries_does_not_depend_on_the_number_of_names(
+    game: Game, django_assert_max_num_queries: Any
+) -> None:
+    batch = [{"type": "track", "event": f"event {number}", "anonymousId": "a"} for number in range(500)]
+    with django_assert_max_num_queries(30):
+        result = validate_batch(game=game, body=compact_json({"batch": batch}), dialect=Dialect.RUDDERSTACK)
+
+    assert [one.checked.status.value for one in result.messages] == ["accepted"] * 500

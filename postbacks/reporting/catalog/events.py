@@ -8,6 +8,7 @@ from audience.catalog import checks, figures, predefined
 from audience.catalog.checks import Check
 from audience.catalog.descriptions import description_of
 from audience.catalog.figures import EventFigures, EventKey, Period, Sender, track
+from audience.catalog.similar_names import NameForms, similar_names
 from audience.models import DescribedEvent, Game, Kind, PropertyType, Trigger
 from audience.models.event_counts import OTHER_KIND
 from postbacks.reporting.catalog import goal_uses
@@ -94,7 +95,7 @@ def list_events(*, game: Game, period: Period, search: str = "", only_with_check
     # Goals count no test messages.
     for name in {*uses, *described} if not period.test else ():
         found.setdefault(track(name), EventFigures(track(name)))
-    alike = checks.similar_names(sent, {*predefined.EVENTS, *uses, *described})
+    alike = similar_names(sent, {*predefined.EVENTS, *uses, *described})
     rows = [
         _row(event, uses.get(_name(event) or "", []), described.get(_name(event) or ""), alike.get(event.key, []))
         for event in found.values()
@@ -112,9 +113,9 @@ def event_details(*, game: Game, key: EventKey, period: Period) -> EventDetails:
     uses = all_uses.get(_name(event) or "", []) if event.number or not period.test else []
     described = description_of(game=game, name=key.name) if key.kind == Kind.TRACK else None
     names = figures.names(game=game, period=period) if event.number else []
-    alike = checks.similar_names([*names, key], known_names(game, all_uses)) if names else {}
+    alike = NameForms(names, known_names(game, all_uses)).checks(key) if names else []
     return EventDetails(
-        event=_row(event, uses, described, alike.get(key, [])),
+        event=_row(event, uses, described, alike),
         properties=_properties(event, uses, described),
         has_further_properties=event.has_further_properties,
         senders=figures.senders(game=game, key=key, period=period),
