@@ -54,6 +54,7 @@ class ErasureViewSet(GameViewSet):
         "create": requires(Scope.PRIVACY, Role.ADMIN),
         "retry": requires(Scope.PRIVACY, Role.ADMIN),
     }
+    without_body = frozenset({"retry"})
     queries = {"search": SubjectQuery}
     filterset_class = ErasureFilter
     ordering_field = "requested_at"

@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from audience.api.toolkit.fields import TimeField
 from audience.api.toolkit.filtering import FlagParameter
 from audience.api.toolkit.queries import PagedQuery
 from audience.hub.events import click_macros, placeholders
@@ -24,8 +25,8 @@ class MessageQuery(PagedQuery):
     dialect = serializers.ChoiceField(Dialect.choices, required=False)
     key = serializers.IntegerField(required=False, min_value=1, help_text="The ID of an API key.")
     id = serializers.CharField(required=False, max_length=512, help_text="An ID of the player, in any namespace.")
-    received_from = serializers.DateTimeField(required=False)
-    received_until = serializers.DateTimeField(required=False, help_text="Not included.")
+    received_from = TimeField(required=False)
+    received_until = TimeField(required=False, help_text="Not included.")
 
 
 class EventQuery(MessageQuery):
@@ -42,8 +43,8 @@ class EventQuery(MessageQuery):
         max_length=512,
         help_text="Events of the last 7 days with a macro that the ad network did not replace: `ttclid=__CLICKID__`.",
     )
-    happened_from = serializers.DateTimeField(required=False)
-    happened_until = serializers.DateTimeField(required=False, help_text="Not included.")
+    happened_from = TimeField(required=False)
+    happened_until = TimeField(required=False, help_text="Not included.")
     follow = serializers.ChoiceField(
         [(OLDEST, "From the oldest stored event"), (LATEST, "From now on")],
         required=False,

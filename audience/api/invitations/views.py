@@ -36,6 +36,7 @@ class InvitationViewSet(GameViewSet):
         "link": requires(Scope.MEMBERS, Role.ADMIN),
         "revoke": requires(Scope.MEMBERS, Role.ADMIN),
     }
+    without_body = frozenset({"link", "resend", "revoke"})
     queryset = Invitation.objects.none()
     serializer_class = InvitationSerializer
 

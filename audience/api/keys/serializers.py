@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from audience.api.toolkit.fields import OverlapHours, ParsedField
+from audience.api.toolkit.fields import OverlapHours, ParsedField, TimeField
 from audience.api.toolkit.serializers import ReadSerializer, StrictSerializer
 from audience.database import clock
 from audience.games import keys
@@ -86,7 +86,7 @@ class RestrictionsSerializer(StrictSerializer):
     allowed_addresses = serializers.ListField(
         child=ParsedField(parse_network), max_length=MAX_LINES, default=list, help_text="Addresses or CIDR ranges."
     )
-    expires_at = serializers.DateTimeField(allow_null=True, default=None, help_text="Null: it does not end.")
+    expires_at = TimeField(allow_null=True, default=None, help_text="Null: it does not end.")
 
     def validate_expires_at(self, value: Any) -> Any:
         if value and value <= clock.now():

@@ -53,6 +53,7 @@ class KeyViewSet(GameViewSet):
         "rotate": requires(Scope.KEYS, Role.ADMIN),
         "revoke": requires(Scope.KEYS, Role.ADMIN),
     }
+    without_body = frozenset({"revoke"})
     filterset_class = KeyFilter
     etag_actions = frozenset({"retrieve", "partial_update"})
     queryset = ApiKey.objects.none()

@@ -44,6 +44,7 @@ class RejectionViewSet(GameViewSet):
         "retrieve": reads(Scope.POSTBACKS),
         "replay": requires(Scope.POSTBACKS, Role.MARKETER),
     }
+    without_body = frozenset({"replay"})
     queries = {"list": MessageQuery}
     list_actions = frozenset()
     lookup_value_regex = NUMBER

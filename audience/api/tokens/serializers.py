@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from audience.accounts.tokens import MAX_NAME, NewToken
-from audience.api.toolkit.fields import OverlapHours
+from audience.api.toolkit.fields import OverlapHours, TimeField
 from audience.api.toolkit.serializers import ReadSerializer, StrictSerializer
 from audience.models import ApiToken, Role, Scope, TokenState
 
@@ -61,7 +61,7 @@ class TokenCreateSerializer(StrictSerializer):
     name = serializers.CharField(max_length=MAX_NAME)
     role = serializers.ChoiceField(Role.choices)
     scopes = serializers.ListField(child=serializers.ChoiceField(Scope.choices), min_length=1, max_length=len(Scope))
-    expires_at = serializers.DateTimeField(allow_null=True, default=None, help_text="Null: it does not end.")
+    expires_at = TimeField(allow_null=True, default=None, help_text="Null: it does not end.")
 
 
 class TokenRotateSerializer(StrictSerializer):

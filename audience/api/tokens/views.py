@@ -49,6 +49,7 @@ class TokenViewSet(GameViewSet):
         "rotate": requires(Scope.MEMBERS, Role.ADMIN),
         "revoke": requires(Scope.MEMBERS, Role.ADMIN),
     }
+    without_body = frozenset({"revoke"})
     filterset_class = TokenFilter
     queryset = ApiToken.objects.none()
     serializer_class = TokenSerializer

@@ -1,12 +1,14 @@
 """Fields that several resources use."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.timezone import is_naive
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from audience.api.toolkit.filtering import NO_OFFSET
 from audience.ids import values
 
 MAX_OVERLAP_HOURS = 168
@@ -25,6 +27,17 @@ class ParsedField(serializers.CharField):
             return self.parse(super().to_internal_value(data))
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from None
+
+
+class TimeField(serializers.DateTimeField):
+    """A time in ISO 8601 with an offset; without one, DRF would take it as UTC."""
+
+    default_error_messages = {"no_offset": NO_OFFSET}
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if is_naive(value):
+            self.fail("no_offset")
+        return super().enforce_timezone(value)
 
 
 @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})

@@ -6,6 +6,9 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive
 from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
 from rest_framework import serializers
@@ -15,6 +18,8 @@ from audience.api.toolkit.pagination import PARAMETERS
 
 FLAGS = {"true": True, "false": False}
 NOT_A_FLAG = "This must be true or false."
+REPEATED = "This parameter is given more than once. Give it one value."
+NO_OFFSET = "Write the time with its offset, such as 2026-11-01T08:00:00Z."
 EMPTY = "This parameter is empty. Leave it out, or give it a value."
 
 
@@ -54,10 +59,13 @@ class FlagFilter(filters.BooleanFilter):
 
 
 class MomentField(IsoDateTimeField):
-    """A time in ISO 8601. Its value is in UTC: PostgreSQL refuses offsets of 16 hours and more."""
+    """A time in ISO 8601 with an offset. Its value is in UTC: PostgreSQL refuses offsets of 16 hours and more."""
 
     def to_python(self, value: Any) -> datetime | None:
         moment = super().to_python(value)
+        stated = parse_datetime(str(value).strip()) if moment else None
+        if moment and (stated is None or is_naive(stated)):
+            raise ValidationError(NO_OFFSET, "no_offset")
         try:
             return moment.astimezone(UTC) if moment else None
         except OverflowError:
@@ -80,12 +88,15 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
 
 
 def check_names(params: Mapping[str, Any], known: Collection[str], *, may_be_empty: Collection[str] = ()) -> None:
-    """Raise ValidationError for query parameters that are not in `known`, and for empty ones except `may_be_empty`: a
-    script whose variable is not set must not get the rows of all days."""
+    """Raise ValidationError for query parameters that are not in `known`, for repeated ones, and for empty ones except
+    `may_be_empty`: a script whose variable is not set must not get the rows of all days."""
     names = ", ".join(sorted(known)) or "none"
     message = f"There is no such parameter. The parameters are: {names}."
     unknown = {str(name): [ErrorDetail(message, "unknown_parameter")] for name in params if name not in known}
+    # The last one would be applied and the others ignored.
+    twice = [str(name) for name in params if isinstance(params, QueryDict) and len(params.getlist(name)) > 1]
+    repeated = {name: [ErrorDetail(REPEATED, "repeated")] for name in twice}
     blank = {str(name) for name, value in params.items() if not str(value).strip()}.difference(may_be_empty)
     empty = {name: [ErrorDetail(EMPTY, "blank")] for name in params if name in blank}
-    if unknown or empty:
-        raise serializers.ValidationError({**empty, **unknown})
+    if unknown or empty or repeated:
+        raise serializers.ValidationError({**repeated, **empty, **unknown})

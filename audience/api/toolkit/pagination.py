@@ -4,7 +4,7 @@ A cursor names the last row that was read, so that rows added meanwhile neither 
 costs the same. {"results": [...], "next": URL of the next page or null, "next_cursor": its `cursor` or null}.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -82,9 +82,10 @@ def limit_of(request: Request) -> int:
 
 def cursor_of(request: Request) -> str:
     """Return the position that the `cursor` of the request names; '' without one. Raises ValidationError."""
-    text = request.query_params.get(CURSOR, "")
+    text = request.query_params.get(CURSOR, "").rstrip("=")
     try:
-        return urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode()
+        # Without `validate`, other characters are left out, and nothing but them is the first page.
+        return b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
     except (ValueError, UnicodeError):
         raise serializers.ValidationError({CURSOR: [INVALID_CURSOR]}) from None
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 import orjson
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
@@ -22,6 +22,7 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Context | None = None) -> Any:
+        _refuse_compressed(parser_context)
         body = stream.read(MAX_JSON_BYTES + 1)
         if len(body) > MAX_JSON_BYTES:
             raise TooLarge
@@ -42,6 +43,7 @@ class CSVParser(BaseParser):
     media_type = "text/csv"
 
     def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Context | None = None) -> Any:
+        _refuse_compressed(parser_context)
         body = stream.read(MAX_CSV_BYTES + 1)
         if len(body) > MAX_CSV_BYTES:
             raise TooLarge
@@ -58,3 +60,11 @@ class CSVRenderer(BaseRenderer):
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Context | None = None
     ) -> bytes:
         return JSONRenderer().render(data)
+
+
+def _refuse_compressed(context: Context | None) -> None:
+    """Raise UnsupportedMediaType for a Content-Encoding."""
+    stated = context["request"].headers.get("Content-Encoding", "").strip() if context else ""
+    if stated.lower() not in ("", "identity"):
+        detail = f"Content-Encoding: {stated[:20]} is not supported. Send the body without compression."
+        raise UnsupportedMediaType(stated, detail=detail)

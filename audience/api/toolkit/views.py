@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from audience.api.toolkit import idempotency, problems, throttling
+from audience.api.toolkit import idempotency, problems, throttling, unused_parts
 from audience.api.toolkit.authentication import TokenAuthentication
 from audience.api.toolkit.filtering import QuerySerializer, StrictFilterBackend, check_names
 from audience.api.toolkit.operations import Operation, OperationPermission
@@ -37,6 +37,8 @@ class ApiViewSet(throttling.LimitedView, GenericViewSet[Any]):
     queries: ClassVar[Mapping[str, type[QuerySerializer]]] = {}
     # Actions with an ETag, which take If-Match.
     etag_actions: ClassVar[frozenset[str]] = frozenset()
+    # Actions by POST that take no body.
+    without_body: ClassVar[frozenset[str]] = frozenset()
     # Actions that only read and may still contradict the state: 409.
     conflicting_reads: ClassVar[frozenset[str]] = frozenset()
     # Actions that are paged by `filter_queryset` and `paginated`.
@@ -68,10 +70,18 @@ class ApiViewSet(throttling.LimitedView, GenericViewSet[Any]):
             # Only a name of an ad may be empty.
             empty = [name for name, field in fields.items() if getattr(field, "allow_blank", False)]
             check_names(request.query_params, fields, may_be_empty=empty)
+        if self.action in self.operations:
+            self._refuse_unused(request)
         if request.method == "POST" and (key := idempotency.key_of(request)) and not self._only_reads():
             # APIView.dispatch looks the handler up after this.
             handler = self.post
             self.post = partial(self._once, handler, key)
+
+    def _refuse_unused(self, request: Request) -> None:
+        if request.method not in ("POST", "PUT", "PATCH") or self.action in self.without_body:
+            unused_parts.refuse_body(request)
+        if request.method not in ("GET", "HEAD") and self.action not in self.etag_actions:
+            unused_parts.refuse_precondition(request)
 
     def _only_reads(self) -> bool:
         operation = self.operations.get(str(self.action))

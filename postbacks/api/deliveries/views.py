@@ -91,6 +91,7 @@ class DeliveryViewSet(GameViewSet):
         "retry": requires(Scope.POSTBACKS, Role.MARKETER),
         "try_now": requires(Scope.POSTBACKS, Role.MARKETER),
     }
+    without_body = frozenset({"retry", "try_now"})
     queries = {"list": DeliveryQuery}
     list_actions = frozenset()
     queryset = Delivery.objects.none()

@@ -45,6 +45,7 @@ class HookViewSet(GameViewSet):
         "destroy": requires(Scope.POSTBACKS, Role.ADMIN),
         "messages": reads(Scope.POSTBACKS),
     }
+    without_body = frozenset({"disable", "enable", "send_test"})
     list_actions = frozenset({"list", "messages"})
     queryset = AlertHook.objects.none()
     serializer_class = HookSerializer

@@ -48,6 +48,7 @@ class LinkViewSet(GameViewSet):
         "archive": requires(Scope.POSTBACKS, Role.MARKETER),
         "restore": requires(Scope.POSTBACKS, Role.MARKETER),
     }
+    without_body = frozenset({"archive", "restore"})
     etag_actions = frozenset({"retrieve", "partial_update", "archive", "restore"})
     filterset_class = LinkFilter
     queryset = TrackingLink.objects.none()

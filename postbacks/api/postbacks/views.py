@@ -64,6 +64,7 @@ class PostbackViewSet(CredentialActions, TrialActions, HistoryActions):
         **TrialActions.operations,
         **HistoryActions.operations,
     }
+    without_body = frozenset({"check_credential", "pause", "release", "resume", "roll_back", "try_now"})
     etag_actions = frozenset({"retrieve", "partial_update", "destroy", "rotate"})
     list_actions = frozenset({"list", *HistoryActions.list_actions})
     queries = TrialActions.queries

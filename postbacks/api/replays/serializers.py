@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from audience.api.toolkit.fields import TimeField
 from audience.api.toolkit.serializers import ReadSerializer, StrictSerializer
 from postbacks.delivery.failed_deliveries import ReplayProgress
 from postbacks.models import ReplayState
@@ -64,8 +65,8 @@ class ReplaySerializer(ReadSerializer):
 
     id = serializers.UUIDField(source="replay.pk")
     postback = serializers.UUIDField(source="replay.config_id")
-    failed_from = serializers.DateTimeField(source="replay.failed_from", allow_null=True)
-    failed_until = serializers.DateTimeField(source="replay.failed_until", allow_null=True)
+    failed_from = TimeField(source="replay.failed_from", allow_null=True)
+    failed_until = TimeField(source="replay.failed_until", allow_null=True)
     verdict = serializers.CharField(source="replay.verdict", help_text="The kind of failure; empty for any.")
     state = serializers.ChoiceField(ReplayState.choices, source="replay.state")
     total = serializers.IntegerField(source="replay.total")
@@ -100,10 +101,8 @@ class ReplayCreateSerializer(StrictSerializer):
     """Which failed deliveries to send again."""
 
     postback = serializers.UUIDField()
-    failed_from = serializers.DateTimeField(required=False, allow_null=True, default=None)
-    failed_until = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="Not included; now by default."
-    )
+    failed_from = TimeField(required=False, allow_null=True, default=None)
+    failed_until = TimeField(required=False, allow_null=True, default=None, help_text="Not included; now by default.")
     verdict = serializers.ChoiceField(FAILURES, required=False, help_text="The kind of failure; any by default.")
     dry_run = serializers.BooleanField(default=False, help_text="Only count, and store nothing.")
 

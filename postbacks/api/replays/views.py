@@ -44,6 +44,7 @@ class ReplayViewSet(GameViewSet):
         "create": requires(Scope.POSTBACKS, Role.MARKETER),
         "cancel": requires(Scope.POSTBACKS, Role.MARKETER),
     }
+    without_body = frozenset({"cancel"})
     filterset_class = ReplayFilter
     queryset = Replay.objects.none()
     serializer_class = ReplaySerializer
