@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from auditlog.models import LogEntry
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Q
 
@@ -24,7 +25,7 @@ from audience.models.tokens import TOKEN_MARK
 PREFIX_LENGTH = 12
 MAX_OVERLAP = timedelta(days=7)
 MAX_NAME = 80
-# The most live tokens of one user or game.
+# The most live tokens of one user or game, without those that have a successor; and the most of these.
 MAX_TOKENS = 50
 # `last_used_at` is written at most this often.
 USE_INTERVAL = timedelta(minutes=1)
@@ -82,13 +83,17 @@ def rotate_token(
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise TokenRefused("A token's overlap is 0 to 7 days.", "overlap_hours")
+    _lock_owner(token.user, token.game)
     row = ApiToken.objects.select_for_update(of=("self",)).get(pk=token.pk)
     if row.state != TokenState.LIVE:
         raise TokenRefused("This token was revoked, has expired, or was rotated before.")
     _require_scopes(row.scopes, made_with)
+    rotating = ApiToken.objects.live().filter(user=row.user, game=row.game, replaced_by__isnull=False)
+    if rotating.count() >= MAX_TOKENS:
+        raise TokenRefused(f"{MAX_TOKENS} tokens that were rotated still work. Revoke one of them first.")
     now = clock.now()
     end = now + (row.expires_at - row.created_at) if row.expires_at else None
-    successor = _create(
+    successor = _store(
         user=row.user,
         game=row.game,
         role=row.role,
@@ -150,6 +155,12 @@ def _no_later(end: datetime | None, made_with: ApiToken | None) -> datetime | No
     return min(end or limit, limit) if limit else end
 
 
+def _lock_owner(user: Any, game: Game | None) -> None:
+    """Serialize what adds tokens to a user or game, since their number is limited."""
+    rows: Any = Game.objects.filter(pk=game.pk) if game else get_user_model().objects.filter(pk=user.pk)
+    list(rows.select_for_update(no_key=True))
+
+
 @transaction.atomic
 def _create(
     *,
@@ -168,18 +179,21 @@ def _create(
         raise TokenRefused("Select at least one scope.", "scopes")
     if expires_at and expires_at <= clock.now():
         raise TokenRefused("The end is in the past.", "expires_at")
-    if ApiToken.objects.live().filter(user=user, game=game).count() >= MAX_TOKENS:
+    _lock_owner(user, game)
+    if ApiToken.objects.live().filter(user=user, game=game, replaced_by=None).count() >= MAX_TOKENS:
         raise TokenRefused(f"There are already {MAX_TOKENS} tokens. Revoke one first.")
+    return _store(
+        user=user, game=game, role=role, name=name, scopes=scopes, expires_at=expires_at, created_by=created_by
+    )
+
+
+def _store(*, scopes: Collection[Scope], **columns: Any) -> NewToken:
+    """Store a token with a new value."""
     value = TOKEN_MARK + secrets.token_hex(20)
     token = ApiToken.objects.create(
-        user=user,
-        game=game,
-        role=role,
-        name=name,
         scopes=[scope.value for scope in Scope if scope in scopes],
         digest=sha256_hex(value),
         prefix=value[:PREFIX_LENGTH],
-        expires_at=expires_at,
-        created_by=created_by,
+        **columns,
     )
     return NewToken(token=token, value=value)

@@ -1,5 +1,6 @@
 """Service tokens of a game by the management API."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -180,6 +181,46 @@ def test_more_than_fifty_tokens_that_work_are_a_conflict(game: Game) -> None:
     problem = problem_of(api.post(f"games/{game.slug}/tokens", BODY), 409)
     assert problem["detail"] == "There are already 50 tokens. Revoke one first."
     assert ApiToken.objects.count() == 50
+
+
+def test_a_token_is_rotated_although_there_are_fifty(game: Game) -> None:
+    api = game_api(game)
+    rows = [token_of(game, Scope.READ, name=f"{number}") for number in range(49)]
+    for row, hours in ((rows[0], 24), (rows[1], 0)):
+        assert api.post(f"games/{game.slug}/tokens/{row.pk}/rotate", {"overlap_hours": hours}).status_code == 201
+    assert ApiToken.objects.live().count() == 51
+    problem_of(api.post(f"games/{game.slug}/tokens", BODY), 409)
+
+
+def test_the_tokens_that_work_beside_their_successors_are_limited(game: Game) -> None:
+    ApiToken.objects.bulk_create(
+        ApiToken(game=game, name="Old", role=Role.VIEWER, scopes=["read"], digest=f"{number}", replaced_by=successor)
+        for successor in [token_of(game, Scope.READ)]
+        for number in range(50)
+    )
+    problem = problem_of(
+        game_api(game).post(f"games/{game.slug}/tokens/{ApiToken.objects.get(name='Other').pk}/rotate"), 409
+    )
+    assert problem["detail"] == "50 tokens that were rotated still work. Revoke one of them first."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_tokens_at_once_do_not_exceed_the_limit(game: Game) -> None:
+    apis = [game_api(game) for _ in range(4)]
+    for number in range(45):
+        token_of(game, Scope.READ, name=f"{number}")
+    answers: list[int] = []
+
+    def create(api: Api) -> None:
+        answers.append(api.post(f"games/{game.slug}/tokens", BODY).status_code)
+        connection.close()
+
+    threads = [threading.Thread(target=create, args=(api,)) for api in apis]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (sorted(answers), ApiToken.objects.live().count()) == ([201, 409, 409, 409], 50)
 
 
 def test_the_list_takes_as_many_queries_for_thirty_tokens_as_for_three(game: Game) -> None:

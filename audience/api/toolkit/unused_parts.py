@@ -1,6 +1,5 @@
 """Refuses parts of a request that its operation would ignore: a body, and a precondition."""
 
-from rest_framework import serializers
 from rest_framework.request import Request
 
 from audience.api.toolkit.problems import Refused
@@ -11,12 +10,14 @@ NO_ETAG = "This operation has no ETag, so that If-Match cannot be checked. Leave
 
 
 def refuse_body(request: Request) -> None:
-    """Raise ValidationError for a body with values, by the names of its fields. An empty object is none."""
+    """Raise ValidationError for a body with values, by the names of its fields, and Refused for one that is no object.
+
+    An empty object is no body."""
     # Read as a whole first, so that the fingerprint of an Idempotency-Key can read it again.
     if not request._request.body or not request.data:
         return
     if not isinstance(request.data, dict):
-        raise serializers.ValidationError(NO_BODY, "no_body")
+        raise Refused(NO_BODY, code="no_body")
     StrictSerializer(data=request.data).is_valid(raise_exception=True)
 
 
