@@ -66,7 +66,7 @@ def conversion_list(filters: ConversionFilter, *, only: str = "", counted_only: 
 def listed_page(key: str, scope: ConversionFilter, *, before: str, size: int) -> Page[Conversion]:
     """Return a page of the conversions of a key, with what conversion_row reads.
 
-    With filters it is of the newest SCAN_LIMIT conversions, and others of the same time as the last of them. "Older"
+    Unless it lists all, it is of the newest SCAN_LIMIT conversions, and others of the same time as the last of them. "Older"
     continues from there, so that a page may have few rows, or none, although there are more.
     """
     every = Conversion.objects.filter(game=scope.game, event_at__gte=scope.since)
@@ -79,6 +79,5 @@ def listed_page(key: str, scope: ConversionFilter, *, before: str, size: int) ->
 
 
 def _is_narrowed(key: str, scope: ConversionFilter) -> bool:
-    """Whether a list has filters besides the period."""
-    chosen = (scope.trigger, scope.network, scope.click, scope.currency, scope.problem)
-    return key not in {statuses.ALL, statuses.CONVERSIONS} or any(chosen)
+    """Whether a list leaves out conversions of the period. CONVERSIONS does: of test traffic, all of them."""
+    return key != statuses.ALL or any((scope.trigger, scope.network, scope.click, scope.currency, scope.problem))

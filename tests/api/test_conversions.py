@@ -383,3 +383,17 @@ def test_a_filter_of_many_conversions_reads_some_at_a_time(
     assert pages > 1 or not query
     times = [next(row.event_at for row in rows if str(row.pk) == pk) for pk in found]
     assert times == sorted(times, reverse=True)
+
+
+def test_a_game_with_test_traffic_only_is_read_some_at_a_time(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list without `only` leaves out what is not counted, which is everything in a staging environment."""
+    monkeypatch.setattr(conversion_list, "SCAN_LIMIT", 2)
+    for number in range(5):
+        factories.conversion(factories.person(game), event_at=NOW - timedelta(minutes=number), test=True)
+    api, pages, cursor = game_api(game), 0, None
+    while pages == 0 or cursor:
+        answer = api.get(path(game, **({"cursor": cursor} if cursor else {}))).json()
+        assert answer["results"] == []
+        cursor, pages = answer["next_cursor"], pages + 1
+    assert pages == 3
+    assert len(api.get(path(game, only="all")).json()["results"]) == 5

@@ -55,8 +55,8 @@ class ConversionViewSet(AnswersCSV, GameViewSet):
     )
     def list(self, request: Request, game: str) -> HttpResponseBase:
         """List conversions. The newest is first, by the time of the event; without a period, those of the last 7 days.
-        Filters read the newest 10,000 conversions at a time, so that a page may have few rows, or none, although there
-        is a next one.
+        Other lists than `only=all` read the newest 10,000 conversions at a time, so that a page may have few rows, or
+        none, although there is a next one.
 
         `Accept: text/csv` is answered with the file of the page's export: all rows of the list, one line per delivery.
         """
