@@ -66,8 +66,8 @@ def conversion_list(filters: ConversionFilter, *, only: str = "", counted_only: 
 def listed_page(key: str, scope: ConversionFilter, *, before: str, size: int) -> Page[Conversion]:
     """Return a page of the conversions of a key, with what conversion_row reads.
 
-    Unless it lists all, it is of the newest SCAN_LIMIT conversions, and others of the same time as the last of them. "Older"
-    continues from there, so that a page may have few rows, or none, although there are more.
+    Unless it lists all, it is of the newest SCAN_LIMIT conversions, and others of the same time as the last of them.
+    "Older" continues from there, so that a page may have few rows, or none, although there are more.
     """
     every = Conversion.objects.filter(game=scope.game, event_at__gte=scope.since)
     every = every.filter(event_at__lt=scope.until) if scope.until else every
