@@ -48,11 +48,18 @@ class PermissionsPolicyMiddleware(MiddlewareMixin):
 
 
 class CallerAuditlogMiddleware(AuditlogMiddleware):  # type: ignore[misc]  # auditlog ships no types
-    """Logs the client's address by TRUSTED_PROXIES; auditlog's own middleware accepts any X-Forwarded-For."""
+    """Logs the client's address by TRUSTED_PROXIES; auditlog's own middleware accepts any X-Forwarded-For.
+
+    The port is not logged: auditlog reads it from X-Forwarded-Port, and a number that no column holds was a 500.
+    """
 
     @staticmethod
     def _get_remote_addr(request: HttpRequest) -> str | None:
         return caller_ip(request) or None
+
+    @staticmethod
+    def _get_remote_port(request: HttpRequest) -> int | None:
+        return None
 
 
 class SessionSeenMiddleware(MiddlewareMixin):

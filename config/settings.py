@@ -208,4 +208,6 @@ CONTENT_SECURITY_POLICY = {
         **dict.fromkeys(["base-uri", "frame-ancestors"], ["'none'"]),
     }
 }
+# auditlog would store what a client states, and fail if it is longer than its column.
+AUDITLOG_CID_HEADER = None
 LOGGING = logs.config(as_json=environment.json_logs())

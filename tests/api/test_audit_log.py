@@ -143,3 +143,13 @@ def test_only_admins_with_a_scope_read_it_and_only_of_their_game(game: Game, oth
     assert problem["detail"] == "This token needs the scope `read` or `members`."
     problem_of(game_api(game).get(f"games/{other_game.slug}/audit-log"), 404)
     assert "theirs" not in str(listed(game_api(game), game))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x_forwarded_port": "99999999999"}, {"x_forwarded_port": "-5"}, {"x_correlation_id": "x" * 300}],
+)
+def test_a_header_of_the_client_fails_no_change(game: Game, headers: dict[str, str]) -> None:
+    assert game_api(game).post(f"games/{game.slug}/keys", {"name": "web"}, **headers).status_code == 201
+    entry = entries(game).order_by("-pk")[0]
+    assert (entry.remote_port, entry.cid) == (None, None)
