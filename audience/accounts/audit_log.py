@@ -68,6 +68,13 @@ def set_actor(user: Any = None, *, email: str = "") -> None:
         context["actor"], context["actor_email"] = user, email or user.email
 
 
+def stated_actor() -> str:
+    """Return the name of the actor that `set_actor` set in this request, for a change that a worker makes later; '' for
+    a user who is signed in."""
+    context = auditlog_value.get(None) or {}
+    return str(context.get("actor_email") or "")
+
+
 def member_token_actor(user: Any, name: str) -> str:
     """Return the actor of changes with a member's token, for `set_actor`."""
     suffix = f" with token “{name}”"

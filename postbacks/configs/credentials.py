@@ -12,6 +12,7 @@ from auditlog.context import set_actor
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from audience.accounts import audit_log
 from audience.database import clock
 from audience.database.encryption import decrypt
 from audience.models import Game, Trigger
@@ -60,6 +61,7 @@ def request_check(
         time_zone=proposed.time_zone,
         has_test_code=bool(proposed.test_code),
         requested_by=requested_by,
+        requested_as=audit_log.stated_actor(),
     )
     credential_checks.enqueue(check, test_code=proposed.test_code)
     return check
@@ -174,6 +176,8 @@ def _save(check: CredentialCheck, state: CheckState, response: Response | None, 
             try:
                 # A savepoint: after a duplicate the transaction must still store the result.
                 with transaction.atomic(), set_actor(check.requested_by):
+                    if check.requested_as:
+                        audit_log.set_actor(check.requested_by, email=check.requested_as)
                     versions.apply(check=check, credential=credential)
             except IntegrityError:
                 state, check.message = CheckState.REFUSED, rules.DUPLICATE

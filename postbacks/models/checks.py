@@ -76,6 +76,8 @@ class CredentialCheck(models.Model):
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    # The actor of the entry in the audit log if a token was used (audience/accounts/audit_log.py).
+    requested_as = models.CharField(max_length=254, blank=True, default="", db_default="", editable=False)
     created_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 

@@ -384,3 +384,15 @@ def test_a_postback_is_put_on_hold_with_a_reason_and_released() -> None:
         "Released from hold",
         "Put on hold",
     ]
+
+
+@pytest.mark.parametrize("of_game", [True, False])
+def test_what_a_worker_saves_after_a_check_is_in_the_audit_log_with_the_token(
+    game: Game, path: str, sandbox: Sandbox, of_game: bool
+) -> None:
+    api = game_api(game) if of_game else member_api(game, Role.ADMIN)
+    run(api.post(path, NEW).json()["check"]["id"])
+    rows = api.get(f"games/{game.slug}/audit-log?kind=postbackconfig").json()["results"]
+    email = "" if of_game else game.memberships.get().user.email
+    expected = ("Token “Script”", "") if of_game else (email, "Laptop")
+    assert [(row["actor"]["name"], row["actor"]["token"]) for row in rows] == [expected]
