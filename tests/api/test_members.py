@@ -96,6 +96,16 @@ def test_a_role_is_changed_and_a_member_removed_in_the_audit_log(game: Game) -> 
     ]
 
 
+def test_a_change_without_a_role_does_not_restore_the_one_that_was_read(
+    game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another admin changes the role in between."""
+    row = member(game, "ada", Role.MARKETER)
+    monkeypatch.setattr(members, "change_role", lambda **_: pytest.fail("the role was written"))
+    api = game_api(game, scopes=(Scope.MEMBERS,))
+    assert api.patch(f"games/{game.slug}/members/{row.pk}", {}).json()["role"] == "marketer"
+
+
 def test_a_removal_revokes_the_service_tokens_of_the_member_if_asked(game: Game) -> None:
     api, live = game_api(game), ApiToken.objects.live().order_by("name").values_list("name", flat=True)
     for name, query, left in (

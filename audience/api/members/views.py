@@ -68,7 +68,8 @@ class MemberViewSet(GameViewSet):
         member = self._member(id)
         data = self.body(MemberChangeSerializer, partial=True)
         try:
-            members.change_role(membership=member, role=Role(data.get("role", member.role)))
+            if "role" in data:
+                members.change_role(membership=member, role=Role(data["role"]))
         except members.MembersError as error:
             raise Conflict(str(error), field="role") from None
         return Response(self._shown([member])[0])
