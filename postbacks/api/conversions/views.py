@@ -16,22 +16,19 @@ from audience.api.toolkit import pagination
 from audience.api.toolkit.csv_answers import AnswersCSV
 from audience.api.toolkit.operations import reads
 from audience.api.toolkit.patterns import UUID, UUID_SCHEMA
-from audience.api.toolkit.queries import times_of
 from audience.api.toolkit.views import GameViewSet
 from audience.database import clock
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.paging import newest
 from audience.models import Conversion, Scope
 from postbacks.api.conversions import examples
+from postbacks.api.conversions.queries import conversion_filter
 from postbacks.api.conversions.representation import detail_values, listed_values
 from postbacks.api.conversions.serializers import ConversionQuery, ConversionSerializer
 from postbacks.api.conversions.trail_serializers import ConversionDetailSerializer
 from postbacks.reporting import conversion_detail, export, search
 from postbacks.reporting.conversion_list import conversion_list, listed_key, listed_page
 from postbacks.reporting.conversion_rows import with_outcomes
-from postbacks.reporting.conversion_status import ConversionFilter
-
-DEFAULT_DAYS = 7
 
 
 class ConversionViewSet(AnswersCSV, GameViewSet):
@@ -61,18 +58,8 @@ class ConversionViewSet(AnswersCSV, GameViewSet):
         `Accept: text/csv` is answered with the file of the page's export: all rows of the list, one line per delivery.
         """
         query, size = self.query(), pagination.limit_of(request)
-        since, until = times_of(query, zone=self.game.zone, now=clock.now(), days=DEFAULT_DAYS)
         only, search_for = query.get("only", ""), query.get("q", "")
-        filters = ConversionFilter(
-            game=self.game,
-            since=since,
-            until=until,
-            trigger=query.get("event", ""),
-            network=query.get("network", ""),
-            click=query.get("click", ""),
-            currency=query.get("currency", ""),
-            problem=query.get("problem", ""),
-        )
+        filters = conversion_filter(self.game, query)
         if self.wants_csv:
             rows = search.find(self.game, search_for).rows if search_for else conversion_list(filters, only=only).rows
             lines = export.lines(rows, addresses=self.addresses)

@@ -19,6 +19,7 @@ from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.date_range import preset_bounds
 from audience.models import Scope as TokenScope
 from audience.wording.time_zones import zone_or_utc
+from postbacks.api.conversions.queries import conversion_filter
 from postbacks.api.reports import examples
 from postbacks.api.reports.campaigns import (
     CampaignReportSerializer,
@@ -46,10 +47,9 @@ from postbacks.reporting.campaigns.report import build
 from postbacks.reporting.campaigns.wording import selects
 from postbacks.reporting.comparison import compare
 from postbacks.reporting.conversion_list import conversion_list
-from postbacks.reporting.conversion_status import ConversionFilter
 
 CSV = "text/csv; charset=utf-8"
-FUNNEL_DAYS = COMPARED_DAYS = 7
+COMPARED_DAYS = 7
 MAX_COMPARED_DAYS = 92
 
 
@@ -102,18 +102,7 @@ class ReportViewSet(AnswersCSV, GameViewSet):
 
         Each key lists its conversions as `only` of /conversions. Without a period, the last 7 days.
         """
-        query = self.query()
-        since, until = times_of(query, zone=self.game.zone, now=clock.now(), days=FUNNEL_DAYS)
-        filters = ConversionFilter(
-            game=self.game,
-            since=since,
-            until=until,
-            trigger=query.get("event", ""),
-            network=query.get("network", ""),
-            click=query.get("click", ""),
-            currency=query.get("currency", ""),
-            problem=query.get("problem", ""),
-        )
+        filters = conversion_filter(self.game, self.query())
         return Response(FunnelSerializer(funnel_values(conversion_list(filters))).data)
 
     @extend_schema(
