@@ -234,7 +234,7 @@ def test_the_page_of_a_rejection_shows_every_reason(game: Game, key: NewKey) -> 
     for path in (url, f"/g/{game.slug}/events/"):
         seen = viewer.get(path).content.decode()
         assert "ada@" not in seen
-        assert "4477" not in seen
+        assert "010-4477" not in seen
         assert "Validate again" not in seen
 
 
