@@ -71,13 +71,12 @@ def listed_page(key: str, scope: ConversionFilter, *, before: str, size: int) ->
     """
     every = Conversion.objects.filter(game=scope.game, event_at__gte=scope.since)
     every = every.filter(event_at__lt=scope.until) if scope.until else every
-    is_narrowed = _is_narrowed(key, scope)
-    floor = scan_floor(every, by="event_at", before=before, limit=SCAN_LIMIT) if is_narrowed else None
+    floor = scan_floor(every, by="event_at", before=before, limit=SCAN_LIMIT) if _leaves_out(key, scope) else None
     rows = figure_rows.conversions_of(key, replace(scope, since=floor) if floor else scope)
     found = newest(with_outcomes(rows), by="event_at", before=before, size=size)
     return found if found.older or floor is None else Page(found.rows, cursor_before(floor, Conversion))
 
 
-def _is_narrowed(key: str, scope: ConversionFilter) -> bool:
+def _leaves_out(key: str, scope: ConversionFilter) -> bool:
     """Whether a list leaves out conversions of the period. CONVERSIONS does: of test traffic, all of them."""
     return key != statuses.ALL or any((scope.trigger, scope.network, scope.click, scope.currency, scope.problem))

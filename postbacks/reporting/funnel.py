@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models import Count, Q, Sum
 
+from audience.hub.toolkit.paging import scan_floor
 from audience.models import Conversion, Event, Game, GoalEvent, Trigger, ValueProblem
 from audience.models.attribution import COUNTED
 from postbacks.models import PostbackConfig
@@ -160,7 +161,7 @@ def trigger_names(game: Game) -> list[str]:
 
 def counting_start(game: Game, since: datetime, until: datetime | None) -> tuple[datetime, bool]:
     """Return the time from which conversions are counted, and whether it is after `since` due to MAX_CONVERSIONS."""
-    rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at")
+    rows = Conversion.objects.filter(game=game, event_at__gte=since)
     rows = rows.filter(event_at__lt=until) if until else rows
-    last = rows.values_list("event_at", flat=True)[MAX_CONVERSIONS - 1 : MAX_CONVERSIONS].first()
+    last = scan_floor(rows, by="event_at", limit=MAX_CONVERSIONS)
     return (last, True) if last else (since, False)

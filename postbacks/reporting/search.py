@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Model, Q, QuerySet
 
 from audience.hub.toolkit.filters import parse_uuid
+from audience.hub.toolkit.paging import scan_floor
 from audience.intake.messages.message import SERVER_ID_PREFIX
 from audience.models import Conversion, Game, Person, Touch
 from audience.reporting.people import matching_people
@@ -78,6 +79,5 @@ def _newest(rows: QuerySet[T]) -> QuerySet[T]:
     A condition on the time makes PostgreSQL read the index of the newest rows. Of a list of their ids it read the whole
     table.
     """
-    times = rows.order_by("-event_at").values_list("event_at", flat=True)
-    last = times[SCAN_LIMIT - 1 : SCAN_LIMIT].first()
+    last = scan_floor(rows, by="event_at", limit=SCAN_LIMIT)
     return rows.filter(event_at__gte=last) if last else rows

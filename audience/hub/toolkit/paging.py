@@ -30,8 +30,8 @@ def newest(rows: QuerySet[T], *, by: str, before: str = "", size: int = PAGE_SIZ
     return Page(rows=selected[:size], older=cursor_after(getattr(last, by), last.pk) if last else "")
 
 
-def scan_floor(rows: QuerySet[T], *, by: str, before: str, limit: int) -> datetime | None:
-    """Return the time of the last of the `limit` newest rows before `before`; None if there are fewer."""
+def scan_floor(rows: QuerySet[T], *, by: str, limit: int, before: str = "") -> datetime | None:
+    """Return the time of the last of the `limit` newest rows after a cursor; None if there are fewer."""
     return _after(before, rows, by).order_by(f"-{by}").values_list(by, flat=True)[limit - 1 : limit].first()
 
 

@@ -3,7 +3,7 @@
 The Hub's pages are postbacks/hub/conversions/.
 """
 
-import uuid
+from uuid import UUID
 
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -12,10 +12,9 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audience.api.toolkit import pagination
+from audience.api.toolkit import pagination, patterns
 from audience.api.toolkit.csv_answers import AnswersCSV
 from audience.api.toolkit.operations import reads
-from audience.api.toolkit.patterns import UUID, UUID_SCHEMA
 from audience.api.toolkit.views import GameViewSet
 from audience.database import clock
 from audience.hub.toolkit import spreadsheet
@@ -37,9 +36,7 @@ class ConversionViewSet(AnswersCSV, GameViewSet):
     queries = {"list": ConversionQuery}
     list_actions = frozenset()
     csv_actions = frozenset({"list"})
-    ordering_field = "event_at"
-    id_schema = UUID_SCHEMA
-    lookup_value_regex = UUID
+    lookup_value_regex, id_schema = patterns.UUID, patterns.UUID_SCHEMA
     queryset = Conversion.objects.none()
     serializer_class = ConversionSerializer
 
@@ -52,7 +49,7 @@ class ConversionViewSet(AnswersCSV, GameViewSet):
     )
     def list(self, request: Request, game: str) -> HttpResponseBase:
         """List conversions. The newest is first, by the time of the event; without a period, those of the last 7 days.
-        Other lists than `only=all` read the newest 10,000 conversions at a time, so that a page may have few rows, or
+        Lists other than `only=all` read the newest 10,000 conversions at a time, so that a page may have few rows, or
         none, although there is a next one.
 
         `Accept: text/csv` is answered with the file of the page's export: all rows of the list, one line per delivery.
@@ -65,7 +62,7 @@ class ConversionViewSet(AnswersCSV, GameViewSet):
             lines = export.lines(rows, addresses=self.addresses)
             name = export.file_name(self.game, now=clock.now())
             return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
-        before = pagination.position_of(request, uuid.UUID)
+        before = pagination.position_of(request, UUID)
         if search_for:
             rows = search.find(self.game, search_for).rows
             found = newest(with_outcomes(rows), by="event_at", before=before, size=size)

@@ -65,8 +65,8 @@ class ReplaySerializer(ReadSerializer):
 
     id = serializers.UUIDField(source="replay.pk")
     postback = serializers.UUIDField(source="replay.config_id")
-    failed_from = TimeField(source="replay.failed_from", allow_null=True)
-    failed_until = TimeField(source="replay.failed_until", allow_null=True)
+    failed_from = serializers.DateTimeField(source="replay.failed_from", allow_null=True)
+    failed_until = serializers.DateTimeField(source="replay.failed_until", allow_null=True)
     verdict = serializers.CharField(source="replay.verdict", help_text="The kind of failure; empty for any.")
     state = serializers.ChoiceField(ReplayState.choices, source="replay.state")
     total = serializers.IntegerField(source="replay.total")
